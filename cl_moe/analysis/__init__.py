@@ -1,0 +1,1 @@
+"""Pure functions of a study's rows: metrics, intervals, figures."""

@@ -1,0 +1,182 @@
+"""Parts by name: a file in a part's folder is the part; nothing is imported before it is asked for.
+
+A folder of parts (say ``cl_moe/moe/gates``) holds one part a file. The file's name is the part's
+name in TOML and on the command line, and its ``__all__`` names the one public object. Files called
+``base`` or starting with an underscore are not parts. Parts from elsewhere are given as
+``package.module:Object``, or declared as an entry point of the group ``cl_moe.<kind>``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Mapping
+from importlib import metadata, resources
+from typing import Any
+
+from cl_moe.errors import InputError, did_you_mean
+
+__all__ = ("KINDS", "check_parameters", "names", "parameters", "resolve", "summary")
+
+KINDS: Mapping[str, str] = types.MappingProxyType(
+    {
+        "gate": "cl_moe.moe.gates",
+        "expert": "cl_moe.moe.experts",
+        "growth": "cl_moe.continual.growth",
+        "source": "cl_moe.streams.sources",
+        "operator": "cl_moe.streams.operators",
+        "method": "cl_moe.strategies.methods",
+    }
+)
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all parts of a kind, sorted, without importing any.
+
+    >>> "task" in names("gate")
+    True
+    """
+    root = resources.files("cl_moe").joinpath(*KINDS[kind].split(".")[1:])
+    own = {
+        module.name
+        for module in pkgutil.iter_modules([str(root)])
+        if module.name != "base" and not module.name.startswith("_")
+    }
+    return sorted(own | {entry.name for entry in metadata.entry_points(group=f"cl_moe.{kind}")})
+
+
+def resolve(kind: str, name: str, place: str = "") -> Any:
+    """Import and return the part called ``name``.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        name: a catalogue name (dashes and underscores are the same) or ``package.module:Object``.
+        place: where the name was given, for the error (``methods[2].gate``).
+
+    Raises:
+        InputError: no such part, or its module cannot be imported.
+
+    >>> resolve("gate", "task").__name__
+    'TaskGate'
+    >>> resolve("gate", "taks", place="methods[0].gate")
+    Traceback (most recent call last):
+    ...
+    cl_moe.errors.InputError: methods[0].gate: no gate is called 'taks'; did you mean 'task'?
+    """
+    at = f"{place}: " if place else ""
+    if ":" in name:
+        return _load(name, at)
+    name = name.replace("-", "_")
+    for entry in metadata.entry_points(group=f"cl_moe.{kind}"):
+        if entry.name == name:
+            return _load(entry.value, at)
+    if name not in names(kind):
+        raise InputError(f"{at}no {kind} is called '{name}'; {did_you_mean(name, names(kind))}")
+    module = importlib.import_module(f"{KINDS[kind]}.{name}")
+    (public,) = module.__all__
+    return getattr(module, public)
+
+
+def _load(reference: str, at: str) -> Any:
+    module_name, _, attribute = reference.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for word in attribute.split("."):
+            found = getattr(found, word)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{at}'{reference}' cannot be loaded ({error}); "
+            "give package.module:Object, with the package on Python's path"
+        ) from error
+    return found
+
+
+def summary(kind: str, name: str) -> str:
+    """Return the first line of a part's docstring.
+
+    >>> summary("gate", "task")[-1]
+    '.'
+    """
+    text = inspect.getdoc(resolve(kind, name)) or ""
+    return text.split("\n\n")[0].replace("\n", " ")
+
+
+def parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """Return the parameters a user may set: the keyword-only ones, or all if none is.
+
+    >>> def method(context, *, strength: float = 1.0): ...
+    >>> list(parameters(method))
+    ['strength']
+    """
+    found = {
+        name: parameter
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    keyword = {n: p for n, p in found.items() if p.kind is p.KEYWORD_ONLY}
+    return keyword or found
+
+
+def check_parameters(target: Any, given: Mapping[str, Any], place: str) -> list[str]:
+    """Return every problem of calling ``target`` with ``given``: the signature is the schema.
+
+    >>> def method(context, *, strength: float = 1.0, mode: str = "online"): ...
+    >>> for problem in check_parameters(method, {"strenght": 2, "mode": 3}, "methods[1]"):
+    ...     print(problem)
+    methods[1].strenght: no such parameter; did you mean 'strength'?
+    methods[1].mode: 3 is not a str
+    """
+    known = parameters(target)
+    open_ended = any(
+        p.kind is p.VAR_KEYWORD for p in inspect.signature(target).parameters.values()
+    )
+    try:
+        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError, AttributeError):
+        hints = {}
+    problems = []
+    for name, value in given.items():
+        if name not in known:
+            if not open_ended:
+                problems.append(f"{place}.{name}: no such parameter; {did_you_mean(name, known)}")
+        elif name in hints and not _fits(value, hints[name]):
+            problems.append(f"{place}.{name}: {value!r} is not {_a(hints[name])}")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in given:
+            problems.append(f"{place}.{name}: missing; give {_a(hints.get(name, object))}")
+    return problems
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a TOML value fits an annotation; an annotation it cannot judge passes."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is typing.Literal:
+        return value in arguments
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (str, bool):
+        return isinstance(value, hint)
+    if hint is type(None):
+        return value is None
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
+    if isinstance(origin, type) and issubclass(origin, typing.Collection):
+        if not isinstance(value, (list, tuple)):
+            return False
+        inner = [a for a in arguments if a is not Ellipsis]
+        return len(inner) != 1 or all(_fits(item, inner[0]) for item in value)
+    return True
+
+
+def _a(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
+    name = hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint)
+    return ("an " if name[0] in "aeiou" else "a ") + name

@@ -1,0 +1,1 @@
+"""Penalties on the loss that protect what was learned."""

@@ -1,0 +1,1 @@
+"""The sparse network: experts, gates, layers, heads; imports torch only."""

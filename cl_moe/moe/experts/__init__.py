@@ -1,0 +1,1 @@
+"""Expert kinds: one file, one factory of experts."""

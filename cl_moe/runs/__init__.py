@@ -1,0 +1,1 @@
+"""One study is a scenario x methods x seeds: plan, run, resume, store."""

@@ -1,0 +1,1 @@
+"""Methods: one file, one method; a function that returns a ready strategy."""
