@@ -14,7 +14,8 @@ import pkgutil
 import types
 import typing
 from collections.abc import Mapping
-from importlib import metadata, resources
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError, did_you_mean
@@ -39,7 +40,7 @@ def names(kind: str) -> list[str]:
     >>> "task" in names("gate")
     True
     """
-    root = resources.files("cl_moe").joinpath(*KINDS[kind].split(".")[1:])
+    root = Path(__file__).parent.joinpath(*KINDS[kind].split(".")[1:])
     own = {
         module.name
         for module in pkgutil.iter_modules([str(root)])
@@ -130,9 +131,7 @@ def check_parameters(target: Any, given: Mapping[str, Any], place: str) -> list[
     methods[1].mode: 3 is not a str
     """
     known = parameters(target)
-    open_ended = any(
-        p.kind is p.VAR_KEYWORD for p in inspect.signature(target).parameters.values()
-    )
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(target).parameters.values())
     try:
         hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except (NameError, TypeError, AttributeError):

@@ -1,0 +1,91 @@
+"""What an expert kind is: a factory of stages that stack into a trunk."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+__all__ = ("ExpertFactory", "Shape", "StageFactory", "cut", "make_module", "output_shape")
+
+Shape = tuple[int, ...]
+StageFactory = Callable[[Shape], nn.Module]
+"""Makes a module for inputs of one shape (without the batch dimension)."""
+
+
+class ExpertFactory(ABC):
+    """Describes a trunk from input to features as stages that can be cut into MoE layers.
+
+    A dense network is the whole trunk; with one MoE layer every expert is a whole trunk; with L
+    layers an expert of layer l is the l-th part of it. So a path through a mixture always has the
+    active parameters of the dense network.
+    """
+
+    @abstractmethod
+    def stages(self) -> list[StageFactory]:
+        """Return the trunk's stages, from the input up."""
+
+    @abstractmethod
+    def widened(self, factor: float) -> ExpertFactory:
+        """Return the same kind with every width multiplied by ``factor`` (rounded, at least 1)."""
+
+
+def cut(stages: Sequence[StageFactory], layers: int) -> list[StageFactory]:
+    """Group a trunk's stages into ``layers`` parts of nearly equal length, lower parts longer.
+
+    >>> [len(part) for part in _groups(list(range(5)), 2)]
+    [3, 2]
+    """
+    if not 1 <= layers <= len(stages):
+        raise ValueError(
+            f"layers: {layers} cannot be cut from a trunk of {len(stages)} stages; "
+            f"give 1 to {len(stages)}"
+        )
+    return [_Chain(part) for part in _groups(list(stages), layers)]
+
+
+def _groups(items: list[StageFactory], parts: int) -> list[list[StageFactory]]:
+    ends = [math.ceil(len(items) * (i + 1) / parts) for i in range(parts)]
+    return [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+class _Chain:
+    """Several stages as one."""
+
+    def __init__(self, stages: Sequence[StageFactory]) -> None:
+        self.stages = list(stages)
+
+    def __call__(self, in_shape: Shape) -> nn.Module:
+        modules: list[nn.Module] = []
+        for stage in self.stages:
+            modules.append(stage(in_shape))
+            in_shape = output_shape(modules[-1], in_shape)
+        return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+
+
+def output_shape(module: nn.Module, in_shape: Shape) -> Shape:
+    """Return the shape, without the batch, that ``module`` gives for inputs of ``in_shape``.
+
+    >>> output_shape(nn.Linear(3, 5), (3,))
+    (5,)
+    """
+    was_training = module.training
+    with torch.no_grad():
+        out: torch.Tensor = module.eval()(torch.zeros(1, *in_shape))
+    module.train(was_training)
+    return tuple(out.shape[1:])
+
+
+def make_module(factory: StageFactory, in_shape: Shape, seed: int) -> nn.Module:
+    """Make a module whose initial parameters depend on ``seed`` alone.
+
+    >>> a, b = (make_module(lambda s: nn.Linear(*s, 2), (3,), seed=1) for _ in range(2))
+    >>> bool(torch.equal(a.weight, b.weight))
+    True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        return factory(in_shape)

@@ -1,0 +1,49 @@
+"""Experts that are multilayer perceptrons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from cl_moe.moe.experts.base import ExpertFactory, Shape, StageFactory
+
+__all__ = ("MLPExpert",)
+
+
+class MLPExpert(ExpertFactory):
+    """A multilayer perceptron: one linear map and ReLU a hidden layer; inputs are flattened.
+
+    Args:
+        hidden: width of each hidden layer; the last one is the width of the features.
+
+    >>> import torch
+    >>> from cl_moe.moe.experts.base import cut
+    >>> (trunk,) = cut(MLPExpert(hidden=[32, 16]).stages(), 1)
+    >>> trunk((1, 8, 8))(torch.zeros(5, 1, 8, 8)).shape
+    torch.Size([5, 16])
+    """
+
+    def __init__(self, hidden: Sequence[int] = (64,)) -> None:
+        if not hidden or min(hidden) < 1:
+            raise ValueError(f"hidden: {list(hidden)} needs one width or more, each 1 or more")
+        self.hidden = tuple(hidden)
+
+    def stages(self) -> list[StageFactory]:
+        """Return one stage a hidden layer."""
+        return [_Stage(width) for width in self.hidden]
+
+    def widened(self, factor: float) -> MLPExpert:
+        """Return the same perceptron with wider hidden layers."""
+        return MLPExpert([max(1, round(width * factor)) for width in self.hidden])
+
+
+class _Stage:
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    def __call__(self, in_shape: Shape) -> nn.Module:
+        linear = nn.Linear(math.prod(in_shape), self.width)
+        flatten = [nn.Flatten()] if len(in_shape) > 1 else []
+        return nn.Sequential(*flatten, linear, nn.ReLU())

@@ -1,0 +1,45 @@
+"""One token gate a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cl_moe.moe.gates.base import Gate, new_column, stack_columns
+
+__all__ = ("MultiGate",)
+
+
+class MultiGate(Gate):
+    """Routes each row with a router of its task's own: z = W_t x.
+
+    The multi-gate mixture of Ma et al. 2018 (MMoE, eq. 6-7) with sparse top-k, as in M3ViT
+    (Liang et al. 2022). A task's router is frozen when the task ends.
+
+    >>> gate = MultiGate(in_features=4, k=1)
+    >>> gate.add_task(0, ["e0", "e1"], torch.Generator().manual_seed(0))
+    >>> gate(torch.rand(3, 4), task=0, experts=["e0", "e1"]).chosen.shape
+    torch.Size([3, 1])
+    """
+
+    def __init__(self, in_features: int, k: int = 1, balance: float = 0.0, z: float = 0.0) -> None:
+        super().__init__(in_features, k, balance, z)
+        self.routers = nn.ModuleDict()
+
+    def add_task(self, task: int, experts: Sequence[str], generator: torch.Generator) -> None:
+        """Make the task's router, one column an expert."""
+        self.routers[str(task)] = nn.ParameterDict(
+            {expert: new_column(self.in_features, generator) for expert in experts}
+        )
+
+    def task_parameters(self, task: int) -> list[nn.Parameter]:
+        """Return the task's router."""
+        return list(self.routers[str(task)].parameters())
+
+    def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:
+        """Return (B, E)."""
+        router = self.routers[str(task)]
+        assert isinstance(router, nn.ParameterDict)
+        return stack_columns(x_BD, [router[expert] for expert in experts])

@@ -1,0 +1,117 @@
+"""A layer of experts. Shape letters: B rows of a batch, K experts a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
+from cl_moe.moe.gates.base import Gate
+from cl_moe.moe.pool import ExpertPool
+from cl_moe.moe.routing import Routing
+from cl_moe.seeding import derive, generator
+
+__all__ = ("MoELayer",)
+
+
+class MoELayer(nn.Module):
+    """Sends the rows of one task to the experts that the gate chooses, and adds up their outputs.
+
+    y = sum_{e chosen} g_e f_e(x), plus f_shared(x) where there is a shared expert.
+
+    Args:
+        factory: makes an expert for inputs of ``in_shape``.
+        gate: chooses among the experts on offer.
+        in_shape: shape of a row.
+        experts: number of experts to begin with.
+        shared: whether an expert that all tasks use is added (it learns with the first task, then
+            is frozen, since whatever trains on later tasks forgets earlier ones).
+        seed: where the experts' initial parameters are derived from.
+
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> from cl_moe.moe.gates.task import TaskGate
+    >>> layer = MoELayer(MLPExpert([8]).stages()[0], TaskGate(4, k=2), (4,), experts=3)
+    >>> layer.assign(0, layer.pool.ids)
+    >>> y, routing = layer(torch.rand(5, 4), task=0)
+    >>> y.shape, routing.weights.shape
+    (torch.Size([5, 8]), torch.Size([1, 2]))
+    """
+
+    def __init__(
+        self,
+        factory: StageFactory,
+        gate: Gate,
+        in_shape: Shape,
+        experts: int = 1,
+        shared: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.factory, self.in_shape, self.seed = factory, in_shape, seed
+        self.gate = gate
+        self.pool = ExpertPool()
+        self.shared = self.make("shared") if shared else None
+        self.assigned: dict[int, tuple[str, ...]] = {}
+        for _ in range(experts):
+            self.add()
+        self.out_shape = output_shape(self.make("probe"), in_shape)
+
+    def make(self, purpose: str) -> nn.Module:
+        """Return a fresh expert that is not in the pool yet; ``purpose`` decides its parameters."""
+        return make_module(self.factory, self.in_shape, derive(self.seed, "expert", purpose))
+
+    def add(self, expert: nn.Module | None = None) -> str:
+        """Take an expert (a fresh one by default) into the pool, tell the gate, return its id."""
+        id_ = self.pool.add(expert or self.make(str(self.pool._made)))
+        self.gate.add_expert(id_, generator(self.seed, "gate", id_))
+        return id_
+
+    def assign(self, task: int, experts: Sequence[str]) -> None:
+        """Say which experts a task may use, once and for all."""
+        assert task not in self.assigned, f"task {task} has its experts already"
+        assert experts, "a task needs an expert"
+        assert all(id_ in self.pool for id_ in experts), experts
+        self.assigned[task] = tuple(experts)
+        self.gate.add_task(task, experts, generator(self.seed, "gate", "task", task))
+
+    def offered(self, task: int) -> list[str]:
+        """Return the ids that the gate may choose from for a task."""
+        return list(self.assigned[task]) if self.gate.task_aware else self.pool.ids
+
+    def forward(self, x: Tensor, task: int) -> tuple[Tensor, Routing]:
+        """Return the combined outputs, (B, *out_shape), and the routing that made them."""
+        ids = self.offered(task)
+        routing: Routing = self.gate(x, task, ids)
+        y = (
+            self._shared_choice(x, routing, ids)
+            if routing.shared
+            else self._by_row(x, routing, ids)
+        )
+        if self.shared is not None:
+            y = y + self.shared(x)
+        return y, routing
+
+    def _shared_choice(self, x: Tensor, routing: Routing, ids: list[str]) -> Tensor:
+        """All rows go to the same experts: call each directly, nothing to sort."""
+        if len(ids) == 1:
+            return self.pool[ids[0]](x)  # type: ignore[no-any-return]
+        parts = [
+            weight * self.pool[ids[chosen]](x)
+            for weight, chosen in zip(routing.weights[0], routing.chosen[0].tolist(), strict=True)
+        ]
+        return torch.stack(parts).sum(0)
+
+    def _by_row(self, x: Tensor, routing: Routing, ids: list[str]) -> Tensor:
+        """Sort the (row, expert) pairs by expert, so that each expert sees its rows at once."""
+        order = routing.chosen.flatten().argsort(stable=True)
+        rows = order // routing.chosen.shape[1]
+        counts = routing.chosen.flatten().bincount(minlength=len(ids)).tolist()
+        outputs = [
+            self.pool[ids[e]](x[part]) for e, part in enumerate(rows.split(counts)) if part.numel()
+        ]
+        y = torch.cat(outputs)
+        weight = routing.weights.flatten()[order].view(-1, *[1] * (y.dim() - 1))
+        empty = torch.zeros(x.shape[0], *y.shape[1:], dtype=y.dtype, device=y.device)
+        return empty.index_add(0, rows, y * weight.to(y.dtype))

@@ -1,0 +1,163 @@
+"""The network: an encoder, layers of experts, one head a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cl_moe.moe.experts.base import make_module
+from cl_moe.moe.heads import EvidenceHead, FeatureSet
+from cl_moe.moe.layer import MoELayer
+from cl_moe.seeding import derive
+
+__all__ = ("MoENetwork", "RAW")
+
+RAW = FeatureSet(-1)
+"""The raw input as a feature set."""
+
+
+class MoENetwork(nn.Module):
+    """A sparse mixture of experts that knows which task its rows belong to.
+
+    Args:
+        layers: MoE layers from the input up; each takes what the one below gives.
+        encoder: a module before the first layer, shared by all tasks; None for none. It learns with
+            the first task and is frozen then.
+        seed: where the heads' initial parameters are derived from.
+
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> from cl_moe.moe.gates.task import TaskGate
+    >>> layer = MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,), experts=2)
+    >>> network = MoENetwork([layer])
+    >>> network.add_task(0, [["e1"]], network.new_head(0, n_classes=3))
+    >>> network(torch.rand(5, 4), task=0).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(
+        self, layers: Iterable[MoELayer], encoder: nn.Module | None = None, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.layers = nn.ModuleList(layers)
+        self.heads = nn.ModuleDict()
+        self.seed = seed
+
+    @property
+    def feature_dim(self) -> int:
+        """Length of the features that heads read."""
+        return math.prod(self.moe_layers[-1].out_shape)
+
+    @property
+    def moe_layers(self) -> list[MoELayer]:
+        """The layers, typed."""
+        return list(self.layers)  # type: ignore[arg-type]
+
+    @property
+    def tasks(self) -> list[int]:
+        """Labels of the tasks that can be answered, in order of arrival."""
+        return [int(label) for label in self.heads]
+
+    def path(self, task: int) -> tuple[tuple[str, ...], ...]:
+        """Return the ids of the experts assigned to a task, layer by layer."""
+        return tuple(layer.assigned[task] for layer in self.moe_layers)
+
+    def owns_path(self, task: int) -> bool:
+        """Tell whether a task runs through the layers (not answered from earlier paths)."""
+        return not isinstance(self.heads[str(task)], EvidenceHead)
+
+    def new_head(self, task: int, n_classes: int) -> nn.Linear:
+        """Return a fresh linear head for a task, which is not part of the network yet."""
+        head = make_module(
+            lambda shape: nn.Linear(shape[0], n_classes),
+            (self.feature_dim,),
+            derive(self.seed, "head", task),
+        )
+        assert isinstance(head, nn.Linear)
+        return head
+
+    def add_task(self, task: int, path: Sequence[Sequence[str]], head: nn.Module) -> None:
+        """Take in a task: the experts it may use in each layer, and its head.
+
+        ``path`` is empty for a task that is answered from earlier paths by an evidence head.
+        """
+        assert str(task) not in self.heads, f"task {task} is known already"
+        assert len(path) == (0 if isinstance(head, EvidenceHead) else len(self.layers)), path
+        for layer, experts in zip(self.moe_layers, path, strict=False):
+            layer.assign(task, experts)
+        self.heads[str(task)] = head
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return what the first layer reads."""
+        return x if self.encoder is None else self.encoder(x)
+
+    def features(self, x: Tensor, task: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Run a task's path.
+
+        Returns:
+            Features (B, D) and the sum of each auxiliary loss over the layers.
+        """
+        z = self.encode(x)
+        losses: dict[str, Tensor] = {}
+        for layer in self.moe_layers:
+            z, routing = layer(z, task)
+            for name, loss in routing.losses.items():
+                losses[name] = losses[name] + loss if name in losses else loss
+        return z.flatten(1), losses
+
+    def feature_sets(self, x: Tensor, sets: Iterable[FeatureSet]) -> dict[FeatureSet, Tensor]:
+        """Return the features of earlier paths, each path run once: (B, D_s) a set."""
+        wanted = list(sets)
+        ready: dict[FeatureSet, Tensor] = {}
+        for task in {key.task for key in wanted}:
+            if task == RAW.task:
+                ready[RAW] = self.encode(x).flatten(1)
+                continue
+            features, _ = self.features(x, task)
+            answers = self.heads[str(task)](features).softmax(1)
+            ready[FeatureSet(task, "features")] = features
+            ready[FeatureSet(task, "answers")] = answers
+            ready[FeatureSet(task, "both")] = torch.cat([features, answers], dim=1)
+        return {key: ready[key] for key in wanted}
+
+    def forward(self, x: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of one task for its rows."""
+        return self.answer(x, task)[0]
+
+    def answer(self, x: Tensor, task: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the logits (B, C) of one task, and the auxiliary losses of the pass."""
+        head = self.heads[str(task)]
+        if isinstance(head, EvidenceHead):
+            return head(self.feature_sets(x, head.sets)), {}
+        features, losses = self.features(x, task)
+        return head(features), losses
+
+    @torch.no_grad()
+    def usage(self, x: Tensor, task: int) -> list[dict[str, float]]:
+        """Return, layer by layer, the share of a task's weight that each expert gets on rows x."""
+        head = self.heads[str(task)]
+        if isinstance(head, EvidenceHead):
+            return self._borrowed_usage(x, head)
+        z, shares = self.encode(x), []
+        for layer in self.moe_layers:
+            ids = layer.offered(task)
+            z, routing = layer(z, task)
+            use = routing.usage(len(ids))
+            use = use / use.sum().clamp_min(1e-12)
+            shares.append(
+                {id_: share for id_, share in zip(ids, use.tolist(), strict=True) if share}
+            )
+        return shares
+
+    def _borrowed_usage(self, x: Tensor, head: EvidenceHead) -> list[dict[str, float]]:
+        shares: list[dict[str, float]] = [{} for _ in self.layers]
+        for key, weight in head.weights.items():
+            if key.task == RAW.task:
+                continue
+            for total, part in zip(shares, self.usage(x, key.task), strict=True):
+                for id_, share in part.items():
+                    total[id_] = total.get(id_, 0.0) + weight * share
+        return shares
