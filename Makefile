@@ -1,0 +1,117 @@
+# Two commands matter: `make demo` and `make test`. Both build .venv on first use; `make help` lists the rest.
+
+# The interpreter that .venv is made from; `make demo PYTHON=/path/to/python3.12` chooses another.
+PYTHON ?=
+VENV   ?= .venv
+JOBS   ?= 2
+DEMO   ?= runs/demo
+
+BIN  := $(VENV)/bin
+DONE := $(VENV)/.done
+
+# A step that passed is not run again until a file it reads, or the data folder, changes.
+SOURCES := $(shell find cl_moe tests scenarios notebooks README.md Makefile pyproject.toml \
+                   -type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+
+say = printf '\n\033[1m== %s\033[0m\n'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all retest install format style types imports clean FORCE
+
+help: ## list the targets
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+demo: $(DONE)/install ## install, run the built-in study, print its table and where its figures are
+	@$(say) "running the built-in study digits_quick into $(DEMO) (under a minute; nothing is downloaded)"
+	@$(BIN)/cl-moe run digits_quick --out $(DEMO)
+	@$(say) "drawing the figures"
+	@$(BIN)/cl-moe plot $(DEMO)
+	@$(say) "the methods, side by side"
+	@$(BIN)/cl-moe summary $(DEMO)
+	@printf '\nfigures: %s\n' "$(abspath $(DEMO))/figures"
+
+test: $(DONE)/style $(DONE)/types $(DONE)/imports $(DONE)/tests ## run every check
+	@echo "every check has passed on these files (\`make retest\` runs them all again)"
+
+retest: ## forget what has passed, then run every check
+	@rm -f $(addprefix $(DONE)/,style types imports tests)
+	@$(MAKE) --no-print-directory test
+
+test-all: $(DONE)/style $(DONE)/types $(DONE)/imports ## run every check, and the slow tests too
+	@$(say) "tests, slow ones too"
+	@$(PYTEST)
+
+install: $(DONE)/install ## make .venv and install cl_moe into it
+
+format: $(DONE)/dev ## let ruff set the code right
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+style: $(DONE)/style ## ruff: rules and format
+types: $(DONE)/types ## mypy
+imports: $(DONE)/imports ## import-linter: who may import whom
+
+clean: ## remove .venv, caches and the demo's results
+	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment ---------------------------------------------------------------------------
+
+$(BIN)/python:
+	@python=""; \
+	for candidate in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python); do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then \
+	        python="$$candidate"; break; \
+	    fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	    echo "cl_moe needs Python 3.10 or newer, and $(or $(PYTHON),no python on the PATH) is that;" \
+	         "install one, or name it: make demo PYTHON=/path/to/python3" >&2; exit 1; \
+	fi; \
+	$(say) "making $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "this Python cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(DONE)/install: pyproject.toml | $(BIN)/python
+	@mkdir -p $(DONE)
+	@$(say) "installing cl_moe and what it stands on (the first time takes minutes: PyTorch is large)"
+	@$(BIN)/python -m pip install --disable-pip-version-check -e .
+	@touch $@
+
+$(DONE)/dev: pyproject.toml | $(BIN)/python
+	@mkdir -p $(DONE)
+	@$(say) "installing cl_moe, what it stands on, and the tools of the checks (the first time takes minutes)"
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	@touch $(DONE)/install $@
+
+# --- the checks --------------------------------------------------------------------------------
+
+# One process a core, one torch thread a process: more only get in each other's way.
+PYTEST = OMP_NUM_THREADS=1 CL_MOE_FAST=1 $(BIN)/python -m pytest -q -n $(JOBS) --nbmake tests cl_moe notebooks
+
+$(DONE)/style: $(DONE)/dev $(SOURCES)
+	@$(say) "style: ruff"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@touch $@
+
+$(DONE)/types: $(DONE)/dev $(SOURCES)
+	@$(say) "types: mypy, strict"
+	@$(BIN)/mypy
+	@touch $@
+
+$(DONE)/imports: $(DONE)/dev $(SOURCES)
+	@$(say) "who imports whom: import-linter"
+	@$(BIN)/lint-imports
+	@touch $@
+
+$(DONE)/tests: $(DONE)/dev $(DONE)/data $(SOURCES)
+	@$(say) "tests, doctests, the README, every scenario and method at tiny size, and the notebooks"
+	@$(PYTEST) -m 'not slow'
+	@touch $@
+
+# Holds the data folder's name, and is renewed only when that changes.
+$(DONE)/data: FORCE | $(DONE)/dev
+	@echo "$(CL_MOE_DATA_DIR)" | cmp -s - $@ || echo "$(CL_MOE_DATA_DIR)" > $@
