@@ -13,7 +13,7 @@ from cl_moe.moe.heads import EvidenceHead, FeatureSet
 from cl_moe.moe.layer import MoELayer
 from cl_moe.seeding import derive
 
-__all__ = ("MoENetwork", "RAW")
+__all__ = ("RAW", "MoENetwork")
 
 RAW = FeatureSet(-1)
 """The raw input as a feature set."""

@@ -20,10 +20,10 @@ class ExpertPool(nn.Module):
     >>> pool.add(nn.Linear(2, 2)), pool.add(nn.Linear(2, 2))
     ('e0', 'e1')
     >>> pool.freeze("e0")
-    ... pool.frozen
+    >>> pool.frozen
     ['e0']
     >>> pool.remove("e1")
-    ... pool.add(nn.Linear(2, 2)), pool.ids
+    >>> pool.add(nn.Linear(2, 2)), pool.ids
     ('e2', ['e0', 'e2'])
     """
 
@@ -67,7 +67,7 @@ class ExpertPool(nn.Module):
         return self.experts[id_]
 
     def __contains__(self, id_: object) -> bool:
-        return id_ in self.experts
+        return isinstance(id_, str) and id_ in self.experts
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.experts)

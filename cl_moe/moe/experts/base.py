@@ -87,5 +87,5 @@ def make_module(factory: StageFactory, in_shape: Shape, seed: int) -> nn.Module:
     True
     """
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return factory(in_shape)

@@ -39,4 +39,5 @@ class TaskGate(Gate):
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:
         """Return (1, E)."""
-        return self.rows[str(task)].unsqueeze(0)
+        row: Tensor = self.rows[str(task)]
+        return row.unsqueeze(0)
