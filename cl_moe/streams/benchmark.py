@@ -1,0 +1,111 @@
+"""TaskStream to Avalanche benchmark and back.
+
+Built on Avalanche's ``dataset_benchmark`` alone: ``task_incremental_benchmark`` drops the classes of
+an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that adds a
+validation stream drops the task labels. The tests count every sample, class and label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLScenario, dataset_benchmark
+from avalanche.benchmarks.utils import (
+    ConstantSequence,
+    DataAttribute,
+    TaskAwareSupervisedClassificationDataset,
+    TaskLabels,
+)
+from torch.utils.data import Dataset
+
+from cl_moe.errors import InputError
+from cl_moe.streams.datasets import Relabelled, labels, take
+from cl_moe.streams.task import Task, TaskStream
+
+__all__ = ("from_benchmark", "to_benchmark")
+
+
+def to_benchmark(stream: TaskStream) -> CLScenario[Any]:
+    """Return a benchmark whose experience k is task k, with task label k and classes from 0.
+
+    The probes follow as further experiences, with task labels ``len(stream) + i``. Data sets are
+    wrapped, not copied: tensors stay tensors (the leaf is the task's ``TensorDataset``), and
+    per-sample transforms are applied when a sample is read.
+    """
+    tasks = (*stream.tasks, *stream.probes)
+    return dataset_benchmark(
+        [_with_task_label(task.train, position) for position, task in enumerate(tasks)],
+        [_with_task_label(task.test, position) for position, task in enumerate(tasks)],
+    )
+
+
+def _with_task_label(
+    data: Dataset[Any], position: int
+) -> TaskAwareSupervisedClassificationDataset[Any]:
+    targets = labels(data).tolist()
+    return TaskAwareSupervisedClassificationDataset(
+        [data],
+        data_attributes=[
+            DataAttribute(targets, "targets"),
+            TaskLabels(ConstantSequence(position, len(targets))),
+        ],
+    )
+
+
+def from_benchmark(scenario: CLScenario[Any], name: str | None = None) -> TaskStream:
+    """Return one task an experience of an Avalanche benchmark (its streams ``train``, ``test``).
+
+    Labels are mapped to 0..C-1 in the order of the benchmark's labels; the class names are those
+    labels. Where the benchmark has one test set for all, each task gets the part with its classes.
+    An experience's own task labels are not needed, so class-incremental benchmarks become
+    task-incremental.
+
+    Raises:
+        InputError: a stream is missing, or the numbers of experiences do not match.
+    """
+    streams = scenario.streams
+    problems = [
+        f"benchmark: no {split} stream; give one" for split in ("train", "test")
+        if split not in streams
+    ]
+    if problems:
+        raise InputError(problems)
+    train = [experience.dataset for experience in streams["train"]]
+    test = [experience.dataset for experience in streams["test"]]
+    if len(test) not in (1, len(train)):
+        raise InputError(
+            f"benchmark: {len(train)} train and {len(test)} test experiences; "
+            "give as many of each, or one test experience for all"
+        )
+    shared = len(test) == 1
+    tasks = [
+        _task(f"task{position}", data, test[0 if shared else position], shared)
+        for position, data in enumerate(train)
+    ]
+    return TaskStream(tasks, name or type(scenario).__name__)
+
+
+def _task(name: str, train: Dataset[Any], test: Dataset[Any], shared: bool) -> Task:
+    found = sorted(set(labels(train).tolist()))
+    if shared:
+        test = _with_labels(test, found)
+    mapping = {label: position for position, label in enumerate(found)}
+    extra = sorted(set(labels(test).tolist()) - set(found))
+    if extra:
+        raise InputError(
+            f"{name}: label {extra[0]} is in the test experience but not in the training one; "
+            "give each test experience the classes of its training experience"
+        )
+    return Task(
+        name,
+        train=Relabelled(train, mapping),
+        test=Relabelled(test, mapping),
+        classes=[str(label) for label in found],
+    )
+
+
+def _with_labels(data: Dataset[Any], wanted: Sequence[int]) -> Dataset[Any]:
+    hits = torch.isin(labels(data), torch.tensor(wanted))
+    return take(data, hits.nonzero().flatten())

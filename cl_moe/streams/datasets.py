@@ -1,0 +1,95 @@
+"""Small helpers on torch data sets: labels without reading samples, tensors where they are at hand."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+
+__all__ = ("Data", "Relabelled", "as_dataset", "as_tensors", "labels", "take")
+
+Data: TypeAlias = "Dataset[Any] | tuple[Any, Any]"
+
+
+class Relabelled(Dataset[tuple[Any, int]]):
+    """A data set whose labels are mapped, its samples left as they are (and read when asked for).
+
+    Args:
+        data: samples (x, y, ...); what comes after y, such as a task label, is left out.
+        mapping: new label of each old one.
+
+    >>> data = TensorDataset(torch.zeros(2, 3), torch.tensor([7, 4]))
+    >>> Relabelled(data, {7: 0, 4: 1})[1][1]
+    1
+    """
+
+    def __init__(self, data: Dataset[Any], mapping: dict[int, int]) -> None:
+        self.data, self.mapping = data, dict(mapping)
+        self.targets = [self.mapping[y] for y in labels(data).tolist()]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        return self.data[index][0], self.targets[index]
+
+
+def as_dataset(data: Data) -> Dataset[Any]:
+    """Return a data set as it is, and a pair (x_N..., y_N) of arrays or tensors as a TensorDataset.
+
+    >>> len(as_dataset(([[0.0, 1.0]], [0])))
+    1
+    """
+    if isinstance(data, (tuple, list)):
+        x, y = data
+        return TensorDataset(
+            torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(y, dtype=torch.int64)
+        )
+    return data
+
+
+def as_tensors(data: Dataset[Any]) -> tuple[Tensor, Tensor]:
+    """Return (x_N... float32, y_N int64); samples are read one by one only where they must be."""
+    if isinstance(data, TensorDataset):
+        x, y = data.tensors[:2]
+        return x, y
+    if isinstance(data, Subset) and isinstance(data.dataset, TensorDataset):
+        index = torch.as_tensor(data.indices)
+        return data.dataset.tensors[0][index], data.dataset.tensors[1][index]
+    size = len(cast(Any, data))
+    xs = [torch.as_tensor(data[i][0], dtype=torch.float32) for i in range(size)]
+    return torch.stack(xs), labels(data)
+
+
+def labels(data: Dataset[Any]) -> Tensor:
+    """Return y_N (int64) without touching the inputs wherever the data set allows it.
+
+    A ``targets`` attribute is believed unless a ``target_transform`` stands between it and the
+    samples.
+
+    >>> labels(Subset(TensorDataset(torch.zeros(3, 2), torch.tensor([4, 5, 6])), [2, 0])).tolist()
+    [6, 4]
+    """
+    if isinstance(data, TensorDataset):
+        return data.tensors[1].to(torch.int64)
+    if isinstance(data, Subset):
+        return labels(data.dataset)[torch.as_tensor(data.indices, dtype=torch.int64)]
+    if isinstance(data, ConcatDataset):
+        return torch.cat([labels(part) for part in data.datasets])
+    targets = getattr(data, "targets", None)
+    if targets is not None and getattr(data, "target_transform", None) is None:
+        return torch.as_tensor(
+            targets if isinstance(targets, Tensor) else [int(y) for y in targets],
+            dtype=torch.int64,
+        )
+    size = len(cast(Any, data))
+    return torch.tensor([int(data[i][1]) for i in range(size)], dtype=torch.int64)
+
+
+def take(data: Dataset[Any], index: Tensor) -> Dataset[Any]:
+    """Return the samples at ``index`` (N int64), as tensors where ``data`` holds tensors."""
+    if isinstance(data, TensorDataset):
+        return TensorDataset(*(tensor[index] for tensor in data.tensors))
+    return Subset(data, index.tolist())

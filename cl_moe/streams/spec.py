@@ -1,0 +1,237 @@
+"""The schema of scenarios/*.toml as pydantic models. Imports neither torch nor Avalanche."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+__all__ = (
+    "GenerateSpec",
+    "MethodSpec",
+    "NetworkSpec",
+    "OperatorSpec",
+    "PhaseSpec",
+    "ProbeSpec",
+    "SourceSpec",
+    "StreamSpec",
+    "TaskSpec",
+    "TrainingSpec",
+)
+
+PositiveInt = Field(ge=1)
+
+
+class Spec(BaseModel):
+    """Base of all tables: frozen, strict about names, TOML's types taken as they are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+def _gather(values: Any, own: frozenset[str], into: str) -> Any:
+    """Move keys that are not the table's own into its table of parameters."""
+    if not isinstance(values, dict):
+        return values
+    extra = {key: value for key, value in values.items() if key not in own | {into}}
+    given = values.get(into, {})
+    kept = {key: value for key, value in values.items() if key in own}
+    return kept | {into: {**given, **extra}}
+
+
+class NetworkSpec(Spec):
+    """What the networks of all methods are made of."""
+
+    kind: str = "mlp"
+    hidden: list[int] = Field(default=[64])
+    channels: list[int] = Field(default=[16, 32])
+    feature_dim: int = Field(default=64, ge=1)
+    layers: int = Field(default=1, ge=1)
+    encoder_hidden: list[int] = Field(default=[])
+    shared_expert: bool = False
+
+    @field_validator("hidden", "channels", "encoder_hidden")
+    @classmethod
+    def _widths(cls, widths: list[int]) -> list[int]:
+        if any(width < 1 for width in widths):
+            raise ValueError(f"{widths} holds a width below 1")
+        return widths
+
+
+class TrainingSpec(Spec):
+    """The training budget of a task, the same for every method."""
+
+    epochs: int = Field(default=5, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    min_steps: int = Field(default=0, ge=0)
+    eval_batch_size: int = Field(default=512, ge=1)
+    validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+
+
+class MethodSpec(Spec):
+    """A way to learn: its label, its kind, and its parameters (every other key of the table)."""
+
+    name: str = Field(min_length=1)
+    type: str
+    parameters: dict[str, Any] = Field(default={})
+    grid: dict[str, list[Any]] = Field(default={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_keys_are_parameters(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            values = {"name": values}
+        values = _gather(values, frozenset(("name", "type", "grid")), "parameters")
+        if isinstance(values, dict) and "name" in values:
+            values.setdefault("type", values["name"])
+        return values
+
+    @field_validator("grid")
+    @classmethod
+    def _not_empty(cls, grid: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        for key, choices in grid.items():
+            if not choices:
+                raise ValueError(f"'{key}' has no value to try; give a list of one or more")
+        return grid
+
+
+class SourceSpec(Spec):
+    """Where data come from: a type and its parameters, or a slot (the first of several at hand)."""
+
+    type: str | None = None
+    parameters: dict[str, Any] = Field(default={})
+    any_of: list[SourceSpec] = Field(default=[])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_keys_are_parameters(cls, values: Any) -> Any:
+        return _gather(values, frozenset(("type", "any_of")), "parameters")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SourceSpec:
+        if (self.type is None) == (not self.any_of):
+            raise ValueError("give either a type or a list any_of, not both and not neither")
+        if self.any_of and self.parameters:
+            raise ValueError(f"{sorted(self.parameters)} beside any_of; move them into its tables")
+        if any(choice.any_of for choice in self.any_of):
+            raise ValueError("any_of inside any_of; write one list")
+        return self
+
+
+class OperatorSpec(Spec):
+    """A change of a task: the operator's name and its parameters."""
+
+    operator: str
+    parameters: dict[str, Any] = Field(default={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _other_keys_are_parameters(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            values = {"operator": values}
+        return _gather(values, frozenset(("operator",)), "parameters")
+
+
+class TaskSpec(Spec):
+    """One task: a source, or an earlier task's recipe, and what is changed about it."""
+
+    name: str = Field(min_length=1)
+    source: str | None = None
+    from_: str | None = Field(default=None, alias="from")
+    variant: str | None = None
+    related_to: str | None = None
+    relatedness: float | None = Field(default=None, ge=0, le=1)
+    classes: list[int | str] | int | None = None
+    per_class: int | None = Field(default=None, ge=1)
+    test_per_class: int | None = Field(default=None, ge=1)
+    group: str | None = None
+    relation: str | None = None
+    operators: list[OperatorSpec] = Field(default=[])
+
+    @field_validator("classes")
+    @classmethod
+    def _at_least_two(cls, classes: list[int | str] | int | None) -> list[int | str] | int | None:
+        size = classes if isinstance(classes, int) else 2 if classes is None else len(classes)
+        if size < 2:
+            raise ValueError("a task needs two classes or more")
+        if isinstance(classes, list) and len(set(classes)) < len(classes):
+            raise ValueError("a class is named twice")
+        return classes
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> TaskSpec:
+        if (self.source is None) == (self.from_ is None):
+            raise ValueError("give either source or from (an earlier task), not both, not neither")
+        if (self.related_to is None) != (self.relatedness is None):
+            raise ValueError("related_to and relatedness go together; give both or neither")
+        if self.from_ is not None and self.variant is not None:
+            raise ValueError("variant goes with source; a task with from takes its origin's")
+        return self
+
+
+class ProbeSpec(TaskSpec):
+    """An unseen task; a list of sizes makes one probe a size, all drawn from one shuffle."""
+
+    per_class: int | list[int] | None = None  # type: ignore[assignment]
+
+    @field_validator("per_class")
+    @classmethod
+    def _sizes(cls, sizes: int | list[int] | None) -> int | list[int] | None:
+        listed = sizes if isinstance(sizes, list) else [] if sizes is None else [sizes]
+        if sizes == [] or any(size < 1 for size in listed) or len(set(listed)) < len(listed):
+            raise ValueError(f"{sizes} is not a size of 1 or more, or a list of different ones")
+        return sizes
+
+
+class StreamSpec(Spec):
+    """What the tasks of a stream share."""
+
+    shape: list[int] | None = None
+    order: Literal["listed", "shuffled"] = "listed"
+    order_seed: int = 0
+
+    @field_validator("shape")
+    @classmethod
+    def _vector_or_image(cls, shape: list[int] | None) -> list[int] | None:
+        if shape is not None and (len(shape) not in (1, 3) or min(shape) < 1):
+            raise ValueError(f"{shape} is neither [features] nor [channels, height, width]")
+        return shape
+
+
+class PhaseSpec(Spec):
+    """A stretch of a generated stream: examples a class, and how often each size is drawn."""
+
+    tasks: int = Field(ge=1)
+    per_class: list[int] = Field(min_length=1)
+    shares: list[float] | None = None
+
+    @model_validator(mode="after")
+    def _shares_match(self) -> PhaseSpec:
+        if min(self.per_class) < 1:
+            raise ValueError(f"per_class: {self.per_class} holds a size below 1")
+        if self.shares is not None and (
+            len(self.shares) != len(self.per_class)
+            or min(self.shares) < 0
+            or abs(sum(self.shares) - 1) > 1e-6
+        ):
+            raise ValueError(
+                f"shares: {self.shares}; give one share for each of per_class, with sum 1"
+            )
+        return self
+
+
+class GenerateSpec(Spec):
+    """A long stream drawn at random from sources, phase after phase (CTrL's S_long).
+
+    The draw has a seed of its own: every run of a study has the same tasks in the same order, and
+    the study's seeds change examples and classes.
+    """
+
+    sources: list[str] = Field(min_length=1)
+    classes: int = Field(default=5, ge=2)
+    phases: list[PhaseSpec] = Field(min_length=1)
+    test_per_class: int | None = Field(default=None, ge=1)
+    seed: int = 0

@@ -1,0 +1,334 @@
+"""Task and TaskStream: what is learned, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+from cl_moe.errors import InputError
+from cl_moe.seeding import generator
+from cl_moe.streams.datasets import Data, as_dataset, as_tensors, labels, take
+
+if TYPE_CHECKING:
+    from avalanche.benchmarks import CLScenario
+
+__all__ = ("Task", "TaskStream")
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One classification task: data, classes, and how it relates to other tasks.
+
+    Args:
+        name: unique within a stream.
+        train: any torch ``Dataset`` of (x: float32 Tensor of one shape, y: int), or a pair
+            (x_N..., y_N) of arrays or tensors. Data sets with per-sample transforms stay lazy.
+        test: the same; never used for learning or for a decision.
+        classes: their names; labels are 0..len(classes)-1, each with at least one training sample.
+        group: tasks that are averaged together in the results, e.g. ``"low_resource"``.
+        derived_from: name of the task or source this one was made from.
+        relation: how, e.g. ``"shifted input"``, ``"new classes"``, ``"recurring"``.
+
+    Raises:
+        InputError: with every problem of the data.
+
+    >>> Task("toy", train=(torch.eye(4), [0, 1, 0, 1]), test=(torch.eye(4), [0, 1, 0, 1]),
+    ...      classes=("a", "b"))
+    Task('toy', 2 classes, shape (4,), 4 train, 4 test)
+    """
+
+    name: str
+    train: Dataset[Any] = field(repr=False)
+    test: Dataset[Any] = field(repr=False)
+    classes: tuple[str, ...]
+    group: str | None = None
+    derived_from: str | None = None
+    relation: str | None = None
+
+    def __init__(
+        self,
+        name: str,
+        train: Data,
+        test: Data,
+        classes: Iterable[str],
+        group: str | None = None,
+        derived_from: str | None = None,
+        relation: str | None = None,
+    ) -> None:
+        values = {
+            "name": name,
+            "train": as_dataset(train),
+            "test": as_dataset(test),
+            "classes": tuple(str(label) for label in classes),
+            "group": group,
+            "derived_from": derived_from,
+            "relation": relation,
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        problems = self._problems()
+        if problems:
+            raise InputError(problems)
+
+    def _problems(self) -> list[str]:
+        problems = []
+        for split in ("train", "test"):
+            at, data = f"task '{self.name}', {split} data", self._dataset(split)
+            if len(cast(Any, data)) == 0:
+                problems.append(f"{at}: no sample; give at least one a class")
+                continue
+            problems += [f"{at}: {problem}" for problem in _tensor_problems(data)]
+            if problems:
+                continue
+            found = set(labels(data).tolist())
+            wrong = sorted(found - set(range(self.n_classes)))
+            if wrong:
+                problems.append(
+                    f"{at}: label {wrong[0]} for {self.n_classes} classes; "
+                    f"labels are 0 to {self.n_classes - 1}"
+                )
+            missing = [c for k, c in enumerate(self.classes) if k not in found]
+            if missing and split == "train":
+                problems.append(f"{at}: class '{missing[0]}' has no sample; give one or drop it")
+        if not problems and self._shape("train") != self._shape("test"):
+            problems.append(
+                f"task '{self.name}': train inputs have shape {self._shape('train')}, "
+                f"test inputs {self._shape('test')}; give both one shape"
+            )
+        return problems
+
+    def _dataset(self, split: Split) -> Dataset[Any]:
+        return self.train if split == "train" else self.test
+
+    def _shape(self, split: Split) -> tuple[int, ...]:
+        data = self._dataset(split)
+        x = data.tensors[0][0] if isinstance(data, TensorDataset) else data[0][0]
+        return tuple(x.shape)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the batch."""
+        return self._shape("train")
+
+    @property
+    def n_train(self) -> int:
+        """Number of training samples."""
+        return len(cast(Any, self.train))
+
+    @property
+    def n_test(self) -> int:
+        """Number of test samples."""
+        return len(cast(Any, self.test))
+
+    def labels(self, split: Split) -> Tensor:
+        """Return y_N (int64) of a split, without reading inputs where that can be avoided."""
+        return labels(self._dataset(split))
+
+    def tensors(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Return (x_N..., y_N) of a split; each sample of a lazy data set is read once, now.
+
+        >>> task = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
+        >>> task.tensors("train")[1]
+        tensor([0, 1])
+        """
+        return as_tensors(self._dataset(split))
+
+    def __repr__(self) -> str:
+        extra = f", group '{self.group}'" if self.group else ""
+        if self.relation:
+            extra += f", {self.relation}"
+        if self.derived_from:
+            extra += f" of '{self.derived_from}'"
+        return (
+            f"Task('{self.name}', {self.n_classes} classes, shape {self.shape}, "
+            f"{self.n_train} train, {self.n_test} test{extra})"
+        )
+
+    def renamed(self, name: str) -> Task:
+        """Return the task under another name."""
+        return replace(self, name=name)
+
+
+def _tensor_problems(data: Dataset[Any]) -> list[str]:
+    if not isinstance(data, TensorDataset):
+        return []
+    x, y = data.tensors[:2]
+    problems = []
+    if x.ndim < 2:
+        problems.append(f"inputs of shape {tuple(x.shape)}; give (samples, features...)")
+    elif not x.is_floating_point():
+        problems.append(f"inputs are {x.dtype}; give float32, images scaled to 0..1")
+    elif not bool(torch.isfinite(x).all()):
+        bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero()
+        problems.append(f"sample {int(bad[0])} holds NaN or infinity; clean or drop it")
+    if y.ndim != 1 or y.dtype != torch.int64:
+        problems.append(f"labels are {y.dtype} of shape {tuple(y.shape)}; give (samples,) int64")
+    return problems
+
+
+class TaskStream(Sequence[Task]):
+    """An ordered list of tasks, and unseen ones (probes) to be learned after its end.
+
+    Args:
+        tasks: in the order they are learned; names are unique, inputs have one shape.
+        name: shown in results.
+        probes: each is learned from a copy of the state at the end of the stream, then forgotten.
+
+    Raises:
+        InputError: no task, a name twice, or inputs of more than one shape.
+
+    >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
+    >>> TaskStream([toy, toy.renamed("again")])
+    TaskStream 'stream': 2 tasks, inputs (2,)
+      0 toy    2 classes  train 2  test 2
+      1 again  2 classes  train 2  test 2
+    """
+
+    def __init__(
+        self, tasks: Iterable[Task], name: str = "stream", probes: Iterable[Task] = ()
+    ) -> None:
+        self.tasks, self.probes, self.name = tuple(tasks), tuple(probes), name
+        problems = [] if self.tasks else [f"stream '{name}': no task; give at least one"]
+        seen: set[str] = set()
+        for task in (*self.tasks, *self.probes):
+            if task.name in seen:
+                problems.append(f"stream '{name}': two tasks are called '{task.name}'; rename one")
+            seen.add(task.name)
+            if self.tasks and task.shape != self.tasks[0].shape:
+                problems.append(
+                    f"stream '{name}': inputs of task '{task.name}' have shape {task.shape}, "
+                    f"those of '{self.tasks[0].name}' {self.tasks[0].shape}; give all one shape "
+                    "(in a scenario: shape = [...] under [stream])"
+                )
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input, the same for all tasks."""
+        return self.tasks[0].shape
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> TaskStream: ...
+    def __getitem__(self, index: int | slice) -> Task | TaskStream:
+        if isinstance(index, slice):
+            return TaskStream(self.tasks[index], self.name, self.probes)
+        return self.tasks[index]
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row a task, probes last: position, task, group, derived_from, relation, sizes.
+
+        >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
+        >>> TaskStream([toy]).table()[0]["n_train"]
+        2
+        """
+        return [
+            {
+                "position": position,
+                "task": task.name,
+                "group": task.group,
+                "derived_from": task.derived_from,
+                "relation": task.relation,
+                "n_train": task.n_train,
+                "n_test": task.n_test,
+                "n_classes": task.n_classes,
+                "probe": position >= len(self),
+            }
+            for position, task in enumerate((*self.tasks, *self.probes))
+        ]
+
+    def __repr__(self) -> str:
+        lines = [f"TaskStream '{self.name}': {_count(self.tasks, 'task')}, inputs {self.shape}"]
+        if self.probes:
+            lines[0] = lines[0].replace(",", f" and {_count(self.probes, 'probe')},", 1)
+        rows = self.table()
+        wide = {key: max(len(str(row[key])) for row in rows) for key in rows[0]}
+        for row in rows:
+            line = (
+                f"  {row['position']:>{wide['position']}} {row['task']:<{wide['task']}}"
+                f"  {row['n_classes']:>{wide['n_classes']}} classes"
+                f"  train {row['n_train']:>{wide['n_train']}}"
+                f"  test {row['n_test']:>{wide['n_test']}}"
+            )
+            line += f"  [{row['group']}]" if row["group"] else ""
+            line += f"  {row['relation']}" if row["relation"] else ""
+            line += f" of {row['derived_from']}" if row["derived_from"] else ""
+            lines.append(line + ("  (probe)" if row["probe"] else ""))
+        return "\n".join(lines)
+
+    def validation_split(self, fraction: float, seed: int) -> TaskStream:
+        """Return the stream with each training set split in two: ``test`` is held-out training data.
+
+        The real test data and the probes are not in it, so that nothing chosen with it has seen
+        them. The split is stratified: of a class with n samples, ``fraction * n`` are held out,
+        rounded, but at least one where the class has two, and always one fewer than n.
+
+        Raises:
+            InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.
+
+        >>> toy = Task("toy", (torch.eye(4), [0, 1, 0, 1]), (torch.eye(4), [0, 1, 0, 1]), "ab")
+        >>> TaskStream([toy]).validation_split(0.5, seed=0)[0].n_test
+        2
+        """
+        if not 0 < fraction < 1:
+            raise InputError(f"validation fraction: {fraction} is not between 0 and 1")
+        problems, tasks = [], []
+        for task in self.tasks:
+            y = task.labels("train")
+            keep, hold = _stratified(y, fraction, seed, task.name)
+            if len(hold) == 0:
+                problems.append(
+                    f"task '{task.name}': one sample a class, none can be held out; give two"
+                )
+                continue
+            tasks.append(replace(task, train=take(task.train, keep), test=take(task.train, hold)))
+        if problems:
+            raise InputError(problems)
+        return TaskStream(tasks, self.name)
+
+    def to_benchmark(self) -> CLScenario[Any]:
+        """Return an Avalanche benchmark; see :func:`cl_moe.streams.benchmark.to_benchmark`."""
+        from cl_moe.streams.benchmark import to_benchmark
+
+        return to_benchmark(self)
+
+    @classmethod
+    def from_benchmark(cls, scenario: CLScenario[Any], name: str | None = None) -> TaskStream:
+        """Return the stream in any Avalanche benchmark; see :mod:`cl_moe.streams.benchmark`."""
+        from cl_moe.streams.benchmark import from_benchmark
+
+        return from_benchmark(scenario, name)
+
+
+def _stratified(y: Tensor, fraction: float, seed: int, name: str) -> tuple[Tensor, Tensor]:
+    """Return the indices kept and held out, sorted, of labels y_N."""
+    draw = generator(seed, "validation", name)
+    held = torch.zeros(len(y), dtype=torch.bool)
+    for label in y.unique():
+        members = (y == label).nonzero().flatten()
+        n = len(members)
+        size = min(max(round(fraction * n), 1), n - 1)
+        held[members[torch.randperm(n, generator=draw)[:size]]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()
+
+
+def _count(items: Sequence[Any], word: str) -> str:
+    return f"{len(items)} {word}{'' if len(items) == 1 else 's'}"
