@@ -76,13 +76,21 @@ FORBIDDEN = {
 }
 
 
+# Who may do what is forbidden to all others, and why.
+ALLOWED = {
+    ("cl_moe/runs/isolation.py", "randomness is seeded globally"): (
+        "Avalanche and torch's initialisers draw from the global state; it is restored there"
+    ),
+}
+
+
 @pytest.mark.parametrize("path", FILES, ids=_name)
 def test_nothing_forbidden_is_written(path: Path) -> None:
     found = [
         f"{_name(path)}:{number}: {what}: {line.strip()}"
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         for what, pattern in FORBIDDEN.items()
-        if re.search(pattern, line)
+        if re.search(pattern, line) and (_name(path), what) not in ALLOWED
     ]
     assert not found
 
