@@ -1,1 +1,57 @@
-"""Pure functions of a study's rows: metrics, intervals, figures."""
+"""From a study's tidy rows to metrics, intervals, tables, figures and a report.
+
+Everything here is a pure function of :class:`StudyData`. Names are imported when they are first
+asked for, so that importing the package costs nothing.
+
+>>> from cl_moe.analysis import StudyData
+>>> StudyData.__name__
+'StudyData'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cl_moe.analysis.data import StudyData, accuracy_matrix
+    from cl_moe.analysis.metrics import METRICS, compute
+    from cl_moe.analysis.plots import plot_all
+    from cl_moe.analysis.report import report
+    from cl_moe.analysis.stats import paired, summary, summary_records
+    from cl_moe.analysis.tables import table
+
+__all__ = (
+    "METRICS",
+    "StudyData",
+    "accuracy_matrix",
+    "compute",
+    "paired",
+    "plot_all",
+    "report",
+    "summary",
+    "summary_records",
+    "table",
+)
+
+_HOME = {
+    "METRICS": "metrics",
+    "StudyData": "data",
+    "accuracy_matrix": "data",
+    "compute": "metrics",
+    "paired": "stats",
+    "plot_all": "plots",
+    "report": "report",
+    "summary": "stats",
+    "summary_records": "stats",
+    "table": "tables",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    # Kept here because importing the submodule `report` binds that name to the module.
+    globals()[name] = found
+    return found

@@ -1,0 +1,282 @@
+"""A finished (or half-finished) study as frames: all that metrics and figures look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cl_moe.errors import InputError, did_you_mean
+
+__all__ = ("Array", "StudyData", "accuracy_matrix", "by_run", "initial_accuracy", "learning_curves")
+
+Array = npt.NDArray[np.float64]
+
+ROW_COLUMNS = ("method", "seed", "after_task", "task", "metric", "value")
+TASK_COLUMNS = (
+    "position", "task", "group", "derived_from", "relation",
+    "n_train", "n_test", "n_classes", "probe",
+)  # fmt: skip
+TIMING_COLUMNS = ("method", "seed", "after_task")
+SECONDS = ("train_seconds", "decision_seconds", "eval_seconds")
+EVENT_KEYS = ("method", "seed", "task", "name", "kind", "sentence")
+
+
+def _no_timings() -> pd.DataFrame:
+    return pd.DataFrame(columns=[*TIMING_COLUMNS, *SECONDS])
+
+
+@dataclass(frozen=True, eq=False)
+class StudyData:
+    """What a study left behind; metrics, statistics and figures are pure functions of it.
+
+    Args:
+        rows: method, seed, after_task (position of the task learned last; -1 before the first;
+            T, the number of stream tasks, for probes), task (name), metric, value and epoch
+            (empty except for learning curves). Accuracies are in 0..1. A task without a head has
+            no row: undefined, never 0.
+        tasks: position, task, group, derived_from, relation, n_train, n_test, n_classes, probe;
+            one row a task, probes after the stream.
+        methods: method (label), type (what it is: ``alone`` and ``joint`` are the references).
+        events: one dict a decision, with at least method, seed, task (position), name, kind and
+            sentence.
+        timings: method, seed, after_task, and seconds in columns that end in ``_seconds``.
+        baseline: the method that differences are taken against, or None.
+        name: the study's name.
+
+    Raises:
+        InputError: columns are missing, names do not match, values are out of range or given
+            twice; every problem is named.
+
+    >>> row = ("dense", 0, 0, "mnist", "accuracy", 0.9)
+    >>> rows = pd.DataFrame([row], columns=list(ROW_COLUMNS))
+    >>> task = (0, "mnist", None, None, None, 10, 10, 2, False)
+    >>> tasks = pd.DataFrame([task], columns=list(TASK_COLUMNS))
+    >>> data = StudyData(rows, tasks, pd.DataFrame({"method": ["dense"], "type": ["dense"]}))
+    >>> data.stream_tasks, data.seeds
+    (['mnist'], [0])
+    """
+
+    rows: pd.DataFrame
+    tasks: pd.DataFrame
+    methods: pd.DataFrame
+    events: list[dict[str, Any]] = field(default_factory=list)
+    timings: pd.DataFrame = field(default_factory=_no_timings)
+    baseline: str | None = None
+    name: str = "study"
+
+    def __post_init__(self) -> None:
+        problems = _missing_columns(self)
+        if problems:
+            raise InputError(problems)
+        rows = self.rows.reset_index(drop=True)
+        if "epoch" not in rows:
+            rows = rows.assign(epoch=np.nan)
+        tasks = self.tasks.assign(probe=self.tasks["probe"].astype(bool))
+        object.__setattr__(self, "rows", rows.assign(epoch=rows["epoch"].astype(float)))
+        object.__setattr__(self, "tasks", tasks.sort_values("position", ignore_index=True))
+        problems = [*_bad_names(self), *_bad_values(self)]
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def stream_tasks(self) -> list[str]:
+        """Names of the stream's tasks in the order they are learned (no probes)."""
+        return [str(name) for name in self.tasks.loc[~self.tasks["probe"], "task"]]
+
+    @property
+    def probes(self) -> pd.DataFrame:
+        """The rows of ``tasks`` that are probes: unseen tasks learned from the final state."""
+        return self.tasks[self.tasks["probe"]]
+
+    @property
+    def method_names(self) -> list[str]:
+        """Labels of all methods, in the order of the study."""
+        return [str(name) for name in self.methods["method"]]
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds that have a row, sorted."""
+        return sorted(int(seed) for seed in self.rows["seed"].unique())
+
+    def groups(self, *, probe: bool = False) -> dict[str, list[str]]:
+        """Return the tasks of every group, in the order of the stream (or of the probes)."""
+        wanted = self.tasks[(self.tasks["probe"] == probe) & self.tasks["group"].notna()]
+        return {
+            str(group): [str(name) for name in members["task"]]
+            for group, members in wanted.groupby("group", sort=False)
+        }
+
+    def of_type(self, kind: str) -> str | None:
+        """Return the label of the first method of a type (``alone``, ``joint``), or None."""
+        found = self.methods.loc[self.methods["type"] == kind, "method"]
+        return str(found.iloc[0]) if len(found) else None
+
+    def accuracies(self) -> dict[tuple[str, int], Array]:
+        """Return every run's accuracy matrix, by (method, seed); see :func:`accuracy_matrix`."""
+        tasks = self.stream_tasks
+        return {run: _matrix(rows, tasks) for run, rows in by_run(_end_of_task(self.rows)).items()}
+
+
+def by_run(frame: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
+    """Return the rows of every (method, seed), in order of first appearance.
+
+    >>> frame = pd.DataFrame({"method": ["b", "a", "b"], "seed": [0, 0, 0], "value": [1, 2, 3]})
+    >>> {run: list(rows["value"]) for run, rows in by_run(frame).items()}
+    {('b', 0): [1, 3], ('a', 0): [2]}
+    """
+    runs = frame.groupby(["method", "seed"], sort=False)
+    return {(str(method), int(str(seed))): rows for (method, seed), rows in runs}
+
+
+def _missing_columns(data: StudyData) -> list[str]:
+    wanted = {
+        "rows": ROW_COLUMNS, "tasks": TASK_COLUMNS,
+        "methods": ("method", "type"), "timings": TIMING_COLUMNS,
+    }  # fmt: skip
+    problems = [
+        f"{frame}: no column '{column}'; {did_you_mean(column, map(str, getattr(data, frame)))}"
+        for frame, columns in wanted.items()
+        for column in columns
+        if column not in getattr(data, frame)
+    ]
+    for number, event in enumerate(data.events):
+        missing = [key for key in EVENT_KEYS if key not in event]
+        if missing:
+            problems.append(f"events[{number}]: no {', '.join(missing)}")
+    return problems
+
+
+def _bad_names(data: StudyData) -> list[str]:
+    tasks, methods = set(map(str, data.tasks["task"])), data.method_names
+    problems = [
+        f"{place}: '{name}' is given {count} times; names must differ"
+        for place, column in (("tasks", data.tasks["task"]), ("methods", data.methods["method"]))
+        for name, count in column.value_counts().items()
+        if count > 1
+    ]
+    problems += [
+        f"rows: task '{name}' is not in the table of tasks; {did_you_mean(str(name), tasks)}"
+        for name in data.rows["task"].dropna().unique()
+        if str(name) not in tasks
+    ]
+    used = {"rows": data.rows["method"].unique(), "timings": data.timings["method"].unique()}
+    used["events"] = np.array(sorted({str(event["method"]) for event in data.events}))
+    problems += [
+        f"{place}: method '{name}' is not in the table of methods; "
+        f"{did_you_mean(str(name), methods)}"
+        for place, names in used.items()
+        for name in names
+        if str(name) not in methods
+    ]
+    if data.baseline is not None and data.baseline not in methods:
+        hint = did_you_mean(data.baseline, methods)
+        problems.append(f"baseline: '{data.baseline}' is not a method of the study; {hint}")
+    return problems
+
+
+def _bad_values(data: StudyData) -> list[str]:
+    problems = []
+    accuracy = data.rows[data.rows["metric"] == "accuracy"]
+    outside = accuracy[~accuracy["value"].between(0.0, 1.0) & accuracy["value"].notna()]
+    if len(outside):
+        first = outside.iloc[0]
+        problems.append(
+            f"rows: {len(outside)} accuracies are outside 0..1, the first {first['value']:g} of "
+            f"method '{first['method']}' on '{first['task']}'; give shares, not per cent"
+        )
+    key = ["method", "seed", "after_task", "task", "metric", "epoch"]
+    twice = data.rows[data.rows.duplicated(key)]
+    if len(twice):
+        where = ", ".join(f"{column}={twice.iloc[0][column]}" for column in key)
+        problems.append(f"rows: {len(twice)} are given twice, the first at {where}; keep one")
+    return problems
+
+
+def _end_of_task(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the test accuracies after whole tasks: no learning curves."""
+    whole = rows["epoch"].isna() if "epoch" in rows else True
+    return rows[(rows["metric"] == "accuracy") & whole]
+
+
+def _matrix(run: pd.DataFrame, tasks: Sequence[str]) -> Array:
+    count = len(tasks)
+    table = run[run["after_task"].between(0, count - 1)].pivot(
+        index="after_task", columns="task", values="value"
+    )
+    return table.reindex(index=range(count), columns=list(tasks)).to_numpy(dtype=np.float64)
+
+
+def accuracy_matrix(rows: pd.DataFrame, method: str, seed: int, tasks: Sequence[str]) -> Array:
+    """Return one run's accuracies as a matrix ``a[k][j]``.
+
+    Args:
+        rows: a study's rows.
+        method: label of the method.
+        seed: seed of the run.
+        tasks: names of the stream's T tasks in the order they were learned.
+
+    Returns:
+        float64 of shape [T, T]: test accuracy in 0..1 on task j after task k was learned; NaN
+        where there is no row (a task without a head, an evaluation that was not made).
+
+    >>> rows = pd.DataFrame(
+    ...     [
+    ...         ("dense", 0, 0, "a", "accuracy", 0.9),
+    ...         ("dense", 0, 1, "a", "accuracy", 0.5),
+    ...         ("dense", 0, 1, "b", "accuracy", 0.8),
+    ...     ],
+    ...     columns=["method", "seed", "after_task", "task", "metric", "value"],
+    ... )
+    >>> accuracy_matrix(rows, "dense", 0, ["a", "b"])
+    array([[0.9, nan],
+           [0.5, 0.8]])
+    """
+    run = rows[(rows["method"] == method) & (rows["seed"] == seed)]
+    return _matrix(_end_of_task(run), tasks)
+
+
+def initial_accuracy(rows: pd.DataFrame, method: str, seed: int, tasks: Sequence[str]) -> Array:
+    """Return the accuracies before anything was learned (rows with after_task = -1).
+
+    Returns:
+        float64 of shape [T]; NaN where there is none: a network with one head a task has no head
+        to be tested with before its first task.
+
+    >>> rows = pd.DataFrame(
+    ...     [("dense", 0, -1, "a", "accuracy", 0.1)],
+    ...     columns=["method", "seed", "after_task", "task", "metric", "value"],
+    ... )
+    >>> initial_accuracy(rows, "dense", 0, ["a", "b"])
+    array([0.1, nan])
+    """
+    run = rows[(rows["method"] == method) & (rows["seed"] == seed) & (rows["after_task"] == -1)]
+    values = _end_of_task(run).set_index("task")["value"]
+    return values.reindex(list(tasks)).to_numpy(dtype=np.float64)
+
+
+def learning_curves(
+    rows: pd.DataFrame, method: str, seed: int
+) -> dict[str, list[tuple[int, float]]]:
+    """Return, for each task, its test accuracy while it was learned: [(epoch, accuracy), ...].
+
+    >>> rows = pd.DataFrame(
+    ...     [("dense", 0, 0, "a", "accuracy", 0.1, 0), ("dense", 0, 0, "a", "accuracy", 0.7, 1)],
+    ...     columns=["method", "seed", "after_task", "task", "metric", "value", "epoch"],
+    ... )
+    >>> learning_curves(rows, "dense", 0)
+    {'a': [(0, 0.1), (1, 0.7)]}
+    """
+    wanted = (rows["method"] == method) & (rows["seed"] == seed) & rows["epoch"].notna()
+    curves = rows[wanted & (rows["metric"] == "accuracy")].sort_values("epoch")
+    return {
+        str(task): [
+            (int(epoch), float(value))
+            for epoch, value in zip(curve["epoch"], curve["value"], strict=True)
+        ]
+        for task, curve in curves.groupby("task", sort=False)
+    }

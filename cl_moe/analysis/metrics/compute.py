@@ -1,0 +1,189 @@
+"""All metrics of a study in one tidy frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cl_moe.analysis.data import Array, StudyData, by_run, initial_accuracy, learning_curves
+from cl_moe.analysis.metrics import accuracy, transfer
+from cl_moe.analysis.metrics.accuracy import mean
+from cl_moe.analysis.metrics.cost import costs, decisions
+from cl_moe.analysis.metrics.learning import (
+    learning_curve_area,
+    probe_families,
+    samples_to_target,
+    unrelated_slope,
+    unrelated_split,
+)
+
+__all__ = ("compute",)
+
+COLUMNS = ("method", "seed", "metric", "group", "value")
+Value = tuple[str, str | None, float]  # metric, group, value
+Probes = Mapping[tuple[str, int], Mapping[str, float]]
+
+
+def compute(data: StudyData) -> pd.DataFrame:
+    """Return every metric of every run: method, seed, metric, group, value.
+
+    ``group`` is None for all tasks, or the name of a task group (a metric over that group's tasks
+    only, in the place they have in the whole stream). A value is NaN where the metric is
+    undefined for the run; ``METRICS[name].needs`` says what it would take. Metrics of probes, of
+    unrelated tasks and of cost are absent where the study has none of these. References (alone,
+    joint) are those of the same seed.
+
+    >>> rows = pd.DataFrame(
+    ...     [
+    ...         ("dense", 0, 0, "a", "accuracy", 0.9),
+    ...         ("dense", 0, 1, "a", "accuracy", 0.5),
+    ...         ("dense", 0, 1, "b", "accuracy", 0.8),
+    ...     ],
+    ...     columns=["method", "seed", "after_task", "task", "metric", "value"],
+    ... )
+    >>> tasks = pd.DataFrame(
+    ...     {
+    ...         "position": [0, 1],
+    ...         "task": ["a", "b"],
+    ...         "group": None,
+    ...         "derived_from": None,
+    ...         "relation": None,
+    ...         "n_train": 9,
+    ...         "n_test": 9,
+    ...         "n_classes": 2,
+    ...         "probe": False,
+    ...     }
+    ... )
+    >>> methods = pd.DataFrame({"method": ["dense"], "type": ["dense"]})
+    >>> values = compute(StudyData(rows, tasks, methods)).set_index("metric")["value"]
+    >>> round(values["average_accuracy"], 3), round(values["forgetting"], 3)
+    (np.float64(0.65), np.float64(0.4))
+    >>> values["learning_transfer"]  # no method of type alone
+    np.float64(nan)
+    """
+    references = _references(data)
+    probes = _probe_accuracies(data)
+    matrices = data.accuracies()
+    timings = by_run(data.timings)
+    found: list[tuple[str, int, str, str | None, float]] = []
+    for run, rows in by_run(data.rows).items():
+        values = [
+            *_of_stream(data, rows, *run, matrices.get(run), references),
+            *_of_probes(data, probes, *run),
+            *_of_cost(data, rows, timings.get(run)),
+        ]
+        found += [(*run, *value) for value in values]
+    found += [(m, seed, "decisions", None, float(n)) for m, seed, n in decisions(data)]
+    frame = pd.DataFrame(found, columns=list(COLUMNS))
+    order = {name: position for position, name in enumerate(data.method_names)}
+    frame = frame.assign(order=frame["method"].map(order))
+    frame = frame.sort_values(["order", "seed"], kind="stable", ignore_index=True)
+    # None, not NaN, for "all tasks": it goes to JSON as null and compares equal to itself.
+    groups = [None if pd.isna(group) else group for group in frame["group"]]
+    return frame.assign(group=pd.Series(groups, dtype=object))[list(COLUMNS)]
+
+
+@dataclass(frozen=True)
+class _References:
+    """Accuracies of the reference methods by seed, each of shape [T]."""
+
+    alone: Mapping[int, Array]
+    joint: Mapping[int, Array]
+    unknown: Array
+
+    def of(self, seed: int) -> tuple[Array, Array]:
+        return self.alone.get(seed, self.unknown), self.joint.get(seed, self.unknown)
+
+
+def _references(data: StudyData) -> _References:
+    alone, joint = {}, {}
+    for (method, seed), a_TT in data.accuracies().items():
+        if method == data.of_type("alone"):
+            # A model that saw one task never changes: the last row may stand for the diagonal.
+            own_T = np.diag(a_TT)
+            alone[seed] = np.where(np.isnan(own_T), a_TT[-1], own_T)
+        if method == data.of_type("joint"):
+            joint[seed] = a_TT[-1]
+    return _References(alone, joint, np.full(len(data.stream_tasks), np.nan))
+
+
+def _of_stream(
+    data: StudyData,
+    rows: pd.DataFrame,
+    method: str,
+    seed: int,
+    a_TT: Array | None,
+    references: _References,
+) -> Iterator[Value]:
+    tasks = data.stream_tasks
+    if not tasks:
+        return
+    if a_TT is None:
+        a_TT = np.full((len(tasks), len(tasks)), np.nan)
+    initial_T = initial_accuracy(rows, method, seed, tasks)
+    alone_T, joint_T = references.of(seed)
+    curves = learning_curves(rows, method, seed)
+    area_T = np.array([learning_curve_area(curves.get(task, [])) for task in tasks])
+    a = a_TT
+    grouped: dict[str, Callable[[Sequence[int]], float]] = {
+        "average_accuracy": lambda c: accuracy.average_accuracy(a, c),
+        "average_incremental_accuracy": lambda c: accuracy.average_incremental_accuracy(a, c),
+        "forgetting": lambda c: accuracy.forgetting(a, c),
+        "backward_transfer": lambda c: accuracy.backward_transfer(a, c),
+        "forward_transfer": lambda c: transfer.forward_transfer(a, initial_T, c),
+        "learning_transfer": lambda c: transfer.learning_transfer(a, alone_T, c),
+        "intransigence": lambda c: transfer.intransigence(a, joint_T, c),
+        "learning_curve_area": lambda c: mean(area_T[list(c)]),
+    }
+    for group, members in [(None, tasks), *data.groups().items()]:
+        columns = [tasks.index(member) for member in members]
+        for metric, function in grouped.items():
+            yield metric, group, function(columns)
+    yield "last_task_transfer", None, transfer.last_task_transfer(a, alone_T)
+    base, unrelated = unrelated_split(data)
+    if unrelated:
+        yield "unrelated_task_slope", None, unrelated_slope(a, base, unrelated)
+
+
+def _probe_accuracies(data: StudyData) -> Probes:
+    """Return {(method, seed): {probe: accuracy}}."""
+    rows = data.rows
+    wanted = rows["task"].isin(data.probes["task"]) & (rows["metric"] == "accuracy")
+    at_end = rows["epoch"].isna() & (rows["after_task"] == len(data.stream_tasks))
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for row in rows[wanted & at_end].to_dict("records"):
+        run = found.setdefault((str(row["method"]), int(row["seed"])), {})
+        run[str(row["task"])] = float(row["value"])
+    return found
+
+
+def _of_probes(data: StudyData, probes: Probes, method: str, seed: int) -> Iterator[Value]:
+    everything = [str(name) for name in data.probes["task"]]
+    if not everything:
+        return
+    own, nan = probes.get((method, seed), {}), float("nan")
+    alone = probes.get((data.of_type("alone") or "", seed), {})
+    families = probe_families(data).values()
+    for group, members in [(None, everything), *data.groups(probe=True).items()]:
+        yield "probe_accuracy", group, mean([own.get(p, nan) for p in members])
+        gains = [own.get(p, nan) - alone.get(p, nan) for p in members]
+        yield "probe_transfer", group, mean(gains)
+        curves = [sizes for sizes in families if set(sizes.values()) <= set(members)]
+        if curves:
+            reached = [
+                samples_to_target(
+                    {n: own[p] for n, p in sizes.items() if p in own},
+                    {n: alone[p] for n, p in sizes.items() if p in alone},
+                )
+                for sizes in curves
+            ]
+            yield "samples_to_target", group, mean(reached)
+
+
+def _of_cost(data: StudyData, rows: pd.DataFrame, timings: pd.DataFrame | None) -> Iterator[Value]:
+    spent = data.timings.iloc[:0] if timings is None else timings
+    for metric, value in costs(rows, spent, len(data.stream_tasks)).items():
+        yield metric, None, value

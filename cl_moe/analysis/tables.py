@@ -1,0 +1,194 @@
+"""The table people read: methods down, metrics across, intervals, the best marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.metrics.names import METRICS, label
+from cl_moe.analysis.stats import Interval, intervals, paired, summary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ("Cell", "TableData", "markdown", "quantity", "table", "table_data")
+
+Means = dict[tuple[str, str, str | None], Interval]
+
+MAX_GROUPS = 4
+NOT_REACHED = "not reached"
+FIRST = ("average_accuracy", "forgetting", "learning_transfer")
+LAST = ("probe_accuracy", "samples_to_target", "parameters", "experts")
+RACED = ("share", "examples")  # units in which the best of a column is marked; costs are not
+
+
+class Cell(NamedTuple):
+    """A printed value, and whether it is the best of its column."""
+
+    text: str
+    best: bool = False
+
+
+class TableData(NamedTuple):
+    """A table as text: one label a row, ``cells[row][column]``, and a note below."""
+
+    title: str
+    columns: list[str]
+    methods: list[str]
+    cells: list[list[Cell]]
+    note: str
+
+
+def quantity(value: float, unit: str, *, sign: bool = False) -> str:
+    """Return a value in the unit people read: accuracies in points, counts with k, M, G.
+
+    >>> quantity(0.874, "share"), quantity(-0.0131, "share", sign=True)
+    ('87.4', '-1.3')
+    >>> quantity(52_300, "count"), quantity(6, "count"), quantity(0.25, "seconds")
+    ('52.3k', '6', '0.25')
+    >>> quantity(float("inf"), "examples"), quantity(float("nan"), "share")
+    ('not reached', '')
+    """
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return NOT_REACHED
+    plus = "+" if sign else ""
+    if unit == "share":
+        text = f"{100 * value:{plus}.1f}"
+        return "0.0" if text in ("-0.0", "+0.0") else text
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:{plus}.3g}{letter}"
+    return f"{value:{plus}.3g}"
+
+
+def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableData:
+    """Return the table's text.
+
+    Args:
+        data: the study.
+        metrics: names of metrics; by default average accuracy (also against the baseline),
+            forgetting, learning transfer, the average accuracy of up to four task groups, unseen
+            tasks and costs.
+
+    Columns that are undefined for all methods are dropped. Values are means over seeds with their
+    95 % interval: ± for Student's t, [low, high] for the bootstrap. The best accuracy of a column,
+    up to the digits printed, is marked; a method of type joint, which sees all tasks at once, is
+    not in the race.
+    """
+    means = intervals(summary(data))
+    methods = [m for m in data.method_names if any(m == key[0] for key in means)]
+    joint = set(data.methods.loc[data.methods["type"] == "joint", "method"])
+    titles: list[str] = []
+    columns: list[list[Cell]] = []
+    for metric, group in _columns(data, means, metrics):
+        found = {m: means[m, metric, group] for m in methods if (m, metric, group) in means}
+        titles.append(group.replace("_", " ") if group else label(metric))
+        columns.append(_column(found, metric, methods, joint))
+        if (metric, group) == ("average_accuracy", None) and data.baseline is not None:
+            titles.append(f"against {data.baseline}")
+            columns.append(_differences(data, methods))
+    kept = [i for i, column in enumerate(columns) if any(cell.text for cell in column)]
+    cells = [[columns[i][row] for i in kept] for row in range(len(methods))]
+    has_groups = any(titles[i] == g.replace("_", " ") for i in kept for g in data.groups())
+    note = _note(data, {found.kind for found in means.values()}, has_groups)
+    return TableData(data.name, [titles[i] for i in kept], methods, cells, note)
+
+
+def _columns(
+    data: StudyData, means: Means, metrics: Sequence[str] | None
+) -> list[tuple[str, str | None]]:
+    wanted: list[tuple[str, str | None]] = [(name, None) for name in metrics or FIRST]
+    if metrics is None:
+        wanted += [("average_accuracy", group) for group in list(data.groups())[:MAX_GROUPS]]
+        wanted += [(name, None) for name in LAST]
+    defined = {(metric, g) for (_, metric, g), found in means.items() if found.seeds}
+    return [column for column in wanted if column in defined]
+
+
+def _column(
+    found: dict[str, Interval], metric: str, methods: list[str], joint: set[str]
+) -> list[Cell]:
+    known = METRICS.get(metric)
+    unit = known.unit if known else "count"
+    racing = [m for m, value in found.items() if m not in joint and value.seeds]
+    best = ""
+    if known and known.higher_is_better is not None and unit in RACED and len(racing) > 1:
+        choose = max if known.higher_is_better else min
+        best = quantity(choose(found[m].mean for m in racing), unit)
+    return [
+        Cell(
+            _text(found[m], unit),
+            best not in ("", NOT_REACHED) and m in racing and quantity(found[m].mean, unit) == best,
+        )
+        if m in found
+        else Cell("")
+        for m in methods
+    ]
+
+
+def _text(found: Interval, unit: str, *, sign: bool = False) -> str:
+    middle = quantity(found.mean, unit, sign=sign)
+    if math.isnan(found.low) or (unit not in RACED and found.low == found.high):
+        return middle
+    if found.kind == "t":
+        return f"{middle} ± {quantity((found.high - found.low) / 2, unit)}"
+    low, high = (quantity(end, unit, sign=sign) for end in (found.low, found.high))
+    return f"{middle} [{low}, {high}]"
+
+
+def _differences(data: StudyData, methods: list[str]) -> list[Cell]:
+    found = intervals(paired(data))
+    keys = [(m, "average_accuracy", None) for m in methods]
+    return [Cell(_text(found[key], "share", sign=True) if key in found else "") for key in keys]
+
+
+def _note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
+    ways = (("t", "Student's t (±)"), ("bootstrap", "bootstrap ([low, high])"))
+    way = " or ".join(text for kind, text in ways if kind in kinds)
+    seeds = len(data.seeds)
+    note = f"Accuracies in points (per cent). Mean over {seeds} seed{'s' if seeds != 1 else ''}"
+    note += f"; 95 % interval: {way}." if way else "; one seed has no interval."
+    if has_groups:
+        note += " A column named after a group of tasks is its average accuracy."
+    return f"{note} * best of its column."
+
+
+def table(data: StudyData, metrics: Sequence[str] | None = None) -> Table:
+    """Return the table for the terminal; the best of a column is bold and starred."""
+    from rich.table import Table
+    from rich.text import Text
+
+    found = table_data(data, metrics)
+    shown = Table(title=found.title, caption=found.note, caption_justify="left")
+    shown.add_column("method", no_wrap=True)
+    for column in found.columns:
+        shown.add_column(column, justify="right")
+    for method, cells in zip(found.methods, found.cells, strict=True):
+        # Text, not markup: a name or an interval may hold square brackets.
+        texts = [Text(f"{c.text} *", "bold") if c.best else Text(c.text) for c in cells]
+        shown.add_row(Text(method), *texts)
+    return shown
+
+
+def markdown(found: TableData) -> str:
+    """Return the table in Markdown, its note below.
+
+    >>> print(markdown(TableData("t", ["accuracy"], ["dense"], [[Cell("80.0", True)]], "Note.")))
+    | method | accuracy |
+    |---|---:|
+    | dense | **80.0** * |
+    <BLANKLINE>
+    Note.
+    """
+    lines = [
+        "| " + " | ".join(["method", *found.columns]) + " |",
+        "|---|" + "---:|" * len(found.columns),
+    ]
+    for method, cells in zip(found.methods, found.cells, strict=True):
+        texts = [f"**{c.text}** *" if c.best else c.text for c in cells]
+        lines.append("| " + " | ".join([method, *texts]) + " |")
+    return "\n".join([*lines, "", found.note])
