@@ -1,0 +1,72 @@
+"""The dense network that mixtures are compared with."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
+from cl_moe.seeding import derive
+
+__all__ = ("DenseNetwork", "widen_head")
+
+
+class DenseNetwork(nn.Module):
+    """One trunk for all tasks and one linear head a task.
+
+    With the trunk of an expert it has the active parameters of a mixture with one expert a row.
+
+    Args:
+        trunk: makes the trunk for inputs of ``in_shape``.
+        in_shape: shape of a row.
+        seed: where initial parameters are derived from.
+
+    >>> import torch
+    >>> from cl_moe.moe.experts.base import cut
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> network = DenseNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,))
+    >>> network.add_task(0, n_classes=3)
+    >>> network(torch.rand(5, 4), task=0).shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, trunk: StageFactory, in_shape: Shape, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
+        self.trunk = make_module(trunk, in_shape, derive(seed, "expert", "0"))
+        self.feature_dim = math.prod(output_shape(self.trunk, in_shape))
+        self.heads = nn.ModuleDict()
+
+    @property
+    def tasks(self) -> list[int]:
+        """Labels of the tasks that have a head."""
+        return [int(label) for label in self.heads]
+
+    def add_task(self, task: int, n_classes: int) -> None:
+        """Give a task a fresh head."""
+        self.heads[str(task)] = make_module(
+            lambda shape: nn.Linear(shape[0], n_classes),
+            (self.feature_dim,),
+            derive(self.seed, "head", task),
+        )
+
+    def forward(self, x: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of one task for its rows."""
+        features = self.trunk(x).flatten(1)
+        logits: Tensor = self.heads[str(task)](features)
+        return logits
+
+
+def widen_head(head: nn.Linear, n_classes: int) -> nn.Linear:
+    """Return a head with outputs for further classes, the old ones as they were.
+
+    >>> import torch
+    >>> wide = widen_head(old := nn.Linear(2, 2), 3)
+    >>> bool(torch.equal(wide.weight[:2], old.weight)), wide.out_features
+    (True, 3)
+    """
+    wide = nn.Linear(head.in_features, n_classes, device=head.weight.device)
+    wide.weight.data[: head.out_features] = head.weight.data
+    wide.bias.data[: head.out_features] = head.bias.data
+    return wide

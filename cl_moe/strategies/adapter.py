@@ -1,0 +1,103 @@
+"""A network of ours as an Avalanche module."""
+
+from __future__ import annotations
+
+import torch
+from avalanche.benchmarks import CLExperience
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.models import MultiTaskModule
+from torch import Tensor, nn
+
+from cl_moe.moe.dense import DenseNetwork, widen_head
+from cl_moe.moe.network import MoENetwork
+
+__all__ = ("TaskModel", "classes_by_task")
+
+ABSENT = -1e4
+"""Logit of a class that a task does not have, where a batch mixes tasks of different sizes.
+
+Avalanche pads with 0, which counts as a real class in the softmax and may win the argmax.
+"""
+
+
+class TaskModel(MultiTaskModule):
+    """Shows a :class:`DenseNetwork` or :class:`MoENetwork` to Avalanche as a multi-task module.
+
+    Avalanche adapts a model before evaluation as well as before training; heads appear here in
+    training only, so that evaluating changes nothing.
+
+    Attributes:
+        network: the wrapped network; ``network(x, task)`` gives the logits of one task.
+        auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
+            to the loss empties it.
+    """
+
+    def __init__(self, network: DenseNetwork | MoENetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.auxiliary: dict[str, Tensor] = {}
+
+    def knows(self, task: int) -> bool:
+        """Tell whether the model can answer a task."""
+        return str(task) in self.network.heads
+
+    def adaptation(self, experience: CLExperience) -> None:
+        """Give the tasks of a training experience their heads (dense), or room for new classes.
+
+        A mixture's new tasks are taken in by :class:`~cl_moe.strategies.plugin.MoEPlugin`.
+        """
+        if not self.training:
+            return
+        for task, n_classes in classes_by_task(experience.dataset).items():
+            self.known_train_tasks_labels.add(task)
+            if not self.knows(task):
+                if isinstance(self.network, MoENetwork):
+                    raise RuntimeError(
+                        f"task {task} has no experts: give the strategy a MoEPlugin, "
+                        "or use TaskAwareMoE"
+                    )
+                self.network.add_task(task, n_classes)
+            head = self.network.heads[str(task)]
+            if isinstance(head, nn.Linear) and head.out_features < n_classes:
+                self.network.heads[str(task)] = widen_head(head, n_classes)
+
+    def forward(
+        self, x: Tensor, task_labels: Tensor | int | None = None
+    ) -> Tensor | dict[int, Tensor]:
+        """Return logits (B, C) for rows x (B, ...) with one task label each.
+
+        Classes beyond a task's own are :data:`ABSENT`. ``task_labels=None`` gives a dictionary of
+        every known task's logits for all rows, as Avalanche's plugins expect.
+        """
+        self.auxiliary = {}
+        if task_labels is None:
+            return {task: self.forward_single_task(x, task) for task in self.network.tasks}
+        if isinstance(task_labels, int):
+            return self.forward_single_task(x, task_labels)
+        first = int(task_labels[0])
+        if bool((task_labels == first).all()):
+            return self.forward_single_task(x, first)
+        parts = [(task_labels == task).nonzero().flatten() for task in task_labels.unique()]
+        outputs = [self.forward_single_task(x[p], int(task_labels[p[0]])) for p in parts]
+        width = max(output.shape[1] for output in outputs)
+        padded = [
+            nn.functional.pad(output, (0, width - output.shape[1]), value=ABSENT)
+            for output in outputs
+        ]
+        return torch.cat(padded)[torch.cat(parts).argsort()]
+
+    def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
+        """Return the logits of one task."""
+        if not isinstance(self.network, MoENetwork):
+            return self.network(x, task_label)
+        logits, losses = self.network.answer(x, task_label)
+        for name, loss in losses.items():
+            self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
+        return logits
+
+
+def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:
+    """Return, for each task label in an Avalanche data set, its largest class label plus 1."""
+    targets = torch.as_tensor(list(dataset.targets))
+    tasks = torch.as_tensor(list(dataset.targets_task_labels))
+    return {int(task): int(targets[tasks == task].max()) + 1 for task in tasks.unique()}

@@ -1,0 +1,123 @@
+"""Networks from a scenario's ``[network]`` table, the same trunk for dense nets and experts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import nn
+
+from cl_moe import catalog
+from cl_moe.errors import InputError
+from cl_moe.moe.dense import DenseNetwork
+from cl_moe.moe.experts.base import (
+    ExpertFactory,
+    Shape,
+    StageFactory,
+    cut,
+    make_module,
+    output_shape,
+)
+from cl_moe.moe.experts.mlp import MLPExpert
+from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.network import MoENetwork
+from cl_moe.seeding import derive
+from cl_moe.strategies.adapter import TaskModel
+
+if TYPE_CHECKING:
+    from cl_moe.strategies.methods.base import MethodContext
+    from cl_moe.streams.spec import NetworkSpec
+
+__all__ = ("build_dense", "build_moe", "expert_factory")
+
+Built = TypeVar("Built")
+
+
+def expert_factory(network: NetworkSpec) -> ExpertFactory:
+    """Return the factory of the trunk that a network spec describes.
+
+    An expert kind takes those fields of the spec that its constructor has parameters for.
+    """
+    kind = catalog.resolve("expert", network.kind, "network.kind")
+    fields = network.model_dump()
+    wanted = {name: fields[name] for name in catalog.parameters(kind) if name in fields}
+    try:
+        return kind(**wanted)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"network: {error}") from error
+
+
+def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
+    """Return a dense network with one head a task; ``width`` multiplies every hidden width."""
+    spec = context.network
+    factory = expert_factory(spec)
+    stages = (factory if width == 1.0 else factory.widened(width)).stages()
+    if spec.encoder_hidden:
+        stages.insert(0, _Encoder(spec.encoder_hidden))
+    shape = tuple(context.stream.shape)
+    seed = derive(context.seed, "network")
+    return TaskModel(_checked(lambda: DenseNetwork(cut(stages, 1)[0], shape, seed)))
+
+
+def build_moe(
+    context: MethodContext,
+    gate: str = "evidence",
+    gate_options: Mapping[str, Any] | None = None,
+    experts: int = 1,
+) -> TaskModel:
+    """Return a mixture whose path, one expert a layer, has the dense network's active parameters.
+
+    Args:
+        context: what all methods are given.
+        gate: a gate's name.
+        gate_options: the gate's own parameters.
+        experts: number of experts a layer begins with.
+    """
+    spec, seed = context.network, derive(context.seed, "network")
+    gate_class = catalog.resolve("gate", gate, "gate")
+    options = dict(gate_options or {})
+    problems = catalog.check_parameters(gate_class, {"in_features": 1, **options}, "gate_options")
+    if problems:
+        raise InputError(problems)
+    shape: Shape = tuple(context.stream.shape)
+    encoder = None
+    if spec.encoder_hidden:
+        encoder = make_module(_Encoder(spec.encoder_hidden), shape, derive(seed, "encoder"))
+        shape = output_shape(encoder, shape)
+    layers = []
+    for depth, factory in enumerate(
+        _checked(lambda: cut(expert_factory(spec).stages(), spec.layers))
+    ):
+        build = partial(
+            MoELayer,
+            factory,
+            gate_class(math.prod(shape), **options),
+            shape,
+            experts=experts,
+            shared=spec.shared_expert,
+            seed=derive(seed, "layer", depth) if depth else seed,
+        )
+        layers.append(_checked(build))
+        shape = layers[-1].out_shape
+    return TaskModel(MoENetwork(layers, encoder, seed))
+
+
+class _Encoder:
+    """The layers that all tasks share, before the first expert."""
+
+    def __init__(self, hidden: list[int]) -> None:
+        self.hidden = hidden
+
+    def __call__(self, in_shape: Shape) -> nn.Module:
+        stages: list[StageFactory] = MLPExpert(self.hidden).stages()
+        return cut(stages, 1)[0](in_shape)
+
+
+def _checked(build: Callable[[], Built]) -> Built:
+    """Turn a network's own refusal of its sizes into an error that names the table."""
+    try:
+        return build()
+    except ValueError as error:
+        raise InputError(f"network: {error}") from error

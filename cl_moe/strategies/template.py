@@ -1,0 +1,93 @@
+"""Our strategy template: Avalanche's, without the cost of fetching samples one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from avalanche.benchmarks import CLExperience
+from avalanche.core import SupervisedPlugin
+from avalanche.logging import BaseLogger
+from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.templates import SupervisedTemplate
+from torch import nn
+
+from cl_moe.strategies.adapter import TaskModel
+from cl_moe.strategies.loader import TensorLoader, tensors_of
+from cl_moe.strategies.optimizer import make_optimizer, sync_optimizer
+
+if TYPE_CHECKING:
+    from cl_moe.streams.spec import TrainingSpec
+
+__all__ = ("Strategy", "epochs_for")
+
+
+class Strategy(SupervisedTemplate):
+    """A ``SupervisedTemplate`` that any Avalanche plugin works with.
+
+    It differs in three things: batches come straight from tensors wherever the data are tensors;
+    the optimizer holds exactly the trainable parameters after each adaptation; and a task with few
+    examples gets enough epochs for ``training.min_steps`` optimizer steps.
+
+    Args:
+        model: the model, with all the heads or experts it has so far.
+        training: the budget, the same for all methods.
+        plugins: Avalanche plugins.
+        device: where to train.
+        evaluator: an Avalanche evaluation plugin; None for a silent one.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: TaskModel,
+        training: TrainingSpec,
+        plugins: Sequence[SupervisedPlugin] = (),
+        device: str = "cpu",
+        evaluator: EvaluationPlugin | None = None,
+    ) -> None:
+        super().__init__(
+            model=model,
+            optimizer=make_optimizer(training, model.parameters()),
+            criterion=nn.CrossEntropyLoss(),
+            train_mb_size=training.batch_size,
+            train_epochs=training.epochs,
+            eval_mb_size=training.eval_batch_size,
+            device=device,
+            plugins=list(plugins),
+            evaluator=evaluator or EvaluationPlugin(loggers=[BaseLogger()]),
+        )
+        self.training = training
+
+    def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
+        self.train_epochs = epochs_for(len(self.adapted_dataset), self.training)
+        super()._train_exp(experience, eval_streams, **kwargs)
+
+    def make_train_dataloader(self, shuffle: bool = True, **kwargs: Any) -> None:
+        """Make the training batches from tensors; fall back to Avalanche's loader."""
+        tensors = tensors_of(self.adapted_dataset)
+        if tensors is None:
+            super().make_train_dataloader(shuffle=shuffle, **kwargs)
+        else:
+            self.dataloader = TensorLoader(tensors, self.train_mb_size, shuffle)
+
+    def make_eval_dataloader(self, shuffle: bool = False, **kwargs: Any) -> None:
+        """Make the evaluation batches from tensors; fall back to Avalanche's loader."""
+        tensors = tensors_of(self.adapted_dataset)
+        if tensors is None:
+            super().make_eval_dataloader(shuffle=shuffle, **kwargs)
+        else:
+            self.dataloader = TensorLoader(tensors, self.eval_mb_size, shuffle)
+
+    def make_optimizer(self, reset_optimizer_state: bool = False, **kwargs: Any) -> None:
+        """Let the optimizer hold exactly the trainable parameters, each with its state."""
+        sync_optimizer(self.optimizer, self.model)
+        if reset_optimizer_state:
+            self.optimizer.state.clear()
+        self.optimized_param_id = dict(self.model.named_parameters())
+
+
+def epochs_for(examples: int, training: TrainingSpec) -> int:
+    """Return the epochs for a task of so many examples: enough for ``min_steps`` steps."""
+    return max(training.epochs, math.ceil(training.min_steps / -(-examples // training.batch_size)))
