@@ -1,0 +1,189 @@
+"""Scenarios: a study described in a TOML file, checked before anything is run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from cl_moe.errors import InputError, did_you_mean
+from cl_moe.streams.spec import (
+    GenerateSpec,
+    MethodSpec,
+    NetworkSpec,
+    OperatorSpec,
+    ProbeSpec,
+    SourceSpec,
+    Spec,
+    StreamSpec,
+    TaskSpec,
+    TrainingSpec,
+)
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from cl_moe.streams.task import TaskStream
+
+__all__ = (
+    "MethodSpec",
+    "NetworkSpec",
+    "OperatorSpec",
+    "ProbeSpec",
+    "ScenarioSpec",
+    "SourceSpec",
+    "StreamSpec",
+    "TaskSpec",
+    "TrainingSpec",
+    "load_scenario",
+    "shipped_scenarios",
+)
+
+DEFAULT_METHODS = ("dense", "ewc", "replay", "alone", "joint", "moe")
+
+
+class ScenarioSpec(Spec):
+    """A study: sources, the tasks made from them, the network, the budget and the methods.
+
+    Make one with :func:`load_scenario` or :meth:`from_dict`, which check it and name every problem.
+    """
+
+    name: str = Field(min_length=1)
+    title: str = ""
+    description: str = ""
+    seeds: int = Field(default=5, ge=1)
+    baseline: str | None = None
+    sources: dict[str, SourceSpec] = Field(default={})
+    tasks: list[TaskSpec] = Field(default=[])
+    generate: GenerateSpec | None = None
+    probes: list[ProbeSpec] = Field(default=[])
+    stream: StreamSpec = Field(default=StreamSpec())
+    network: NetworkSpec = Field(default=NetworkSpec())
+    training: TrainingSpec = Field(default=TrainingSpec())
+    methods: list[MethodSpec] = Field(
+        default=[MethodSpec(name=name, type=name) for name in DEFAULT_METHODS]
+    )
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ScenarioSpec:
+        """Return the checked scenario that ``data`` (the content of a TOML file) describes.
+
+        Raises:
+            InputError: with every problem, each with its place.
+
+        >>> spec = ScenarioSpec.from_dict({"name": "tiny", "methods": [],
+        ...     "sources": {"d": {"type": "digits"}}, "tasks": [{"name": "a", "source": "d"}]})
+        >>> spec.tasks[0].source
+        'd'
+        >>> ScenarioSpec.from_dict({"name": "tiny", "methods": [],
+        ...     "sources": {"d": {"type": "digits"}}, "tasks": [{"name": "a", "sorce": "d"}]})
+        Traceback (most recent call last):
+        ...
+        cl_moe.errors.InputError: tasks[0].sorce: unknown key; did you mean 'source'?
+        """
+        from cl_moe.streams.checks import check
+
+        spec, problems = check(data)
+        if problems:
+            raise InputError(problems)
+        assert spec is not None
+        return spec
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain, JSON-able values from which :meth:`from_dict` makes the same scenario."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def with_overrides(self, overrides: Iterable[str]) -> ScenarioSpec:
+        """Return the scenario with ``key=value`` settings applied, checked again.
+
+        Keys are dotted; items of lists are named by position or by their ``name``. Values are read
+        as TOML, else as text. See :mod:`cl_moe.streams.overrides`.
+
+        >>> load_scenario("digits_quick").with_overrides(["training.epochs=1"]).training.epochs
+        1
+        """
+        from cl_moe.streams.overrides import apply_overrides
+
+        return self.from_dict(apply_overrides(self.to_dict(), overrides))
+
+    def task_specs(self) -> list[TaskSpec]:
+        """Return the tasks in the order they are learned, generated ones included."""
+        from cl_moe.streams.generate import expand_tasks
+
+        return expand_tasks(self)
+
+    def probe_specs(self) -> list[TaskSpec]:
+        """Return the unseen tasks, one a size."""
+        from cl_moe.streams.generate import expand_probes
+
+        return expand_probes(self.probes)
+
+    def resolve(self, data_dir: Path | None = None) -> ScenarioSpec:
+        """Return the scenario with each slot (``any_of``) replaced by the first source at hand.
+
+        Raises:
+            InputError: naming each source whose data are missing, and what to do.
+        """
+        from cl_moe.streams.building import resolve_sources
+
+        return resolve_sources(self, data_dir)
+
+    def build_stream(self, seed: int, data_dir: Path | None = None) -> TaskStream:
+        """Return the tasks, with examples drawn for ``seed``.
+
+        The draw for a task depends on the seed and the task's name alone: adding a task to a
+        scenario leaves all others as they were.
+
+        >>> len(load_scenario("digits_quick").build_stream(seed=0)) > 1
+        True
+        """
+        from cl_moe.streams.building import build_stream
+
+        return build_stream(self, seed, data_dir)
+
+
+def shipped_scenarios() -> dict[str, Path]:
+    """Return the scenarios that come with the package: name to path.
+
+    >>> "digits_quick" in shipped_scenarios()
+    True
+    """
+    package = Path(str(resources.files("cl_moe")))
+    for folder in (package / "scenarios", package.parent / "scenarios"):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def load_scenario(path_or_name: str | Path) -> ScenarioSpec:
+    """Return a checked scenario from a TOML file, or a shipped one by its name.
+
+    Raises:
+        InputError: no such file or name, not TOML, or with every problem found in it.
+
+    >>> load_scenario("digits_quik")
+    Traceback (most recent call last):
+    ...
+    cl_moe.errors.InputError: no scenario file or name 'digits_quik'; did you mean 'digits_quick'?
+    """
+    path = Path(path_or_name)
+    shipped = shipped_scenarios()
+    if not path.is_file():
+        name = str(path_or_name).replace("-", "_")
+        if name not in shipped:
+            raise InputError(
+                f"no scenario file or name '{path_or_name}'; {did_you_mean(name, shipped)}"
+            )
+        path = shipped[name]
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML ({error})") from error
+    return ScenarioSpec.from_dict({"name": path.stem, **data})

@@ -1,0 +1,229 @@
+"""What a source of data is, and how one is made from a scenario's table and loaded once."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from cl_moe import catalog
+from cl_moe.errors import InputError
+from cl_moe.seeding import generator
+from cl_moe.streams.spec import SourceSpec
+
+__all__ = (
+    "Source",
+    "SourceData",
+    "cache_folder",
+    "data_folder",
+    "encode",
+    "find_path",
+    "load_once",
+    "make_source",
+    "split_apart",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceData:
+    """All examples of a source.
+
+    Args:
+        train_x: (N, *shape) float32, or uint8 images (N, C, H, W) that are scaled to [0, 1] when
+            a task is drawn from them (a quarter of the memory).
+        train_y: (N,) int64, labels 0..len(classes)-1.
+        test_x: as train_x.
+        test_y: as train_y.
+        classes: their names.
+    """
+
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: tuple[str, ...]
+
+    def problems(self, place: str) -> list[str]:
+        """Return what is wrong with the data, each sentence with the place and what is right."""
+        found = []
+        for split, x, y in (
+            ("train", self.train_x, self.train_y),
+            ("test", self.test_x, self.test_y),
+        ):
+            found += [f"{place}, {split}: {p}" for p in _split_problems(x, y, len(self.classes))]
+        if not found and self.train_x.shape[1:] != self.test_x.shape[1:]:
+            found.append(
+                f"{place}: train inputs have shape {tuple(self.train_x.shape[1:])}, test inputs "
+                f"{tuple(self.test_x.shape[1:])}; give both one shape"
+            )
+        if len(self.classes) < 2:
+            found.append(f"{place}: {len(self.classes)} class; a task needs two or more")
+        if not found:
+            empty = set(range(len(self.classes))) - set(self.train_y.tolist())
+            found += [
+                f"{place}: class '{self.classes[k]}' has no training example; add some or drop it"
+                for k in sorted(empty)
+            ]
+        return found
+
+
+def _split_problems(x: Tensor, y: Tensor, classes: int) -> list[str]:
+    if len(x) != len(y):
+        return [f"{len(x)} inputs but {len(y)} labels; give one label an input"]
+    if len(x) == 0:
+        return ["no example; give at least one a class"]
+    problems = []
+    if x.ndim not in (2, 4):
+        problems.append(
+            f"inputs of shape {tuple(x.shape[1:])}; give vectors (d,) or images (C, H, W)"
+        )
+    if x.dtype not in (torch.float32, torch.uint8):
+        problems.append(f"inputs are {x.dtype}; give float32, or uint8 images")
+    elif x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        row = int((~torch.isfinite(x.flatten(1)).all(1)).nonzero()[0])
+        problems.append(f"example {row} holds NaN or infinity; clean or drop it")
+    if y.ndim != 1 or y.dtype != torch.int64:
+        problems.append(f"labels are {y.dtype} of shape {tuple(y.shape)}; give int64 (N,)")
+    elif int(y.min()) < 0 or int(y.max()) >= classes:
+        wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())
+        problems.append(f"label {wrong} for {classes} classes; labels are 0 to {classes - 1}")
+    return problems
+
+
+class Source(ABC):
+    """Where the data of tasks come from. A source is a frozen dataclass; its fields are its keys.
+
+    ``seeded``: the data depend on the study's seed. ``varies``: it has variants of chosen
+    relatedness (see :class:`cl_moe.streams.sources.synthetic.Synthetic`).
+    """
+
+    seeded: ClassVar[bool] = False
+    varies: ClassVar[bool] = False
+
+    @abstractmethod
+    def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
+        """Return all examples.
+
+        Raises:
+            InputError: the data cannot be used; every problem found, with file and value.
+        """
+
+    def available(self, data_dir: Path | None) -> str | None:
+        """Return None where the data are at hand, else why not, and what would help."""
+        return None
+
+
+def make_source(spec: SourceSpec, place: str) -> Source:
+    """Return the source that a scenario's table describes; its type may be one's own function.
+
+    Raises:
+        InputError: no such type, or unknown, missing or wrong parameters; all at once.
+
+    >>> make_source(SourceSpec(type="digits"), "sources.digits")
+    Digits()
+    """
+    assert spec.type is not None, "a slot is resolved before its source is made"
+    found = catalog.resolve("source", spec.type, f"{place}.type")
+    parameters = dict(spec.parameters)
+    if not (inspect.isclass(found) and issubclass(found, Source)):
+        from cl_moe.streams.sources.function import Function
+
+        found, parameters = Function, {"function": spec.type, "arguments": parameters}
+    problems = catalog.check_parameters(found, parameters, place)
+    if problems:
+        raise InputError(problems)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
+    try:
+        source = found(**values)
+    except InputError as error:
+        raise InputError([f"{place}.{problem}" for problem in error.problems]) from error
+    assert isinstance(source, Source)
+    return source
+
+
+_LOADED: OrderedDict[tuple[str, str, int], SourceData] = OrderedDict()
+_KEPT = 16
+
+
+def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -> SourceData:
+    """Return the checked data of a source; the last sixteen loaded are kept in this process.
+
+    Raises:
+        InputError: the data are missing or cannot be used.
+    """
+    key = (repr(source), str(data_dir), seed if source.seeded else -1)
+    if key not in _LOADED:
+        reason = source.available(data_dir)
+        if reason is not None:
+            raise InputError(f"{place}: {reason}")
+        data = source.load(seed=seed, data_dir=data_dir)
+        problems = data.problems(place)
+        if problems:
+            raise InputError(problems)
+        _LOADED[key] = data
+        if len(_LOADED) > _KEPT:
+            _LOADED.popitem(last=False)
+    _LOADED.move_to_end(key)
+    return _LOADED[key]
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for this package (XDG_CACHE_HOME, else ~/.cache)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cl_moe"
+
+
+def data_folder(data_dir: Path | None) -> Path:
+    """Return the folder of data sets: the one given, else CL_MOE_DATA_DIR, else the user's cache."""
+    if data_dir is not None:
+        return Path(data_dir)
+    named = os.environ.get("CL_MOE_DATA_DIR")
+    return Path(named) if named else cache_folder() / "data"
+
+
+def find_path(path: str, data_dir: Path | None) -> Path:
+    """Return where a user's file or folder is: as given, in the data folder, or where it would be.
+
+    A relative path is looked up in the data folder first and then in the current folder.
+    """
+    given = Path(path).expanduser()
+    inside = data_folder(data_dir) / given
+    return inside if inside.exists() or not given.exists() else given
+
+
+def split_apart(y: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
+    """Return the indices of training and test examples, stratified by label y_N.
+
+    For sources without a test set. The split is the same for every seed, so that no example is
+    training data in one run of a study and test data in another.
+
+    >>> train, test = split_apart(torch.tensor([0, 0, 1, 1]), 0.5)
+    >>> len(train), len(test)
+    (2, 2)
+    """
+    draw = generator(0, "split_apart")
+    test = torch.zeros(len(y), dtype=torch.bool)
+    for label in y.unique():
+        members = (y == label).nonzero().flatten()
+        n = len(members)
+        size = min(max(round(fraction * n), 1), n - 1)
+        test[members[torch.randperm(n, generator=draw)[:size]]] = True
+    return (~test).nonzero().flatten(), test.nonzero().flatten()
+
+
+def encode(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    """Return labels as int64 (N,) and the class names, sorted (as numbers where all are).
+
+    >>> encode(["b", "a", "b"])
+    (tensor([1, 0, 1]), ('a', 'b'))
+    """
+    names = sorted(set(labels), key=lambda s: (not s.isdigit(), int(s) if s.isdigit() else 0, s))
+    position = {name: k for k, name in enumerate(names)}
+    return torch.tensor([position[label] for label in labels], dtype=torch.int64), tuple(names)
