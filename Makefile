@@ -6,6 +6,8 @@ VENV   ?= .venv
 JOBS   ?= 2
 DEMO   ?= runs/demo
 
+CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
+
 BIN  := $(VENV)/bin
 DONE := $(VENV)/.done
 
@@ -61,13 +63,13 @@ clean: ## remove .venv, caches and the demo's results
 
 $(BIN)/python:
 	@python=""; \
-	for candidate in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python); do \
+	for candidate in $(CANDIDATES); do \
 	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then \
 	        python="$$candidate"; break; \
 	    fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-	    echo "cl_moe needs Python 3.10 or newer, and $(or $(PYTHON),no python on the PATH) is that;" \
+	    echo "cl_moe needs Python 3.10 or newer, and found none (tried $(CANDIDATES));" \
 	         "install one, or name it: make demo PYTHON=/path/to/python3" >&2; exit 1; \
 	fi; \
 	$(say) "making $(VENV) with $$("$$python" --version)"; \
