@@ -1,0 +1,20 @@
+"""Avalanche's A-GEM, made so that a strategy with it can be copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.training.plugins import AGEMPlugin
+
+__all__ = ("CopyableAGEM",)
+
+
+class CopyableAGEM(AGEMPlugin):
+    """A-GEM whose endless pass over the memory starts anew in a copy: iterators have no copies."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "buffer_dliter"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.buffer_dliter = iter(self.buffer_dataloader or ())

@@ -1,0 +1,64 @@
+"""A network a task, nothing shared."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from cl_moe.moe.dense import DenseNetwork
+from cl_moe.moe.experts.base import Shape, StageFactory
+from cl_moe.seeding import derive
+
+__all__ = ("AloneNetwork",)
+
+
+class AloneNetwork(nn.Module):
+    """One trunk and one head a task; earlier ones are frozen when a task arrives.
+
+    Each trunk starts from its own seed, so that a task is learned the same way wherever it stands
+    in the stream and whatever came before.
+
+    Args:
+        trunk: makes a trunk for inputs of ``in_shape``.
+        in_shape: shape of a row.
+        seed: where initial parameters are derived from.
+
+    >>> import torch
+    >>> from cl_moe.moe.experts.base import cut
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> network = AloneNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,))
+    >>> network.add_task(0, 2)
+    >>> network.add_task(1, 3)
+    >>> network(torch.rand(5, 4), 1).shape
+    torch.Size([5, 3])
+    >>> [p.requires_grad for p in network.heads.parameters()]
+    [False, False, True, True]
+    """
+
+    def __init__(self, trunk: StageFactory, in_shape: Shape, seed: int = 0) -> None:
+        super().__init__()
+        self._trunk, self._in_shape, self._seed = trunk, in_shape, seed
+        self.trunks = nn.ModuleDict()
+        self.heads = nn.ModuleDict()
+
+    @property
+    def tasks(self) -> list[int]:
+        """Labels of the tasks that have a network."""
+        return [int(label) for label in self.heads]
+
+    @property
+    def n_experts(self) -> int:
+        """Number of trunks."""
+        return len(self.trunks)
+
+    def add_task(self, task: int, n_classes: int) -> None:
+        """Freeze what there is and take in a fresh trunk and head."""
+        self.requires_grad_(False)
+        fresh = DenseNetwork(self._trunk, self._in_shape, derive(self._seed, "alone", task))
+        fresh.add_task(task, n_classes)
+        self.trunks[str(task)] = fresh.trunk
+        self.heads[str(task)] = fresh.heads[str(task)]
+
+    def forward(self, x: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of one task for its rows."""
+        logits: Tensor = self.heads[str(task)](self.trunks[str(task)](x).flatten(1))
+        return logits

@@ -1,0 +1,58 @@
+"""A strategy that learns several experiences as one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from avalanche.benchmarks.utils.utils import concat_datasets
+
+from cl_moe.strategies.template import Strategy, epochs_for
+
+__all__ = ("JointStrategy",)
+
+
+class JointStrategy(Strategy):
+    """Learns all experiences of one ``train`` call together, and may be called again.
+
+    The number of epochs is such that the steps are those of learning one experience after the
+    other (rounded up to whole epochs), small ones with their extra epochs.
+    """
+
+    _together: Sequence[Any] = ()
+
+    def train(
+        self,
+        experiences: Any,
+        eval_streams: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Train once on the union of the experiences."""
+        several = isinstance(experiences, Iterable)
+        self._together = tuple(experiences) if several else (experiences,)
+        streams = [self._together] if eval_streams is None else eval_streams
+        return super().train(self._together[0], streams, **kwargs)
+
+    def train_dataset_adaptation(self, **kwargs: Any) -> None:
+        """Join the experiences' data."""
+        joined = concat_datasets([experience.dataset for experience in self._together])
+        self.adapted_dataset = joined.train()
+
+    def model_adaptation(self, model: Any = None) -> Any:
+        """Adapt the model to every experience."""
+        model, current = self.model if model is None else model, self.experience
+        for experience in self._together if self.is_training else (current,):
+            self.experience = experience
+            model = super().model_adaptation(model)
+        self.experience = current
+        return model
+
+    def planned_epochs(self) -> int:
+        """Return the epochs that make up the steps of learning one by one."""
+        batch = self.training.batch_size
+        one_by_one = sum(
+            epochs_for(size, self.training) * math.ceil(size / batch)
+            for size in (len(experience.dataset) for experience in self._together)
+        )
+        return math.ceil(one_by_one / math.ceil(len(self.adapted_dataset) / batch))

@@ -1,0 +1,103 @@
+"""PackNet's network: every weight belongs to one task, or is free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from cl_moe.moe.dense import DenseNetwork
+from cl_moe.moe.experts.base import Shape, StageFactory
+
+__all__ = ("PackedNetwork",)
+
+
+class PackedNetwork(DenseNetwork):
+    """A dense trunk whose weights are given to tasks one by one, and one head a task.
+
+    Mallya & Lazebnik 2018, "PackNet: adding multiple tasks to a single network by iterative
+    pruning". A task sees its own weights and those of earlier tasks; all others are zero to it,
+    whatever their value, so that nothing learned later can change its answers. Biases (all
+    parameters with one dimension) learn with the first task and are fixed then.
+
+    Args:
+        trunk: makes the trunk for inputs of ``in_shape``.
+        in_shape: shape of a row.
+        seed: where initial parameters are derived from.
+
+    >>> from cl_moe.moe.experts.base import cut
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> network = PackedNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,))
+    >>> network.add_task(0, n_classes=2)
+    >>> network.pack(0.25)
+    >>> network.active_parameters(0)  # 8 of 32 weights, 8 biases, 18 of the head
+    34
+    >>> network(torch.rand(5, 4), 0).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(self, trunk: StageFactory, in_shape: Shape, seed: int = 0) -> None:
+        super().__init__(trunk, in_shape, seed)
+        self.packed = True
+        self._names = [name for name, p in self.trunk.named_parameters() if p.ndim > 1]
+        for position, name in enumerate(self._names):
+            # 0 is free, k belongs to the k-th task
+            shape = self.trunk.get_parameter(name).shape
+            self.register_buffer(f"owner_{position}", torch.zeros(shape, dtype=torch.int16))
+
+    def add_task(self, task: int, n_classes: int) -> None:
+        """Take in a task: it learns all free weights, and sees those of earlier tasks."""
+        assert self.packed, "pack the weights of the last task first"
+        self.heads.requires_grad_(False)
+        if len(self.heads):
+            for parameter in self.trunk.parameters():
+                parameter.requires_grad_(parameter.ndim > 1)
+        super().add_task(task, n_classes)
+        self.packed = False
+
+    @torch.no_grad()
+    def pack(self, share: float) -> None:
+        """Give the newest task its ``share`` of each layer's free weights, by magnitude.
+
+        The others become zero, and free for the next task.
+        """
+        assert not self.packed, "there is no task to pack"
+        for weight, owner in self._weights():
+            free = owner == 0
+            size = round(share * int(free.sum()))
+            magnitude = torch.where(free, weight.abs(), -1.0).flatten()
+            owner.view(-1)[magnitude.topk(size).indices] = len(self.heads)
+            weight[owner == 0] = 0.0
+        self.packed = True
+
+    def trainable(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Yield each weight of the trunk with the mask of what the newest task may change."""
+        mine = len(self.heads) if self.packed else 0
+        for weight, owner in self._weights():
+            yield weight, owner == mine
+
+    def forward(self, x: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of one task for its rows."""
+        seen = {
+            name: weight * self._visible(owner, task)
+            for name, (weight, owner) in zip(self._names, self._weights(), strict=True)
+        }
+        features = functional_call(self.trunk, seen, (x,)).flatten(1)
+        return self.heads[str(task)](features)
+
+    def active_parameters(self, task: int) -> int:
+        """Return the number of parameters that a task's answers depend on."""
+        weights = sum(int(self._visible(owner, task).sum()) for _, owner in self._weights())
+        vectors = sum(p.numel() for p in self.trunk.parameters() if p.ndim <= 1)
+        return weights + vectors + sum(p.numel() for p in self.heads[str(task)].parameters())
+
+    def _visible(self, owner: Tensor, task: int) -> Tensor:
+        position = list(self.heads).index(str(task)) + 1
+        learning = position == len(self.heads) and not self.packed
+        return (owner <= position) & (owner >= (0 if learning else 1))
+
+    def _weights(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        for position, name in enumerate(self._names):
+            yield self.trunk.get_parameter(name), getattr(self, f"owner_{position}")

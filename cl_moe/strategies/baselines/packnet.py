@@ -1,0 +1,76 @@
+"""PackNet's schedule: train, give the task its weights, train those again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor
+
+from cl_moe.strategies.baselines.packed import PackedNetwork
+
+__all__ = ("PackNetPlugin",)
+
+
+class PackNetPlugin(SupervisedPlugin):
+    """Packs a :class:`PackedNetwork` within the budget of steps that every method has.
+
+    Avalanche's PackNet swaps modules inside the model, which fails with one head a task, and takes
+    a fixed list of shares.
+
+    Args:
+        tasks: number of tasks expected; each gets an equal share of all weights.
+        keep: share of the free weights that each task gets instead, as in the paper.
+        retrain: share of a task's steps that is left for training after packing.
+    """
+
+    def __init__(self, tasks: int, keep: float | None = None, retrain: float = 0.4) -> None:
+        super().__init__()
+        self.tasks, self.keep, self.retrain = tasks, keep, retrain
+        self._pack_at = 0
+        self._fixed: list[Tensor] = []
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Fix the step of packing, and remember the weights that must not move."""
+        if strategy.clock.train_exp_epochs == 0:
+            steps = strategy.train_epochs * len(strategy.dataloader)
+            self._pack_at = steps - round(self.retrain * steps)
+            self._remember(_network(strategy))
+
+    def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Pack when it is time."""
+        if strategy.clock.train_exp_iterations == self._pack_at:
+            self._pack(_network(strategy))
+
+    def before_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep the gradients of fixed weights from the optimizer's statistics."""
+        for weight, mask in _network(strategy).trainable():
+            if weight.grad is not None:
+                weight.grad.mul_(mask)
+
+    @torch.no_grad()
+    def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Put fixed weights back: momentum and weight decay move what has no gradient."""
+        trainable = _network(strategy).trainable()
+        for (weight, mask), fixed in zip(trainable, self._fixed, strict=True):
+            weight.copy_(torch.where(mask, weight, fixed))
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Pack, where the task ended before its step came."""
+        if not _network(strategy).packed:
+            self._pack(_network(strategy))
+
+    def _pack(self, network: PackedNetwork) -> None:
+        left = self.tasks - len(network.heads) + 1
+        network.pack(1 / max(1, left) if self.keep is None else self.keep)
+        self._remember(network)
+
+    def _remember(self, network: PackedNetwork) -> None:
+        self._fixed = [weight.detach().clone() for weight, _ in network.trainable()]
+
+
+def _network(strategy: Any) -> PackedNetwork:
+    network = strategy.model.network
+    assert isinstance(network, PackedNetwork)
+    return network

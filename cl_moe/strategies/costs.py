@@ -1,0 +1,121 @@
+"""What a method costs: parameters held, parameters used, operations a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from cl_moe.moe.network import MoENetwork
+from cl_moe.seeding import generator
+
+__all__ = ("cost", "touched")
+
+
+def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | None]:
+    """Return what a strategy's model costs, as it is now.
+
+    Nothing of the model changes; what a method keeps beside it (a memory, a copy of the model,
+    importances) is not counted.
+
+    Args:
+        strategy: any strategy whose model is a ``TaskModel`` or another module.
+        task: a task that the model knows.
+        shape: of one input, without the batch.
+
+    Returns:
+        - ``parameters``: all parameters of the model;
+        - ``active_parameters``: those that a prediction for the task reads, its head included;
+        - ``flops_predict``: floating-point operations of predicting one row (a multiply-add is 2;
+          matrix products and convolutions are counted, as by :mod:`torch.utils.flop_counter`);
+        - ``experts``: experts in all layers, or networks grown one a task; None where the network
+          has one trunk for all tasks.
+    """
+    model, network = strategy.model, getattr(strategy.model, "network", strategy.model)
+    device = next(model.parameters()).device
+    row = torch.rand(1, *shape, generator=generator(0, "cost")).to(device)
+    label = torch.tensor([task], device=device)
+    ours = network is not model
+    answer = _in_evaluation(model, lambda: model(row, label) if ours else model(row))
+    counter = FlopCounterMode(display=False)
+    with counter:
+        answer()
+    own = getattr(network, "active_parameters", None)  # weights may be masked, not left out
+    active = touched(model, answer) if own is None else own(task)
+    return {
+        "parameters": float(sum(p.numel() for p in model.parameters())),
+        "active_parameters": float(active),
+        "flops_predict": float(counter.get_total_flops()),
+        "experts": _experts(network),
+    }
+
+
+def touched(model: nn.Module, run: Callable[[], object]) -> int:
+    """Return the number of parameters of ``model`` that any torch function reads during ``run``.
+
+    >>> net = nn.ModuleList([nn.Linear(2, 3), nn.Linear(2, 5)])
+    >>> touched(net, lambda: net[0](torch.zeros(1, 2)))
+    9
+    """
+    reader = _Reader()
+    with reader:
+        run()
+    return sum(p.numel() for p in model.parameters() if id(p) in reader.seen)
+
+
+class _Reader(TorchFunctionMode):
+    """Notes the identity of every tensor that a torch function is called with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[int] = set()
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") != "__get__":  # asking for a shape reads no value
+            self.seen.update(id(tensor) for tensor in _tensors((args, kwargs)))
+        return func(*args, **kwargs)
+
+
+def _tensors(value: object) -> Iterable[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _in_evaluation(model: nn.Module, run: Callable[[], object]) -> Callable[[], object]:
+    """Return ``run`` in evaluation mode and without gradients; modes are restored."""
+
+    def wrapped() -> object:
+        modes = {module: module.training for module in model.modules()}
+        model.eval()
+        try:
+            with torch.no_grad():
+                return run()
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+    return wrapped
+
+
+def _experts(network: nn.Module) -> float | None:
+    if isinstance(network, MoENetwork):
+        return float(sum(len(layer.pool) for layer in network.moe_layers))
+    grown = getattr(network, "n_experts", None)
+    return None if grown is None else float(grown)

@@ -1,0 +1,105 @@
+"""Any Avalanche strategy as a method, under the budget of all others."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from avalanche.logging import BaseLogger
+from avalanche.training import JointTraining
+from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
+from avalanche.training.templates import SupervisedTemplate
+from torch import nn
+
+from cl_moe import catalog
+from cl_moe.errors import InputError, did_you_mean
+from cl_moe.strategies.methods.base import Method, MethodContext
+from cl_moe.strategies.networks import build_dense
+from cl_moe.strategies.optimizer import make_optimizer
+from cl_moe.strategies.template import epochs_for
+from cl_moe.streams.spec import TrainingSpec
+
+__all__ = ("BudgetPlugin", "build_foreign")
+
+
+class BudgetPlugin(SupervisedPlugin):
+    """Gives a strategy that is not built on our template the epochs that all methods get.
+
+    Args:
+        training: the budget.
+    """
+
+    def __init__(self, training: TrainingSpec) -> None:
+        super().__init__()
+        self.training = training
+
+    def after_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Set the epochs for the data that are about to be learned."""
+        strategy.train_epochs = epochs_for(len(strategy.adapted_dataset), self.training)
+
+
+def build_foreign(
+    target: type, parameters: Mapping[str, Any], context: MethodContext, place: str
+) -> Method:
+    """Return an Avalanche strategy as a method.
+
+    It trains the dense network of ``dense``. What the strategy's signature takes of model,
+    optimizer, criterion, batch sizes, epochs, device, plugins and evaluator is given; the rest are
+    the parameters, which are checked against the signature.
+
+    Raises:
+        InputError: not a strategy, or parameters that do not fit; all problems at once.
+    """
+    if not issubclass(target, SupervisedTemplate):
+        raise InputError(
+            f"{place}: '{target.__name__}' is no Avalanche strategy; give a subclass of "
+            "avalanche.training.templates.SupervisedTemplate"
+        )
+    signature = _signature(target)
+    supplied = {name: value for name, value in _given(context).items() if name in signature}
+    problems = []
+    for name in parameters:
+        if name in supplied:
+            problems.append(f"{place}.{name}: is set by [network] and [training]; take it out")
+        elif name not in signature:
+            own = set(signature) - set(supplied)
+            problems.append(f"{place}.{name}: no such parameter; {did_you_mean(name, own)}")
+    taken = {n: v for n, v in parameters.items() if n in signature and n not in supplied}
+    problems += catalog.check_parameters(target, {**supplied, **taken}, place)
+    if problems:
+        raise InputError(problems)
+    try:
+        strategy = target(**supplied, **taken)
+    except (TypeError, ValueError, AssertionError, ImportError) as error:
+        raise InputError(f"{place}: {target.__name__} refuses its parameters: {error}") from error
+    return Method(strategy, joint=issubclass(target, JointTraining))
+
+
+def _signature(target: type) -> set[str]:
+    """Return the names that a constructor takes, with those it hands on to its bases."""
+    found: set[str] = set()
+    for base in target.__mro__:
+        parameters = inspect.signature(base).parameters if base is not object else {}
+        found |= {name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return found
+
+
+def _given(context: MethodContext) -> dict[str, Any]:
+    """Return what the study gives to every strategy, by the names of Avalanche."""
+    training, model = context.training, build_dense(context)
+    return {
+        "model": model,
+        "optimizer": make_optimizer(training, model.parameters()),
+        "criterion": nn.CrossEntropyLoss(),
+        "train_mb_size": training.batch_size,
+        "train_epochs": training.epochs,
+        "eval_mb_size": training.eval_batch_size,
+        "device": context.device,
+        "plugins": [BudgetPlugin(training)],
+        "evaluator": EvaluationPlugin(loggers=[BaseLogger()]),
+        "eval_every": -1,
+        "peval_mode": "epoch",
+    }

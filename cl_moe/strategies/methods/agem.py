@@ -1,0 +1,34 @@
+"""Averaged gradient episodic memory."""
+
+from __future__ import annotations
+
+from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+
+__all__ = ("agem",)
+
+
+def agem(context: MethodContext, /, *, memory_per_task: int = 50, sample: int = 64) -> Method:
+    """Bend each gradient so that the loss on a memory does not rise (Avalanche's A-GEM).
+
+    Chaudhry et al. 2019, "Efficient lifelong learning with A-GEM", eq. 11.
+
+    Args:
+        context: what all methods are given.
+        memory_per_task: rows kept of each task.
+        sample: rows drawn from the memory a step, shared equally by the tasks so far.
+    """
+    from cl_moe.strategies.baselines.agem import CopyableAGEM
+
+    tasks = len(context.stream)
+    require(
+        {
+            f"memory_per_task: {memory_per_task} is too small; give 1 or more": (
+                memory_per_task >= 1
+            ),
+            f"sample: {sample} gives some of {tasks} tasks none; give {tasks} or more": (
+                sample >= tasks
+            ),
+        }
+    )
+    plugins = [CopyableAGEM(memory_per_task, sample)]
+    return sequential(context, plugins=plugins)

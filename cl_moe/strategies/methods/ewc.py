@@ -1,0 +1,44 @@
+"""Elastic weight consolidation, with the Fisher information of single samples."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+
+__all__ = ("ewc",)
+
+
+def ewc(
+    context: MethodContext,
+    /,
+    *,
+    strength: float = 100.0,
+    labels: Literal["sampled", "predicted", "true"] = "sampled",
+    samples: int | None = 1000,
+) -> Method:
+    """Hold each weight of a dense network as firmly as it mattered to earlier tasks.
+
+    Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks", eq. 3, with
+    the Fisher information of single samples; see :class:`cl_moe.continual.regularizers.ewc.EWC`.
+    Strengths from papers carry over (twice the coefficient of those who leave out the 1/2).
+
+    Args:
+        context: what all methods are given.
+        strength: the factor before the penalty.
+        labels: drawn from the model, the model's prediction (Hsu et al. 2018), or the true ones.
+        samples: rows a task for the Fisher information; all where None.
+    """
+    from cl_moe.continual.regularizers.ewc import EWC
+    from cl_moe.seeding import derive
+    from cl_moe.strategies.regularization import RegularizationPlugin
+
+    require(
+        {
+            f"strength: {strength} is below 0": strength >= 0,
+            f"samples: {samples} is too few; give 1 or more": samples is None or samples >= 1,
+        }
+    )
+    regularizer = EWC(strength, labels=labels, samples=samples, seed=derive(context.seed, "fisher"))
+    plugins = [RegularizationPlugin(regularizer)]
+    return sequential(context, plugins=plugins)

@@ -1,0 +1,30 @@
+"""Learning without forgetting."""
+
+from __future__ import annotations
+
+from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+
+__all__ = ("lwf",)
+
+
+def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float = 2.0) -> Method:
+    """Keep the old heads' answers to the new task's inputs as they were (Avalanche's LwF).
+
+    Li & Hoiem 2016, "Learning without forgetting", eq. 1 to 3. Each step asks all old heads, of the
+    network and of its copy from the end of the last task.
+
+    Args:
+        context: what all methods are given.
+        strength: the factor before the distillation loss.
+        temperature: divides the logits that are compared.
+    """
+    from avalanche.training.plugins import LwFPlugin
+
+    require(
+        {
+            f"strength: {strength} is below 0": strength >= 0,
+            f"temperature: {temperature} is not above 0": temperature > 0,
+        }
+    )
+    plugins = [LwFPlugin(alpha=strength, temperature=temperature)]
+    return sequential(context, plugins=plugins)

@@ -1,0 +1,29 @@
+"""Memory aware synapses."""
+
+from __future__ import annotations
+
+from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+
+__all__ = ("mas",)
+
+
+def mas(context: MethodContext, /, *, strength: float = 1.0, mixing: float = 0.5) -> Method:
+    """Hold each weight as firmly as the outputs depend on it (Avalanche's MAS).
+
+    Aljundi et al. 2018, "Memory aware synapses: learning what (not) to forget", eq. 2 to 5.
+
+    Args:
+        context: what all methods are given.
+        strength: the factor before the penalty.
+        mixing: weight of the old importance when a task's own is added, 0 to 1.
+    """
+    from avalanche.training.plugins import MASPlugin
+
+    require(
+        {
+            f"strength: {strength} is below 0": strength >= 0,
+            f"mixing: {mixing} is not between 0 and 1": 0 <= mixing <= 1,
+        }
+    )
+    plugins = [MASPlugin(lambda_reg=strength, alpha=mixing)]
+    return sequential(context, plugins=plugins)

@@ -1,0 +1,44 @@
+"""PackNet."""
+
+from __future__ import annotations
+
+from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+
+__all__ = ("packnet",)
+
+
+def packnet(
+    context: MethodContext, /, *, keep: float | None = None, retrain: float = 0.4
+) -> Method:
+    """Give each task some of one network's weights, and fix them.
+
+    Mallya & Lazebnik 2018, "PackNet: adding multiple tasks to a single network by iterative
+    pruning". Pruning and retraining happen within the budget of steps that all methods have.
+
+    Args:
+        context: what all methods are given.
+        keep: share of the free weights that a task gets, as in the paper (0.5 leaves a tenth task
+            one weight in a thousand); None gives equal shares of all weights, for which the number
+            of tasks must be known from the start.
+        retrain: share of a task's steps left for training after pruning.
+    """
+    from cl_moe.moe.experts.base import cut
+    from cl_moe.seeding import derive
+    from cl_moe.strategies.adapter import TaskModel
+    from cl_moe.strategies.baselines.packed import PackedNetwork
+    from cl_moe.strategies.baselines.packnet import PackNetPlugin
+    from cl_moe.strategies.networks import trunk_stages
+
+    require(
+        {
+            f"keep: {keep} is not above 0 and up to 1": keep is None or 0 < keep <= 1,
+            f"retrain: {retrain} is not between 0 and 1": 0 <= retrain < 1,
+        }
+    )
+    (trunk,) = cut(trunk_stages(context.network), 1)
+    shape, seed = tuple(context.stream.shape), derive(context.seed, "network")
+    # every probe is learned from a copy, so all of them need one share together
+    tasks = len(context.stream) + bool(context.stream.probes)
+    plugins = [PackNetPlugin(tasks, keep, retrain)]
+    model = TaskModel(PackedNetwork(trunk, shape, seed))
+    return sequential(context, model, plugins)

@@ -1,0 +1,25 @@
+"""Experience replay."""
+
+from __future__ import annotations
+
+from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+
+__all__ = ("replay",)
+
+
+def replay(context: MethodContext, /, *, memory: int = 200) -> Method:
+    """Train on every batch together with as many rows from a memory of earlier tasks.
+
+    Chaudhry et al. 2019, "On tiny episodic memories in continual learning". The memory is shared
+    equally by the tasks so far; see :class:`cl_moe.strategies.baselines.replay.MemoryReplay`.
+
+    Args:
+        context: what all methods are given.
+        memory: rows kept in all.
+    """
+    from cl_moe.seeding import derive
+    from cl_moe.strategies.baselines.replay import MemoryReplay
+
+    require({f"memory: {memory} is too small; give 1 or more": memory >= 1})
+    plugins = [MemoryReplay(memory, derive(context.seed, "replay"))]
+    return sequential(context, plugins=plugins)
