@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cl_moe.strategies.methods.base import MethodContext
     from cl_moe.streams.spec import NetworkSpec
 
-__all__ = ("build_dense", "build_moe", "expert_factory")
+__all__ = ("build_dense", "build_moe", "expert_factory", "trunk_stages")
 
 Built = TypeVar("Built")
 
@@ -49,20 +49,26 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
         raise InputError(f"network: {error}") from error
 
 
+def trunk_stages(network: NetworkSpec, width: float = 1.0) -> list[StageFactory]:
+    """Return the stages of one whole trunk, the encoder first; ``width`` widens all but that."""
+    factory = expert_factory(network)
+    stages = (factory if width == 1.0 else factory.widened(width)).stages()
+    encoder: list[StageFactory] = [_Encoder(network.encoder_hidden)]
+    return [*encoder, *stages] if network.encoder_hidden else stages
+
+
 def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
     """Return a dense network with one head a task; ``width`` multiplies every hidden width."""
-    spec = context.network
-    factory = expert_factory(spec)
-    stages = (factory if width == 1.0 else factory.widened(width)).stages()
-    if spec.encoder_hidden:
-        stages.insert(0, _Encoder(spec.encoder_hidden))
+    (trunk,) = cut(trunk_stages(context.network, width), 1)
     shape = tuple(context.stream.shape)
     seed = derive(context.seed, "network")
-    return TaskModel(_checked(lambda: DenseNetwork(cut(stages, 1)[0], shape, seed)))
+    return TaskModel(_checked(lambda: DenseNetwork(trunk, shape, seed)))
 
 
 def build_moe(
-    context: MethodContext,
+    spec: NetworkSpec,
+    shape: Shape,
+    seed: int,
     gate: str = "evidence",
     gate_options: Mapping[str, Any] | None = None,
     experts: int = 1,
@@ -70,18 +76,19 @@ def build_moe(
     """Return a mixture whose path, one expert a layer, has the dense network's active parameters.
 
     Args:
-        context: what all methods are given.
+        spec: the trunk; an expert is one of ``spec.layers`` parts of it.
+        shape: shape of a row.
+        seed: where initial parameters are derived from.
         gate: a gate's name.
         gate_options: the gate's own parameters.
         experts: number of experts a layer begins with.
     """
-    spec, seed = context.network, derive(context.seed, "network")
+    seed = derive(seed, "network")
     gate_class = catalog.resolve("gate", gate, "gate")
     options = dict(gate_options or {})
     problems = catalog.check_parameters(gate_class, {"in_features": 1, **options}, "gate_options")
     if problems:
         raise InputError(problems)
-    shape: Shape = tuple(context.stream.shape)
     encoder = None
     if spec.encoder_hidden:
         encoder = make_module(_Encoder(spec.encoder_hidden), shape, derive(seed, "encoder"))

@@ -1,0 +1,84 @@
+"""Decisions as records to keep and sentences to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cl_moe.continual.growth.base import Candidate, GrowthDecision
+from cl_moe.continual.view import TaskView
+
+__all__ = ("candidates_of", "sentence")
+
+_PHRASES = {
+    "take over": "took over the path of {source}",
+    "reuse": "reuses the frozen path of {source} under a new head",
+    "average": "is answered by an average over earlier paths and the raw input",
+    "branch": "shares the lower layers of {source} and grew the upper ones",
+    "copy": "grew from a copy of the path of {source}",
+    "fresh": "grew fresh experts",
+    "reassign": "was given the experts of {source}, which are retrained",
+    "fixed": "uses the fixed pool",
+}
+
+
+def sentence(decision: GrowthDecision, view: TaskView) -> str:
+    """Return a decision in words, with the accuracies on held-out rows (percent) behind it.
+
+    >>> import torch
+    >>> view = TaskView(
+    ...     7,
+    ...     "kmnist-low",
+    ...     torch.zeros(1, 1),
+    ...     torch.zeros(1),
+    ...     2,
+    ...     1,
+    ...     1,
+    ...     torch.optim.SGD,
+    ...     names={4: "kmnist"},
+    ... )
+    >>> tried = (Candidate("take over", 4, 0.95), Candidate("fresh", None, 0.533))
+    >>> print(
+    ...     sentence(
+    ...         GrowthDecision("take over", (), torch.nn.Identity(), 4, candidates=tried), view
+    ...     )
+    ... )
+    task 7 'kmnist-low' took over the path of task 4 'kmnist' (held-out 95.0 against 53.3 fresh)
+    """
+    phrase = _PHRASES.get(decision.kind, decision.kind)
+    done = phrase.format(source=_named(decision.source, view))
+    return f"task {view.task} '{view.name}' {done}{_evidence(decision, view)}"
+
+
+def _named(task: int | None, view: TaskView) -> str:
+    return "" if task is None else f"task {task} '{view.name_of(task)}'"
+
+
+def _evidence(decision: GrowthDecision, view: TaskView) -> str:
+    """Compare the winner with growing fresh, or with the next best candidate."""
+    tried = [c for c in decision.candidates if c.accuracy is not None]
+    own = [c for c in tried if (c.kind, c.source) == (decision.kind, decision.source)]
+    others = [c for c in tried if c not in own]
+    if not own or not others:
+        return ""
+    fresh = [c for c in others if c.kind == "fresh"]
+    rival = fresh[0] if fresh else max(others, key=lambda c: c.accuracy or 0.0)
+    what = rival.kind + (f" of {_named(rival.source, view)}" if rival.source is not None else "")
+    return f" (held-out {_points(own[0])} against {_points(rival)} {what})"
+
+
+def _points(candidate: Candidate) -> str:
+    assert candidate.accuracy is not None
+    return f"{100 * candidate.accuracy:.1f}"
+
+
+def candidates_of(decision: GrowthDecision, view: TaskView) -> list[dict[str, Any]]:
+    """Return what was weighed, as plain records."""
+    return [
+        {
+            "kind": c.kind,
+            "source": None if c.source is None else view.name_of(c.source),
+            "accuracy": c.accuracy,
+            "gain": c.gain,
+        }
+        for c in decision.candidates
+    ]

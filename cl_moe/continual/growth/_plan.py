@@ -1,0 +1,119 @@
+"""Candidates of the relatedness policy: what each keeps, copies and starts from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cl_moe.continual.relatedness.matching import match_classes
+from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.heads import EvidenceHead, FeatureSet, take_over
+from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.ridge import fit_ridge
+
+__all__ = ("HeadStart", "Plan", "Start", "make_head", "module_of")
+
+Start = Literal["keep", "copy", "fresh", "retrain"]
+"""What becomes of a layer: the source's expert kept frozen, copied or retrained, or a new one."""
+
+HeadStart = Literal["fresh", "ridge", "match", "evidence"]
+"""Where the head begins: at random, at ridge regression on the source's features, as the source's
+head with its classes matched, or as an average of closed-form answers."""
+
+RIDGE_ROWS = 2000
+"""Ridge heads are fitted to so many rows at most."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One candidate, before it is tried.
+
+    Attributes:
+        kind: its name in the log.
+        starts: what becomes of each layer, input first; empty for an average of earlier paths.
+        head: where its head begins.
+        source: label of the earlier task whose path is kept, copied or retrained.
+        gain: how much better the source's features are than the raw input.
+        sets: feature sets of an evidence head.
+        train: whether gradient descent follows.
+    """
+
+    kind: str
+    starts: tuple[Start, ...]
+    head: HeadStart
+    source: int | None = None
+    gain: float | None = None
+    sets: tuple[FeatureSet, ...] = ()
+    train: bool = True
+    waiting: tuple[str | None, ...] = field(default=())
+    """For each layer, the id of an unused expert that a fresh start would take; None for none."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether an expert is added."""
+        return any(start in ("copy", "fresh") for start in self.starts)
+
+    @property
+    def kept(self) -> int:
+        """Number of layers from the input up that stay as they are."""
+        for depth, start in enumerate(self.starts):
+            if start != "keep":
+                return depth
+        return len(self.starts)
+
+
+def module_of(plan: Plan, depth: int, network: MoENetwork) -> nn.Module:
+    """Return the module a plan begins with in one layer; a new object unless it is kept."""
+    layer = network.moe_layers[depth]
+    if plan.starts[depth] == "fresh":
+        waiting = plan.waiting[depth] if plan.waiting else None
+        return copy.deepcopy(layer.pool[waiting]) if waiting else layer.make_next()
+    assert plan.source is not None
+    (id_,) = layer.assigned[plan.source]
+    expert = layer.pool[id_]
+    return expert if plan.starts[depth] == "keep" else copy.deepcopy(expert).requires_grad_(True)
+
+
+def make_head(
+    plan: Plan,
+    network: MoENetwork,
+    task: int,
+    features: Mapping[FeatureSet, Tensor],
+    y_N: Tensor,
+    n_classes: int,
+) -> nn.Module:
+    """Return a plan's head for the rows given, which may be a part of the task's.
+
+    Args:
+        plan: the candidate.
+        network: where the source's head is.
+        task: label of the new task.
+        features: the feature sets of those rows that the head begins from.
+        y_N: their labels.
+        n_classes: number of classes.
+    """
+    if plan.head == "evidence":
+        answers = {key: fit_ridge(features[key], y_N, n_classes) for key in plan.sets}
+        gate = network.moe_layers[-1].gate
+        assert isinstance(gate, EvidenceGate)
+        return EvidenceHead(answers, gate.weigh([a.loo_loss for a in answers.values()], len(y_N)))
+    fresh = network.new_head(task, n_classes)
+    if plan.head == "fresh":
+        return fresh
+    assert plan.source is not None
+    source_features = features[FeatureSet(plan.source)]
+    if plan.head == "match":
+        old = network.heads[str(plan.source)]
+        assert isinstance(old, nn.Linear)
+        log_probs = old(source_features).log_softmax(1)
+        return take_over(old, match_classes(log_probs, y_N, n_classes))
+    answer = fit_ridge(source_features[:RIDGE_ROWS], y_N[:RIDGE_ROWS], n_classes)
+    with torch.no_grad():
+        fresh.weight.copy_(answer.weight)
+        fresh.bias.copy_(answer.bias)
+    return fresh

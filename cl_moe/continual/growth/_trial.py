@@ -1,0 +1,119 @@
+"""Trying a candidate on a part of the new task's training data that it is not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cl_moe.continual.growth._plan import Plan, make_head, module_of
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.heads import EvidenceHead, FeatureSet
+from cl_moe.moe.network import MoENetwork
+from cl_moe.seeding import generator
+
+__all__ = ("folds", "try_plan")
+
+Fold = tuple[Tensor, Tensor]
+"""Rows to fit, rows held out."""
+
+
+def folds(view: TaskView, parts: int, enough: int) -> list[Fold]:
+    """Split a task's rows for out-of-sample accuracy.
+
+    One split that holds out a fifth (``enough`` rows at most) serves where that many are to be had;
+    a smaller task is cut into ``parts``, each held out in turn, so that every row gives evidence:
+    to choose among many candidates on a dozen rows is a lottery.
+
+    >>> view = TaskView(0, "t", torch.zeros(9, 1), torch.zeros(9).long(), 2, 1, 1, torch.optim.Adam)
+    >>> [(len(fit), len(held)) for fit, held in folds(view, parts=3, enough=100)]
+    [(6, 3), (6, 3), (6, 3)]
+    >>> [(len(fit), len(held)) for fit, held in folds(view, parts=3, enough=1)]
+    [(8, 1)]
+    """
+    n = len(view.y)
+    order = torch.randperm(n, generator=generator(view.seed, "folds", view.task))
+    if n // 5 >= enough:
+        return [(order[enough:], order[:enough])]
+    parts = max(2, min(parts, n))
+    held = order.tensor_split(parts)
+    return [(torch.cat([h for j, h in enumerate(held) if j != i]), held[i]) for i in range(parts)]
+
+
+def try_plan(
+    plan: Plan,
+    view: TaskView,
+    network: MoENetwork,
+    split: list[Fold],
+    features: Mapping[FeatureSet, Tensor],
+    steps: int,
+) -> tuple[float, int]:
+    """Return a plan's accuracy on rows it was not fitted to (0 to 1), and the steps that took.
+
+    Args:
+        plan: the candidate.
+        view: the task.
+        network: the network, which is left as it is.
+        split: from :func:`folds`.
+        features: feature sets of all the task's rows, for heads that begin from them.
+        steps: optimizer steps a fold, where the plan is trained.
+    """
+    with torch.no_grad():
+        below = _run_kept(plan, view.x, network)
+    right, spent = 0, 0
+    for number, (fit, held) in enumerate(split):
+        part = {key: value[fit] for key, value in features.items()}
+        head = make_head(plan, network, view.task, part, view.y[fit], view.n_classes)
+        if isinstance(head, EvidenceHead):
+            head.to(view.x.device)
+            logits = head({key: features[key][held] for key in head.sets})
+        else:
+            trial = _Trial(plan, network, head).to(below.device)
+            if plan.train:
+                _fit(trial, below[fit], view.y[fit], view, steps, number)
+                spent += steps
+            with torch.no_grad():
+                logits = trial(below[held])
+        right += int((logits.argmax(1) == view.y[held]).sum())
+    return right / sum(len(held) for _, held in split), spent
+
+
+class _Trial(nn.Module):
+    """The part of a candidate above the layers it keeps."""
+
+    def __init__(self, plan: Plan, network: MoENetwork, head: nn.Module) -> None:
+        super().__init__()
+        depths = range(plan.kept, len(plan.starts))
+        self.parts = nn.ModuleList(module_of(plan, depth, network) for depth in depths)
+        self.shared = [network.moe_layers[depth].shared for depth in depths]
+        self.head = head
+
+    def forward(self, z: Tensor) -> Tensor:
+        for part, shared in zip(self.parts, self.shared, strict=True):
+            z = part(z) if shared is None else part(z) + shared(z)
+        logits: Tensor = self.head(z.flatten(1))
+        return logits
+
+
+def _run_kept(plan: Plan, x: Tensor, network: MoENetwork) -> Tensor:
+    z = network.encode(x)
+    for depth in range(plan.kept):
+        assert plan.source is not None
+        z, _ = network.moe_layers[depth](z, plan.source)
+    return z
+
+
+def _fit(trial: _Trial, z: Tensor, y: Tensor, view: TaskView, steps: int, number: int) -> None:
+    trained = [p for p in trial.parameters() if p.requires_grad]
+    optimizer = view.make_optimizer(trained)
+    draw = generator(view.seed, "trial", view.task, number)
+    rows: list[Tensor] = []
+    for _ in range(steps):
+        if not rows:
+            rows = list(torch.randperm(len(y), generator=draw).split(view.batch_size))
+        batch = rows.pop()
+        optimizer.zero_grad()
+        F.cross_entropy(trial(z[batch]), y[batch]).backward()
+        optimizer.step()

@@ -1,0 +1,81 @@
+"""What a growth policy is, and what it decides."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.network import MoENetwork
+
+__all__ = ("Candidate", "Expert", "GrowthDecision", "GrowthPolicy", "fresh_expert")
+
+Expert = str | nn.Module
+"""An expert of a path: the id of one that exists, or a module that is to join the pool."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to learn the task that was weighed, with the evidence for it.
+
+    Attributes:
+        kind: what would be done (``"take over"``, ``"reuse"``, ``"copy"``, ``"fresh"``, ...).
+        source: label of the earlier task it builds on; None for none.
+        accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
+            was ruled out before being tried.
+        gain: score of the source's features minus the score of the raw input; None without source.
+    """
+
+    kind: str
+    source: int | None = None
+    accuracy: float | None = None
+    gain: float | None = None
+
+
+@dataclass(frozen=True)
+class GrowthDecision:
+    """How a new task will be answered. A value: the plugin applies it.
+
+    Attributes:
+        kind: as in :class:`Candidate`, or ``"fixed"``, ``"reassign"``.
+        path: experts the task may use, layer by layer; empty where the head reads earlier paths.
+        head: the task's head.
+        source: label of the earlier task it builds on.
+        train: whether the task is trained at all; False where the decision leaves nothing to learn.
+        retrain: (layer, id) of experts in the path that are trained although others use them.
+        candidates: everything that was weighed.
+        steps: optimizer steps that deciding took.
+    """
+
+    kind: str
+    path: tuple[tuple[Expert, ...], ...]
+    head: nn.Module
+    source: int | None = None
+    train: bool = True
+    retrain: tuple[tuple[int, str], ...] = ()
+    candidates: tuple[Candidate, ...] = field(default=())
+    steps: int = 0
+
+
+class GrowthPolicy(ABC):
+    """Decides, when a task arrives, which experts it uses, grows or takes over.
+
+    A policy reads the network and changes nothing; it sees the new task's training data only.
+    """
+
+    freezes = True
+    """Whether the experts of a task are frozen when it ends."""
+
+    @abstractmethod
+    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+        """Return how the task is to be answered."""
+
+
+def fresh_expert(layer: MoELayer) -> Expert:
+    """Return an expert that no task uses: one that waits in the pool, or else a new one."""
+    taken = {id_ for experts in layer.assigned.values() for id_ in experts}
+    waiting = [id_ for id_ in layer.pool.ids if id_ not in taken]
+    return waiting[0] if waiting else layer.make_next()

@@ -1,0 +1,26 @@
+"""No growth: all tasks share the experts that exist."""
+
+from __future__ import annotations
+
+from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.network import MoENetwork
+
+__all__ = ("FixedPool",)
+
+
+class FixedPool(GrowthPolicy):
+    """Offers every task all experts and leaves the choice to the gate; nothing is frozen.
+
+    The ordinary sparse mixture of experts under a stream of tasks: a control for growth.
+
+    >>> FixedPool().freezes
+    False
+    """
+
+    freezes = False
+
+    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+        """Return all experts of every layer and a fresh head."""
+        path = tuple(tuple(layer.pool.ids) for layer in network.moe_layers)
+        return GrowthDecision("fixed", path, network.new_head(view.task, view.n_classes))

@@ -1,0 +1,241 @@
+"""Growth by relatedness: take over, reuse, average, copy or grow, whichever holds up best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from cl_moe.continual.growth._budget import full_layers, least_important
+from cl_moe.continual.growth._plan import Plan, Start, make_head, module_of
+from cl_moe.continual.growth._trial import folds, try_plan
+from cl_moe.continual.growth.base import (
+    Candidate,
+    Expert,
+    GrowthDecision,
+    GrowthPolicy,
+    fresh_expert,
+)
+from cl_moe.continual.relatedness.scores import SCORES
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.heads import FeatureSet
+from cl_moe.moe.network import RAW, MoENetwork
+from cl_moe.seeding import generator
+
+__all__ = ("Relatedness",)
+
+SCORE_ROWS = 512
+"""Rows of the new task that scores are computed on."""
+HOPELESS = -0.1
+"""A copy from a source whose gain is lower learns like a fresh expert; it is not tried."""
+
+
+class Relatedness(GrowthPolicy):
+    """Builds on what is most related, where that holds up on examples held out.
+
+    Earlier paths are ranked by gain: a closed-form score on the path's features minus the same
+    score on the raw input. Only the best few are tried, each on rows it was not fitted to:
+
+    * *take over*: an earlier path with its head, classes matched one to one; nothing is trained.
+    * *average*: closed-form answers on earlier paths and the raw input, weighed by evidence
+      (with the evidence gate, for tasks of up to ``average_up_to`` examples).
+    * *reuse*: an earlier path, frozen, under a new head.
+    * *branch*: its lower layers frozen, its upper ones copied and trained (with several layers).
+    * *copy*: all its experts copied and trained.
+    * *fresh*: new experts.
+    * *reassign*: with ``max_experts`` in use, instead of copying: among the most related paths, the
+      one whose experts matter least to earlier tasks is retrained in place, under protection.
+
+    The default policy, and this project's own; ranking by gain and the trial of paths follow MNTDP
+    (Veniat et al. 2021) in spirit.
+
+    Args:
+        score: closed-form score: ``ncm``, ``logme``, ``ridge`` or ``knn``.
+        candidates: earlier paths that are tried, best first.
+        trial_share: share of the task's optimizer steps that each trained candidate gets a fold.
+        parts: folds that a small task is cut into.
+        margin: accuracy by which growing must beat not growing.
+        max_experts: experts a layer may have in use; None for no limit.
+        reassign_margin: accuracy by which retraining an expert in use must beat leaving it alone.
+        protect: what shields earlier tasks while an expert is retrained: ``distillation`` on the
+            new inputs, ``ewc`` on that expert alone, or ``none``.
+        protect_strength: its factor in the loss.
+        average_up_to: most examples for which averages of closed-form answers are tried.
+    """
+
+    def __init__(
+        self,
+        score: Literal["ncm", "logme", "ridge", "knn"] = "ncm",
+        candidates: int = 3,
+        trial_share: float = 0.3,
+        parts: int = 3,
+        margin: float = 0.005,
+        max_experts: int | None = None,
+        reassign_margin: float = 0.05,
+        protect: Literal["distillation", "ewc", "none"] = "distillation",
+        protect_strength: float = 1.0,
+        average_up_to: int = 512,
+    ) -> None:
+        if max_experts is not None and max_experts < 1:
+            raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
+        if not 0 < trial_share <= 1:
+            raise ValueError(f"trial_share: {trial_share} must be above 0 and at most 1")
+        self.score, self.candidates, self.trial_share, self.parts = (
+            score,
+            candidates,
+            trial_share,
+            parts,
+        )
+        self.margin, self.reassign_margin = margin, reassign_margin
+        self.max_experts, self.average_up_to = max_experts, average_up_to
+        self.protect, self.protect_strength = protect, protect_strength
+        self.worth: dict[int, float] = {}
+
+    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+        """Return the candidate that does best on rows held out; ties go to the cheaper one."""
+        sources = self._distinct_paths(network)
+        if not sources:
+            return self._decision(self._fresh(network), view, network, {}, (), 0)
+        gains = self._gains(view, network, sources)
+        ranked = sorted(sources, key=lambda task: -gains[task])
+        plans = self._plans(view, network, ranked, gains)
+        features = _features(plans, view, network)
+        split = folds(view, self.parts, enough=min(500, max(100, len(view.y) // 5)))
+        steps = max(10, round(self.trial_share * view.steps))
+        tried, spent = [], 0
+        for plan in plans:
+            accuracy, cost = try_plan(plan, view, network, split, features, steps)
+            tried.append(Candidate(plan.kind, plan.source, accuracy, plan.gain))
+            spent += cost
+        best = max(range(len(plans)), key=lambda i: self._value(plans[i], tried[i]))
+        self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
+        return self._decision(plans[best], view, network, features, tuple(tried), spent)
+
+    def _value(self, plan: Plan, tried: Candidate) -> float:
+        assert tried.accuracy is not None
+        costs = self.margin * plan.grows + self.reassign_margin * (plan.kind == "reassign")
+        return tried.accuracy - costs
+
+    def _gains(self, view: TaskView, network: MoENetwork, sources: list[int]) -> dict[int, float]:
+        """Score each earlier path's features against the raw input, on the same rows."""
+        rows = torch.randperm(len(view.y), generator=generator(view.seed, "score", view.task))
+        x, y = view.x[rows[:SCORE_ROWS]], view.y[rows[:SCORE_ROWS]]
+        score = SCORES[self.score]
+        with torch.no_grad():
+            raw = score(network.encode(x).flatten(1), y)
+            return {task: score(network.features(x, task)[0], y) - raw for task in sources}
+
+    @staticmethod
+    def _distinct_paths(network: MoENetwork) -> list[int]:
+        """Return one task a path: the first that learned it, whose head belongs to it."""
+        first: dict[tuple[tuple[str, ...], ...], int] = {}
+        for task in network.tasks:
+            if network.owns_path(task):
+                first.setdefault(network.path(task), task)
+        return list(first.values())
+
+    def _fresh(self, network: MoENetwork) -> Plan:
+        layers = network.moe_layers
+        waiting = [fresh_expert(layer) for layer in layers]
+        return Plan(
+            "fresh",
+            _all("fresh", len(layers)),
+            "fresh",
+            waiting=tuple(id_ if isinstance(id_, str) else None for id_ in waiting),
+        )
+
+    def _plans(
+        self, view: TaskView, network: MoENetwork, ranked: list[int], gains: Mapping[int, float]
+    ) -> list[Plan]:
+        """Return what is worth trying, cheapest first: on a tie the first one wins."""
+        depth = len(network.layers)
+        keep = _all("keep", depth)
+        few = ranked[: self.candidates]
+        plans = [
+            Plan("take over", keep, "match", task, gains[task], train=False)
+            for task in self._heads_to_match(view, network, few)
+        ]
+        if isinstance(network.moe_layers[-1].gate, EvidenceGate) and (
+            len(view.y) <= self.average_up_to
+        ):
+            sets = [RAW, *(FeatureSet(t, p) for t in ranked[:8] for p in ("features", "both"))]
+            plans.append(Plan("average", (), "evidence", sets=tuple(sets), train=False))
+        hopeful = [task for task in few if gains[task] > HOPELESS]
+        plans += [Plan("reuse", keep, "ridge", task, gains[task]) for task in hopeful[:2]]
+        full = full_layers(network, self.max_experts)
+        if full:
+            victim = least_important(few, full, network, self.worth)
+            starts: tuple[Start, ...] = tuple(
+                "retrain" if layer in full else "copy" for layer in range(depth)
+            )
+            return [*plans, Plan("reassign", starts, "ridge", victim, gains[victim])]
+        for task in hopeful[:1]:
+            for kept in range(depth - 1, 0, -1):
+                branch = keep[:kept] + _all("copy", depth - kept)
+                plans.append(Plan("branch", branch, "ridge", task, gains[task]))
+            plans.append(Plan("copy", _all("copy", depth), "ridge", task, gains[task]))
+        return [*plans, self._fresh(network)]
+
+    @staticmethod
+    def _heads_to_match(view: TaskView, network: MoENetwork, few: list[int]) -> list[int]:
+        """Return the tasks on the few best paths whose heads have enough classes."""
+        paths = [network.path(task) for task in few]
+        return [
+            task
+            for task in network.tasks
+            if network.owns_path(task)
+            and network.path(task) in paths
+            and isinstance(head := network.heads[str(task)], nn.Linear)
+            and head.out_features >= view.n_classes
+        ]
+
+    def _decision(
+        self,
+        plan: Plan,
+        view: TaskView,
+        network: MoENetwork,
+        features: Mapping[FeatureSet, Tensor],
+        tried: tuple[Candidate, ...],
+        spent: int,
+    ) -> GrowthDecision:
+        head = make_head(plan, network, view.task, features, view.y, view.n_classes)
+        path: list[tuple[Expert, ...]] = []
+        retrain = []
+        for depth, start in enumerate(plan.starts):
+            layer = network.moe_layers[depth]
+            expert: Expert
+            if start in ("keep", "retrain"):
+                assert plan.source is not None
+                (expert,) = layer.assigned[plan.source]
+                if start == "retrain":
+                    retrain.append((depth, expert))
+            elif start == "fresh":
+                expert = fresh_expert(layer)
+            else:
+                expert = module_of(plan, depth, network)
+            path.append((expert,))
+        return GrowthDecision(
+            plan.kind,
+            tuple(path),
+            head,
+            source=plan.source,
+            train=plan.train,
+            retrain=tuple(retrain),
+            candidates=tried,
+            steps=spent,
+        )
+
+
+def _all(start: Start, depth: int) -> tuple[Start, ...]:
+    return (start,) * depth
+
+
+@torch.no_grad()
+def _features(plans: list[Plan], view: TaskView, network: MoENetwork) -> dict[FeatureSet, Tensor]:
+    """Return every feature set that a plan's head begins from, for all rows of the task."""
+    wanted = {key for plan in plans for key in plan.sets}
+    wanted |= {FeatureSet(plan.source) for plan in plans if plan.source is not None}
+    return network.feature_sets(view.x, wanted)

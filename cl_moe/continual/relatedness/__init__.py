@@ -1,0 +1,1 @@
+"""How related a new task is to what is known: scores of features, matching of classes."""

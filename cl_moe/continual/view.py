@@ -1,0 +1,44 @@
+"""What a decision may see of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+__all__ = ("TaskView",)
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A new task as a growth policy sees it: its training data and its budget, nothing else.
+
+    Attributes:
+        task: its label.
+        name: its name.
+        x: training inputs, (N, ...).
+        y: training labels, (N,).
+        n_classes: number of classes.
+        steps: optimizer steps that the task will be trained for.
+        batch_size: rows a step.
+        make_optimizer: makes an optimizer of the strategy's kind and settings.
+        seed: where anything random in the decision is derived from.
+        names: names of the tasks that are known, by label.
+    """
+
+    task: int
+    name: str
+    x: Tensor
+    y: Tensor
+    n_classes: int
+    steps: int
+    batch_size: int
+    make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    seed: int = 0
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def name_of(self, task: int) -> str:
+        """Return the name of a known task."""
+        return self.names.get(task, f"task {task}")

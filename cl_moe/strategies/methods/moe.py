@@ -1,0 +1,55 @@
+"""The task-aware mixture of experts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cl_moe.strategies.methods.base import Method, MethodContext
+
+__all__ = ("moe",)
+
+
+def moe(
+    context: MethodContext,
+    *,
+    gate: str = "evidence",
+    growth: str = "relatedness",
+    experts: int = 1,
+    max_experts: int | None = None,
+    gate_options: Mapping[str, Any] | None = None,
+    growth_options: Mapping[str, Any] | None = None,
+) -> Method:
+    """A task-aware mixture that takes over, reuses, averages, copies or grows experts.
+
+    Task-aware gating in the sense of Gupta et al. 2022. Each path, one expert a layer, has the
+    active parameters of the dense network.
+
+    Args:
+        context: what all methods are given.
+        gate: name of the gate.
+        growth: name of the growth policy.
+        experts: experts a layer begins with (a fixed pool has no others).
+        max_experts: experts a layer may have in use; beyond it the policy reassigns.
+        gate_options: parameters of the gate.
+        growth_options: parameters of the growth policy.
+    """
+    from cl_moe.strategies.task_aware import TaskAwareMoE
+
+    options = dict(growth_options or {})
+    if max_experts is not None:
+        options["max_experts"] = max_experts
+    strategy = TaskAwareMoE(
+        shape=context.stream.shape,
+        network=context.network,
+        training=context.training,
+        gate=gate,
+        gate_options=gate_options,
+        growth=growth,
+        growth_options=options,
+        experts=experts,
+        names=[task.name for task in (*context.stream, *context.stream.probes)],
+        seed=context.seed,
+        device=context.device,
+    )
+    return Method(strategy)

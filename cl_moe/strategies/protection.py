@@ -1,0 +1,96 @@
+"""Shielding earlier tasks while one of their experts is retrained for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from cl_moe.continual.growth._budget import readers
+from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
+from cl_moe.continual.regularizers.distillation import Distillation
+from cl_moe.continual.regularizers.ewc import EWC
+from cl_moe.moe.network import MoENetwork
+
+__all__ = ("Protection",)
+
+Place = tuple[int, str]
+"""Layer and id of an expert."""
+
+
+class Protection:
+    """Applies what a growth policy asks for: ``protect`` and ``protect_strength``.
+
+    ``distillation`` keeps the earlier tasks' answers on the new task's inputs, ``ewc`` keeps the
+    parameters of the expert near where the earlier tasks need them; neither stores old data. A
+    policy without these attributes asks for nothing.
+
+    Args:
+        growth: the policy.
+        seed: where EWC's random numbers are derived from.
+    """
+
+    def __init__(self, growth: GrowthPolicy, seed: int = 0) -> None:
+        self.kind = getattr(growth, "protect", "none")
+        self.strength = getattr(growth, "protect_strength", 0.0)
+        self.remembers = self.kind == "ewc" and getattr(growth, "max_experts", None) is not None
+        self.seed = seed
+        self.springs: dict[Place, EWC] = {}
+        self.retrained: tuple[Place, ...] = ()
+        self.memory: Distillation | None = None
+
+    def start(self, network: MoENetwork, decision: GrowthDecision) -> None:
+        """Remember what the tasks that use the experts to be retrained answer now."""
+        self.retrained, self.memory = decision.retrain, None
+        if not decision.retrain:
+            return
+        use = readers(network)
+        tasks = sorted({task for place in decision.retrain for task in use.get(place, {})})
+        self.memory = Distillation(network, tasks, decision.retrain, self.strength)
+
+    def penalty(self, network: MoENetwork, x: Tensor) -> Tensor:
+        """Return the penalty for a batch; 0 where no expert is being retrained."""
+        if self.memory is None or self.kind == "none":
+            return x.new_zeros(())
+        if self.kind == "distillation":
+            return self.memory.penalty(network, x)
+        parts = [
+            self.springs[place].penalty(dict(_expert(network, place).named_parameters()))
+            for place in self.retrained
+            if place in self.springs
+        ]
+        return torch.stack(parts).sum() if parts else x.new_zeros(())
+
+    def end_task(self, network: MoENetwork, task: int, x: Tensor, y: Tensor) -> dict[int, float]:
+        """Note what the task's experts hold for it, and how far earlier tasks answer as before.
+
+        Returns:
+            For each earlier task that uses a retrained expert, the share of the new inputs that it
+            still answers as before; empty where none was retrained.
+        """
+        if self.remembers and network.owns_path(task):
+            for depth, experts in enumerate(network.path(task)):
+                for id_ in experts:
+                    self._remember(network, (depth, id_), task, x, y)
+        memory, self.memory, self.retrained = self.memory, None, ()
+        return memory.agreement(network, x) if memory is not None else {}
+
+    def _remember(self, network: MoENetwork, place: Place, task: int, x: Tensor, y: Tensor) -> None:
+        depth, id_ = place
+        prefix = f"layers.{depth}.pool.experts.{id_}."
+
+        def log_likelihood(parameters: Mapping[str, Tensor], x_B: Tensor) -> Tensor:
+            given = {prefix + name: value for name, value in parameters.items()}
+            logits: Tensor = functional_call(network, given, (x_B, task))
+            return logits.log_softmax(-1)
+
+        spring = self.springs.setdefault(place, EWC(self.strength, seed=self.seed))
+        spring.consolidate(dict(_expert(network, place).named_parameters()), log_likelihood, x, y)
+
+
+def _expert(network: MoENetwork, place: Place) -> Any:
+    depth, id_ = place
+    return network.moe_layers[depth].pool[id_]

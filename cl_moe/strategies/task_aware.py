@@ -1,0 +1,80 @@
+"""A ready strategy: a task-aware mixture of experts in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avalanche.core import SupervisedPlugin
+from avalanche.training.plugins import EvaluationPlugin
+
+from cl_moe.continual.growth.base import GrowthPolicy
+from cl_moe.strategies.networks import build_moe
+from cl_moe.strategies.plugin import MoEPlugin, make_growth
+from cl_moe.strategies.template import Strategy
+from cl_moe.streams.spec import NetworkSpec, TrainingSpec
+
+__all__ = ("TaskAwareMoE",)
+
+
+class TaskAwareMoE(Strategy):
+    """An Avalanche strategy whose model grows experts as tasks arrive.
+
+    Args:
+        shape: shape of one input, without the batch.
+        network: the trunk that experts are parts of; a small perceptron by default.
+        training: optimizer and budget.
+        gate: a gate's name.
+        gate_options: the gate's own parameters.
+        growth: a growth policy, or its name.
+        growth_options: the policy's own parameters, where a name is given.
+        experts: experts a layer begins with.
+        names: names of the tasks by label, for the log.
+        plugins: further Avalanche plugins (EWC, replay, LwF, ...).
+        seed: where initial parameters and decisions are derived from.
+        device: where to train.
+        evaluator: an Avalanche evaluation plugin; None for a silent one.
+
+    >>> import torch
+    >>> from cl_moe.streams.task import Task, TaskStream
+    >>> x, y = torch.rand(40, 8), torch.arange(40) % 2
+    >>> stream = TaskStream([Task(name, (x, y), (x, y), ("a", "b")) for name in ("one", "two")])
+    >>> strategy = TaskAwareMoE(shape=(8,), names=["one", "two"])
+    >>> for experience in stream.to_benchmark().train_stream:
+    ...     _ = strategy.train(experience, eval_streams=[])
+    >>> [event["task"] for event in strategy.events]
+    [0, 1]
+    """
+
+    def __init__(
+        self,
+        *,
+        shape: Sequence[int],
+        network: NetworkSpec | None = None,
+        training: TrainingSpec | None = None,
+        gate: str = "evidence",
+        gate_options: Mapping[str, Any] | None = None,
+        growth: GrowthPolicy | str = "relatedness",
+        growth_options: Mapping[str, Any] | None = None,
+        experts: int = 1,
+        names: Sequence[str] = (),
+        plugins: Sequence[SupervisedPlugin] = (),
+        seed: int = 0,
+        device: str = "cpu",
+        evaluator: EvaluationPlugin | None = None,
+    ) -> None:
+        model = build_moe(network or NetworkSpec(), tuple(shape), seed, gate, gate_options, experts)
+        policy = make_growth(growth, growth_options) if isinstance(growth, str) else growth
+        self.moe = MoEPlugin(policy, names, seed)
+        super().__init__(
+            model=model,
+            training=training or TrainingSpec(),
+            plugins=[self.moe, *plugins],
+            device=device,
+            evaluator=evaluator,
+        )
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The log of decisions, see :class:`~cl_moe.strategies.plugin.MoEPlugin`."""
+        return self.moe.events
