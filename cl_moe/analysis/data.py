@@ -47,6 +47,8 @@ class StudyData:
         timings: method, seed, after_task, and seconds in columns that end in ``_seconds``.
         baseline: the method that differences are taken against, or None.
         name: the study's name.
+        pairs: studies of two-task streams made of this study's tasks, with the same methods: the
+            transfer matrix is measured on these.
 
     Raises:
         InputError: columns are missing, names do not match, values are out of range or given
@@ -68,6 +70,7 @@ class StudyData:
     timings: pd.DataFrame = field(default_factory=_no_timings)
     baseline: str | None = None
     name: str = "study"
+    pairs: Sequence[StudyData] = ()
 
     def __post_init__(self) -> None:
         problems = _missing_columns(self)

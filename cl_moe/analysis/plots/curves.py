@@ -1,0 +1,200 @@
+"""Accuracy along the sequence: of each task (forgetting curves) and on average."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cl_moe.analysis.data import Array, StudyData
+from cl_moe.analysis.plots.style import (
+    COLUMN,
+    AbsentError,
+    Look,
+    context,
+    evenly,
+    figure,
+    grid,
+    legend,
+    looks,
+    percent,
+    short,
+    task_axis,
+)
+from cl_moe.analysis.stats import t_band
+
+__all__ = (
+    "Average",
+    "Curve",
+    "Forgetting",
+    "average_data",
+    "draw_average",
+    "draw_forgetting",
+    "draw_line",
+    "forgetting_data",
+    "mean_band",
+    "runs_by_method",
+)
+
+MOST_TASKS = 20
+
+
+class Curve(NamedTuple):
+    """A line with its 95 % t interval over seeds; each of shape [points]."""
+
+    x: Array
+    mean: Array
+    low: Array
+    high: Array
+
+
+class Forgetting(NamedTuple):
+    """Forgetting curves: ``curves[task][method]`` for the tasks shown."""
+
+    curves: dict[str, dict[str, Curve]]
+    looks: dict[str, Look]
+    length: int
+
+    @property
+    def note(self) -> str:
+        """What is left out, as a sentence; empty where nothing is."""
+        left = self.length - len(self.curves)
+        return f"{len(self.curves)} of {self.length} tasks shown, evenly chosen" if left else ""
+
+
+class Average(NamedTuple):
+    """Mean accuracy over the tasks learned so far, by method."""
+
+    curves: dict[str, Curve]
+    looks: dict[str, Look]
+    length: int
+
+
+def runs_by_method(data: StudyData) -> dict[str, Array]:
+    """Return every method's accuracy matrices, shape [seeds, T, T], in the study's order."""
+    found: dict[str, list[Array]] = {method: [] for method in data.method_names}
+    for (method, _), a_TT in data.accuracies().items():
+        found[method].append(a_TT)
+    return {method: np.stack(runs) for method, runs in found.items() if runs}
+
+
+def mean_band(x: Array, values_SX: Array) -> Curve:
+    """Return the mean over seeds and its 95 % t interval, where anything is defined.
+
+    >>> curve = mean_band(np.array([1.0, 2.0]), np.array([[0.5, np.nan], [0.7, np.nan]]))
+    >>> curve.x, curve.mean.round(2)
+    (array([1.]), array([0.6]))
+    """
+    known = ~np.isnan(values_SX).all(axis=0)
+    shown = values_SX[:, known]
+    return Curve(x[known], np.nanmean(shown, axis=0), *t_band(shown))
+
+
+def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
+    """Return each task's accuracy from when it was learned to the end of the stream.
+
+    Args:
+        data: the study.
+        most: tasks shown at most, evenly chosen from the stream.
+
+    Raises:
+        AbsentError: the stream has one task, or no run has an accuracy.
+    """
+    tasks, runs = data.stream_tasks, runs_by_method(data)
+    if len(tasks) < 2 or not runs:
+        raise AbsentError("needs accuracies on a stream of two tasks or more")
+    steps = np.arange(1, len(tasks) + 1, dtype=float)
+    curves = {
+        tasks[j]: {method: mean_band(steps[j:], a_STT[:, j:, j]) for method, a_STT in runs.items()}
+        for j in evenly(len(tasks), most)
+    }
+    return Forgetting(curves, {m: looks(data)[m] for m in runs}, len(tasks))
+
+
+def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.15, **more: Any) -> None:
+    """Draw a curve with its band (a bar for one point) and a marker at ten points or fewer.
+
+    Args:
+        ax: where.
+        curve: what.
+        look: the method's.
+        shade: opacity of the band.
+        more: keywords for ``Axes.plot``.
+    """
+    if len(curve.x) == 0:
+        return
+    every = max(1, round(len(curve.x) / 10))
+    ax.plot(curve.x, curve.mean, **look.line(markevery=every, clip_on=False, zorder=3) | more)
+    low, high = np.clip(curve.low, 0, 1), np.clip(curve.high, 0, 1)
+    if len(curve.x) == 1:
+        ax.vlines(curve.x, low, high, color=look.colour, linewidth=0.8)
+    ax.fill_between(curve.x, low, high, color=look.colour, alpha=shade, linewidth=0)
+
+
+def draw_forgetting(info: Forgetting) -> Figure:
+    """Draw one panel a task, one line a method."""
+    with context():
+        drawn, panels = grid(len(info.curves), most=5, height=1.35, sharex=True, sharey=True)
+        names = short(list(info.curves), 20)
+        # Many bands on top of each other hide the lines.
+        shade = 0.15 if len(info.looks) <= 5 else 0.05
+        for ax, name, lines in zip(panels, names, info.curves.values(), strict=True):
+            for method, curve in lines.items():
+                draw_line(ax, curve, info.looks[method], shade=shade, markersize=2.6, linewidth=1)
+            ax.set_title(name)
+            task_axis(ax, info.length)
+        percent(panels[0].yaxis)
+        _fit_accuracy(panels[0], list(info.curves.values()))
+        drawn.supxlabel("tasks learned" + (f" ({info.note})" if info.note else ""), fontsize=8)
+        drawn.supylabel("test accuracy (%)", fontsize=8)
+        legend(drawn, info.looks)
+        sns.despine(fig=drawn)
+    return drawn
+
+
+def _fit_accuracy(ax: Axes, lines: list[dict[str, Curve]]) -> None:
+    """Let y hold all lines and bands, within 0..1, with a little room."""
+    shown = [curve for curves in lines for curve in curves.values()]
+    ends = np.concatenate([end for curve in shown for end in (curve.mean, curve.low, curve.high)])
+    low, high = (float(end(ends)) for end in (np.nanmin, np.nanmax))
+    room = max(0.02, 0.05 * (high - low))
+    ax.set_ylim(max(0.0, low - room), min(1.0, high + room))
+
+
+def average_data(data: StudyData) -> Average:
+    """Return mean_{j<=k} a[k][j] after every task k, by method.
+
+    Raises:
+        AbsentError: no run has an accuracy after every task it learned.
+    """
+    tasks, runs = data.stream_tasks, runs_by_method(data)
+    steps = np.arange(1, len(tasks) + 1, dtype=float)
+    curves = {}
+    for method, a_STT in runs.items():
+        seen_SK = np.stack([a_STT[:, k, : k + 1].mean(axis=1) for k in range(len(tasks))], axis=1)
+        curves[method] = mean_band(steps, seen_SK)
+    curves = {method: curve for method, curve in curves.items() if len(curve.x)}
+    if len(tasks) < 2 or not curves:
+        raise AbsentError(
+            "needs the accuracy on all tasks so far, on a stream of two tasks or more"
+        )
+    return Average(curves, {m: looks(data)[m] for m in curves}, len(tasks))
+
+
+def draw_average(info: Average) -> Figure:
+    """Draw one line a method against the number of tasks learned."""
+    with context():
+        drawn = figure(COLUMN, 2.5)
+        ax = drawn.subplots()
+        for method, curve in info.curves.items():
+            draw_line(ax, curve, info.looks[method])
+        task_axis(ax, info.length)
+        percent(ax.yaxis)
+        _fit_accuracy(ax, [info.curves])
+        ax.set(xlabel="tasks learned", ylabel="mean accuracy on them (%)")
+        legend(drawn, info.looks)
+        sns.despine(fig=drawn)
+    return drawn

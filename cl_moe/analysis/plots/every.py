@@ -1,0 +1,215 @@
+"""All figures of a study, drawn into a folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.plots.curves import (
+    average_data,
+    draw_average,
+    draw_forgetting,
+    forgetting_data,
+)
+from cl_moe.analysis.plots.experts import (
+    draw_timeline,
+    draw_usage,
+    event_methods,
+    timeline_data,
+    usage_data,
+)
+from cl_moe.analysis.plots.matrices import (
+    accuracy_matrix_data,
+    candidate_gains_data,
+    draw_accuracy_matrix,
+    draw_gains,
+    transfer_data,
+)
+from cl_moe.analysis.plots.style import AbsentError, context
+from cl_moe.analysis.plots.trade_offs import cost_data, draw_cost, draw_samples, samples_data
+from cl_moe.errors import InputError, did_you_mean
+
+__all__ = ("FIGURES", "FigureSpec", "plot_all", "save", "which")
+
+logger = logging.getLogger(__name__)
+FORMATS = ("png", "pdf", "svg")
+
+
+class FigureSpec(NamedTuple):
+    """A figure: what it shows, and how it is drawn.
+
+    ``data`` takes the study (and a method's name) and raises ``AbsentError`` where something is
+    missing; ``draw`` takes what it returns. ``methods`` says for which methods there is one figure
+    each; None for one figure in all.
+    """
+
+    caption: str
+    data: Callable[..., Any]
+    draw: Callable[..., Figure]
+    methods: Callable[[StudyData], list[str]] | None = None
+
+
+def _learners(data: StudyData) -> list[str]:
+    return [method for method in data.method_names if method != data.of_type("alone")]
+
+
+FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
+    {
+        "forgetting": FigureSpec(
+            "each task's test accuracy from when it was learned to the end",
+            forgetting_data,
+            draw_forgetting,
+        ),
+        "average_accuracy": FigureSpec(
+            "mean test accuracy on the tasks learned so far",
+            average_data,
+            draw_average,
+        ),
+        "accuracy_matrix": FigureSpec(
+            "test accuracy on every task (columns) after every task (rows), mean over seeds",
+            accuracy_matrix_data,
+            draw_accuracy_matrix,
+        ),
+        "cost": FigureSpec(
+            "average accuracy against parameters and against compute",
+            cost_data,
+            draw_cost,
+        ),
+        "samples": FigureSpec(
+            "accuracy on unseen tasks against the number of their training examples",
+            samples_data,
+            draw_samples,
+        ),
+        "transfer": FigureSpec(
+            "gain on a task (column) when learned after another (row) alone, over alone",
+            transfer_data,
+            draw_gains,
+            _learners,
+        ),
+        "usage": FigureSpec(
+            "share of each task that goes to each expert",
+            usage_data,
+            draw_usage,
+            event_methods,
+        ),
+        "timeline": FigureSpec(
+            "when experts were grown, reused, taken over and reassigned",
+            timeline_data,
+            draw_timeline,
+            event_methods,
+        ),
+        "candidates": FigureSpec(
+            "held-out gain of candidates that start from an earlier task over a fresh one",
+            candidate_gains_data,
+            draw_gains,
+            event_methods,
+        ),
+    }
+)
+
+
+def which(data: StudyData) -> dict[str, str]:
+    """Return, for every figure of :data:`FIGURES`, why it cannot be drawn; "" where it can."""
+    found = {}
+    for name, spec in FIGURES.items():
+        infos = [info for _, info in _infos(data, name, spec)]
+        reasons = [info.reason for info in infos if isinstance(info, Missing)]
+        found[name] = reasons[0] if len(reasons) == len(infos) else ""
+    return found
+
+
+class Missing(NamedTuple):
+    """Why there is no figure."""
+
+    reason: str
+
+
+def _infos(data: StudyData, name: str, spec: FigureSpec) -> Iterator[tuple[str, Any]]:
+    """Yield (file's stem, the figure's data or Missing)."""
+    if spec.methods is None:
+        yield name, _try(spec.data, data)
+        return
+    methods = spec.methods(data)
+    if not methods:
+        yield name, Missing("needs a method that logs its decisions")
+    taken: set[str] = set()
+    for method in methods:
+        slug = re.sub(r"[^A-Za-z0-9]+", "_", method).strip("_") or "method"
+        while slug in taken:
+            slug += "_"
+        taken.add(slug)
+        yield f"{name}_{slug}", _try(spec.data, data, method)
+
+
+def _try(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except AbsentError as absent:
+        return Missing(str(absent))
+
+
+def plot_all(
+    data: StudyData,
+    folder: str | os.PathLike[str],
+    formats: Sequence[str] = ("png", "pdf"),
+    say: Callable[[str], object] | None = None,
+) -> list[Path]:
+    """Draw every figure the study has data for.
+
+    Args:
+        data: the study.
+        folder: where the files go; made if it is not there.
+        formats: of ``png``, ``pdf``, ``svg``.
+        say: called with a sentence for each figure that is skipped, with the reason; by default
+            the sentences go to this module's logger, at level info.
+
+    Returns:
+        The files written, in the order of :data:`FIGURES`, each figure's formats together.
+
+    Raises:
+        InputError: a format is not known.
+    """
+    wrong = [f for f in formats if f not in FORMATS]
+    if wrong:
+        raise InputError(
+            [f"formats: '{f}' is not known; {did_you_mean(f, FORMATS)}" for f in wrong]
+        )
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    tell = say or logger.info
+    written = []
+    for name, spec in FIGURES.items():
+        skipped: dict[str, list[str]] = {}
+        for stem, info in _infos(data, name, spec):
+            if isinstance(info, Missing):
+                skipped.setdefault(info.reason, []).append(stem)
+            else:
+                drawn = spec.draw(info)
+                written += [save(drawn, target / f"{stem}.{form}") for form in formats]
+        for reason, stems in skipped.items():
+            tell(f"no figure {stems[0] if len(stems) == 1 else name}: {reason}")
+    return written
+
+
+def save(drawn: Figure, path: Path) -> Path:
+    """Write a figure atomically, without the time in it: same figure, same file."""
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    form = path.suffix[1:]
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with context():
+            FigureCanvasAgg(drawn)
+            drawn.savefig(unfinished, format=form, metadata=metadata[form])
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path

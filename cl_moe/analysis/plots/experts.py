@@ -1,0 +1,255 @@
+"""Which experts each task uses, and how the set of experts came about."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cl_moe.analysis.data import Array, StudyData
+from cl_moe.analysis.plots.style import PAGE, AbsentError, context, evenly, figure, percent, short
+
+__all__ = (
+    "Mark",
+    "Timeline",
+    "Usage",
+    "draw_timeline",
+    "draw_usage",
+    "event_methods",
+    "timeline_data",
+    "usage_data",
+)
+
+MOST_EXPERTS = 40
+# What became of an expert at a task: name in the legend, colour, marker, filled.
+MARKS = {
+    "fresh": ("grown", "#009E73", "o", True),
+    "copy": ("grown as a copy", "#56B4E9", "^", True),
+    "reuse": ("reused, frozen", "#0072B2", "s", False),
+    "average": ("averaged with others", "#CC79A7", "D", False),
+    "take over": ("taken over with its head", "#E69F00", "P", True),
+    "return": ("returned to", "#000000", "v", False),
+    "reassign": ("reassigned (retrained)", "#D55E00", "X", True),
+    "fixed": ("used (no growth)", "#555555", "o", False),
+}
+
+
+class Usage(NamedTuple):
+    """How much each task uses each expert: per layer, shares of shape [tasks, experts]."""
+
+    shares: list[Array]
+    experts: list[list[str]]
+    tasks: list[str]
+    method: str
+    seed: int
+    note: str
+
+
+class Mark(NamedTuple):
+    """At task ``x`` (from 1) the expert in row ``y`` was used in the way ``kind``."""
+
+    x: int
+    y: int
+    kind: str
+
+
+class Timeline(NamedTuple):
+    """Experts of one layer a panel, oldest at the bottom, and what happened to them."""
+
+    marks: list[list[Mark]]
+    experts: list[list[str]]
+    tasks: list[str]
+    method: str
+    seed: int
+    note: str
+
+
+def event_methods(data: StudyData) -> list[str]:
+    """Return the methods that logged decisions, in the study's order."""
+    logged = {str(event["method"]) for event in data.events}
+    return [method for method in data.method_names if method in logged]
+
+
+def _events(data: StudyData, method: str, seed: int | None) -> tuple[list[dict[str, Any]], int]:
+    """Return the decisions of one run on stream tasks, in order, and the run's seed."""
+    mine = [e for e in data.events if e["method"] == method]
+    if not mine:
+        raise AbsentError(f"needs decisions (events), and '{method}' logged none")
+    seed = min(int(e["seed"]) for e in mine) if seed is None else seed
+    count = len(data.stream_tasks)
+    run = [e for e in mine if int(e["seed"]) == seed and int(e["task"]) < count]
+    return sorted(run, key=lambda event: int(event["task"])), seed
+
+
+def _experts_of(events: list[dict[str, Any]], key: str) -> list[list[str]]:
+    """Return each layer's expert ids in order of first use."""
+    layers = max((len(event.get(key) or []) for event in events), default=0)
+    return [
+        list(dict.fromkeys(str(i) for e in events for i in _layer(e, key, layer)))
+        for layer in range(layers)
+    ]
+
+
+def _layer(event: dict[str, Any], key: str, layer: int) -> Any:
+    levels = event.get(key) or []
+    return levels[layer] if layer < len(levels) else []
+
+
+def usage_data(
+    data: StudyData, method: str, seed: int | None = None, most: int = MOST_EXPERTS
+) -> Usage:
+    """Return the share of each task's weight that goes to each expert.
+
+    Args:
+        data: the study.
+        method: a method with events.
+        seed: which run; by default the one of the lowest seed.
+        most: experts shown a layer; the most used ones where there are more.
+
+    Raises:
+        AbsentError: the run has no events with usage.
+    """
+    events, seed = _events(data, method, seed)
+    events = [event for event in events if event.get("usage")]
+    experts = _experts_of(events, "usage")
+    if not any(experts):
+        raise AbsentError("needs decisions that say how much each expert is used")
+    shares, shown, cut = [], [], 0
+    for layer, ids in enumerate(experts):
+        table = np.array(
+            [[float(_layer_share(e, layer).get(i, 0.0)) for i in ids] for e in events]
+        ).reshape(len(events), len(ids))
+        kept = np.sort(np.argsort(-table.sum(axis=0), kind="stable")[:most])
+        cut = max(cut, len(ids) - len(kept))
+        shares.append(table[:, kept])
+        shown.append([ids[i] for i in kept])
+    note = f"the {most} most used experts of a layer are shown" if cut else ""
+    return Usage(shares, shown, [str(e["name"]) for e in events], method, seed, note)
+
+
+def _layer_share(event: dict[str, Any], layer: int) -> dict[str, float]:
+    shares = _layer(event, "usage", layer)
+    return {str(i): float(s) for i, s in shares.items()} if shares else {}
+
+
+def draw_usage(info: Usage) -> Figure:
+    """Draw one heat map a layer: tasks down, experts (oldest first) across."""
+    count = len(info.tasks)
+    widths = [max(1, len(ids)) for ids in info.experts]
+    with context():
+        width = min(PAGE, max(3.0, 1.9 + 0.3 * sum(widths)))
+        drawn = figure(width, min(6.5, max(1.6, 0.9 + 0.2 * count)))
+        panels = drawn.subplots(
+            1, len(widths), squeeze=False, sharey=True, width_ratios=widths
+        ).flatten()
+        for layer, (ax, share_TE) in enumerate(zip(panels, info.shares, strict=True)):
+            sns.heatmap(
+                share_TE, ax=ax, vmin=0, vmax=1, cmap="Blues", cbar=False,
+                linewidths=0.4 if count <= 40 else 0, linecolor="#DDDDDD",
+            )  # fmt: skip
+            ax.set_title(f"layer {layer + 1}" if len(panels) > 1 else "")
+            at = evenly(len(info.experts[layer]), 12)
+            ax.set_xticks([i + 0.5 for i in at], [info.experts[layer][i] for i in at], rotation=0)
+            _name_tasks(ax, info.tasks, offset=0.5)
+            ax.tick_params(length=0)
+        bar = drawn.colorbar(panels[0].collections[0], ax=panels, fraction=0.04, aspect=25)
+        percent(bar.ax.yaxis)
+        bar.set_label("share of the task (%)")
+        bar.outline.set_visible(False)
+        drawn.supxlabel("expert" + (f" ({info.note})" if info.note else ""), fontsize=8)
+    return drawn
+
+
+def _name_tasks(ax: Axes, tasks: list[str], offset: float) -> None:
+    at = range(len(tasks)) if len(tasks) <= 35 else evenly(len(tasks), 20)
+    names = short(tasks, 18)
+    ax.set_yticks([i + offset for i in at], [f"{i + 1} {names[i]}" for i in at], rotation=0)
+
+
+def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Timeline:
+    """Return what became of every expert at every task.
+
+    An expert that the decision created is marked as grown (or as a copy); any other on the task's
+    path is marked by the decision's kind.
+
+    Raises:
+        AbsentError: the run has no events with a path.
+    """
+    events, seed = _events(data, method, seed)
+    experts = _experts_of(events, "path")
+    if not any(experts):
+        raise AbsentError("needs decisions that name the experts on the task's path")
+    marks: list[list[Mark]] = [[] for _ in experts]
+    for event in events:
+        created = {(int(layer), str(i)) for layer, i in event.get("new_experts") or []}
+        for layer, ids in enumerate(experts):
+            for i in map(str, _layer(event, "path", layer)):
+                kind = str(event["kind"])
+                if (layer, i) in created:
+                    kind = kind if kind == "copy" else "fresh"
+                elif kind in ("fresh", "copy"):
+                    kind = "reuse"  # only layers above are new: this one is shared as it is
+                marks[layer].append(Mark(int(event["task"]) + 1, ids.index(i), kind))
+    return Timeline(marks, experts, data.stream_tasks, method, seed, f"{method}, seed {seed}")
+
+
+def draw_timeline(info: Timeline) -> Figure:
+    """Draw experts as lines of life from their first task on, marked where tasks use them."""
+    rows = [max(1, len(ids)) for ids in info.experts]
+    step = 0.24 if sum(rows) <= 25 else 6.0 / sum(rows)
+    count = len(info.tasks)
+    with context():
+        names = count <= 20
+        height = step * sum(rows) + 0.35 * len(rows) + (1.3 if names else 0.9)
+        drawn = figure(PAGE if count > 12 else 5.4, min(9.0, height))
+        panels = drawn.subplots(
+            len(rows), 1, squeeze=False, sharex=True, height_ratios=rows
+        ).flatten()
+        for layer, ax in enumerate(panels):
+            _draw_lives(ax, info.marks[layer], info.experts[layer], count)
+            if len(panels) > 1:
+                ax.set_title(f"layer {layer + 1}", loc="left")
+        at = list(range(count)) if names else evenly(count, 10)
+        labels = short(info.tasks, 18) if names else [str(i + 1) for i in range(count)]
+        panels[-1].set_xticks(
+            [i + 1 for i in at], [labels[i] for i in at],
+            rotation=40 if names else 0, ha="right" if names else "center",
+            rotation_mode="anchor" if names else "default",
+        )  # fmt: skip
+        panels[-1].set_xlim(0.5, count + 0.5)
+        panels[-1].set_xlabel("task")
+        drawn.supylabel("expert (oldest below)", fontsize=8)
+        _legend_of_marks(drawn, {mark.kind for marks in info.marks for mark in marks})
+        sns.despine(fig=drawn, left=True)
+    return drawn
+
+
+def _draw_lives(ax: Axes, marks: list[Mark], ids: list[str], count: int) -> None:
+    size = 5.0 if count <= 30 and len(ids) <= 25 else 2.5
+    for row in range(len(ids)):
+        born = min(mark.x for mark in marks if mark.y == row)
+        ax.plot([born, count + 0.4], [row, row], color="#CCCCCC", linewidth=0.8, zorder=1)
+    for mark in marks:
+        _, colour, marker, filled = MARKS.get(mark.kind, MARKS["fixed"])
+        ax.plot(
+            mark.x, mark.y, marker, color=colour, markersize=size, zorder=3,
+            markerfacecolor=colour if filled else "white", markeredgewidth=1.0,
+        )  # fmt: skip
+    at = evenly(len(ids), 30)
+    ax.set_yticks(at, [ids[i] for i in at])
+    ax.set_ylim(-0.6, len(ids) - 0.4)
+    ax.tick_params(axis="y", length=0)
+
+
+def _legend_of_marks(drawn: Figure, used: set[str]) -> None:
+    handles = [
+        Line2D([], [], linestyle="none", marker=marker, color=colour, label=name, markersize=5,
+               markerfacecolor=colour if filled else "white")
+        for kind, (name, colour, marker, filled) in MARKS.items()
+        if kind in used
+    ]  # fmt: skip
+    drawn.legend(handles=handles, loc="outside upper center", ncols=3, handletextpad=0.3)

@@ -1,0 +1,170 @@
+"""How every figure looks: print size, one look a method, colours all readers can tell apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from cl_moe.analysis.data import StudyData
+
+__all__ = (
+    "COLUMN",
+    "PAGE",
+    "AbsentError",
+    "Look",
+    "context",
+    "evenly",
+    "figure",
+    "grid",
+    "legend",
+    "looks",
+    "percent",
+    "short",
+    "task_axis",
+)
+
+COLUMN, PAGE = 3.5, 7.0  # inches: one column of a two-column page, and both
+# Okabe & Ito (2008), jfly.uni-koeln.de/color, without yellow (too light to print) and black.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p")
+DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)))
+# References are no competitors: they are always grey or black, and never solid.
+REFERENCES = {"alone": ("#555555", "d", (0, (5, 2))), "joint": ("#000000", "x", (0, (1, 1.5)))}
+
+
+class AbsentError(Exception):
+    """A figure cannot be drawn because its data are not in the study; the message says which."""
+
+
+class Look(NamedTuple):
+    """A method's colour, marker and dash, the same in every figure of a study."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+    def line(self, **more: Any) -> dict[str, Any]:
+        """Return keywords for ``Axes.plot``."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.dash, **more}
+
+
+def looks(data: StudyData) -> dict[str, Look]:
+    """Return the look of every method, by its place among the study's methods.
+
+    References (types alone and joint) have looks of their own; up to 12 other methods differ in
+    colour and marker, and every six of them in dash.
+    """
+    found: dict[str, Look] = {}
+    taken = 0
+    for method, kind in zip(data.method_names, data.methods["type"], strict=True):
+        if kind in REFERENCES and method == data.of_type(kind):
+            found[method] = Look(*REFERENCES[kind])
+        else:
+            dash = DASHES[taken // len(COLOURS) % len(DASHES)]
+            found[method] = Look(COLOURS[taken % len(COLOURS)], MARKERS[taken % len(MARKERS)], dash)
+            taken += 1
+    return found
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Set fonts (7 to 8 points, kept as text in vector files) and thin lines; undo it after."""
+    settings = {
+        **sns.axes_style("ticks"),
+        "font.size": 7.5, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7.5,
+        "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5, "lines.linewidth": 1.2, "lines.markersize": 3.5,
+        "axes.titlepad": 3.0, "axes.labelpad": 2.0, "legend.frameon": False,
+        "pdf.fonttype": 42, "svg.fonttype": "none", "savefig.dpi": 220,
+    }  # fmt: skip
+    with mpl.rc_context(settings):
+        yield
+
+
+def figure(width: float, height: float) -> Figure:
+    """Return an empty figure of its own (no pyplot state), in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def grid(
+    panels: int, *, most: int, height: float, panel: float | None = None, **more: Any
+) -> tuple[Figure, list[Axes]]:
+    """Return a page-wide figure of small multiples, in rows as even as can be.
+
+    Args:
+        panels: number of panels.
+        most: panels a row at most.
+        height: inches a row.
+        panel: inches a column, for panels of a fixed shape; by default they fill the page.
+        more: keywords for ``Figure.subplots``.
+    """
+    rows = math.ceil(panels / most)
+    columns = math.ceil(panels / rows)
+    # A narrow figure for few panels: one panel as wide as a page is hard to read.
+    width = PAGE * max(columns / most, 0.5) if rows == 1 else PAGE
+    if panel is not None:
+        width = min(PAGE, 1.8 + panel * columns)  # labels at the left, a colour bar at the right
+    drawn = figure(width, height * rows + 0.45)
+    axes = drawn.subplots(rows, columns, squeeze=False, **more).flatten()
+    for spare in axes[panels:]:
+        spare.set_visible(False)
+    return drawn, list(axes[:panels])
+
+
+def percent(axis: Any, *, sign: bool = False) -> None:
+    """Label an axis of shares (0..1) in per cent."""
+
+    def text(share: float, _: object) -> str:
+        points = round(100 * share, 6) + 0.0
+        return f"{points:+g}" if sign and points else f"{points:g}"
+
+    axis.set_major_formatter(FuncFormatter(text))
+
+
+def task_axis(ax: Axes, count: int) -> None:
+    """Make x the number of tasks learned, 1..count, with whole numbers as ticks."""
+    ax.set_xlim(0.7, count + 0.3)
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    if count <= 8:
+        ax.set_xticks(range(1, count + 1))
+
+
+def legend(drawn: Figure, shown: dict[str, Look]) -> None:
+    """Put one legend of methods above all panels."""
+    handles = [Line2D([], [], label=method, **look.line()) for method, look in shown.items()]
+    longest = 0.4 + 0.058 * max(len(method) for method in shown)  # inches, about
+    columns = max(1, int(drawn.get_figwidth() / longest))
+    drawn.legend(
+        handles=handles, loc="outside upper center", ncols=min(len(handles), columns),
+        handlelength=2.2, handletextpad=0.6, columnspacing=1.0,
+    )  # fmt: skip
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Return at most ``most`` of 0..count-1, evenly spread, first and last among them.
+
+    >>> evenly(3, 5), evenly(100, 5)
+    ([0, 1, 2], [0, 25, 50, 74, 99])
+    """
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, most)).round()})
+
+
+def short(names: Sequence[str], most: int = 16) -> list[str]:
+    """Return names with their middle cut out where they are long.
+
+    >>> short(["mnist", "fashion-mnist-inverted-100"])
+    ['mnist', 'fashion-…ted-100']
+    """
+    half = most // 2
+    return [n if len(n) <= most else f"{n[:half]}…{n[-(most - half - 1) :]}" for n in names]

@@ -1,0 +1,207 @@
+"""Accuracy against what it costs, and against the number of examples of an unseen task."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.metrics.compute import compute
+from cl_moe.analysis.metrics.learning import probe_families
+from cl_moe.analysis.metrics.names import METRICS, label
+from cl_moe.analysis.plots.curves import Curve, draw_line, mean_band
+from cl_moe.analysis.plots.style import (
+    PAGE,
+    AbsentError,
+    Look,
+    context,
+    evenly,
+    figure,
+    grid,
+    legend,
+    looks,
+    percent,
+    short,
+)
+from cl_moe.analysis.stats import Interval, intervals, summarize
+from cl_moe.analysis.tables import quantity
+
+__all__ = (
+    "Cost",
+    "Samples",
+    "cost_data",
+    "draw_cost",
+    "draw_samples",
+    "samples_data",
+)
+
+# The first of each that the study has: what a figure's panel puts on its x axis.
+SIZE = ("parameters", "active_parameters")
+COMPUTE = ("flops_predict", "train_seconds")
+MOST_FAMILIES = 12
+
+
+class Cost(NamedTuple):
+    """Points of a panel: accuracy and a cost with their intervals, by cost metric and method."""
+
+    panels: dict[str, dict[str, tuple[Interval, Interval]]]
+    looks: dict[str, Look]
+
+
+class Samples(NamedTuple):
+    """Accuracy against n by unseen task and method; 95 % of what alone reaches with all data."""
+
+    curves: dict[str, dict[str, Curve]]
+    targets: dict[str, float]
+    looks: dict[str, Look]
+    note: str
+
+
+def cost_data(data: StudyData) -> Cost:
+    """Return average accuracy against parameters and against compute.
+
+    Compute is FLOPs a sample to predict and, where timings are known, seconds of training.
+
+    Raises:
+        AbsentError: no cost is known of a run whose average accuracy is.
+    """
+    values = compute(data)
+    found = intervals(summarize(values[values["group"].isna()]))
+    accuracy = {m: v for (m, name, _), v in found.items() if name == "average_accuracy" and v.seeds}
+    panels = {}
+    for metric in (*SIZE[:1], *COMPUTE):
+        points = {m: (found[m, metric, None], accuracy[m]) for m in accuracy
+                  if (m, metric, None) in found and found[m, metric, None].mean > 0}  # fmt: skip
+        if points:
+            panels[metric] = points
+    if not panels:
+        raise AbsentError("needs average accuracies and rows of parameters or FLOPs, or timings")
+    return Cost(panels, {m: looks(data)[m] for m in accuracy})
+
+
+def draw_cost(info: Cost) -> Figure:
+    """Draw one panel a cost, one marker a method, with intervals both ways."""
+    with context():
+        drawn, panels = grid(len(info.panels), most=3, height=2.3, sharey=True)
+        for ax, (metric, points) in zip(panels, info.panels.items(), strict=True):
+            for method, (cost, accuracy) in points.items():
+                look = info.looks[method]
+                ax.errorbar(
+                    cost.mean, accuracy.mean, xerr=_arms(cost), yerr=_arms(accuracy),
+                    fmt=look.marker, color=look.colour, markersize=5.5, elinewidth=0.8,
+                )  # fmt: skip
+            _cost_axis(ax, [cost.mean for cost, _ in points.values()], METRICS[metric].unit)
+            unit = " (s)" if METRICS[metric].unit == "seconds" else ""
+            ax.set_xlabel(label(metric) + unit)
+        percent(panels[0].yaxis)
+        panels[0].set_ylabel("average accuracy (%)")
+        legend(drawn, info.looks)
+        sns.despine(fig=drawn)
+    return drawn
+
+
+def _arms(found: Interval) -> list[list[float]] | None:
+    if math.isnan(found.low) or found.low == found.high:
+        return None
+    # Rounding may put the mean a hair outside its own interval; an arm has no negative length.
+    low, high = max(0.0, found.mean - found.low), max(0.0, found.high - found.mean)
+    return [[min(low, 0.99 * found.mean)], [high]]
+
+
+def _cost_axis(ax: Axes, values: list[float], unit: str) -> None:
+    """Make x logarithmic where costs differ by much, else linear from 0; print k, M, G."""
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, unit)))
+    if max(values) <= 6 * min(values):
+        ax.set_xlim(0, 1.15 * max(values))
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        return
+    low, high = min(values) / 1.5, max(values) * 1.5
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if high / low < 60 else (1,)
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.set_xticks([m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, unit)))
+    ax.minorticks_off()
+
+
+def samples_data(data: StudyData, most: int = MOST_FAMILIES) -> Samples:
+    """Return the accuracy on every unseen task against the number of its training examples.
+
+    Raises:
+        AbsentError: no unseen task (probe) comes at two sizes or more with an accuracy.
+    """
+    families = probe_families(data)
+    at_end = (data.rows["metric"] == "accuracy") & data.rows["epoch"].isna()
+    at_end &= data.rows["after_task"] == len(data.stream_tasks)
+    table = data.rows[at_end].pivot_table(
+        index=["method", "seed"], columns="task", values="value", observed=True
+    )
+    kept = [list(families)[i] for i in evenly(len(families), most)] if families else []
+    curves: dict[str, dict[str, Curve]] = {}
+    targets = {}
+    alone = data.of_type("alone")
+    known = set(table.index.get_level_values("method"))
+    for family in kept:
+        wide = table.reindex(columns=list(families[family].values()))
+        sizes = np.array(list(families[family]), dtype=float)
+        lines = {
+            method: mean_band(sizes, wide.loc[[method]].to_numpy(dtype=float))
+            for method in data.method_names
+            if method in known
+        }
+        curves[family] = {method: line for method, line in lines.items() if len(line.x)}
+        if alone in curves[family] and curves[family][alone].x[-1] == sizes[-1]:
+            targets[family] = 0.95 * float(curves[family][alone].mean[-1])
+    curves = {family: lines for family, lines in curves.items() if lines}
+    if not curves:
+        raise AbsentError("needs an unseen task (probe) at two sizes or more")
+    note = f"{len(curves)} of {len(families)} shown" if len(curves) < len(families) else ""
+    used = {m: look for m, look in looks(data).items() if any(m in c for c in curves.values())}
+    return Samples(curves, targets, used, note)
+
+
+def draw_samples(info: Samples) -> Figure:
+    """Draw one panel an unseen task, one line a method; a thin line marks the target."""
+    with context():
+        if len(info.curves) == 1:
+            drawn = figure(PAGE / 2, 2.5)
+            panels = [drawn.subplots()]
+        else:
+            drawn, panels = grid(len(info.curves), most=4, height=1.7, sharey=True)
+        names = short(list(info.curves), 22)
+        for ax, name, (family, lines) in zip(panels, names, info.curves.items(), strict=True):
+            for method, curve in lines.items():
+                draw_line(ax, curve, info.looks[method])
+            _size_axis(ax, sorted({float(x) for curve in lines.values() for x in curve.x}))
+            if family in info.targets:
+                _target(ax, info.targets[family])
+            ax.set_title(name)
+        percent(panels[0].yaxis)
+        note = f" ({info.note})" if info.note else ""
+        drawn.supxlabel(f"training examples of the unseen task{note}", fontsize=8)
+        drawn.supylabel("test accuracy (%)", fontsize=8)
+        legend(drawn, info.looks)
+        sns.despine(fig=drawn)
+    return drawn
+
+
+def _size_axis(ax: Axes, sizes: list[float]) -> None:
+    ax.set_xscale("log", base=2)
+    shown = [sizes[i] for i in evenly(len(sizes), 7)]
+    ax.set_xticks(shown, [f"{size:.0f}" for size in shown])
+    ax.minorticks_off()
+
+
+def _target(ax: Axes, level: float) -> None:
+    ax.axhline(level, color="#555555", linewidth=0.6, zorder=1)
+    ax.annotate(
+        "95 % of alone with all", (0, level), xycoords=("axes fraction", "data"),
+        xytext=(2, 2), textcoords="offset points", fontsize=6.5, color="#555555",
+    )  # fmt: skip
