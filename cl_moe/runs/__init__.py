@@ -1,1 +1,1 @@
-"""One study is a scenario x methods x seeds: plan, run, resume, store."""
+"""One study = scenario x methods x seeds: planned, run, resumed, and kept on disk."""

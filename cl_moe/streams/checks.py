@@ -24,7 +24,7 @@ from cl_moe.streams.spec import (
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = ("check",)
+__all__ = ("check", "method_problems")
 
 LISTS: dict[str, Any] = {"tasks": TaskSpec, "probes": ProbeSpec, "methods": MethodSpec}
 TABLES: dict[str, Any] = {
@@ -129,6 +129,11 @@ def _task_problems(
                 problems += _operator_problems(operator, f"{place}.operators[{number}]")
         raw = _list(data.get("tasks")) + _list(data.get("probes"))
         earlier.append(_name(raw[position]))
+    problems += [
+        f"{place}.name: '{task.name}' holds an @, which is kept for the sizes of probes; rename it"
+        for place, task in places
+        if task is not None and "@" in task.name
+    ]
     unseen = [task.name for task in expand_probes(probe for probe in probes if probe is not None)]
     return problems + _twice([*later, *unseen], "task")
 
@@ -196,14 +201,15 @@ def _method_problems(data: Mapping[str, Any], read: Mapping[str, Any]) -> list[s
     problems = _twice(names, "method")
     for position, method in enumerate(methods):
         if method is not None:
-            problems += _one_method_problems(method, f"methods[{position}]")
+            problems += method_problems(method, f"methods[{position}]")
     baseline = data.get("baseline")
     if isinstance(baseline, str) and "methods" in data:
         problems += _known(baseline, names, "baseline", "method")
     return problems
 
 
-def _one_method_problems(method: MethodSpec, place: str) -> list[str]:
+def method_problems(method: MethodSpec, place: str) -> list[str]:
+    """Return every problem of a method's type, parameters and grid."""
     try:
         target = catalog.resolve("method", method.type, f"{place}.type")
     except InputError as error:

@@ -1,0 +1,72 @@
+"""A continual-learning simulator for adding tasks over time.
+
+>>> import cl_moe
+>>> stream = cl_moe.load_scenario("digits_quick").build_stream(seed=0)
+
+Names are imported when they are first asked for, so that ``import cl_moe`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cl_moe.errors import InputError
+    from cl_moe.moe.network import MoENetwork
+    from cl_moe.runs.driver import StudyError, StudyInterrupted
+    from cl_moe.runs.store import load_study
+    from cl_moe.runs.study import Study, run
+    from cl_moe.strategies.plugin import MoEPlugin
+    from cl_moe.strategies.task_aware import TaskAwareMoE
+    from cl_moe.streams.scenario import ScenarioSpec, load_scenario
+    from cl_moe.streams.task import Task, TaskStream
+
+    __version__: str
+
+__all__ = (
+    "InputError",
+    "MoENetwork",
+    "MoEPlugin",
+    "ScenarioSpec",
+    "Study",
+    "StudyError",
+    "StudyInterrupted",
+    "Task",
+    "TaskAwareMoE",
+    "TaskStream",
+    "__version__",
+    "load_scenario",
+    "load_study",
+    "run",
+)
+
+_HOME = {
+    "InputError": "errors",
+    "MoENetwork": "moe.network",
+    "MoEPlugin": "strategies.plugin",
+    "ScenarioSpec": "streams.scenario",
+    "Study": "runs.study",
+    "StudyError": "runs.driver",
+    "StudyInterrupted": "runs.driver",
+    "Task": "streams.task",
+    "TaskAwareMoE": "strategies.task_aware",
+    "TaskStream": "streams.task",
+    "load_scenario": "streams.scenario",
+    "load_study": "runs.store",
+    "run": "runs.study",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from cl_moe.runs.environment import version
+
+        return version()
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,116 @@
+"""The command ``cl-moe``; nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cl_moe.cli.results import plot, report, summary
+from cl_moe.cli.scenarios import check, list_parts, new
+from cl_moe.cli.study import run
+from cl_moe.errors import InputError
+
+__all__ = ("app", "main")
+
+_EXAMPLES = """\b
+Examples:
+  cl-moe list scenarios
+  cl-moe run digits_quick
+  cl-moe summary runs/digits_quick
+"""
+
+app = typer.Typer(
+    name="cl-moe",
+    help="Simulate continual learning: tasks stream in, methods learn them one after the other, "
+    "and forgetting and transfer come out.",
+    epilog=_EXAMPLES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from cl_moe.runs.environment import version
+
+        typer.echo(f"cl-moe {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe run digits_quick
+  cl-moe run mine.toml --methods dense,moe --seeds 3 --jobs 2 --out runs/mine
+  cl-moe run related_unrelated --data-dir ~/data --set training.epochs=3
+"""
+)(run)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe summary runs/digits_quick
+  cl-moe summary runs/digits_quick --json > summary.json
+"""
+)(summary)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe plot runs/digits_quick
+  cl-moe plot runs/digits_quick --format png,pdf --out figures
+"""
+)(plot)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe report runs/digits_quick
+  cl-moe report runs/digits_quick --out study.html
+"""
+)(report)
+app.command(
+    "list",
+    epilog="""\b
+Examples:
+  cl-moe list scenarios
+  cl-moe list methods
+""",
+)(list_parts)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe new mine
+  cl-moe check mine.toml
+  cl-moe run mine.toml
+"""
+)(new)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe check mine.toml
+  cl-moe check related_unrelated --data-dir ~/data
+"""
+)(check)
+
+
+def main() -> None:
+    """Run the command line; what the user can put right goes to standard error, exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        for problem in error.problems:
+            typer.echo(f"error: {problem}", err=True)
+        sys.exit(2)

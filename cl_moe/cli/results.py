@@ -1,0 +1,91 @@
+"""``cl-moe summary``, ``plot`` and ``report``: what came out of a study."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cl_moe.analysis.data import StudyData
+
+__all__ = ("draw", "plot", "report", "show", "summary")
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder that cl-moe run has written.")
+]
+
+
+def summary(
+    folder: Folder,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print every metric: {method, metric, group, mean, low, high, seeds}."
+        ),
+    ] = False,
+) -> None:
+    """Print the methods side by side, means over seeds with 95 % intervals."""
+    from cl_moe.analysis import summary_records
+    from cl_moe.runs.store import load_study
+
+    data = load_study(folder)
+    if as_json:
+        typer.echo(json.dumps(summary_records(data), indent=2))
+    else:
+        show(data)
+
+
+def plot(
+    folder: Folder,
+    formats: Annotated[
+        str, typer.Option("--format", help="png, pdf, svg; several with commas between.")
+    ] = "png",
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write them. Default: DIR/figures.")
+    ] = None,
+) -> None:
+    """Draw every figure that the study has data for."""
+    from cl_moe.analysis import plot_all
+    from cl_moe.cli.study import parse_words
+    from cl_moe.runs.store import load_study
+
+    words = parse_words(formats, "--format")
+    for path in plot_all(load_study(folder), out or folder / "figures", words):
+        typer.echo(str(path))
+
+
+def report(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. Default: DIR/report.html.")
+    ] = None,
+) -> None:
+    """Write one HTML file with the table, the figures and the decisions, to read or to mail."""
+    from cl_moe.analysis import report as write_report
+    from cl_moe.runs.store import load_study
+
+    typer.echo(str(write_report(load_study(folder), out or folder / "report.html")))
+
+
+def show(data: StudyData) -> None:
+    """Print the table of methods on standard output."""
+    from rich.console import Console
+
+    from cl_moe.analysis import table
+
+    # A pipe or a file has no width of its own, and the table is wider than the 80 it would get.
+    Console(width=None if sys.stdout.isatty() else 140, force_jupyter=False).print(table(data))
+
+
+def draw(data: StudyData, folder: Path) -> None:
+    """Draw the figures and write the report of a study into its folder, and say where."""
+    from cl_moe.analysis import plot_all
+    from cl_moe.analysis import report as write_report
+
+    paths = plot_all(data, folder / "figures", ("png",))
+    typer.echo(f"figures: {folder / 'figures'} ({len(paths)} files)")
+    typer.echo(f"report:  {write_report(data, folder / 'report.html')}")

@@ -1,0 +1,89 @@
+"""``cl-moe list``, ``new`` and ``check``: what there is, and scenarios of one's own."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cl_moe.cli.study import DataDir
+from cl_moe.errors import InputError
+
+__all__ = ("Kind", "check", "list_parts", "new")
+
+
+class Kind(str, enum.Enum):
+    """What can be listed."""
+
+    scenarios = "scenarios"
+    methods = "methods"
+    gates = "gates"
+    experts = "experts"
+    growth = "growth"
+    sources = "sources"
+    operators = "operators"
+
+
+def list_parts(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+) -> None:
+    """List scenarios or parts: each name, and one line on what it is."""
+    from cl_moe import catalog
+
+    if kind is Kind.scenarios:
+        from cl_moe.streams.scenario import load_scenario, shipped_scenarios
+
+        lines = {name: load_scenario(path).title for name, path in shipped_scenarios().items()}
+    else:
+        part = "growth" if kind is Kind.growth else kind.value.removesuffix("s")
+        lines = {name: catalog.summary(part, name) for name in catalog.names(part)}
+    width = max((len(name) for name in lines), default=0)
+    for name, text in lines.items():
+        typer.echo(f"{name:<{width}}  {text}".rstrip())
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="The new scenario's name: writes NAME.toml here.")],
+) -> None:
+    """Write a commented scenario to start from."""
+    from cl_moe.cli.template import TEMPLATE
+
+    path = Path(name if name.endswith(".toml") else f"{name}.toml")
+    if not path.stem.replace("-", "_").isidentifier():
+        raise InputError(f"NAME: '{path.stem}' is no name; use letters, digits, _ and -")
+    if not path.parent.is_dir():
+        raise InputError(f"NAME: there is no folder '{path.parent}'; make it first")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE.replace("NAME", path.stem))
+    except FileExistsError as error:
+        raise InputError(f"NAME: {path} exists and is left as it is; give another name") from error
+    typer.echo(f"{path}: edit it, then\n  cl-moe check {path}\n  cl-moe run {path}")
+
+
+def check(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A scenario's file, or a shipped one's name.")
+    ],
+    data_dir: DataDir = None,
+) -> None:
+    """Say everything that is wrong with a scenario; if nothing is, show its tasks and methods."""
+    from cl_moe.runs.planning import make_plan
+
+    plan = make_plan(file, data_dir=data_dir)
+    stream = plan.stream(plan.seeds[0])
+    for line in [*plan.notes, repr(stream)]:
+        typer.echo(line)
+    typer.echo("methods")
+    for method in plan.methods:
+        words = [f"{key} = {value}" for key, value in method.parameters.items()]
+        words += [f"{key} from {list(values)}" for key, values in method.grid.items()]
+        kind = "" if method.type == method.name else f" ({method.type})"
+        typer.echo(f"  {method.name}{kind}{': ' if words else ''}{', '.join(words)}")
+    settings = sum(len(method.settings()) for method in plan.methods)
+    tuning = f", after {settings} runs to choose parameters" if settings else ""
+    typer.echo(
+        f"{len(plan.methods)} methods x {len(plan.seeds)} seeds = {len(plan.jobs())} runs{tuning}"
+    )

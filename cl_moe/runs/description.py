@@ -1,0 +1,108 @@
+"""What study.json says of a study, and how two such descriptions differ."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cl_moe.runs.plan import StudyPlan
+
+if TYPE_CHECKING:
+    from cl_moe.streams.scenario import ScenarioSpec
+    from cl_moe.streams.task import Task, TaskStream
+
+__all__ = ("describe", "differences")
+
+_OF_A_SCENARIO = ("sources", "tasks", "generate", "probes", "stream")
+
+
+def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what study.json says of a plan, JSON-able.
+
+    Args:
+        plan: the study.
+        tasks: the table of its stream.
+
+    ``spec`` holds all that decides what a run of a method gives; methods and seeds may be added to
+    a study later, ``spec`` may not change.
+    """
+    from cl_moe.runs.environment import version
+
+    spec = {
+        **_source_spec(plan.source),
+        "network": plan.network.model_dump(mode="json"),
+        "training": plan.training.model_dump(mode="json"),
+        "device": plan.device,
+        "threads": plan.threads,
+        "curves": plan.curves,
+    }
+    about = {key: getattr(plan.source, key, "") for key in ("title", "description")}
+    methods = [
+        {
+            "name": method.name,
+            "type": method.type,
+            "parameters": dict(method.parameters),
+            "grid": {name: list(values) for name, values in method.grid.items()},
+            "chosen": None,
+        }
+        for method in plan.methods
+    ]
+    return {
+        "cl_moe": version(),
+        "name": plan.name,
+        **about,
+        "baseline": plan.baseline,
+        "seeds": list(plan.seeds),
+        "methods": methods,
+        "spec": spec,
+        "tasks": [dict(row) for row in tasks],
+    }
+
+
+def _source_spec(source: ScenarioSpec | TaskStream) -> dict[str, Any]:
+    from cl_moe.streams.task import TaskStream
+
+    if isinstance(source, TaskStream):
+        return {"stream": {"name": source.name, "content": _fingerprint(source)}}
+    values = source.to_dict()
+    return {key: values[key] for key in _OF_A_SCENARIO if key in values}
+
+
+def _fingerprint(stream: TaskStream) -> str:
+    """Return a digest of all data of a stream: another stream has another one."""
+    digest = hashlib.blake2b(digest_size=16)
+    for task in [*stream, *stream.probes]:
+        _add(digest, task)
+    return digest.hexdigest()
+
+
+def _add(digest: hashlib.blake2b, task: Task) -> None:
+    digest.update(repr((task.name, task.classes)).encode())
+    for tensors in (task.tensors("train"), task.tensors("test")):
+        for tensor in tensors:
+            digest.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+
+
+def differences(there: Any, here: Any, place: str) -> Iterable[str]:
+    """Yield a sentence for every value that differs between two descriptions.
+
+    >>> list(differences({"epochs": 5, "a": [1]}, {"epochs": 3, "a": [1]}, "training"))
+    ['training.epochs is 5 there and 3 here']
+    """
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in dict.fromkeys([*there, *here]):
+            at = f"{place}.{key}".lstrip(".")
+            yield from differences(there.get(key), here.get(key), at)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for position, (old, new) in enumerate(zip(there, here, strict=True)):
+            yield from differences(old, new, f"{place}[{position}]")
+    elif there != here:
+        yield f"{place} is {_short(there)} there and {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = "not given" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

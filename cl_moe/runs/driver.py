@@ -1,0 +1,158 @@
+"""Carries a study out: tunes, runs, writes, resumes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cl_moe.errors import InputError
+from cl_moe.runs.description import describe, differences
+from cl_moe.runs.engine import run_jobs
+from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
+from cl_moe.runs.progress import Display, duration
+from cl_moe.runs.single import final_average
+from cl_moe.runs.store import StudyFolder
+from cl_moe.runs.tuning import Tuning
+
+__all__ = ("Driver", "StudyError", "StudyInterrupted")
+
+
+class StudyError(RuntimeError):
+    """Some runs failed; the message holds what Python said of each. Whole runs are kept."""
+
+    def __init__(self, failures: Sequence[tuple[Job, Failure]]) -> None:
+        self.failures = list(failures)
+        texts = [f"{job.label}:\n{failure.traceback.rstrip()}" for job, failure in failures]
+        head = f"{len(failures)} run{'' if len(failures) == 1 else 's'} failed"
+        super().__init__("\n\n".join([f"{head}; all others are kept", *texts]))
+
+
+class StudyInterrupted(KeyboardInterrupt):
+    """The study was stopped by Ctrl-C; ``done`` of ``total`` runs are whole and kept."""
+
+    def __init__(self, done: int, total: int, folder: Path | None) -> None:
+        self.done, self.total, self.folder = done, total, folder
+        kept = f"are whole and kept in {folder}" if folder else "were whole; out=DIR keeps them"
+        super().__init__(f"stopped: {done} of {total} runs {kept}")
+
+
+class Driver:
+    """Carries a plan out: tunes, runs, writes, tells."""
+
+    def __init__(
+        self, plan: StudyPlan, folder: StudyFolder, processes: int, display: Display, *, kept: bool
+    ) -> None:
+        self._plan, self._folder, self._display = plan, folder, display
+        self._processes, self._kept = processes, kept
+        self._streams = Streams(plan)
+        self._description: dict[str, Any] = {}
+        self._tasks = 0
+        self._done = 0
+
+    def prepare(self, fresh: bool) -> None:
+        """Load the data, see that the folder fits, and describe the study in it."""
+        before = self._folder.description()
+        for note in self._plan.notes:
+            self._display.note(note)
+        stream = self._streams(self._plan.jobs()[0])
+        self._tasks = len(stream)
+        here = describe(self._plan, stream.table())
+        if fresh:
+            self._folder.clear()
+        elif before is not None:
+            here = self._continued(before, here)
+        self._description = here
+        self._folder.describe(here)
+
+    def _continued(self, before: Mapping[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+        """Return the description of a study that goes on; what was kept must fit."""
+        old = {method["name"]: method for method in before["methods"]}
+        new = {method["name"]: method for method in here["methods"]}
+        if not self._folder.in_use(old):
+            return here
+        found = list(differences(before["spec"], here["spec"], ""))
+        found += differences(before["tasks"], here["tasks"], "tasks")
+        for name in old.keys() & new.keys():
+            new[name]["chosen"] = old[name].get("chosen")
+            found += differences(old[name], new[name], f"methods.{name}")
+        if found:
+            more = [f"and {len(found) - 5} more"] if len(found) > 5 else []
+            raise InputError(
+                f"{self._folder.path}: holds results of another study: "
+                f"{'; '.join(found[:5] + more)}. Give another folder, or start over with --fresh"
+            )
+        seeds = sorted({*before.get("seeds", ()), *here["seeds"]})
+        return {**here, "methods": list({**old, **new}.values()), "seeds": seeds}
+
+    def run(self) -> None:
+        """Tune what is to be tuned, then run what is not yet whole."""
+        chosen = {
+            method["name"]: method["chosen"]
+            for method in self._description["methods"]
+            if method.get("chosen") is not None
+        }
+        tuning = Tuning(self._plan, self._folder, chosen)
+        tries = tuning.open_jobs()
+        runs = [job for job in self._plan.jobs() if not self._folder.has(job)]
+        self._done = len(self._plan.jobs()) - len(runs)
+        if self._done:
+            self._display.note(f"{self._done} runs are whole already and stay as they are")
+        self._display.begin(self._plan.name, len(tries) + len(runs))
+        try:
+            for job, result in self._results(tries):
+                value = tuning.record(job, result, self._tasks)
+                self._display.ended(job, f"held-out accuracy {100 * value:.1f}")
+            runs = self._chosen(runs, tuning.choose())
+            for job, result in self._results(runs):
+                self._folder.write(job, self._spec(job), result)
+                self._done += 1
+                self._display.ended(job, _in_short(result, self._tasks))
+        except KeyboardInterrupt as interrupt:
+            raise StudyInterrupted(
+                self._done, len(self._plan.jobs()), self._folder.path if self._kept else None
+            ) from interrupt
+
+    def _results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
+        """Yield the results as they come; what failed is raised when all others are through."""
+        failures: list[tuple[Job, Failure]] = []
+        outcomes = run_jobs(self._plan, self._streams, jobs, self._processes, self._display.tell)
+        with contextlib.closing(outcomes):
+            for job, outcome in outcomes:
+                if isinstance(outcome, RunResult):
+                    yield job, outcome
+                elif outcome.problems:
+                    raise InputError([f"{job.label}: {p}" for p in outcome.problems])
+                else:
+                    failures.append((job, outcome))
+                    self._display.ended(job, "failed: " + outcome.traceback.strip().split("\n")[-1])
+        if failures:
+            raise StudyError(failures)
+
+    def _chosen(self, runs: Sequence[Job], chosen: Mapping[str, dict[str, Any]]) -> list[Job]:
+        """Give the runs of tuned methods the settings that were chosen, and write these down."""
+        for method in self._description["methods"]:
+            if method["name"] in chosen and method["chosen"] is None:
+                setting = method["chosen"] = chosen[method["name"]]
+                text = ", ".join(f"{key} = {value}" for key, value in setting.items())
+                self._display.note(f"{method['name']}: chosen {text}")
+        self._folder.describe(self._description)
+        return [
+            replace(job, method=job.method.with_setting(chosen.get(job.method.name, {})))
+            for job in runs
+        ]
+
+    def _spec(self, job: Job) -> dict[str, Any]:
+        method = {"name": job.method.name, "type": job.method.type}
+        parameters = {"parameters": dict(job.method.parameters)}
+        return {"method": method | parameters, "seed": job.seed, "spec": self._description["spec"]}
+
+
+def _in_short(result: RunResult, tasks: int) -> str:
+    seconds = sum(
+        timing[f"{kind}_seconds"] for timing in result.timings for kind in ("train", "eval")
+    )
+    accuracy = 100 * final_average(result, tasks)
+    return f"average accuracy {accuracy:.1f}, {duration(seconds)}"

@@ -1,0 +1,215 @@
+"""Files that are whole or not there, and tables that are checked when read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cl_moe.errors import InputError
+
+__all__ = (
+    "Column", "read_json", "read_json_lines", "read_table",
+    "write_json", "write_json_lines", "write_table", "write_text",
+)  # fmt: skip
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file at once: a reader sees the old one or the new one, never a part."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, indented, floats with all their digits."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_json_lines(path: Path, items: Iterable[Any]) -> None:
+    """Write one JSON value a line."""
+    write_text(path, "".join(json.dumps(item) + "\n" for item in items))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        InputError: no such file, or it is not that; with line and column.
+    """
+    content = _parse(_read(path), path, line=None)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {_kind(content)}; an object {{...}} is wanted")
+    return content
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file with one JSON object a line.
+
+    Raises:
+        InputError: as :func:`read_json`.
+    """
+    items: list[dict[str, Any]] = []
+    text = _read(path)
+    if not text:
+        return items
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        item = _parse(line, path, number)
+        if not isinstance(item, dict):
+            raise InputError(f"{path}, line {number}: {_kind(item)}; an object {{...}} is wanted")
+        items.append(item)
+    return items
+
+
+class Column:
+    """One column of a table: its name, how a cell is read, and what would be right.
+
+    Args:
+        name: in the table's first line.
+        read: cell -> value; raises ValueError for a cell that is not right.
+        wanted: what a right cell is, for the error.
+        empty: whether an empty cell is right (and is None).
+    """
+
+    def __init__(
+        self, name: str, read: Callable[[str], Any], wanted: str, *, empty: bool = False
+    ) -> None:
+        self.name, self.wanted = name, wanted
+        self._read, self._empty = read, empty
+
+    def value(self, cell: str) -> Any:
+        """Return what a cell says."""
+        if cell == "" and self._empty:
+            return None
+        return self._read(cell)
+
+    @classmethod
+    def text(cls, name: str) -> Column:
+        """Return a column of words."""
+        return cls(name, _word, "a word")
+
+    @classmethod
+    def whole(cls, name: str, *, least: int, empty: bool = False) -> Column:
+        """Return a column of whole numbers, ``least`` or more."""
+        return cls(name, lambda c: _whole(c, least), f"a whole number from {least}", empty=empty)
+
+    @classmethod
+    def number(cls, name: str) -> Column:
+        """Return a column of numbers; nan and inf are numbers: a loss that diverged is a result."""
+        return cls(name, float, "a number")
+
+    @classmethod
+    def seconds(cls, name: str) -> Column:
+        """Return a column of durations."""
+        return cls(name, _duration, "seconds, 0 or more")
+
+
+def write_table(path: Path, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a CSV table; a float has the digits that give the same float back.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "rows.csv"
+    >>> write_table(path, [Column.number("value")], [{"value": 0.1 + 0.2}])
+    >>> read_table(path, [Column.number("value")])
+    [{'value': 0.30000000000000004}]
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [c.name for c in columns], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_table(path: Path, columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Read a CSV table with exactly these columns.
+
+    Raises:
+        InputError: with the line and column of each cell that is not right (the first ten).
+    """
+    lines = csv.reader(io.StringIO(_read(path), newline=""))
+    names = [column.name for column in columns]
+    try:
+        header = next(lines, [])
+        if header != names:
+            raise InputError(
+                f"{path}, line 1: the columns are {','.join(header) or 'missing'}; "
+                f"they should be {','.join(names)}"
+            )
+        rows, problems = [], []
+        for cells in lines:
+            row, wrong = _row(cells, columns)
+            rows.append(row)
+            problems += [f"{path}, line {lines.line_num}{problem}" for problem in wrong]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {lines.line_num}: {error}; is it a CSV file?") from error
+    if problems:
+        more = [f"{path}: and {len(problems) - 10} more"] if len(problems) > 10 else []
+        raise InputError(problems[:10] + more)
+    return rows
+
+
+def _row(cells: list[str], columns: Sequence[Column]) -> tuple[dict[str, Any], list[str]]:
+    if len(cells) != len(columns):
+        return {}, [f": {len(cells)} cells where {len(columns)} are wanted; is the file cut off?"]
+    row, wrong = {}, []
+    for column, cell in zip(columns, cells, strict=True):
+        try:
+            row[column.name] = column.value(cell)
+        except ValueError:  # noqa: PERF203 - every bad cell is to be told
+            wrong.append(f", column '{column.name}': '{cell}' is not {column.wanted}")
+    return row, wrong
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: a folder; a file is wanted") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; is it a text file?") from error
+
+
+def _parse(text: str, path: Path, line: int | None) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"line {line or error.lineno}, column {error.colno}"
+        raise InputError(f"{path}, {where}: not JSON ({error.msg}); is it cut off?") from error
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", str: "a text", type(None): "null"}.get(type(value), "a number")
+
+
+def _word(cell: str) -> str:
+    if not cell:
+        raise ValueError(cell)
+    return cell
+
+
+def _whole(cell: str, least: int) -> int:
+    value = int(cell)
+    if value < least:
+        raise ValueError(cell)
+    return value
+
+
+def _duration(cell: str) -> float:
+    value = float(cell)
+    if not (value >= 0 and math.isfinite(value)):
+        raise ValueError(cell)
+    return value

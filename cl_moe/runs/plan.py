@@ -1,0 +1,216 @@
+"""What is to be run: a study's plan, its runs, and what a run gives back."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cl_moe.streams.scenario import NetworkSpec, ScenarioSpec, TrainingSpec
+    from cl_moe.streams.task import TaskStream
+
+__all__ = (
+    "Failure",
+    "Job",
+    "MethodPlan",
+    "Progress",
+    "RunResult",
+    "Streams",
+    "StudyPlan",
+    "Watcher",
+)
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """A method of a study.
+
+    Args:
+        name: its label, unique in the study.
+        type: a catalogue name, or ``package.module:Class``.
+        parameters: what it is called with.
+        grid: parameter name -> values to choose from on held-out training data.
+
+    >>> ewc = MethodPlan("ewc", "ewc", {"mode": "online"}, {"strength": [1.0, 10.0]})
+    >>> ewc.settings()
+    [{'strength': 1.0}, {'strength': 10.0}]
+    >>> ewc.with_setting({"strength": 10.0}).parameters
+    {'mode': 'online', 'strength': 10.0}
+    """
+
+    name: str
+    type: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def settings(self) -> list[dict[str, Any]]:
+        """Return every combination of the grid's values, the last parameter changing fastest."""
+        names = list(self.grid)
+        return [
+            dict(zip(names, values, strict=True))
+            for values in (itertools.product(*self.grid.values()) if names else ())
+        ]
+
+    def with_setting(self, setting: Mapping[str, Any]) -> MethodPlan:
+        """Return this method with a setting of its grid, and without the grid."""
+        return replace(self, parameters={**self.parameters, **setting}, grid={})
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a method (without a grid) and a seed.
+
+    Args:
+        method: what learns.
+        seed: seeds the stream and the method.
+        setting: position in the method's grid; None for a run of the study itself. A job with a
+            setting learns from, and is scored on, training data alone.
+
+    >>> Job(MethodPlan("dense", "dense"), seed=3).label
+    'dense, seed 3'
+    """
+
+    method: MethodPlan
+    seed: int
+    setting: int | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person calls this run."""
+        tuning = "" if self.setting is None else f", setting {self.setting + 1}"
+        return f"{self.method.name}, seed {self.seed}{tuning}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: learning ``task`` (the first is 0) of ``tasks``, ``epoch`` epochs done.
+
+    >>> Progress("dense, seed 0", task=1, tasks=4, name="mnist", epoch=2, epochs=4).fraction
+    0.375
+    """
+
+    run: str
+    task: int
+    tasks: int
+    name: str
+    epoch: int = 0
+    epochs: int = 1
+    accuracy: float | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run that is done, 0 to 1."""
+        within = min(self.epoch / self.epochs, 1.0) if self.epochs else 1.0
+        return min((self.task + within) / max(self.tasks, 1), 1.0)
+
+
+Watcher = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run gives back, JSON-able.
+
+    Args:
+        rows: dicts with the columns of :data:`cl_moe.runs.store.ROW_COLUMNS`.
+        events: decisions of the method, each with method, seed, task, name, kind, sentence.
+        timings: dicts with the columns of :data:`cl_moe.runs.store.TIMING_COLUMNS`.
+        environment: versions and threads of the process that ran it.
+    """
+
+    rows: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+    timings: list[dict[str, Any]]
+    environment: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dict."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run gave nothing back.
+
+    Args:
+        problems: what the user can put right (an InputError's sentences), or
+        traceback: what Python said, or that the process ended (``crashed``).
+    """
+
+    traceback: str
+    problems: tuple[str, ...] = ()
+    crashed: bool = False
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """Scenario x methods x seeds.
+
+    Args:
+        name: of the study.
+        source: the scenario (resolved), or a stream that is the same for every seed.
+        network: shared by all methods.
+        training: shared by all methods.
+        methods: in the order in which they are shown.
+        seeds: in the order in which they are run.
+        baseline: the method that the others are compared with, by name.
+        device: a torch device.
+        data_dir: where real data are.
+        threads: torch threads of a run; results may differ in the last bit between numbers.
+        curves: record the test accuracy of the task being learned after epochs 0 to 5.
+        notes: what a person should know before it runs, e.g. which data were found.
+    """
+
+    name: str
+    source: ScenarioSpec | TaskStream
+    network: NetworkSpec
+    training: TrainingSpec
+    methods: tuple[MethodPlan, ...]
+    seeds: tuple[int, ...]
+    baseline: str | None = None
+    device: str = "cpu"
+    data_dir: Path | None = None
+    threads: int = 1
+    curves: bool = True
+    notes: tuple[str, ...] = ()
+
+    def stream(self, seed: int) -> TaskStream:
+        """Return the tasks of a seed."""
+        from cl_moe.streams.task import TaskStream
+
+        if isinstance(self.source, TaskStream):
+            return self.source
+        return self.source.build_stream(seed, self.data_dir)
+
+    def jobs(self) -> list[Job]:
+        """Return the runs of the study: all methods of a seed, then the next seed."""
+        return [Job(method, seed) for seed in self.seeds for method in self.methods]
+
+    def tuning_jobs(self, method: MethodPlan) -> list[Job]:
+        """Return a run for every setting of a method's grid, on the first seed."""
+        return [
+            Job(method.with_setting(setting), self.seeds[0], index)
+            for index, setting in enumerate(method.settings())
+        ]
+
+
+class Streams:
+    """Builds the stream of a job, and keeps the last one: the next run mostly wants it again."""
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._plan = plan
+        self._build = functools.lru_cache(maxsize=1)(self._build_stream)
+
+    def __call__(self, job: Job) -> TaskStream:
+        """Return the job's stream: for tuning, one that holds training data alone."""
+        return self._build(job.seed, job.setting is not None)
+
+    def _build_stream(self, seed: int, tuning: bool) -> TaskStream:
+        stream = self._plan.stream(seed)
+        if not tuning:
+            return stream
+        return stream.validation_split(self._plan.training.validation_fraction, seed)

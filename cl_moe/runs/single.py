@@ -1,0 +1,213 @@
+"""One run: one method learns one stream, once."""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cl_moe.runs.environment import environment
+from cl_moe.runs.isolation import isolated, seed_all, untouched_randomness
+from cl_moe.runs.plan import Job, Progress, RunResult, StudyPlan, Watcher
+from cl_moe.runs.watch import TrainingWatch, attached
+from cl_moe.seeding import derive
+
+if TYPE_CHECKING:
+    from cl_moe.streams.task import TaskStream
+
+__all__ = ("final_average", "run_one")
+
+
+def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> RunResult:
+    """Train ``job``'s method on ``stream`` task by task, and return all that was measured.
+
+    After each task every task seen so far is evaluated, and every later one that the method can
+    answer. Then each probe is learned from a copy of the end state. The process's random states
+    and thread count are as before at the end.
+
+    Args:
+        plan: network, training, device, threads.
+        job: method and seed.
+        stream: the tasks. Of a tuning job: training data alone, and no probe is learned.
+        tell: hears where the run is.
+
+    Raises:
+        InputError: the method cannot be built with its parameters.
+    """
+    with isolated(plan.threads):
+        run = _Run(plan, job, stream, tell)
+        if run.joint:
+            run.learn_jointly()
+        else:
+            run.look_ahead()
+            for task in range(len(stream)):
+                run.learn(task)
+        for probe in range(len(stream.probes)):
+            run.learn_probe(probe)
+        return run.result()
+
+
+def final_average(result: RunResult, tasks: int) -> float:
+    """Return the mean accuracy (0..1) after the last of a stream's ``tasks``; nan if there is none.
+
+    It decides between the settings of a grid.
+
+    >>> row = {"metric": "accuracy", "after_task": 1, "epoch": None}
+    >>> final_average(RunResult([{**row, "value": 0.5}, {**row, "value": 1.0}], [], [], {}), 2)
+    0.75
+    """
+    last = tasks - 1
+    values = [
+        row["value"]
+        for row in result.rows
+        if row["metric"] == "accuracy" and row["epoch"] is None and row["after_task"] == last
+    ]
+    return statistics.fmean(values) if values else float("nan")
+
+
+class _Run:
+    """The state of a run."""
+
+    def __init__(self, plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> None:
+        from cl_moe.strategies.methods.base import MethodContext, build_method
+
+        self._plan, self._job, self._stream, self._tell = plan, job, stream, tell
+        self._tasks = [*stream, *stream.probes]
+        self._rows: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
+        self._timings: list[dict[str, Any]] = []
+        context = MethodContext(
+            stream=stream,
+            network=plan.network,
+            training=plan.training,
+            seed=job.seed,
+            device=plan.device,
+        )
+        seed_all(derive(job.seed, "method"))
+        method = build_method(job.method.type, job.method.parameters, context)
+        self._strategy, self.joint = method.strategy, method.joint
+        self._benchmark = stream.to_benchmark()
+
+    def result(self) -> RunResult:
+        return RunResult(self._rows, self._events, self._timings, environment(self._plan))
+
+    def look_ahead(self) -> None:
+        """Evaluate what can be answered before anything is learned (after_task = -1).
+
+        Nothing, with one head a task; forward transfer is measured against it where there is.
+        """
+        with untouched_randomness():
+            self._evaluate(self._strategy, range(len(self._stream)), after=-1)
+
+    def learn(self, task: int) -> None:
+        """Learn one task of the stream, then evaluate all that can be."""
+        seed_all(derive(self._job.seed, "task", self._tasks[task].name, task))
+        self._train(self._strategy, [task], after=task)
+
+    def learn_jointly(self) -> None:
+        """Learn all tasks of the stream at once."""
+        seed_all(derive(self._job.seed, "joint"))
+        self._train(self._strategy, range(len(self._stream)), after=len(self._stream) - 1)
+
+    def learn_probe(self, probe: int) -> None:
+        """Learn an unseen task from a copy of the state at the end of the stream."""
+        strategy = copy.deepcopy(self._strategy)
+        task = len(self._stream) + probe
+        seed_all(derive(self._job.seed, "probe", self._tasks[task].name))
+        self._train(strategy, [task], after=len(self._stream))
+
+    def _train(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
+        told = _event_counts(strategy)
+        last = tasks[-1]
+        watch = self._watch(strategy, last, joint=len(tasks) > 1)
+        experiences = [self._benchmark.train_stream[task] for task in tasks]
+        start = time.perf_counter()
+        with attached(strategy, watch):
+            strategy.train(experiences if self.joint else experiences[0], eval_streams=[])
+        trained = time.perf_counter()
+        self._curve(watch, last, after)
+        with untouched_randomness():
+            probe = last >= len(self._stream)
+            self._evaluate(strategy, [last] if probe else range(len(self._stream)), after)
+            self._costs(strategy, last, after, watch.steps)
+        events = _events_since(strategy, told)
+        self._events += [self._of_this_run(event) for event in events]
+        self._timings.append(
+            self._of_this_run(
+                {
+                    "after_task": after,
+                    "train_seconds": trained - start - watch.seconds,
+                    "decision_seconds": float(sum(e.get("seconds", 0.0) for e in events)),
+                    "eval_seconds": time.perf_counter() - trained + watch.seconds,
+                }
+            )
+        )
+
+    def _watch(self, strategy: Any, task: int, joint: bool) -> TrainingWatch:
+        stages = len(self._tasks)
+        stage, name = task, self._tasks[task].name
+        if self.joint:  # all tasks of the stream are one stage
+            stages -= len(self._stream) - 1
+            stage -= len(self._stream) - 1
+        if joint:
+            name = "all tasks"
+
+        def tell(epoch: int, epochs: int, accuracy: float | None) -> None:
+            self._tell(Progress(self._job.label, stage, stages, name, epoch, epochs, accuracy))
+
+        def measure() -> float | None:
+            found = self._accuracies(strategy, [task])
+            return found[0].accuracy if found else None
+
+        wanted = self._plan.curves and self._job.setting is None and not joint
+        return TrainingWatch(tell, measure if wanted else None)
+
+    def _curve(self, watch: TrainingWatch, task: int, after: int) -> None:
+        for epoch, accuracy in watch.curve:
+            self._row(after, task, "accuracy", accuracy, epoch)
+
+    def _evaluate(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
+        for found in self._accuracies(strategy, tasks):
+            self._row(after, found.task, "accuracy", found.accuracy)
+            self._row(after, found.task, "loss", found.loss)
+
+    def _accuracies(self, strategy: Any, tasks: Sequence[int]) -> list[Any]:
+        from cl_moe.strategies.evaluation import evaluate
+
+        return evaluate(strategy, [self._benchmark.test_stream[task] for task in tasks])
+
+    def _costs(self, strategy: Any, task: int, after: int, steps: int) -> None:
+        from cl_moe.strategies.costs import cost
+
+        if self._job.setting is not None:
+            return
+        costs = {**cost(strategy, task, self._stream.shape), "steps": steps}
+        for metric, value in costs.items():
+            if value is not None:
+                self._row(after, task, metric, float(value))
+
+    def _row(
+        self, after: int, task: int, metric: str, value: float, epoch: int | None = None
+    ) -> None:
+        name = self._tasks[task].name
+        row = {"after_task": after, "task": name, "metric": metric, "value": value, "epoch": epoch}
+        self._rows.append(self._of_this_run(row))
+
+    def _of_this_run(self, record: dict[str, Any]) -> dict[str, Any]:
+        return {"method": self._job.method.name, "seed": self._job.seed, **record}
+
+
+def _event_counts(strategy: Any) -> list[int]:
+    """Return how many decisions each plugin of a strategy has told of."""
+    return [len(getattr(plugin, "events", ())) for plugin in strategy.plugins]
+
+
+def _events_since(strategy: Any, counts: list[int]) -> list[dict[str, Any]]:
+    """Return the decisions after those counted, plugin by plugin."""
+    return [
+        dict(event)
+        for plugin, count in zip(strategy.plugins, counts, strict=True)
+        for event in getattr(plugin, "events", ())[count:]
+    ]

@@ -1,0 +1,174 @@
+"""A study: one call runs it, and what came out of it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cl_moe.errors import InputError
+from cl_moe.runs.driver import Driver
+from cl_moe.runs.plan import StudyPlan
+from cl_moe.runs.planning import MethodLike, Source, make_plan
+from cl_moe.runs.progress import open_display
+from cl_moe.runs.store import StudyFolder, load_study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cl_moe.analysis.data import StudyData
+    from cl_moe.streams.scenario import NetworkSpec, TrainingSpec
+
+__all__ = ("Study", "run", "run_plan")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What a study gave.
+
+    Args:
+        data: rows, tasks, methods, events and timings as frames.
+        folder: where it is kept; None if nowhere.
+    """
+
+    data: StudyData
+    folder: Path | None = None
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """Tidy rows: method, seed, after_task, task, metric, value, epoch."""
+        return self.data.rows
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The methods' decisions, each with a ``sentence``."""
+        return self.data.events
+
+    def summary(self) -> pd.DataFrame:
+        """Return each metric's mean over seeds with its 95 % interval; see the metrics' table."""
+        from cl_moe.analysis import summary
+
+        return summary(self.data)
+
+    def table(self) -> str:
+        """Return the table of methods as text."""
+        from rich.console import Console
+
+        from cl_moe.analysis import table
+
+        console = Console(width=120, color_system=None, force_jupyter=False)
+        with console.capture() as captured:
+            console.print(table(self.data))
+        return captured.get().rstrip()
+
+    def plot(
+        self, folder: str | Path | None = None, formats: Sequence[str] = ("png",)
+    ) -> list[Path]:
+        """Draw every figure that the study has data for, and return the files.
+
+        Args:
+            folder: by default ``figures`` in the study's own folder.
+            formats: ``png``, ``pdf``, ``svg``.
+
+        Raises:
+            InputError: no folder is given, and the study is kept in none.
+        """
+        from cl_moe.analysis import plot_all
+
+        if folder is None and self.folder is None:
+            raise InputError("folder: the study is kept nowhere; give a folder for the figures")
+        target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
+        return plot_all(self.data, target, formats)
+
+    def __repr__(self) -> str:
+        counts = (
+            f"{len(self.data.method_names)} methods",
+            f"{len(self.data.seeds)} seeds",
+            f"{len(self.data.stream_tasks)} tasks",
+        )
+        kept = f", kept in {self.folder}" if self.folder else ""
+        return f"Study '{self.data.name}': {', '.join(counts)}{kept}\n{self.table()}"
+
+
+def run(
+    source: Source,
+    methods: Sequence[MethodLike] | None = None,
+    seeds: int | Sequence[int] | None = None,
+    *,
+    jobs: int = 1,
+    out: str | Path | None = None,
+    device: str = "cpu",
+    data_dir: str | Path | None = None,
+    training: Mapping[str, Any] | TrainingSpec | None = None,
+    network: Mapping[str, Any] | NetworkSpec | None = None,
+    baseline: str | None = None,
+    threads: int = 1,
+    curves: bool = True,
+    fresh: bool = False,
+    progress: bool = True,
+) -> Study:
+    """Run a study: every method learns the stream's tasks one after the other, with every seed.
+
+    The same arguments give the same rows, bit for bit, on one machine, however many ``jobs``.
+    A study that was stopped goes on where it was when it is run again with the same ``out``:
+    whole runs are kept, and methods and seeds may be added.
+
+    Args:
+        source: a scenario, its file, its name (``"digits_quick"``), or a :class:`TaskStream`.
+        methods: names of the scenario's methods or of the catalogue, or tables such as
+            ``{"type": "ewc", "strength": 10}``. By default the scenario's; dense and moe for a
+            stream. A table with ``"grid": {"strength": [1, 10]}`` has its parameters chosen on
+            held-out training data.
+        seeds: their number, or a list of them; by default the scenario's, 5 for a stream.
+        jobs: processes to use.
+        out: the study's folder; None keeps nothing on disk.
+        device: a torch device.
+        data_dir: folder of real data, for scenarios that have a use for it.
+        training: changes to the training budget, e.g. ``{"epochs": 3}``.
+        network: changes to the network, e.g. ``{"hidden": [128]}``.
+        baseline: name of the method that the others are compared with.
+        threads: torch threads of each run.
+        curves: record learning curves (test accuracy after epochs 0 to 5 of each task).
+        fresh: remove what an earlier study has left in ``out``.
+        progress: show how far it is, on standard error.
+
+    Raises:
+        InputError: arguments, scenario or data cannot be used; every problem is named.
+        StudyError: some runs failed; the others are kept.
+        StudyInterrupted: Ctrl-C (a KeyboardInterrupt); whole runs are kept.
+
+    >>> study = run("digits_quick", ["dense"], seeds=1, training={"epochs": 1}, progress=False)
+    >>> study.data.method_names
+    ['dense']
+    """
+    plan = make_plan(
+        source, methods, seeds, training=training, network=network, baseline=baseline,
+        device=device, data_dir=data_dir, threads=threads, curves=curves,
+    )  # fmt: skip
+    return run_plan(plan, jobs=jobs, out=out, fresh=fresh, progress=progress)
+
+
+def run_plan(
+    plan: StudyPlan,
+    *,
+    jobs: int = 1,
+    out: str | Path | None = None,
+    fresh: bool = False,
+    progress: bool = True,
+) -> Study:
+    """Run a checked plan; see :func:`run`."""
+    if jobs < 1:
+        raise InputError(f"jobs: {jobs} is too few; give 1 or more")
+    with contextlib.ExitStack() as stack:
+        if out is None:
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:
+            path = Path(out)
+        display = stack.enter_context(open_display(progress))
+        driver = Driver(plan, StudyFolder(path), jobs, display, kept=out is not None)
+        driver.prepare(fresh)
+        driver.run()
+        return Study(load_study(path), None if out is None else path)

@@ -1,0 +1,91 @@
+"""A process that runs jobs for a driver: ``python -m cl_moe.runs.worker``.
+
+First comes the plan, then one job after the other, pickled by our parent; back go JSON lines
+(which keep every digit of a float). Heavy imports happen once a worker. It is a plain child
+process, not one of multiprocessing's, so that a script or notebook that calls
+``cl_moe.run(jobs=2)`` is not imported a second time and needs no ``__main__`` guard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from typing import IO, Any
+
+from cl_moe.errors import InputError
+from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
+
+__all__ = ("attempt", "main")
+
+_SECONDS_BETWEEN_REPORTS = 0.1
+
+
+def attempt(plan: StudyPlan, streams: Streams, job: Job, tell: Watcher) -> RunResult | Failure:
+    """Run a job; what goes wrong in it is returned, so that the other runs go on."""
+    from cl_moe.runs.single import run_one
+
+    try:
+        return run_one(plan, job, streams(job), tell)
+    except InputError as error:
+        return Failure(traceback.format_exc(), problems=tuple(error.problems))
+    except Exception:  # noqa: BLE001 - a user's method may raise anything; all of it is reported
+        return Failure(traceback.format_exc())
+
+
+def main() -> None:
+    """Serve jobs until the driver closes our standard input, or is gone."""
+    replies = _private_stdout()
+    try:
+        plan = _receive()
+    except Exception:  # noqa: BLE001 - a user's data set may raise anything when unpickled
+        _send(replies, "unloadable", asdict(Failure(traceback.format_exc())))
+        return
+    assert isinstance(plan, StudyPlan)
+    streams = Streams(plan)
+    while (job := _receive()) is not None:
+        outcome = attempt(plan, streams, job, _reporter(replies))
+        kind = "result" if isinstance(outcome, RunResult) else "failure"
+        _send(replies, kind, asdict(outcome))
+
+
+def _receive() -> Any:
+    """Return the next object from the driver, None at the end."""
+    try:
+        return pickle.load(sys.stdin.buffer)  # noqa: S301 - written by our own parent process
+    except EOFError:
+        return None
+
+
+def _private_stdout() -> IO[str]:
+    """Return our standard output, and let whatever a library prints go to standard error."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return replies
+
+
+def _send(replies: IO[str], kind: str, content: dict[str, Any]) -> None:
+    replies.write(json.dumps({"kind": kind, **content}) + "\n")
+    replies.flush()
+
+
+def _reporter(replies: IO[str]) -> Watcher:
+    """Return a watcher that sends some ten reports a second; more would only slow the driver."""
+    last = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_REPORTS:
+            last = now
+            _send(replies, "progress", asdict(progress))
+
+    return tell
+
+
+if __name__ == "__main__":
+    main()
