@@ -243,7 +243,7 @@ def _attempt(action: Callable[[], Any]) -> list[str]:
 
 
 def _known(name: str, known: Iterable[str], place: str, word: str) -> list[str]:
-    known = list(known)
+    known = dict.fromkeys(known)
     return [] if name in known else [f"{place}: no {word} '{name}'; {did_you_mean(name, known)}"]
 
 

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-__all__ = ("Data", "Relabelled", "as_dataset", "as_tensors", "labels", "take")
+__all__ = (
+    "Data",
+    "Relabelled",
+    "as_dataset",
+    "as_tensors",
+    "draw_per_class",
+    "labels",
+    "relabelled",
+    "take",
+)
 
 Data: TypeAlias = "Dataset[Any] | tuple[Any, Any]"
 
@@ -93,3 +102,28 @@ def take(data: Dataset[Any], index: Tensor) -> Dataset[Any]:
     if isinstance(data, TensorDataset):
         return TensorDataset(*(tensor[index] for tensor in data.tensors))
     return Subset(data, index.tolist())
+
+
+def relabelled(data: Dataset[Any], mapping: dict[int, int]) -> Dataset[Any]:
+    """Return the data set under new labels, as tensors where ``data`` holds tensors."""
+    if isinstance(data, TensorDataset):
+        new = torch.tensor([mapping[y] for y in data.tensors[1].tolist()], dtype=torch.int64)
+        return TensorDataset(data.tensors[0], new)
+    return Relabelled(data, mapping)
+
+
+def draw_per_class(y: Tensor, n: int | None, draw: torch.Generator) -> Tensor:
+    """Return indices of at most n examples of each class of y_N, sorted; all where n is None.
+
+    One shuffle a class, so that with equal generators fewer examples are a part of more.
+
+    >>> draw_per_class(torch.tensor([0, 0, 1, 1]), 1, torch.Generator().manual_seed(0)).shape
+    torch.Size([2])
+    """
+    if n is None:
+        return torch.arange(len(y))
+    picked = []
+    for label in y.unique():
+        members = (y == label).nonzero().flatten()
+        picked.append(members[torch.randperm(len(members), generator=draw)[:n]])
+    return torch.cat(picked).sort().values

@@ -19,7 +19,10 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true o
 
 
 def read_table(model: type[Model], value: Any, place: str) -> tuple[Model | None, list[str]]:
-    """Return the table as a model, or None and every problem it has.
+    """Return the table as a model, and every problem it has.
+
+    With problems, the model is what is left of the table without the keys at fault (or None), so
+    that what else is wrong can still be looked for.
 
     >>> from cl_moe.streams.spec import TrainingSpec
     >>> read_table(TrainingSpec, {"epohcs": 3, "batch_size": 0}, "training")[1]
@@ -34,14 +37,24 @@ def read_table(model: type[Model], value: Any, place: str) -> tuple[Model | None
             at, sentence = _sentence(model, value, place, problem)
             if at not in found or sentence not in found[at]:
                 found[at] = sentence
+        faulty = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
         order = sorted(found, key=lambda at: "unknown key" not in found[at])
-        return None, [f"{at}: {found[at]}" for at in order]
+        return _salvage(model, value, faulty), [f"{at}: {found[at]}" for at in order]
+
+
+def _salvage(model: type[Model], value: Any, faulty: set[int | str]) -> Model | None:
+    if not isinstance(value, Mapping) or not faulty:
+        return None
+    try:
+        return model.model_validate({k: v for k, v in value.items() if k not in faulty})
+    except ValidationError:
+        return None
 
 
 def read_tables(
     model: type[Model], values: Any, place: str
 ) -> tuple[list[Model | None], list[str]]:
-    """Return a list of tables, None standing for each that has a problem, and all problems."""
+    """Return a list of tables, None standing for each beyond repair, and all problems."""
     if not isinstance(values, list):
         return [], [f"{place}: {values!r} is not a list of tables; write [[{place}]]"]
     models, problems = [], []

@@ -176,8 +176,10 @@ def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for this package (XDG_CACHE_HOME, else ~/.cache)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cl_moe"
+    """Return the user's cache folder for this package, where the system keeps such."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cl_moe")
 
 
 def data_folder(data_dir: Path | None) -> Path:

@@ -1,0 +1,223 @@
+"""From a scenario to its stream: sources resolved, recipes followed, examples drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from cl_moe.errors import InputError
+from cl_moe.seeding import derive, generator
+from cl_moe.streams.datasets import draw_per_class
+from cl_moe.streams.operators.base import Operator, make_operator
+from cl_moe.streams.operators.subset import choose_classes
+from cl_moe.streams.shapes import fit, to_float
+from cl_moe.streams.sources.base import Source, load_once, make_source
+from cl_moe.streams.sources.synthetic import Synthetic
+from cl_moe.streams.spec import SourceSpec, TaskSpec
+from cl_moe.streams.task import Task, TaskStream
+
+if TYPE_CHECKING:
+    from cl_moe.streams.scenario import ScenarioSpec
+
+__all__ = ("build_stream", "resolve_sources")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a task is made of, whoever first said so: an origin's recipe is taken up by ``from``."""
+
+    source_name: str
+    source: Source
+    classes: Sequence[int | str] | int | None
+    classes_of: str  # the task that chose the classes: a random choice is its own
+    operators: tuple[tuple[Operator, str, int], ...]  # each with the task that brought it
+    per_class: int | None
+    test_per_class: int | None
+
+
+def resolve_sources(spec: ScenarioSpec, data_dir: Path | None) -> ScenarioSpec:
+    """Return the scenario with every source in use decided; see :meth:`ScenarioSpec.resolve`."""
+    used = {task.source for task in (*spec.task_specs(), *spec.probe_specs())}
+    problems: list[str] = []
+    sources = {}
+    for name, source in spec.sources.items():
+        sources[name] = source
+        if name in used:
+            chosen, reasons = _at_hand(source, f"sources.{name}", data_dir)
+            sources[name] = chosen or source
+            problems += [] if chosen else reasons
+    if problems:
+        raise InputError(problems)
+    return spec.model_copy(update={"sources": sources})
+
+
+def _at_hand(
+    source: SourceSpec, place: str, data_dir: Path | None
+) -> tuple[SourceSpec | None, list[str]]:
+    reasons = []
+    for choice in source.any_of or [source]:
+        reason = make_source(choice, place).available(data_dir)
+        if reason is None:
+            return choice, []
+        reasons.append(f"{place}: {reason}")
+    return None, reasons
+
+
+def build_stream(spec: ScenarioSpec, seed: int, data_dir: Path | None) -> TaskStream:
+    """Return the stream of a scenario; see :meth:`ScenarioSpec.build_stream`."""
+    spec = resolve_sources(spec, data_dir)
+    listed, unseen = spec.task_specs(), spec.probe_specs()
+    recipes = _recipes(spec, [*spec.tasks, *listed, *unseen])
+    shape = spec.stream.shape
+    made: dict[str, Task] = {}
+    problems: list[str] = []
+    for task in (*listed, *unseen):
+        try:
+            made[task.name] = _make(task, recipes, seed, data_dir, shape, spec)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return TaskStream(
+        [made[task.name] for task in listed], spec.name, [made[task.name] for task in unseen]
+    )
+
+
+def _recipes(spec: ScenarioSpec, tasks: Sequence[TaskSpec]) -> dict[str, Recipe]:
+    """Return each task's recipe. Origins come first in ``tasks``; a task named again is left out."""
+    recipes: dict[str, Recipe] = {}
+    variants: dict[tuple[str, str], Synthetic] = {}
+    for task in tasks:
+        if task.name in recipes:
+            continue
+        own = tuple(
+            (make_operator(operator, task.name), draw_name(task.name), position)
+            for position, operator in enumerate(task.operators)
+        )
+        if task.from_ is not None:
+            origin = recipes[task.from_]
+            source_name, source, before = origin.source_name, origin.source, origin.operators
+            classes, classes_of = origin.classes, origin.classes_of
+        else:
+            assert task.source is not None
+            source_name, before, classes, classes_of = task.source, (), None, task.name
+            source = make_source(spec.sources[task.source], f"sources.{task.source}")
+            if isinstance(source, Synthetic):
+                source = _variant(task, source, variants)
+        if task.classes is not None:
+            classes, classes_of = task.classes, task.name
+        origin_sizes = recipes[task.from_] if task.from_ else None
+        recipes[task.name] = Recipe(
+            source_name,
+            source,
+            classes,
+            draw_name(classes_of),
+            (*before, *own),
+            task.per_class or (origin_sizes.per_class if origin_sizes else None),
+            task.test_per_class or (origin_sizes.test_per_class if origin_sizes else None),
+        )
+    return recipes
+
+
+def _variant(
+    task: TaskSpec, source: Synthetic, variants: dict[tuple[str, str], Synthetic]
+) -> Synthetic:
+    """Return the task's variant of the synthetic source, made when it is first named."""
+    assert task.source is not None
+    key = (task.source, task.variant or draw_name(task.name))
+    if key not in variants:
+        if task.related_to is None:
+            variants[key] = source.variant(key[1])
+        else:
+            origin = variants[task.source, task.related_to]
+            variants[key] = origin.variant(key[1], task.relatedness)
+    return variants[key]
+
+
+def draw_name(name: str) -> str:
+    """Return the name that seeds a task's draws: that of a probe, without its size.
+
+    >>> draw_name("new@16")
+    'new'
+    """
+    return name.rpartition("@")[0] or name
+
+
+def _make(
+    spec: TaskSpec,
+    recipes: Mapping[str, Recipe],
+    seed: int,
+    data_dir: Path | None,
+    shape: Sequence[int] | None,
+    scenario: ScenarioSpec,
+) -> Task:
+    recipe, place = recipes[spec.name], f"task '{spec.name}'"
+    data = load_once(
+        recipe.source, seed=seed, data_dir=data_dir, place=f"sources.{recipe.source_name}"
+    )
+    classes = choose_classes(
+        recipe.classes, data.classes, place, derive(seed, "classes", recipe.classes_of)
+    )
+    splits = {}
+    for split, x, y, size in (
+        ("train", data.train_x, data.train_y, recipe.per_class),
+        ("test", data.test_x, data.test_y, recipe.test_per_class),
+    ):
+        rows, labels = _draw(y, classes, size, generator(seed, split, draw_name(spec.name)))
+        inputs = to_float(x[rows])
+        splits[split] = TensorDataset(
+            fit(inputs, shape, place) if shape is not None else inputs, labels
+        )
+    names = [data.classes[label] for label in classes]
+    task = Task(spec.name, splits["train"], splits["test"], names, spec.group)
+    for operator, owner, position in recipe.operators:
+        task = operator(task, derive(seed, "operator", owner, position))
+    origin, relation = _relation(spec, recipes, scenario)
+    return Task(
+        spec.name, task.train, task.test, task.classes, spec.group, origin, spec.relation or relation
+    )
+
+
+def _draw(
+    y: Tensor, classes: Sequence[int], size: int | None, draw: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return rows of at most ``size`` examples of each class, and their labels from 0."""
+    new = torch.full((int(y.max()) + 1,), -1)
+    wanted = torch.tensor([label for label in classes if label < len(new)])
+    new[wanted] = torch.tensor([k for k, label in enumerate(classes) if label < len(new)])
+    members = (new[y] >= 0).nonzero().flatten()
+    rows = members[draw_per_class(new[y[members]], size, draw)]
+    return rows, new[y[rows]]
+
+
+def _relation(
+    spec: TaskSpec, recipes: Mapping[str, Recipe], scenario: ScenarioSpec
+) -> tuple[str | None, str | None]:
+    """Return what the task was made from and how, as far as its table says."""
+    words = [make_operator(o, spec.name).relation for o in spec.operators]
+    if spec.from_ is None:
+        if spec.related_to is not None:
+            words.insert(0, f"relatedness {spec.relatedness:g}")
+            return _first_of(spec.related_to, spec, scenario), ", ".join(words)
+        return (spec.source if words else None), ", ".join(dict.fromkeys(words)) or None
+    origin = recipes[spec.from_]
+    if spec.classes is not None and spec.classes != origin.classes:
+        words.append("new classes")
+    if spec.per_class and (origin.per_class is None or spec.per_class < origin.per_class):
+        words.append("low resource")
+    return spec.from_, ", ".join(dict.fromkeys(words)) or "recurring"
+
+
+def _first_of(variant: str, spec: TaskSpec, scenario: ScenarioSpec) -> str:
+    """Return the task that brought a variant of the same source."""
+    return next(
+        task.name
+        for task in scenario.tasks
+        if task.source == spec.source and (task.variant or task.name) == variant
+    )

@@ -1,0 +1,140 @@
+"""A table of numbers: a CSV or TSV file with a header and a column of labels."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cl_moe.errors import InputError, did_you_mean
+from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
+
+__all__ = ("Csv",)
+
+
+@dataclass(frozen=True)
+class Csv(Source):
+    """A CSV file with a header: a column of labels, and columns of numbers.
+
+    Args:
+        path: the file; a relative path is looked up in the data folder, then the current one.
+        label: name of the column of labels (texts or numbers).
+        features: names of the columns to use; all others than the label, where left out.
+        test_path: a second file with the test set; where left out, ``test_fraction`` of each
+            class is held out, the same rows in every run.
+        test_fraction: see ``test_path``.
+        delimiter: between columns; a tab for files ending in ``.tsv``, where left out.
+        standardise: shift and scale every column by the training set's mean and deviation.
+
+    >>> Csv(path="iris.csv", label="species").label
+    'species'
+    """
+
+    path: str
+    label: str
+    features: tuple[str, ...] = ()
+    test_path: str | None = None
+    test_fraction: float = 0.2
+    delimiter: str | None = None
+    standardise: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.test_fraction < 1:
+            raise InputError(f"test_fraction: {self.test_fraction} is not between 0 and 1")
+
+    def available(self, data_dir: Path | None) -> str | None:
+        """Return None where the files exist."""
+        for name in filter(None, (self.path, self.test_path)):
+            path = find_path(name, data_dir)
+            if not path.is_file():
+                return f"{path} is not a file; correct path"
+        return None
+
+    def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
+        """Return vectors (N, columns) float32 and the labels' texts as classes."""
+        x, words = self._read(find_path(self.path, data_dir))
+        y, classes = encode(words)
+        if self.test_path is not None:
+            test_file = find_path(self.test_path, data_dir)
+            test_x, test_words = self._read(test_file)
+            unknown = sorted(set(test_words) - set(classes))
+            if unknown:
+                raise InputError(
+                    f"{test_file}, column '{self.label}': label '{unknown[0]}' is not in the "
+                    "training file; add training rows or drop it"
+                )
+            test_y = torch.tensor([classes.index(word) for word in test_words])
+            train_x, train_y = x, y
+        else:
+            train, test = split_apart(y, self.test_fraction)
+            train_x, train_y, test_x, test_y = x[train], y[train], x[test], y[test]
+        if self.standardise:
+            mean, deviation = train_x.mean(0), train_x.std(0).clamp(min=1e-6)
+            train_x, test_x = (train_x - mean) / deviation, (test_x - mean) / deviation
+        return SourceData(train_x, train_y, test_x, test_y, classes)
+
+    def _read(self, path: Path) -> tuple[Tensor, list[str]]:
+        delimiter = self.delimiter or ("\t" if path.suffix == ".tsv" else ",")
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(file, delimiter=delimiter)
+                header = next(reader, [])
+                rows = [row for row in reader if row]
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
+        wanted = list(self.features) or [name for name in header if name != self.label]
+        problems = [
+            f"{path}: no column '{name}'; {did_you_mean(name, header)}"
+            for name in (self.label, *wanted)
+            if name not in header
+        ]
+        if not rows:
+            problems.append(f"{path}: no row below the header; add examples")
+        if problems:
+            raise InputError(problems)
+        columns = [header.index(name) for name in wanted]
+        at = header.index(self.label)
+        values = []
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(header):
+                problems.append(
+                    f"{path}, row {number}: {len(row)} values for {len(header)} columns; mend it"
+                )
+                continue
+            if not row[at].strip():
+                problems.append(f"{path}, row {number}, column '{self.label}': no label; give one")
+            values.append([self._number(row, c, header, path, number, problems) for c in columns])
+        if problems:
+            raise InputError(_first(problems))
+        return torch.tensor(values, dtype=torch.float32), [row[at].strip() for row in rows]
+
+    def _number(
+        self,
+        row: list[str],
+        column: int,
+        header: list[str],
+        path: Path,
+        number: int,
+        problems: list[str],
+    ) -> float:
+        try:
+            value = float(row[column])
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            problems.append(
+                f"{path}, row {number}, column '{header[column]}': {row[column]!r} is not a "
+                "finite number; mend it, or leave the column out of features"
+            )
+        return value
+
+
+def _first(problems: list[str], most: int = 20) -> list[str]:
+    """Return the first problems, and how many more there are."""
+    if len(problems) <= most:
+        return problems
+    return [*problems[:most], f"... and {len(problems) - most} more"]

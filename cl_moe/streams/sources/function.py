@@ -1,0 +1,84 @@
+"""A function of one's own that returns data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from cl_moe import catalog
+from cl_moe.errors import InputError
+from cl_moe.streams.sources.base import Source, SourceData
+
+__all__ = ("Function",)
+
+
+@dataclass(frozen=True)
+class Function(Source):
+    """A user's ``package.module:function`` that returns training and test data.
+
+    It returns a :class:`~cl_moe.streams.sources.base.SourceData`, or (train_x, train_y, test_x,
+    test_y) or (train_x, train_y, test_x, test_y, classes) of arrays or tensors. It is given
+    ``seed`` and ``data_dir`` where it takes parameters so called. In a scenario the function may
+    also stand as the ``type`` itself, its arguments beside it.
+
+    Args:
+        function: ``package.module:function``.
+        arguments: passed by keyword.
+
+    >>> Function("sklearn.datasets:load_wine").function
+    'sklearn.datasets:load_wine'
+    """
+
+    seeded: ClassVar[bool] = True
+
+    function: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if ":" not in self.function:
+            raise InputError(f"function: '{self.function}' is not package.module:function")
+        target = catalog.resolve("source", self.function, "function")
+        if not callable(target):
+            raise InputError(f"function: '{self.function}' is not a function")
+        given = {**self.arguments, **{k: None for k in self._extra(target)}}
+        problems = [
+            problem
+            for problem in catalog.check_parameters(target, given, "arguments")
+            if not problem.startswith(("arguments.seed: None", "arguments.data_dir: None"))
+        ]
+        if problems:
+            raise InputError(problems)
+
+    def _extra(self, target: Any) -> set[str]:
+        return {"seed", "data_dir"} & set(inspect.signature(target).parameters)
+
+    def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
+        """Return what the function gives, as tensors."""
+        target = catalog.resolve("source", self.function)
+        offered = {"seed": seed, "data_dir": data_dir}
+        extra = {key: offered[key] for key in self._extra(target)}
+        result = target(**{**self.arguments, **extra})
+        if isinstance(result, SourceData):
+            return result
+        if not isinstance(result, tuple) or len(result) not in (4, 5):
+            raise InputError(
+                f"{self.function}: returned {type(result).__name__}; return SourceData, or a tuple "
+                "(train_x, train_y, test_x, test_y[, classes])"
+            )
+        train_x, train_y, test_x, test_y = (torch.as_tensor(part) for part in result[:4])
+        train_y, test_y = train_y.to(torch.int64), test_y.to(torch.int64)
+        if len(result) == 5:
+            classes = tuple(str(name) for name in result[4])
+        else:
+            classes = tuple(str(k) for k in range(int(train_y.max()) + 1))
+        return SourceData(_inputs(train_x), train_y, _inputs(test_x), test_y, classes)
+
+
+def _inputs(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.uint8 and x.ndim == 4 else x.to(torch.float32)

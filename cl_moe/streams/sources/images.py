@@ -1,0 +1,113 @@
+"""A folder of images, one subfolder a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cl_moe.errors import InputError
+from cl_moe.streams.sources.base import Source, SourceData, find_path, split_apart
+
+__all__ = ("Images",)
+
+_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Images(Source):
+    """A folder of images with one subfolder a class, or ``train`` and ``test`` folders of such.
+
+    Args:
+        path: the folder; a relative one is looked up in the data folder, then the current one.
+        size: [height, width] all images are resized to; may be left out where all have one size.
+        grey: one channel in place of three.
+        test_fraction: of each class, held out as test set where there is no ``test`` folder.
+
+    >>> Images(path="cats-and-dogs", size=(32, 32)).size
+    (32, 32)
+    """
+
+    path: str
+    size: tuple[int, int] | None = None
+    grey: bool = False
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
+            problems.append(f"size: {list(self.size)} is not [height, width]")
+        if not 0 < self.test_fraction < 1:
+            problems.append(f"test_fraction: {self.test_fraction} is not between 0 and 1")
+        if problems:
+            raise InputError(problems)
+
+    def available(self, data_dir: Path | None) -> str | None:
+        """Return None where the folder exists."""
+        folder = find_path(self.path, data_dir)
+        return None if folder.is_dir() else f"{folder} is not a folder; correct path"
+
+    def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
+        """Return uint8 images (N, C, H, W) and the subfolders' names as classes."""
+        folder = find_path(self.path, data_dir)
+        if (folder / "train").is_dir() and (folder / "test").is_dir():
+            classes = self._classes(folder / "train")
+            extra = set(self._classes(folder / "test")) - set(classes)
+            if extra:
+                raise InputError(
+                    f"{folder / 'test'}: class '{min(extra)}' is not in {folder / 'train'}; "
+                    "add training images or drop it"
+                )
+            train_x, train_y = self._read(folder / "train", classes)
+            test_x, test_y = self._read(folder / "test", classes)
+            return SourceData(train_x, train_y, test_x, test_y, classes)
+        classes = self._classes(folder)
+        x, y = self._read(folder, classes)
+        train, test = split_apart(y, self.test_fraction)
+        return SourceData(x[train], y[train], x[test], y[test], classes)
+
+    def _classes(self, folder: Path) -> tuple[str, ...]:
+        names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
+        if not names:
+            raise InputError(f"{folder}: no subfolder; give one a class, with its images")
+        return names
+
+    def _read(self, folder: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+        images, labels, problems = list[Tensor](), list[int](), list[str]()
+        first: tuple[Path, tuple[int, ...]] | None = None
+        for label, name in enumerate(classes):
+            inside = folder / name
+            found = sorted(p for p in inside.glob("*") if p.suffix.lower() in _ENDINGS)
+            if not found:
+                problems.append(f"{inside}: no image; add some ({', '.join(_ENDINGS)}) or drop it")
+            for path in found:
+                try:
+                    image = self._image(path)
+                except OSError as error:
+                    problems.append(f"{path}: not a readable image ({error}); drop or replace it")
+                    continue
+                first = first or (path, tuple(image.shape))
+                if tuple(image.shape) != first[1]:
+                    problems.append(
+                        f"{path}: {tuple(image.shape[1:])} pixels where {first[0].name} has "
+                        f"{first[1][1:]}; set size = [height, width]"
+                    )
+                    continue
+                images.append(image)
+                labels.append(label)
+        if problems:
+            raise InputError(problems)
+        return torch.stack(images), torch.tensor(labels, dtype=torch.int64)
+
+    def _image(self, path: Path) -> Tensor:
+        from PIL import Image
+
+        with Image.open(path) as file:
+            image = file.convert("L" if self.grey else "RGB")
+        if self.size is not None:
+            image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(image))
+        return pixels.unsqueeze(0) if self.grey else pixels.permute(2, 0, 1).contiguous()

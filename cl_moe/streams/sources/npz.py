@@ -1,0 +1,123 @@
+"""Arrays saved with numpy."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cl_moe.errors import InputError, did_you_mean
+from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
+
+__all__ = ("Npz",)
+
+
+@dataclass(frozen=True)
+class Npz(Source):
+    """An ``.npz`` file of arrays: inputs and labels, with or without a test set.
+
+    Inputs are float vectors (N, d), or images (N, H, W), (N, C, H, W) or (N, H, W, C); images of
+    bytes are scaled to [0, 1]. Labels are whole numbers or texts (N,). Pickled arrays are refused.
+
+    Args:
+        path: the file; a relative path is looked up in the data folder, then the current one.
+        x: name of the array of (training) inputs.
+        y: name of the array of (training) labels.
+        test_x: name of the array of test inputs; where left out, ``test_fraction`` is held out.
+        test_y: name of the array of test labels.
+        test_fraction: of each class, the same examples in every run.
+
+    >>> Npz(path="embeddings.npz").x
+    'x'
+    """
+
+    path: str
+    x: str = "x"
+    y: str = "y"
+    test_x: str | None = None
+    test_y: str | None = None
+    test_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        problems = []
+        if (self.test_x is None) != (self.test_y is None):
+            problems.append("test_x: goes together with test_y; give both or neither")
+        if not 0 < self.test_fraction < 1:
+            problems.append(f"test_fraction: {self.test_fraction} is not between 0 and 1")
+        if problems:
+            raise InputError(problems)
+
+    def available(self, data_dir: Path | None) -> str | None:
+        """Return None where the file exists."""
+        path = find_path(self.path, data_dir)
+        return None if path.is_file() else f"{path} is not a file; correct path"
+
+    def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
+        """Return the arrays as tensors, labels counted from 0."""
+        path = find_path(self.path, data_dir)
+        wanted = [name for name in (self.x, self.y, self.test_x, self.test_y) if name]
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                missing = [name for name in wanted if name not in archive]
+                if missing:
+                    raise InputError(
+                        f"{path}: no array '{n}'; {did_you_mean(n, archive)}" for n in missing
+                    )
+                arrays = {name: archive[name] for name in wanted}
+        except (zipfile.BadZipFile, OSError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: not an npz archive; save it with numpy.savez") from error
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{path}: holds pickled objects, which are not loaded; save plain arrays"
+            ) from error
+        return self._data(path, arrays)
+
+    def _data(self, path: Path, arrays: Mapping[str, np.ndarray]) -> SourceData:
+        problems = [
+            f"{path}, array '{name}': {arrays[name].dtype} is not a number; give numbers"
+            for name in (self.x, self.test_x)
+            if name and arrays[name].dtype.kind not in "buif"
+        ]
+        problems += [
+            f"{path}, array '{name}': labels are {arrays[name].dtype} of shape "
+            f"{arrays[name].shape}; give whole numbers or texts (N,)"
+            for name in (self.y, self.test_y)
+            if name and (arrays[name].dtype.kind not in "uiU" or arrays[name].ndim != 1)
+        ]
+        if problems:
+            raise InputError(problems)
+        words = [str(label) for label in arrays[self.y]]
+        y, classes = encode(words)
+        x = _inputs(arrays[self.x])
+        if self.test_x is None or self.test_y is None:
+            if len(x) != len(y):
+                raise InputError(f"{path}: {len(x)} inputs but {len(y)} labels; give as many")
+            train, test = split_apart(y, self.test_fraction)
+            return SourceData(x[train], y[train], x[test], y[test], classes)
+        test_words = [str(label) for label in arrays[self.test_y]]
+        unknown = sorted(set(test_words) - set(classes))
+        if unknown:
+            raise InputError(
+                f"{path}, array '{self.test_y}': label {unknown[0]} is not among the training "
+                "labels; add training examples or drop it"
+            )
+        test_y = torch.tensor([classes.index(word) for word in test_words])
+        return SourceData(x, y, _inputs(arrays[self.test_x]), test_y, classes)
+
+
+def _inputs(array: np.ndarray) -> Tensor:
+    """Return vectors or images as (N, d) or (N, C, H, W), bytes kept as bytes for images."""
+    keep = array.dtype == np.uint8 and array.ndim > 2
+    x = torch.from_numpy(np.ascontiguousarray(array if keep else array.astype(np.float32)))
+    if x.ndim == 3:
+        return x.unsqueeze(1)
+    if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):
+        return x.permute(0, 3, 1, 2).contiguous()
+    return x
