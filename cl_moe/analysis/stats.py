@@ -17,6 +17,7 @@ from cl_moe.errors import InputError, did_you_mean
 __all__ = (
     "LEVEL",
     "Interval",
+    "differences",
     "interval",
     "intervals",
     "paired",
@@ -185,7 +186,11 @@ def paired(data: StudyData, baseline: str | None = None) -> pd.DataFrame:
     if baseline not in data.method_names:
         hint = did_you_mean(baseline, data.method_names)
         raise InputError(f"baseline: '{baseline}' is not a method of the study; {hint}")
-    values = compute(data)
+    return differences(compute(data), baseline)
+
+
+def differences(values: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return :func:`paired` from the frame that ``compute`` returns."""
     is_baseline = values["method"] == baseline
     other = values[is_baseline].drop(columns="method").rename(columns={"value": "against"})
     # An inner join on None groups would lose them: give "all tasks" a key of its own.

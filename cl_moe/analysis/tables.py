@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.names import METRICS, label
 from cl_moe.analysis.stats import Interval, intervals, paired, summary
+from cl_moe.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,13 +33,14 @@ class Cell(NamedTuple):
 
 
 class TableData(NamedTuple):
-    """A table as text: one label a row, ``cells[row][column]``, and a note below."""
+    """A table as text: a method a row, ``cells[row][column]``, a note below, and what rows are."""
 
     title: str
     columns: list[str]
     methods: list[str]
     cells: list[list[Cell]]
     note: str
+    first: str = "method"
 
 
 def quantity(value: float, unit: str, *, sign: bool = False) -> str:
@@ -78,6 +80,9 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
     95 % interval: ± for Student's t, [low, high] for the bootstrap. The best accuracy of a column,
     up to the digits printed, is marked; a method of type joint, which sees all tasks at once, is
     not in the race.
+
+    Raises:
+        InputError: a metric is not known.
     """
     means = intervals(summary(data))
     methods = [m for m in data.method_names if any(m == key[0] for key in means)]
@@ -101,6 +106,10 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
 def _columns(
     data: StudyData, means: Means, metrics: Sequence[str] | None
 ) -> list[tuple[str, str | None]]:
+    known = {*METRICS, *(metric for _, metric, _ in means)}
+    wrong = [name for name in metrics or () if name not in known]
+    if wrong:
+        raise InputError([f"metrics: no '{name}'; {did_you_mean(name, known)}" for name in wrong])
     wanted: list[tuple[str, str | None]] = [(name, None) for name in metrics or FIRST]
     if metrics is None:
         wanted += [("average_accuracy", group) for group in list(data.groups())[:MAX_GROUPS]]
@@ -185,10 +194,10 @@ def markdown(found: TableData) -> str:
     Note.
     """
     lines = [
-        "| " + " | ".join(["method", *found.columns]) + " |",
+        "| " + " | ".join([found.first, *found.columns]) + " |",
         "|---|" + "---:|" * len(found.columns),
     ]
     for method, cells in zip(found.methods, found.cells, strict=True):
         texts = [f"**{c.text}** *" if c.best else c.text for c in cells]
         lines.append("| " + " | ".join([method, *texts]) + " |")
-    return "\n".join([*lines, "", found.note])
+    return "\n".join([*lines, *(["", found.note] if found.note else [])])

@@ -115,11 +115,19 @@ def unrelated_split(data: StudyData) -> tuple[list[int], list[int]]:
 def probe_families(data: StudyData) -> dict[str, dict[int, str]]:
     """Return the probes that are one task at several sizes: {family: {n_train: probe's name}}.
 
-    Probes are of one family when their names differ only in a number at the end (``unseen-8``,
-    ``unseen-16``; ``cr n=32``). A family has at least two sizes.
+    Probes are of one family when their names differ only in their size at the end: ``new@8`` and
+    ``new@16``, where the number after the @ (or after a space, dash, underscore or equals sign, if
+    it is the number of examples, in all or a class) is the size. A family has two sizes or more.
     """
     families: dict[str, dict[int, str]] = {}
-    for probe in data.probes.itertuples():
-        stem = re.sub(r"[\s_-]*(n[=_-]?)?\d+$", "", str(probe.task)) or str(probe.task)
-        families.setdefault(stem, {})[int(str(probe.n_train))] = str(probe.task)
-    return {stem: dict(sorted(sizes.items())) for stem, sizes in families.items() if len(sizes) > 1}
+    for probe in data.probes.to_dict("records"):
+        name, n_train = str(probe["task"]), int(probe["n_train"])
+        stem, mark, number = re.fullmatch(r"(.*?)(?:([ @_=-])n?[=_-]?(\d+))?", name).groups()  # type: ignore[union-attr]
+        sizes = {n_train, n_train / int(probe["n_classes"])}
+        if mark == "@" or (mark and int(number) in sizes):
+            families.setdefault(stem, {})[n_train] = name
+    return {
+        stem: dict(sorted(members.items()))
+        for stem, members in families.items()
+        if len(members) > 1
+    }

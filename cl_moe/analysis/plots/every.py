@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -38,7 +39,7 @@ from cl_moe.analysis.plots.style import AbsentError, context
 from cl_moe.analysis.plots.trade_offs import cost_data, draw_cost, draw_samples, samples_data
 from cl_moe.errors import InputError, did_you_mean
 
-__all__ = ("FIGURES", "FigureSpec", "plot_all", "save", "which")
+__all__ = ("FIGURES", "FigureSpec", "draw_all", "plot_all", "rendered", "save", "which")
 
 logger = logging.getLogger(__name__)
 FORMATS = ("png", "pdf", "svg")
@@ -185,31 +186,44 @@ def plot_all(
         )
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    tell = say or logger.info
-    written = []
+    return [
+        save(drawn, target / f"{stem}.{form}")
+        for stem, _, drawn in draw_all(data, say or logger.info)
+        for form in formats
+    ]
+
+
+def draw_all(
+    data: StudyData, say: Callable[[str], object] = logger.info
+) -> Iterator[tuple[str, str, Figure]]:
+    """Yield every figure the study has data for: (a file's stem, its name in FIGURES, figure)."""
     for name, spec in FIGURES.items():
         skipped: dict[str, list[str]] = {}
         for stem, info in _infos(data, name, spec):
             if isinstance(info, Missing):
                 skipped.setdefault(info.reason, []).append(stem)
             else:
-                drawn = spec.draw(info)
-                written += [save(drawn, target / f"{stem}.{form}") for form in formats]
+                yield stem, name, spec.draw(info)
         for reason, stems in skipped.items():
-            tell(f"no figure {stems[0] if len(stems) == 1 else name}: {reason}")
-    return written
+            say(f"no figure {stems[0] if len(stems) == 1 else name}: {reason}")
 
 
 def save(drawn: Figure, path: Path) -> Path:
-    """Write a figure atomically, without the time in it: same figure, same file."""
-    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
-    form = path.suffix[1:]
+    """Write a figure atomically."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with context():
-            FigureCanvasAgg(drawn)
-            drawn.savefig(unfinished, format=form, metadata=metadata[form])
+        unfinished.write_bytes(rendered(drawn, path.suffix[1:]))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
     return path
+
+
+def rendered(drawn: Figure, form: str) -> bytes:
+    """Return a figure as png, pdf or svg, without the time in it: same figure, same bytes."""
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    buffer = io.BytesIO()
+    with context():
+        FigureCanvasAgg(drawn)
+        drawn.savefig(buffer, format=form, metadata=metadata[form])
+    return buffer.getvalue()

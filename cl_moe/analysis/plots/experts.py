@@ -65,7 +65,6 @@ class Timeline(NamedTuple):
     tasks: list[str]
     method: str
     seed: int
-    note: str
 
 
 def event_methods(data: StudyData) -> list[str]:
@@ -173,28 +172,48 @@ def _name_tasks(ax: Axes, tasks: list[str], offset: float) -> None:
 def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Timeline:
     """Return what became of every expert at every task.
 
-    An expert that the decision created is marked as grown (or as a copy); any other on the task's
-    path is marked by the decision's kind.
+    An expert that the decision created is marked as grown (or as a copy), one that it retrains as
+    reassigned; any other on the task's path is marked by the decision's kind. A task without a
+    path of its own (an average) marks the experts that it uses.
 
     Raises:
         AbsentError: the run has no events with a path.
     """
     events, seed = _events(data, method, seed)
-    experts = _experts_of(events, "path")
+    layers = max((len(e.get(key) or []) for e in events for key in ("path", "usage")), default=0)
+    used = [[_used(event, layer) for event in events] for layer in range(layers)]
+    experts = [list(dict.fromkeys(i for ids in layer for i in ids)) for layer in used]
     if not any(experts):
         raise AbsentError("needs decisions that name the experts on the task's path")
-    marks: list[list[Mark]] = [[] for _ in experts]
-    for event in events:
-        created = {(int(layer), str(i)) for layer, i in event.get("new_experts") or []}
-        for layer, ids in enumerate(experts):
-            for i in map(str, _layer(event, "path", layer)):
-                kind = str(event["kind"])
-                if (layer, i) in created:
-                    kind = kind if kind == "copy" else "fresh"
-                elif kind in ("fresh", "copy"):
-                    kind = "reuse"  # only layers above are new: this one is shared as it is
-                marks[layer].append(Mark(int(event["task"]) + 1, ids.index(i), kind))
-    return Timeline(marks, experts, data.stream_tasks, method, seed, f"{method}, seed {seed}")
+    marks = [
+        [
+            Mark(int(event["task"]) + 1, experts[layer].index(i), _became(event, layer, i))
+            for event, ids in zip(events, used[layer], strict=True)
+            for i in ids
+        ]
+        for layer in range(layers)
+    ]
+    return Timeline(marks, experts, data.stream_tasks, method, seed)
+
+
+def _used(event: dict[str, Any], layer: int) -> list[str]:
+    """Return the experts on a task's path, or else those with a share in its answer."""
+    return [str(i) for i in _layer(event, "path", layer) or _layer(event, "usage", layer)]
+
+
+def _became(event: dict[str, Any], layer: int, expert: str) -> str:
+    """Return the kind of mark (a key of MARKS) for an expert that a decision uses."""
+
+    def named(key: str) -> bool:
+        return [layer, expert] in [[int(at), str(i)] for at, i in event.get(key) or []]
+
+    kind = str(event["kind"])
+    if named("new_experts"):
+        return "copy" if kind == "copy" else "fresh"
+    if named("retrained") or (kind == "reassign" and "retrained" not in event):
+        return "reassign"
+    # Grown above, or reassigned elsewhere: this expert is shared as it is.
+    return "reuse" if kind in ("fresh", "copy", "branch", "reassign") else kind
 
 
 def draw_timeline(info: Timeline) -> Figure:

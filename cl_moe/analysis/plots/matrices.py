@@ -83,7 +83,8 @@ def draw_accuracy_matrix(info: AccuracyMatrices) -> Figure:
         for ax, (method, a_TT) in zip(panels, info.matrices.items(), strict=True):
             sns.heatmap(
                 a_TT, ax=ax, vmin=low, vmax=max(high, low + 0.01), cmap="viridis", cbar=False,
-                square=True, annot=_numbers(a_TT) if count <= 10 else False, fmt="",
+                square=True, rasterized=count > 30, fmt="",
+                annot=_numbers(a_TT) if count <= 10 else False,
                 annot_kws={"size": 6.5 if count <= 7 else 5.5},
             )  # fmt: skip
             ax.set_facecolor(EMPTY)

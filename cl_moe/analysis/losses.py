@@ -1,0 +1,100 @@
+"""Where a method is behind: compared with every other method, on all that a reader may weigh."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.metrics.compute import compute
+from cl_moe.analysis.metrics.names import METRICS, label
+from cl_moe.analysis.stats import Interval, differences, interval, intervals
+from cl_moe.analysis.tables import quantity
+
+__all__ = ("Loss", "compare", "method_of_interest", "task_losses")
+
+# Quality, not cost; one metric for each thing that can go wrong.
+COMPARED = ("average_accuracy", "forgetting", "probe_accuracy", "samples_to_target")
+
+EQUAL = 1e-9  # a difference this small is rounding
+
+
+class Loss(NamedTuple):
+    """The method's mean is worse than a rival's on ``what``; difference = method - rival."""
+
+    rival: str
+    what: str
+    difference: Interval
+    unit: str
+
+    @property
+    def clear(self) -> bool:
+        """Tell whether the 95 % interval of the paired difference leaves out 0."""
+        return self.difference.low > 0 or self.difference.high < 0
+
+    @property
+    def sentence(self) -> str:
+        """Say it in words, with the interval.
+
+        >>> Loss("alone", "unrelated", Interval(-0.01, -0.02, 0.0, 5, "t"), "share").sentence
+        'against alone, unrelated: -1.0 points (95 % interval -2.0 to 0.0, 5 seeds)'
+        """
+        mean, low, high, seeds, _ = self.difference
+        unit = " points" if self.unit == "share" else ""
+        text = f"against {self.rival}, {self.what}: {quantity(mean, self.unit, sign=True)}{unit}"
+        if math.isnan(low):
+            return f"{text} (no interval, {seeds} seed{'s' if seeds != 1 else ''})"
+        ends = [quantity(end, self.unit, sign=True) for end in (low, high)]
+        return f"{text} (95 % interval {ends[0]} to {ends[1]}, {seeds} seeds)"
+
+
+def method_of_interest(data: StudyData) -> str | None:
+    """Return the method a report is about.
+
+    The first one that logs decisions; else the first that is no reference and not the baseline;
+    else the first.
+    """
+    logged = {str(event["method"]) for event in data.events}
+    references = {data.of_type("alone"), data.of_type("joint"), data.baseline}
+    own = [method for method in data.method_names if method not in references]
+    found = [method for method in data.method_names if method in logged] or own
+    return next(iter(found or data.method_names), None)
+
+
+def compare(data: StudyData, method: str) -> tuple[list[Loss], int]:
+    """Return where a method's mean is worse than another's, and how many were compared.
+
+    Compared are average accuracy (of all tasks and of every group), forgetting, the accuracy on
+    unseen tasks and the samples they need, each against every other method, paired by seed.
+    """
+    losses, compared = [], 0
+    values = compute(data)
+    for rival in data.method_names:
+        if rival == method:
+            continue
+        for (name, metric, group), found in intervals(differences(values, rival)).items():
+            if name != method or metric not in COMPARED or not found.seeds:
+                continue
+            if group is not None and metric != "average_accuracy":
+                continue
+            compared += 1
+            sign = 1 if METRICS[metric].higher_is_better else -1
+            if sign * found.mean < -EQUAL:
+                losses.append(Loss(rival, label(metric, group), found, METRICS[metric].unit))
+    return losses, compared
+
+
+def task_losses(data: StudyData, method: str) -> list[Loss]:
+    """Return the tasks on which a method ends worse than a model trained on that task alone."""
+    alone, tasks = data.of_type("alone"), data.stream_tasks
+    if alone is None or alone == method:
+        return []
+    runs = data.accuracies()
+    seeds = [seed for seed in data.seeds if (method, seed) in runs and (alone, seed) in runs]
+    if not seeds:
+        return []
+    gain_ST = np.array([runs[method, seed][-1] - runs[alone, seed][-1] for seed in seeds])
+    found = [Loss(alone, task, interval(gain_ST[:, j]), "share") for j, task in enumerate(tasks)]
+    return [loss for loss in found if loss.difference.mean < -EQUAL]

@@ -1,0 +1,203 @@
+"""A study on one page: what was run, what came out, where the method of interest is behind."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple, overload
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.losses import Loss, compare, method_of_interest, task_losses
+from cl_moe.analysis.metrics.names import METRICS
+from cl_moe.analysis.plots.every import FIGURES, which
+from cl_moe.analysis.stats import intervals, paired, summary
+from cl_moe.analysis.tables import Cell, TableData, markdown, quantity, table_data
+
+__all__ = ("Section", "report", "sections")
+
+MOST_LINES = 40
+DIFFERENCES = ("average_accuracy", "forgetting", "learning_transfer", "probe_accuracy")
+
+
+class Section(NamedTuple):
+    """A heading with paragraphs (str), lists (list of str) and tables below it."""
+
+    title: str
+    blocks: list[str | list[str] | TableData]
+
+
+@overload
+def report(data: StudyData) -> str: ...
+@overload
+def report(data: StudyData, path: str | os.PathLike[str]) -> Path: ...
+def report(data: StudyData, path: str | os.PathLike[str] | None = None) -> str | Path:
+    """Return a study's report in Markdown, or write it to a file.
+
+    Args:
+        data: the study.
+        path: ``.html`` for one file with all figures in it, to mail; any other ending for
+            Markdown.
+
+    Returns:
+        The text, or the path where one is given.
+    """
+    if path is None:
+        return _markdown(data)
+    target = Path(path)
+    if target.suffix.lower() in (".html", ".htm"):
+        from cl_moe.analysis.page import html
+
+        text = html(data)
+    else:
+        text = _markdown(data)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(target)
+    return target
+
+
+def _markdown(data: StudyData) -> str:
+    lines = [f"# {data.name}"]
+    for section in sections(data):
+        lines.append(f"## {section.title}")
+        for block in section.blocks:
+            if isinstance(block, str):
+                lines.append(block)
+            elif isinstance(block, TableData):
+                lines.append(markdown(block))
+            else:
+                lines.append("\n".join(f"- {item}" for item in block))
+    return "\n\n".join(lines) + "\n"
+
+
+def sections(data: StudyData) -> list[Section]:
+    """Return the report's text, all of it computed from the study."""
+    return [
+        Section("What was run", _what_was_run(data)),
+        Section("Results", _results(data)),
+        *_differences(data),
+        *_losses(data),
+        Section("Figures", _figures(data)),
+        *_decisions(data),
+    ]
+
+
+def _what_was_run(data: StudyData) -> list[str | list[str] | TableData]:
+    tasks = data.tasks
+    stream, probes = len(data.stream_tasks), len(data.probes)
+    unseen = f" and {probes} unseen (each learned from a copy of the final state)" if probes else ""
+    seeds = ", ".join(map(str, data.seeds))
+    first = f"{len(data.method_names)} methods on {stream} tasks{unseen}; seeds {seeds}."
+    ran = data.rows.groupby("method")["seed"].nunique()
+    short = [
+        f"{method} has {int(ran.get(method, 0))} of {len(data.seeds)} seeds"
+        for method in data.method_names
+        if int(ran.get(method, 0)) < len(data.seeds)
+    ]
+    partial = [f"Not whole: {'; '.join(short)}."] if short else []
+    shown = tasks.head(MOST_LINES)
+    columns = ["group", "derived_from", "relation", "n_train", "n_test", "n_classes"]
+    cells = [
+        [Cell("" if row[c] is None or row[c] != row[c] else str(row[c])) for c in columns]
+        for row in shown.to_dict("records")
+    ]
+    names = [
+        f"{row['task']}{' (unseen)' if row['probe'] else ''}" for row in shown.to_dict("records")
+    ]
+    note = f"The first {MOST_LINES} of {len(tasks)} tasks." if len(tasks) > MOST_LINES else ""
+    titles = [column.replace("_", " ") for column in columns]
+    return [first, *partial, TableData("tasks", titles, names, cells, note, first="task")]
+
+
+def _results(data: StudyData) -> list[str | list[str] | TableData]:
+    means = intervals(summary(data))
+    defined = {metric for (_, metric, _), found in means.items() if found.seeds}
+    metrics = dict.fromkeys(metric for _, metric, _ in means)
+    lost = [
+        f"{METRICS[metric].label}: needs {METRICS[metric].needs}"
+        for metric in metrics
+        if metric not in defined and metric in METRICS
+    ]
+    blocks: list[str | list[str] | TableData] = [table_data(data)]
+    return [*blocks, "Undefined in this study:", lost] if lost else blocks
+
+
+def _differences(data: StudyData) -> list[Section]:
+    if data.baseline is None:
+        return []
+    found = intervals(paired(data))
+    lines = []
+    for (method, metric, group), value in found.items():
+        if metric in DIFFERENCES and group is None and value.seeds:
+            difference = Loss(data.baseline, METRICS[metric].label, value, METRICS[metric].unit)
+            lines.append(f"{method} {difference.sentence}")
+    if not lines:
+        return []
+    return [Section(f"Differences to {data.baseline}, paired by seed", [lines])]
+
+
+def _losses(data: StudyData) -> list[Section]:
+    method = method_of_interest(data)
+    if method is None or len(data.method_names) < 2:
+        return []
+    losses, compared = compare(data, method)
+    clear = [loss.sentence for loss in losses if loss.clear]
+    unclear = [loss.sentence for loss in losses if not loss.clear]
+    blocks: list[str | list[str] | TableData] = [
+        f"{method} was compared with every other method, paired by seed: {compared} comparisons of "
+        "average accuracy (all tasks and each group), forgetting, unseen tasks and the samples "
+        "they need. The intervals are not corrected for that number."
+    ]
+    if clear:
+        blocks += [f"Behind, and the interval leaves out 0 ({len(clear)}):", clear]
+    if unclear:
+        blocks += [f"Behind on average, but the seeds do not settle it ({len(unclear)}):", unclear]
+    if not losses:
+        blocks.append("Its mean is behind in none of them." if compared else "None is defined.")
+    tasks = task_losses(data, method)
+    if tasks:
+        worst = sorted(tasks, key=lambda loss: loss.difference.mean)[:MOST_LINES]
+        blocks += [
+            "At the end of the stream it is worse than a model of the task alone on "
+            f"{len(tasks)} of {len(data.stream_tasks)} tasks:",
+            [loss.sentence + ("" if loss.clear else ", not settled") for loss in worst],
+        ]
+    blocks += _sizes(data, method)
+    return [Section(f"Where {method} is behind", blocks)]
+
+
+def _sizes(data: StudyData, method: str) -> list[str]:
+    means = intervals(summary(data))
+    sizes = {m: means[m, "parameters", None].mean for m in data.method_names
+             if (m, "parameters", None) in means}  # fmt: skip
+    if method not in sizes or len(sizes) < 2:
+        return []
+    others = ", ".join(f"{quantity(n, 'count')} ({m})" for m, n in sizes.items() if m != method)
+    return [f"Parameters at the end: {quantity(sizes[method], 'count')}, against {others}."]
+
+
+def _figures(data: StudyData) -> list[str | list[str] | TableData]:
+    return [
+        [
+            f"{name.replace('_', ' ')}: {FIGURES[name].caption}"
+            + (f" (not drawn: {reason})" if reason else "")
+            for name, reason in which(data).items()
+        ]
+    ]
+
+
+def _decisions(data: StudyData) -> list[Section]:
+    found = []
+    for method in dict.fromkeys(str(event["method"]) for event in data.events):
+        mine = [event for event in data.events if event["method"] == method]
+        seed = min(int(event["seed"]) for event in mine)
+        run = sorted((e for e in mine if int(e["seed"]) == seed), key=lambda e: int(e["task"]))
+        kinds = Counter(str(event["kind"]) for event in run)
+        counts = ", ".join(f"{kind} {count}" for kind, count in kinds.most_common())
+        lines = [str(event["sentence"]) for event in run[:MOST_LINES]]
+        more = [f"and {len(run) - MOST_LINES} more"] if len(run) > MOST_LINES else []
+        title = f"Decisions of {method}, seed {seed}"
+        found.append(Section(title, [f"{len(run)} decisions: {counts}.", lines + more]))
+    return found
