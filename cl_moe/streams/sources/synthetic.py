@@ -41,7 +41,8 @@ class Synthetic(Source):
     the correlations on the way between them. In Python, :meth:`family` takes a whole matrix.
 
     Args:
-        dim: features. An image's shape is set by ``shape`` under ``[stream]``.
+        dim: features.
+        image: the features are laid out as a grey square image (1, sqrt(dim), sqrt(dim)).
         classes: number of classes, balanced.
         clusters: prototypes a class; with one the task is nearly linear.
         latent: dimension of the space the prototypes live in; fewer make a harder task.
@@ -66,6 +67,7 @@ class Synthetic(Source):
     noise: float = 0.7
     train_per_class: int = 200
     test_per_class: int = 100
+    image: bool = False
     lineage: tuple[tuple[str, float], ...] = (("a", 0.0),)
 
     def __post_init__(self) -> None:
@@ -84,6 +86,8 @@ class Synthetic(Source):
         ]
         if self.noise < 0:
             problems.append(f"noise: {self.noise} is negative; give 0 or more")
+        if self.image and math.isqrt(max(self.dim, 0)) ** 2 != self.dim:
+            problems.append(f"dim: {self.dim} is not a square; give 64, 256, 784 or leave out image")
         problems += [
             f"relatedness: {r} is outside 0 (independent) to 1 (same task)"
             for _, r in self.lineage[1:]
@@ -160,6 +164,8 @@ class Synthetic(Source):
             cluster = torch.randint(self.clusters, y.shape, generator=draw)
             signal = centres[y, cluster] @ mixing.view(self.latent, self.dim)
             noise = self.noise * torch.randn(len(y), self.dim, generator=draw)
-            splits += [torch.sigmoid(signal + noise), y]
+            x = torch.sigmoid(signal + noise)
+            side = math.isqrt(self.dim)
+            splits += [x.view(-1, 1, side, side) if self.image else x, y]
         names = tuple(str(k) for k in range(self.classes))
         return SourceData(splits[0], splits[1], splits[2], splits[3], names)
