@@ -10,7 +10,7 @@ from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
-from cl_moe.runs.engine import run_jobs
+from cl_moe.runs.engine import Engine, open_engine
 from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display, duration
 from cl_moe.runs.single import final_average
@@ -101,33 +101,38 @@ class Driver:
         if self._done:
             self._display.note(f"{self._done} runs are whole already and stay as they are")
         self._display.begin(self._plan.name, len(tries) + len(runs))
+        engine = open_engine(self._plan, self._streams, self._processes, self._display.tell)
         try:
-            for job, result in self._results(tries):
-                value = tuning.record(job, result, self._tasks)
-                self._display.ended(job, f"held-out accuracy {100 * value:.1f}")
-            runs = self._chosen(runs, tuning.choose())
-            for job, result in self._results(runs):
-                self._folder.write(job, self._spec(job), result)
-                self._done += 1
-                self._display.ended(job, _in_short(result, self._tasks))
+            with contextlib.closing(engine):
+                self._tune(engine, tuning, tries)
+                self._run(engine, self._chosen(runs, tuning.choose()))
         except KeyboardInterrupt as interrupt:
             raise StudyInterrupted(
                 self._done, len(self._plan.jobs()), self._folder.path if self._kept else None
             ) from interrupt
 
-    def _results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
+    def _tune(self, engine: Engine, tuning: Tuning, jobs: Sequence[Job]) -> None:
+        for job, result in self._results(engine, jobs):
+            value = tuning.record(job, result, self._tasks)
+            self._display.ended(job, f"held-out accuracy {100 * value:.1f}")
+
+    def _run(self, engine: Engine, jobs: Sequence[Job]) -> None:
+        for job, result in self._results(engine, jobs):
+            self._folder.write(job, self._spec(job), result)
+            self._done += 1
+            self._display.ended(job, _in_short(result, self._tasks))
+
+    def _results(self, engine: Engine, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
         """Yield the results as they come; what failed is raised when all others are through."""
         failures: list[tuple[Job, Failure]] = []
-        outcomes = run_jobs(self._plan, self._streams, jobs, self._processes, self._display.tell)
-        with contextlib.closing(outcomes):
-            for job, outcome in outcomes:
-                if isinstance(outcome, RunResult):
-                    yield job, outcome
-                elif outcome.problems:
-                    raise InputError([f"{job.label}: {p}" for p in outcome.problems])
-                else:
-                    failures.append((job, outcome))
-                    self._display.ended(job, "failed: " + outcome.traceback.strip().split("\n")[-1])
+        for job, outcome in engine.run(jobs):
+            if isinstance(outcome, RunResult):
+                yield job, outcome
+            elif outcome.problems:
+                raise InputError([f"{job.label}: {problem}" for problem in outcome.problems])
+            else:
+                failures.append((job, outcome))
+                self._display.ended(job, "failed: " + outcome.traceback.strip().split("\n")[-1])
         if failures:
             raise StudyError(failures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import json
 import os
@@ -11,14 +12,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.worker import attempt
 
-__all__ = ("Outcome", "run_jobs")
+__all__ = ("Engine", "Outcome", "open_engine")
 
 Outcome = tuple[Job, RunResult | Failure]
 
@@ -26,27 +27,45 @@ _TRIES = 2
 """A run whose process dies (out of memory, a crash in native code) is tried once more."""
 
 
-def run_jobs(
-    plan: StudyPlan, streams: Streams, jobs: Sequence[Job], processes: int, tell: Watcher
-) -> Generator[Outcome, None, None]:
-    """Run all jobs and yield each one's outcome as it ends.
+class Engine(abc.ABC):
+    """Runs jobs, batch after batch; close it at the end."""
 
-    The rows do not depend on ``processes``. Closing the iterator, or an interrupt, ends the
-    processes; runs that are under way are lost, whole ones have been yielded.
+    @abc.abstractmethod
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Run all jobs, started in this order, and yield each one's outcome as it ends.
+
+        Rows do not depend on the engine. An interrupt loses the runs under way alone.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End what is under way."""
+
+
+def open_engine(plan: StudyPlan, streams: Streams, processes: int, tell: Watcher) -> Engine:
+    """Return an engine with so many processes; one means this process.
 
     Args:
         plan: the study.
         streams: where jobs that run in this process take their tasks from.
-        jobs: started in this order.
-        processes: 1 runs in this process.
+        processes: how many.
         tell: hears where each run is.
     """
-    if processes == 1 or len(jobs) <= 1:
+    return _Here(plan, streams, tell) if processes == 1 else _Pool(plan, processes, tell)
+
+
+class _Here(Engine):
+    """This process."""
+
+    def __init__(self, plan: StudyPlan, streams: Streams, tell: Watcher) -> None:
+        self._plan, self._streams, self._tell = plan, streams, tell
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         for job in jobs:
-            yield job, attempt(plan, streams, job, tell)
-        return
-    with contextlib.closing(_Pool(plan, min(processes, len(jobs)), tell)) as pool:
-        yield from pool.run(jobs)
+            yield job, attempt(self._plan, self._streams, job, self._tell)
+
+    def close(self) -> None:
+        pass
 
 
 class _Worker:
@@ -108,7 +127,7 @@ class _Worker:
 _Reply = tuple[_Worker, dict[str, Any] | None]
 
 
-class _Pool:
+class _Pool(Engine):
     """Some workers, the queue of their replies, and the jobs that wait."""
 
     def __init__(self, plan: StudyPlan, size: int, tell: Watcher) -> None:
@@ -120,24 +139,21 @@ class _Pool:
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         self._waiting = [(job, 1) for job in jobs]
-        for _ in range(self._size):
-            self._hire()
-        while self._workers:
+        self._feed()
+        while any(worker.job is not None for worker in self._workers):
             worker, reply = self._next_reply()
             if reply is None:
                 yield from self._bury(worker)
-                continue
-            kind = reply.pop("kind")
-            if kind == "progress":
-                self._tell(Progress(**reply))
-                continue
-            if kind == "unloadable":  # the plan; no other worker will fare better
-                yield from self._give_up(_failure(reply))
-                return
-            job, worker.job = worker.job, None
-            assert job is not None, "a worker answers the one job it has"
-            yield job, RunResult(**reply) if kind == "result" else _failure(reply)
-            self._feed(worker)
+            elif reply["kind"] == "progress":
+                self._tell(Progress(**reply["content"]))
+            elif reply["kind"] == "unloadable":  # the plan; no other worker will fare better
+                yield from self._give_up(_failure(**reply["content"]))
+            else:
+                job, worker.job = worker.job, None
+                assert job is not None, "a worker answers the one job it has"
+                result = reply["kind"] == "result"
+                self._feed()
+                yield job, (RunResult if result else _failure)(**reply["content"])
 
     def close(self) -> None:
         for worker in self._workers:
@@ -150,41 +166,39 @@ class _Pool:
                 # A timeout, because on some systems an endless wait cannot be interrupted.
                 return self._replies.get(timeout=0.5)
 
-    def _hire(self) -> None:
-        if self._waiting:
-            worker = _Worker(self._plan, self._threads, self._replies)
-            self._workers.append(worker)
-            self._feed(worker)
-
-    def _feed(self, worker: _Worker) -> None:
-        if self._waiting:
-            worker.start(*self._waiting.pop(0))
-        else:
-            self._workers.remove(worker)
-            worker.close()
+    def _feed(self) -> None:
+        """Give the jobs that wait to workers that are free, and to new ones while there may be."""
+        free = [worker for worker in self._workers if worker.job is None]
+        while self._waiting and (free or len(self._workers) < self._size):
+            if not free:
+                free.append(_Worker(self._plan, self._threads, self._replies))
+                self._workers += free
+            free.pop().start(*self._waiting.pop(0))
 
     def _bury(self, worker: _Worker) -> Iterator[Outcome]:
         """Replace a dead worker; its job alone is lost, and is tried once more."""
-        if worker not in self._workers:
+        if worker not in self._workers:  # one that we have ended ourselves
             return
         self._workers.remove(worker)
         words = worker.last_words()
         worker.close()
-        if worker.job is not None:
-            if worker.tries < _TRIES:
-                self._waiting.insert(0, (worker.job, worker.tries + 1))
-            else:
-                yield worker.job, Failure(words, crashed=True)
-        self._hire()
+        if worker.job is not None and worker.tries < _TRIES:
+            self._waiting.insert(0, (worker.job, worker.tries + 1))
+        self._feed()
+        if worker.job is not None and worker.tries >= _TRIES:
+            yield worker.job, Failure(words, crashed=True)
 
     def _give_up(self, failure: Failure) -> Iterator[Outcome]:
-        given = [(w.job, w.tries) for w in self._workers if w.job is not None]
-        for job, _ in [*given, *self._waiting]:
+        given = [worker.job for worker in self._workers if worker.job is not None]
+        waiting = [job for job, _ in self._waiting]
+        self._waiting = []
+        self.close()
+        for job in [*given, *waiting]:
             yield job, failure
 
 
-def _failure(reply: dict[str, Any]) -> Failure:
-    return Failure(**{**reply, "problems": tuple(reply["problems"])})
+def _failure(**content: Any) -> Failure:
+    return Failure(**{**content, "problems": tuple(content["problems"])})
 
 
 def _pickled(plan: StudyPlan) -> bytes:

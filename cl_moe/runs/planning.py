@@ -91,8 +91,8 @@ def make_plan(
 def _found(asked: ScenarioSpec, resolved: ScenarioSpec) -> Iterable[str]:
     """Say which data were found for each slot of a scenario."""
     for name, source in asked.sources.items():
-        if source.any_of:
-            taken = resolved.sources[name]
+        taken = resolved.sources[name]
+        if source.any_of and taken.type is not None:  # a slot that no task uses stays open
             words = [str(taken.type), *map(str, taken.parameters.values())]
             yield f"{name}: {' '.join(words)}"
 

@@ -214,9 +214,11 @@ def describe(progress: Progress) -> str:
 def duration(seconds: float) -> str:
     """Return a time as people say it.
 
-    >>> duration(7.2), duration(150), duration(7300)
-    ('7 s', '2 min 30 s', '2 h 1 min')
+    >>> duration(7.21), duration(150), duration(7300)
+    ('7.2 s', '2 min 30 s', '2 h 1 min')
     """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = math.floor(seconds + 0.5)
     if whole < 60:
         return f"{whole} s"

@@ -128,11 +128,13 @@ class _Run:
             strategy.train(experiences if self.joint else experiences[0], eval_streams=[])
         trained = time.perf_counter()
         self._curve(watch, last, after)
+        events = _events_since(strategy, told)
+        # The steps of candidates that a decision tried count: every method's work is all its work.
+        steps = watch.steps + sum(int(event.get("steps", 0)) for event in events)
         with untouched_randomness():
             probe = last >= len(self._stream)
             self._evaluate(strategy, [last] if probe else range(len(self._stream)), after)
-            self._costs(strategy, last, after, watch.steps)
-        events = _events_since(strategy, told)
+            self._costs(strategy, last, after, steps)
         self._events += [self._of_this_run(event) for event in events]
         self._timings.append(
             self._of_this_run(

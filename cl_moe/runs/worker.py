@@ -69,7 +69,7 @@ def _private_stdout() -> IO[str]:
 
 
 def _send(replies: IO[str], kind: str, content: dict[str, Any]) -> None:
-    replies.write(json.dumps({"kind": kind, **content}) + "\n")
+    replies.write(json.dumps({"kind": kind, "content": content}) + "\n")
     replies.flush()
 
 

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cl_moe.errors import InputError
+from cl_moe.runs.plan import Job, MethodPlan, RunResult
+from cl_moe.runs.store import StudyFolder, load_study
+
+TASK = {
+    "position": 0,
+    "task": "a",
+    "group": None,
+    "derived_from": None,
+    "relation": None,
+    "n_train": 4,
+    "n_test": 4,
+    "n_classes": 2,
+    "probe": False,
+}
+DESCRIPTION: dict[str, Any] = {
+    "name": "toy",
+    "baseline": None,
+    "spec": {},
+    "methods": [{"name": "dense", "type": "dense"}, {"name": "a/b", "type": "ewc"}],
+    "tasks": [TASK],
+}
+
+
+def result(method: str, seed: int, value: float = 0.1 + 0.2) -> RunResult:
+    mine = {"method": method, "seed": seed}
+    at = {"after_task": 0, "task": "a", "metric": "accuracy", "value": value}
+    event = {"task": 0, "name": "a", "kind": "fresh", "sentence": "a new one"}
+    seconds = {"train_seconds": 1.5, "decision_seconds": 0.0, "eval_seconds": 0.5}
+    return RunResult(
+        rows=[mine | at | {"epoch": 0}, mine | at | {"epoch": None}],
+        events=[mine | event],
+        timings=[mine | {"after_task": 0} | seconds],
+        environment={"cl_moe": "0"},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    folder = StudyFolder(tmp_path / "study")
+    folder.describe(DESCRIPTION)
+    for name in ("dense", "a/b"):
+        job = Job(MethodPlan(name, "x"), seed=3)
+        folder.write(job, {"seed": 3}, result(name, 3))
+    return folder
+
+
+def test_a_study_is_read_back(folder: StudyFolder) -> None:
+    data = load_study(folder.path)
+    assert data.method_names == ["dense", "a/b"]
+    assert data.seeds == [3]
+    assert data.rows["value"].tolist() == [0.1 + 0.2] * 4
+    assert data.rows["epoch"].isna().tolist() == [False, True, False, True]
+    assert [event["method"] for event in data.events] == ["dense", "a/b"]
+    assert data.timings["train_seconds"].tolist() == [1.5, 1.5]
+
+
+def test_methods_without_a_run_are_left_out(folder: StudyFolder) -> None:
+    more = {"name": "later", "type": "ewc"}
+    folder.describe({**DESCRIPTION, "methods": [more, *DESCRIPTION["methods"]]})
+    assert load_study(folder.path).method_names == ["dense", "a/b"]
+
+
+def test_a_write_that_fails_leaves_nothing(folder: StudyFolder) -> None:
+    job = Job(MethodPlan("dense", "dense"), seed=4)
+    broken = result("dense", 4)
+    broken.events.append({"no": {1, 2}})
+    with pytest.raises(TypeError):
+        folder.write(job, {}, broken)
+    assert not folder.has(job)
+    assert not list(folder.path.glob(".writing*"))
+
+
+def test_drafts_of_a_killed_process_are_removed(folder: StudyFolder) -> None:
+    (folder.path / ".writing-x").mkdir()
+    folder.describe(DESCRIPTION)
+    assert not (folder.path / ".writing-x").exists()
+
+
+def test_clearing_leaves_what_is_not_ours(folder: StudyFolder) -> None:
+    (folder.path / "notes.txt").write_text("mine")
+    folder.clear()
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match="not empty, and not the results of a study"):
+        StudyFolder(tmp_path).description()
+    with pytest.raises(InputError, match="a file; give a folder"):
+        StudyFolder(tmp_path / "thesis.tex").description()
+    assert StudyFolder(tmp_path / "new").description() is None
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "wanted"),
+    [
+        ("study.json", "{", "study.json, line 1, column 2: not JSON"),
+        ("study.json", '{"format": 9}', "this version of cl_moe reads format 1"),
+        ("study.json", "{}", "study.json, 'methods': missing; a list is wanted"),
+        ("runs/dense/seed_3/rows.csv", "a,b\n", "rows.csv, line 1: the columns are a,b"),
+        ("runs/dense/seed_3/timings.csv", "", "timings.csv, line 1: the columns are missing"),
+        ("runs/dense/seed_3/events.jsonl", "?", "events.jsonl, line 1, column 1: not JSON"),
+    ],
+)
+def test_a_damaged_file_is_named(folder: StudyFolder, file: str, text: str, wanted: str) -> None:
+    (folder.path / file).write_text(text)
+    with pytest.raises(InputError) as error:
+        load_study(folder.path)
+    assert wanted in str(error.value)
+
+
+def test_damage_in_several_runs_is_named_at_once(folder: StudyFolder) -> None:
+    for path in folder.path.glob("runs/*/*/rows.csv"):
+        path.write_text("")
+    with pytest.raises(InputError) as error:
+        load_study(folder.path)
+    assert len(error.value.problems) == 2
+
+
+def test_a_run_that_was_copied_elsewhere_is_found(folder: StudyFolder) -> None:
+    folder.run_folder("dense", 3).rename(folder.run_folder("dense", 5))
+    with pytest.raises(InputError, match="line 2: of method 'dense' and seed 3; by its folder"):
+        load_study(folder.path)
+
+
+def test_a_missing_file_of_a_run_is_named(folder: StudyFolder) -> None:
+    (folder.run_folder("dense", 3) / "rows.csv").unlink()
+    with pytest.raises(InputError, match=r"rows\.csv: no such file"):
+        load_study(folder.path)
+
+
+def test_what_is_no_study_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        load_study(tmp_path / "none")
+    with pytest.raises(InputError, match="no study here"):
+        load_study(tmp_path)
+    StudyFolder(tmp_path / "empty").describe(DESCRIPTION)
+    with pytest.raises(InputError, match="no run is whole yet"):
+        load_study(tmp_path / "empty")
