@@ -1,18 +1,46 @@
-"""The dense network that mixtures are compared with."""
+"""Networks with a head a task, and the dense one that mixtures are compared with."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
 from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
 from cl_moe.seeding import derive
 
-__all__ = ("DenseNetwork", "widen_head")
+__all__ = ("DenseNetwork", "TaskNetwork", "widen_head")
 
 
-class DenseNetwork(nn.Module):
+class TaskNetwork(nn.Module, ABC):
+    """A network that answers by task, and takes in a task when told to.
+
+    Attributes:
+        heads: one head a task, by the task's label as text.
+    """
+
+    heads: nn.ModuleDict
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict()
+
+    @property
+    def tasks(self) -> list[int]:
+        """Labels of the tasks that have a head."""
+        return [int(label) for label in self.heads]
+
+    @abstractmethod
+    def add_task(self, task: int, n_classes: int) -> None:
+        """Take in a task."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of one task for its rows."""
+
+
+class DenseNetwork(TaskNetwork):
     """One trunk for all tasks and one linear head a task.
 
     With the trunk of an expert it has the active parameters of a mixture with one expert a row.
@@ -36,12 +64,6 @@ class DenseNetwork(nn.Module):
         self.seed = seed
         self.trunk = make_module(trunk, in_shape, derive(seed, "expert", "0"))
         self.feature_dim = math.prod(output_shape(self.trunk, in_shape))
-        self.heads = nn.ModuleDict()
-
-    @property
-    def tasks(self) -> list[int]:
-        """Labels of the tasks that have a head."""
-        return [int(label) for label in self.heads]
 
     def add_task(self, task: int, n_classes: int) -> None:
         """Give a task a fresh head."""

@@ -8,7 +8,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
-from cl_moe.moe.dense import DenseNetwork, widen_head
+from cl_moe.moe.dense import TaskNetwork, widen_head
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("TaskModel", "classes_by_task")
@@ -21,7 +21,7 @@ Avalanche pads with 0, which counts as a real class in the softmax and may win t
 
 
 class TaskModel(MultiTaskModule):
-    """Shows a :class:`DenseNetwork` or :class:`MoENetwork` to Avalanche as a multi-task module.
+    """Shows a :class:`TaskNetwork` or :class:`MoENetwork` to Avalanche as a multi-task module.
 
     Avalanche adapts a model before evaluation as well as before training; heads appear here in
     training only, so that evaluating changes nothing.
@@ -32,7 +32,7 @@ class TaskModel(MultiTaskModule):
             to the loss empties it.
     """
 
-    def __init__(self, network: DenseNetwork | MoENetwork) -> None:
+    def __init__(self, network: TaskNetwork | MoENetwork) -> None:
         super().__init__()
         self.network = network
         self.auxiliary: dict[str, Tensor] = {}

@@ -17,10 +17,11 @@ __all__ = ("clone_optimizer", "make_optimizer", "sync_optimizer")
 def make_optimizer(training: TrainingSpec, parameters: Iterable[nn.Parameter]) -> Optimizer:
     """Return the optimizer that a training spec asks for."""
     rate, decay = training.learning_rate, training.weight_decay
+    groups = [{"params": list(parameters)}]  # a group may be empty, where all is yet to grow
     if training.optimizer == "sgd":
-        return SGD(parameters, lr=rate, weight_decay=decay, momentum=training.momentum)
+        return SGD(groups, lr=rate, weight_decay=decay, momentum=training.momentum)
     kind = {"adam": Adam, "adamw": AdamW}[training.optimizer]
-    return kind(parameters, lr=rate, weight_decay=decay)
+    return kind(groups, lr=rate, weight_decay=decay)
 
 
 def clone_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> Optimizer:

@@ -22,4 +22,5 @@ def samples(dataset: Any) -> tuple[Tensor, Tensor, Tensor]:
         return tensors
     rows = [dataset[row] for row in range(len(dataset))]
     x = torch.stack([torch.as_tensor(row[0]) for row in rows])
-    return x, *(torch.tensor([int(row[column]) for row in rows]) for column in (1, -1))
+    y, tasks = (torch.tensor([int(row[column]) for row in rows]) for column in (1, -1))
+    return x, y, tasks

@@ -61,8 +61,12 @@ class Strategy(SupervisedTemplate):
         self.training = training
 
     def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
-        self.train_epochs = epochs_for(len(self.adapted_dataset), self.training)
+        self.train_epochs = self.planned_epochs()
         super()._train_exp(experience, eval_streams, **kwargs)
+
+    def planned_epochs(self) -> int:
+        """Return the epochs that the budget gives the adapted data set."""
+        return epochs_for(len(self.adapted_dataset), self.training)
 
     def make_train_dataloader(self, shuffle: bool = True, **kwargs: Any) -> None:
         """Make the training batches from tensors; fall back to Avalanche's loader."""

@@ -100,10 +100,10 @@ def test_a_dense_network_forgets_and_the_methods_against_it_forget_less(
     conflicting, context, learn
 ):
     training = context.training.model_copy(
-        update={"epochs": 60, "batch_size": 32, "learning_rate": 0.01}
+        update={"epochs": 60, "batch_size": 32, "learning_rate": 0.03}
     )
     context = replace(
-        context, stream=conflicting, network=NetworkSpec(hidden=[24]), training=training
+        context, stream=conflicting, network=NetworkSpec(hidden=[16, 16]), training=training
     )
 
     def forgetting(name, **parameters):
@@ -112,10 +112,11 @@ def test_a_dense_network_forgets_and_the_methods_against_it_forget_less(
         return first - accuracies(learn(context, name, **parameters), conflicting)[0]
 
     dense = forgetting("dense")
-    assert dense > 0.15
+    assert dense > 0.25
     assert forgetting("alone") == 0
     assert forgetting("replay", memory=100) < dense - 0.1
     assert forgetting("ewc", strength=1000.0) < dense - 0.1
+    assert forgetting("si", strength=1.0) < dense - 0.1
 
 
 def test_checking_a_method_imports_neither_torch_nor_avalanche():

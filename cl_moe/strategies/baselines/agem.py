@@ -13,8 +13,8 @@ class CopyableAGEM(AGEMPlugin):
     """A-GEM whose endless pass over the memory starts anew in a copy: iterators have no copies."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "buffer_dliter"}
+        return {name: value for name, value in self.__dict__.items() if name != "buffer_dliter"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
         self.buffer_dliter = iter(self.buffer_dataloader or ())

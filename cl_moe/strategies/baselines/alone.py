@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cl_moe.moe.dense import DenseNetwork
+from cl_moe.moe.dense import DenseNetwork, TaskNetwork
 from cl_moe.moe.experts.base import Shape, StageFactory
 from cl_moe.seeding import derive
 
 __all__ = ("AloneNetwork",)
 
 
-class AloneNetwork(nn.Module):
+class AloneNetwork(TaskNetwork):
     """One trunk and one head a task; earlier ones are frozen when a task arrives.
 
     Each trunk starts from its own seed, so that a task is learned the same way wherever it stands
@@ -38,12 +38,6 @@ class AloneNetwork(nn.Module):
         super().__init__()
         self._trunk, self._in_shape, self._seed = trunk, in_shape, seed
         self.trunks = nn.ModuleDict()
-        self.heads = nn.ModuleDict()
-
-    @property
-    def tasks(self) -> list[int]:
-        """Labels of the tasks that have a network."""
-        return [int(label) for label in self.heads]
 
     @property
     def n_experts(self) -> int:

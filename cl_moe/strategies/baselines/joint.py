@@ -20,6 +20,7 @@ class JointStrategy(Strategy):
     other (rounded up to whole epochs), small ones with their extra epochs.
     """
 
+    experience: Any
     _together: Sequence[Any] = ()
 
     def train(
@@ -41,7 +42,8 @@ class JointStrategy(Strategy):
 
     def model_adaptation(self, model: Any = None) -> Any:
         """Adapt the model to every experience."""
-        model, current = self.model if model is None else model, self.experience
+        model = self.model if model is None else model
+        current = self.experience
         for experience in self._together if self.is_training else (current,):
             self.experience = experience
             model = super().model_adaptation(model)

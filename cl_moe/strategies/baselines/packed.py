@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from cl_moe.moe.dense import DenseNetwork
-from cl_moe.moe.experts.base import Shape, StageFactory
+from cl_moe.moe.dense import DenseNetwork, TaskNetwork
+from cl_moe.moe.experts.base import Shape, StageFactory, make_module
+from cl_moe.seeding import derive
 
 __all__ = ("PackedNetwork",)
 
 
-class PackedNetwork(DenseNetwork):
+class PackedNetwork(TaskNetwork):
     """A dense trunk whose weights are given to tasks one by one, and one head a task.
 
     Mallya & Lazebnik 2018, "PackNet: adding multiple tasks to a single network by iterative
@@ -39,7 +40,9 @@ class PackedNetwork(DenseNetwork):
     """
 
     def __init__(self, trunk: StageFactory, in_shape: Shape, seed: int = 0) -> None:
-        super().__init__(trunk, in_shape, seed)
+        super().__init__()
+        start = DenseNetwork(trunk, in_shape, seed)  # the same initial weights
+        self.trunk, self.feature_dim, self.seed = start.trunk, start.feature_dim, seed
         self.packed = True
         self._names = [name for name, p in self.trunk.named_parameters() if p.ndim > 1]
         for position, name in enumerate(self._names):
@@ -54,7 +57,11 @@ class PackedNetwork(DenseNetwork):
         if len(self.heads):
             for parameter in self.trunk.parameters():
                 parameter.requires_grad_(parameter.ndim > 1)
-        super().add_task(task, n_classes)
+        self.heads[str(task)] = make_module(
+            lambda shape: nn.Linear(shape[0], n_classes),
+            (self.feature_dim,),
+            derive(self.seed, "head", task),
+        )
         self.packed = False
 
     @torch.no_grad()
@@ -85,7 +92,8 @@ class PackedNetwork(DenseNetwork):
             for name, (weight, owner) in zip(self._names, self._weights(), strict=True)
         }
         features = functional_call(self.trunk, seen, (x,)).flatten(1)
-        return self.heads[str(task)](features)
+        logits: Tensor = self.heads[str(task)](features)
+        return logits
 
     def active_parameters(self, task: int) -> int:
         """Return the number of parameters that a task's answers depend on."""

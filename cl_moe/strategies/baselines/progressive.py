@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cl_moe.moe.dense import TaskNetwork
 from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
 from cl_moe.seeding import derive
 
 __all__ = ("ProgressiveNetwork",)
 
 
-class ProgressiveNetwork(nn.Module):
+class ProgressiveNetwork(TaskNetwork):
     r"""Columns with lateral connections, of any expert kind.
 
     Rusu et al. 2016, "Progressive neural networks", eq. 2, adapters in front of every stage but the
@@ -48,12 +50,6 @@ class ProgressiveNetwork(nn.Module):
         super().__init__()
         self._stages, self._shape, self._seed = list(stages), in_shape, seed
         self.columns = nn.ModuleDict()
-        self.heads = nn.ModuleDict()
-
-    @property
-    def tasks(self) -> list[int]:
-        """Labels of the tasks that have a head."""
-        return [int(label) for label in self.heads]
 
     @property
     def n_experts(self) -> int:
@@ -82,7 +78,7 @@ class ProgressiveNetwork(nn.Module):
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows; later columns are not run."""
         names = list(self.columns)
-        needed = [self.columns[name] for name in names[: names.index(str(task)) + 1]]
+        needed: list[Any] = [self.columns[name] for name in names[: names.index(str(task)) + 1]]
         h = [x] * len(needed)
         for position in range(len(self._stages)):
             h = [column["stages"][position](h_k) for column, h_k in zip(needed, h, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
@@ -51,7 +51,7 @@ def _sizes(context: MethodContext, width: float) -> tuple[int, int, int]:
     from cl_moe.strategies.networks import build_dense
 
     with torch.device("meta"):
-        network = build_dense(context, width).network
+        network: Any = build_dense(context, width).network
     encoder = _count(network.trunk[0]) if context.network.encoder_hidden else 0
     classes = sum(task.n_classes for task in context.stream)
     return encoder, _count(network.trunk) - encoder, (network.feature_dim + 1) * classes

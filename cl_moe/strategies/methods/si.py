@@ -7,18 +7,19 @@ from cl_moe.strategies.methods.base import Method, MethodContext, require, seque
 __all__ = ("si",)
 
 
-def si(context: MethodContext, /, *, strength: float = 1.0, damping: float = 1e-7) -> Method:
-    """Hold each weight as firmly as its way through training lowered the loss (Avalanche's SI).
+def si(context: MethodContext, /, *, strength: float = 1.0, damping: float = 0.1) -> Method:
+    """Hold each weight as firmly as its way through training lowered the loss.
 
-    Zenke et al. 2017, "Continual learning through synaptic intelligence", eq. 4 and 5, in the form
-    of Maltoni & Lomonaco 2019, which clips importances at 0.001.
+    Zenke et al. 2017, "Continual learning through synaptic intelligence", eq. 4 and 5; see
+    :class:`cl_moe.strategies.baselines.si.SynapticIntelligence`, which also says why this is not
+    Avalanche's.
 
     Args:
         context: what all methods are given.
         strength: the factor before the penalty.
         damping: keeps the importance of weights that hardly moved bounded.
     """
-    from avalanche.training.plugins import SynapticIntelligencePlugin
+    from cl_moe.strategies.baselines.si import SynapticIntelligence
 
     require(
         {
@@ -26,5 +27,4 @@ def si(context: MethodContext, /, *, strength: float = 1.0, damping: float = 1e-
             f"damping: {damping} is not above 0": damping > 0,
         }
     )
-    plugins = [SynapticIntelligencePlugin(strength, eps=damping)]
-    return sequential(context, plugins=plugins)
+    return sequential(context, plugins=[SynapticIntelligence(strength, damping)])
