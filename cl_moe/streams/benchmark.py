@@ -1,7 +1,7 @@
 """TaskStream to Avalanche benchmark and back.
 
-Built on Avalanche's ``dataset_benchmark`` alone: ``task_incremental_benchmark`` drops the classes of
-an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that adds a
+Built on Avalanche's ``dataset_benchmark`` alone: ``task_incremental_benchmark`` drops the classes
+of an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that adds a
 validation stream drops the task labels. The tests count every sample, class and label.
 """
 
@@ -67,7 +67,8 @@ def from_benchmark(scenario: CLScenario[Any], name: str | None = None) -> TaskSt
     """
     streams = scenario.streams
     problems = [
-        f"benchmark: no {split} stream; give one" for split in ("train", "test")
+        f"benchmark: no {split} stream; give one"
+        for split in ("train", "test")
         if split not in streams
     ]
     if problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,22 +75,29 @@ def build_stream(spec: ScenarioSpec, seed: int, data_dir: Path | None) -> TaskSt
     listed, unseen = spec.task_specs(), spec.probe_specs()
     recipes = _recipes(spec, [*spec.tasks, *listed, *unseen])
     shape = spec.stream.shape
-    made: dict[str, Task] = {}
-    problems: list[str] = []
-    for task in (*listed, *unseen):
-        try:
-            made[task.name] = _make(task, recipes, seed, data_dir, shape, spec)
-        except InputError as error:
-            problems += error.problems
+    made = [
+        _attempt(lambda task=task: _make(task, recipes, seed, data_dir, shape, spec))  # type: ignore[misc]
+        for task in (*listed, *unseen)
+    ]
+    problems = [
+        problem for task in made if isinstance(task, InputError) for problem in task.problems
+    ]
     if problems:
         raise InputError(dict.fromkeys(problems))
-    return TaskStream(
-        [made[task.name] for task in listed], spec.name, [made[task.name] for task in unseen]
-    )
+    tasks = [task for task in made if isinstance(task, Task)]
+    return TaskStream(tasks[: len(listed)], spec.name, tasks[len(listed) :])
+
+
+def _attempt(make: Callable[[], Task]) -> Task | InputError:
+    """Return the task, or the error: one task's problems must not hide another's."""
+    try:
+        return make()
+    except InputError as error:
+        return error
 
 
 def _recipes(spec: ScenarioSpec, tasks: Sequence[TaskSpec]) -> dict[str, Recipe]:
-    """Return each task's recipe. Origins come first in ``tasks``; a task named again is left out."""
+    """Return each task's recipe; origins come first in ``tasks``, which may name a task twice."""
     recipes: dict[str, Recipe] = {}
     variants: dict[tuple[str, str], Synthetic] = {}
     for task in tasks:
@@ -180,7 +187,13 @@ def _make(
         task = operator(task, derive(seed, "operator", owner, position))
     origin, relation = _relation(spec, recipes, scenario)
     return Task(
-        spec.name, task.train, task.test, task.classes, spec.group, origin, spec.relation or relation
+        spec.name,
+        task.train,
+        task.test,
+        task.classes,
+        spec.group,
+        origin,
+        spec.relation or relation,
     )
 
 

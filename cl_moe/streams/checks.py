@@ -223,15 +223,31 @@ def method_problems(method: MethodSpec, place: str) -> list[str]:
     ]
     if ":" in method.type:  # a class of Avalanche's: what it lacks, the runner gives it
         problems = [problem for problem in problems if ": missing" not in problem]
-    for key, value in method.parameters.items():
-        kind = {"experts": "expert"}.get(key, key)
-        if kind in ("gate", "growth", "expert") and isinstance(value, str):
-            problems += _attempt(
-                lambda kind=kind, value=value, key=key: catalog.resolve(  # type: ignore[misc]
-                    kind, value, f"{place}.{key}"
-                )
-            )
+    for kind in ("gate", "growth", "expert"):
+        problems += _part_problems(target, kind, merged or [method.parameters], place)
     return list(dict.fromkeys(problems))
+
+
+def _part_problems(
+    target: Any, kind: str, choices: Sequence[Mapping[str, Any]], place: str
+) -> list[str]:
+    """Check parameters that name a part of the mixture, and the options given to that part."""
+    problems = []
+    default = catalog.parameters(target).get(kind)
+    for parameters in choices:
+        name = parameters.get(kind, getattr(default, "default", None))
+        if not isinstance(name, str):
+            continue
+        try:
+            part = catalog.resolve(kind, name, f"{place}.{kind}")
+        except InputError as error:
+            problems += error.problems
+            continue
+        options = parameters.get(f"{kind}_options")
+        if isinstance(options, Mapping):
+            found = catalog.check_parameters(part, options, f"{place}.{kind}_options")
+            problems += [problem for problem in found if ": missing" not in problem]
+    return problems
 
 
 def _attempt(action: Callable[[], Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Small helpers on torch data sets: labels without reading samples, tensors where they are at hand."""
+"""Helpers on torch data sets: labels without reading samples, tensors where they are at hand."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = (
     "draw_per_class",
     "labels",
     "relabelled",
+    "split_stratified",
     "take",
+    "tensor_problems",
 )
 
 Data: TypeAlias = "Dataset[Any] | tuple[Any, Any]"
@@ -127,3 +129,40 @@ def draw_per_class(y: Tensor, n: int | None, draw: torch.Generator) -> Tensor:
         members = (y == label).nonzero().flatten()
         picked.append(members[torch.randperm(len(members), generator=draw)[:n]])
     return torch.cat(picked).sort().values
+
+
+def tensor_problems(data: Dataset[Any]) -> list[str]:
+    """Return what is wrong with the tensors (x_N..., y_N) of a TensorDataset; [] for all others."""
+    if not isinstance(data, TensorDataset):
+        return []
+    x, y = data.tensors[:2]
+    problems = []
+    if x.ndim < 2:
+        problems.append(f"inputs of shape {tuple(x.shape)}; give (samples, features...)")
+    elif not x.is_floating_point():
+        problems.append(f"inputs are {x.dtype}; give float32, images scaled to 0..1")
+    elif not bool(torch.isfinite(x).all()):
+        bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero()
+        problems.append(f"sample {int(bad[0])} holds NaN or infinity; clean or drop it")
+    if y.ndim != 1 or y.dtype != torch.int64:
+        problems.append(f"labels are {y.dtype} of shape {tuple(y.shape)}; give (samples,) int64")
+    return problems
+
+
+def split_stratified(y: Tensor, fraction: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the indices kept and held out of labels y_N, sorted.
+
+    Of a class with n samples, ``fraction * n`` are held out, rounded, but at least one where the
+    class has two, and always fewer than n.
+
+    >>> keep, hold = split_stratified(torch.tensor([0, 0, 1]), 0.5, torch.Generator())
+    >>> len(keep), len(hold)
+    (2, 1)
+    """
+    held = torch.zeros(len(y), dtype=torch.bool)
+    for label in y.unique():
+        members = (y == label).nonzero().flatten()
+        n = len(members)
+        size = min(max(round(fraction * n), 1), n - 1)
+        held[members[torch.randperm(n, generator=draw)[:size]]] = True
+    return (~held).nonzero().flatten(), held.nonzero().flatten()

@@ -1,4 +1,4 @@
-"""From what a scenario says briefly to one table a task: generated streams, shuffles, probe sizes."""
+"""From what a scenario says in brief to one table a task: long streams, shuffles, probes."""
 
 from __future__ import annotations
 

@@ -65,9 +65,7 @@ def read_tables(
     return models, problems
 
 
-def _sentence(
-    model: type[BaseModel], value: Any, place: str, problem: Any
-) -> tuple[str, str]:
+def _sentence(model: type[BaseModel], value: Any, place: str, problem: Any) -> tuple[str, str]:
     """Return the place and the sentence of one pydantic error."""
     kind, given, context = problem["type"], problem["input"], problem.get("ctx", {})
     path, fields, hint, inner = _follow(model, value, problem["loc"])
@@ -86,14 +84,9 @@ def _sentence(
     if kind.startswith(("greater", "less")):
         limit = context.get("ge", context.get("gt", context.get("le", context.get("lt"))))
         limit = int(limit) if float(limit).is_integer() else limit
-        small = kind.startswith("greater")
-        edge = "or" if kind.endswith("_equal") else "and not that:"
-        more = "more" if small else "less"
-        if edge == "or":
-            right = f"{limit} or {more}"
-        else:
-            right = f"{more} than {limit}"
-        return at, f"{given!r} is too {'small' if small else 'large'}; give {right}"
+        fault, more = ("small", "more") if kind.startswith("greater") else ("large", "less")
+        right = f"{limit} or {more}" if kind.endswith("_equal") else f"{more} than {limit}"
+        return at, f"{given!r} is too {fault}; give {right}"
     if kind in ("too_short", "string_too_short"):
         return at, "empty; give at least one"
     return at, f"{inner!r} is not {_wanted(hint)}"

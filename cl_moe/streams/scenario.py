@@ -78,12 +78,24 @@ class ScenarioSpec(Spec):
         Raises:
             InputError: with every problem, each with its place.
 
-        >>> spec = ScenarioSpec.from_dict({"name": "tiny", "methods": [],
-        ...     "sources": {"d": {"type": "digits"}}, "tasks": [{"name": "a", "source": "d"}]})
+        >>> spec = ScenarioSpec.from_dict(
+        ...     {
+        ...         "name": "tiny",
+        ...         "methods": [],
+        ...         "sources": {"d": {"type": "digits"}},
+        ...         "tasks": [{"name": "a", "source": "d"}],
+        ...     }
+        ... )
         >>> spec.tasks[0].source
         'd'
-        >>> ScenarioSpec.from_dict({"name": "tiny", "methods": [],
-        ...     "sources": {"d": {"type": "digits"}}, "tasks": [{"name": "a", "sorce": "d"}]})
+        >>> ScenarioSpec.from_dict(
+        ...     {
+        ...         "name": "tiny",
+        ...         "methods": [],
+        ...         "sources": {"d": {"type": "digits"}},
+        ...         "tasks": [{"name": "a", "sorce": "d"}],
+        ...     }
+        ... )
         Traceback (most recent call last):
         ...
         cl_moe.errors.InputError: tasks[0].sorce: unknown key; did you mean 'source'?

@@ -7,13 +7,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from cl_moe.errors import InputError
 from cl_moe.seeding import generator
-from cl_moe.streams.datasets import Data, as_dataset, as_tensors, labels, take
+from cl_moe.streams.datasets import (
+    Data,
+    as_dataset,
+    as_tensors,
+    labels,
+    split_stratified,
+    take,
+    tensor_problems,
+)
 
 if TYPE_CHECKING:
     from avalanche.benchmarks import CLScenario
@@ -40,8 +47,12 @@ class Task:
     Raises:
         InputError: with every problem of the data.
 
-    >>> Task("toy", train=(torch.eye(4), [0, 1, 0, 1]), test=(torch.eye(4), [0, 1, 0, 1]),
-    ...      classes=("a", "b"))
+    >>> Task(
+    ...     "toy",
+    ...     train=(torch.eye(4), [0, 1, 0, 1]),
+    ...     test=(torch.eye(4), [0, 1, 0, 1]),
+    ...     classes=("a", "b"),
+    ... )
     Task('toy', 2 classes, shape (4,), 4 train, 4 test)
     """
 
@@ -63,7 +74,7 @@ class Task:
         derived_from: str | None = None,
         relation: str | None = None,
     ) -> None:
-        values = {
+        values: dict[str, object] = {
             "name": name,
             "train": as_dataset(train),
             "test": as_dataset(test),
@@ -85,7 +96,7 @@ class Task:
             if len(cast(Any, data)) == 0:
                 problems.append(f"{at}: no sample; give at least one a class")
                 continue
-            problems += [f"{at}: {problem}" for problem in _tensor_problems(data)]
+            problems += [f"{at}: {problem}" for problem in tensor_problems(data)]
             if problems:
                 continue
             found = set(labels(data).tolist())
@@ -160,23 +171,6 @@ class Task:
     def renamed(self, name: str) -> Task:
         """Return the task under another name."""
         return replace(self, name=name)
-
-
-def _tensor_problems(data: Dataset[Any]) -> list[str]:
-    if not isinstance(data, TensorDataset):
-        return []
-    x, y = data.tensors[:2]
-    problems = []
-    if x.ndim < 2:
-        problems.append(f"inputs of shape {tuple(x.shape)}; give (samples, features...)")
-    elif not x.is_floating_point():
-        problems.append(f"inputs are {x.dtype}; give float32, images scaled to 0..1")
-    elif not bool(torch.isfinite(x).all()):
-        bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero()
-        problems.append(f"sample {int(bad[0])} holds NaN or infinity; clean or drop it")
-    if y.ndim != 1 or y.dtype != torch.int64:
-        problems.append(f"labels are {y.dtype} of shape {tuple(y.shape)}; give (samples,) int64")
-    return problems
 
 
 class TaskStream(Sequence[Task]):
@@ -256,30 +250,26 @@ class TaskStream(Sequence[Task]):
         ]
 
     def __repr__(self) -> str:
-        lines = [f"TaskStream '{self.name}': {_count(self.tasks, 'task')}, inputs {self.shape}"]
-        if self.probes:
-            lines[0] = lines[0].replace(",", f" and {_count(self.probes, 'probe')},", 1)
-        rows = self.table()
-        wide = {key: max(len(str(row[key])) for row in rows) for key in rows[0]}
-        for row in rows:
-            line = (
-                f"  {row['position']:>{wide['position']}} {row['task']:<{wide['task']}}"
-                f"  {row['n_classes']:>{wide['n_classes']}} classes"
-                f"  train {row['n_train']:>{wide['n_train']}}"
-                f"  test {row['n_test']:>{wide['n_test']}}"
-            )
-            line += f"  [{row['group']}]" if row["group"] else ""
-            line += f"  {row['relation']}" if row["relation"] else ""
-            line += f" of {row['derived_from']}" if row["derived_from"] else ""
-            lines.append(line + ("  (probe)" if row["probe"] else ""))
-        return "\n".join(lines)
+        from cl_moe.streams.describe import describe
+
+        return describe(self)
+
+    def in_memory(self) -> TaskStream:
+        """Return the stream as tensors: each sample of a lazy data set is read once, now.
+
+        Do so for a benchmark's data sets that decode or transform samples the same way each time.
+        """
+        tasks = [
+            replace(task, train=task.tensors("train"), test=task.tensors("test"))
+            for task in (*self.tasks, *self.probes)
+        ]
+        return TaskStream(tasks[: len(self)], self.name, tasks[len(self) :])
 
     def validation_split(self, fraction: float, seed: int) -> TaskStream:
-        """Return the stream with each training set split in two: ``test`` is held-out training data.
+        """Return the stream with training sets split in two: ``test`` is held-out training data.
 
         The real test data and the probes are not in it, so that nothing chosen with it has seen
-        them. The split is stratified: of a class with n samples, ``fraction * n`` are held out,
-        rounded, but at least one where the class has two, and always one fewer than n.
+        them. The split is stratified; see :func:`cl_moe.streams.datasets.split_stratified`.
 
         Raises:
             InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.
@@ -293,7 +283,7 @@ class TaskStream(Sequence[Task]):
         problems, tasks = [], []
         for task in self.tasks:
             y = task.labels("train")
-            keep, hold = _stratified(y, fraction, seed, task.name)
+            keep, hold = split_stratified(y, fraction, generator(seed, "validation", task.name))
             if len(hold) == 0:
                 problems.append(
                     f"task '{task.name}': one sample a class, none can be held out; give two"
@@ -316,19 +306,3 @@ class TaskStream(Sequence[Task]):
         from cl_moe.streams.benchmark import from_benchmark
 
         return from_benchmark(scenario, name)
-
-
-def _stratified(y: Tensor, fraction: float, seed: int, name: str) -> tuple[Tensor, Tensor]:
-    """Return the indices kept and held out, sorted, of labels y_N."""
-    draw = generator(seed, "validation", name)
-    held = torch.zeros(len(y), dtype=torch.bool)
-    for label in y.unique():
-        members = (y == label).nonzero().flatten()
-        n = len(members)
-        size = min(max(round(fraction * n), 1), n - 1)
-        held[members[torch.randperm(n, generator=draw)[:size]]] = True
-    return (~held).nonzero().flatten(), held.nonzero().flatten()
-
-
-def _count(items: Sequence[Any], word: str) -> str:
-    return f"{len(items)} {word}{'' if len(items) == 1 else 's'}"

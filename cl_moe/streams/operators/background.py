@@ -26,8 +26,12 @@ class Background(Operator):
         colour: one value in 0..1 a channel; drawn at random where left out.
 
     >>> import torch
-    >>> task = Task("toy", (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
-    ...             (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]), ("a", "b"))
+    >>> task = Task(
+    ...     "toy",
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     ("a", "b"),
+    ... )
     >>> Background((0.5,))(task).tensors("train")[0][0].flatten().tolist()
     [1.0, 0.5, 0.5, 0.5]
     """

@@ -15,7 +15,15 @@ from cl_moe.seeding import derive
 from cl_moe.streams.spec import OperatorSpec
 from cl_moe.streams.task import Task
 
-__all__ = ("Operator", "chain", "image_problem", "make_operator", "map_inputs", "map_labels", "remade")
+__all__ = (
+    "Operator",
+    "chain",
+    "image_problem",
+    "make_operator",
+    "map_inputs",
+    "map_labels",
+    "remade",
+)
 
 
 class Operator(ABC):
@@ -59,7 +67,9 @@ def make_operator(spec: OperatorSpec, place: str) -> Operator:
     return operator
 
 
-def chain(task: Task, operators: Iterable[Operator], seed: int = 0, name: str | None = None) -> Task:
+def chain(
+    task: Task, operators: Iterable[Operator], seed: int = 0, name: str | None = None
+) -> Task:
     """Return the task after all operators, derived from ``task`` by all their relations.
 
     >>> import torch
@@ -102,7 +112,7 @@ def map_inputs(
     """Return the task with inputs x_N... changed; ``change`` is also told ``train`` or ``test``."""
     splits = []
     for split in ("train", "test"):
-        x, y = task.tensors(split)  # type: ignore[arg-type]
+        x, y = task.tensors(split)
         splits.append(TensorDataset(change(x, split), y))
     return Task(
         f"{task.name}-{word}",

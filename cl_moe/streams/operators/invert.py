@@ -18,8 +18,12 @@ class Invert(Operator):
     Twice in a row gives the first task back.
 
     >>> import torch
-    >>> task = Task("toy", (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
-    ...             (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]), ("a", "b"))
+    >>> task = Task(
+    ...     "toy",
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     ("a", "b"),
+    ... )
     >>> Invert()(task).tensors("train")[0][0].flatten().tolist()
     [0.0, 1.0, 1.0, 1.0]
     """

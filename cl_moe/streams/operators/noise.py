@@ -23,8 +23,12 @@ class Noise(Operator):
         strength: standard deviation, in units of the inputs.
 
     >>> import torch
-    >>> task = Task("toy", (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
-    ...             (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]), ("a", "b"))
+    >>> task = Task(
+    ...     "toy",
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     ("a", "b"),
+    ... )
     >>> bool((Noise(0.1)(task).tensors("train")[0] != task.tensors("train")[0]).any())
     True
     """

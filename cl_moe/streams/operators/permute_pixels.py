@@ -24,8 +24,12 @@ class PermutePixels(Operator):
         key: a permutation of its own for each key; where left out it is drawn from the seed.
 
     >>> import torch
-    >>> task = Task("toy", (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
-    ...             (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]), ("a", "b"))
+    >>> task = Task(
+    ...     "toy",
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     ("a", "b"),
+    ... )
     >>> PermutePixels()(task).tensors("train")[0].sum().item()
     4.0
     """

@@ -27,8 +27,12 @@ class Rotate(Operator):
         degrees: the angle.
 
     >>> import torch
-    >>> task = Task("toy", (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
-    ...             (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]), ("a", "b"))
+    >>> task = Task(
+    ...     "toy",
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     ("a", "b"),
+    ... )
     >>> Rotate(90)(task).tensors("train")[0][0, 0].tolist()
     [[0.0, 0.0], [1.0, 0.0]]
     """

@@ -25,8 +25,12 @@ class Subset(Operator):
         classes: their names or positions, or how many are drawn at random.
 
     >>> import torch
-    >>> task = Task("toy", (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
-    ...             (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]), ("a", "b"))
+    >>> task = Task(
+    ...     "toy",
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     (torch.eye(4).view(4, 1, 2, 2), [0, 1, 0, 1]),
+    ...     ("a", "b"),
+    ... )
     >>> Subset(classes=("b", "a"))(task).tensors("train")[1]
     tensor([1, 0, 1, 0])
     """

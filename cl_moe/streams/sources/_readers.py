@@ -1,4 +1,4 @@
-"""Readers of image files as their publishers lay them out; each returns uint8 images, int64 labels."""
+"""Readers of image files as their publishers lay them out: uint8 images, int64 labels."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def read_cifar_sheets(folder: Path, *, coarse: bool) -> SourceData:
         label = index["coarse_of_class"][sheet["label"]] if coarse else sheet["label"]
         labels = torch.full((sheet["n"],), label, dtype=torch.int64)
         parts[sheet["split"]].append((tiles.flatten(0, 1)[: sheet["n"]], labels))
-    stacked = [torch.cat(column) for s in ("train", "test") for column in zip(*parts[s], strict=True)]
+    stacked = [
+        torch.cat(column) for s in ("train", "test") for column in zip(*parts[s], strict=True)
+    ]
     names = index["coarse_names" if coarse else "classes"]
     return SourceData(stacked[0], stacked[1], stacked[2], stacked[3], tuple(names))
 
@@ -105,7 +107,7 @@ def read_omniglot_archives(folder: Path, alphabet: str | None) -> SourceData:
 
 
 def split_drawers(ink_KD: Tensor, names: tuple[str, ...]) -> SourceData:
-    """Return images (K, 20, H, W), K characters by 20 drawers, with drawers 16 to 20 as test set."""
+    """Return images (K, 20, H, W), characters by drawers, with drawers 16 to 20 as test set."""
     label = torch.arange(len(ink_KD))
     train, test = ink_KD[:, :15], ink_KD[:, 15:]
     return SourceData(
@@ -118,7 +120,7 @@ def split_drawers(ink_KD: Tensor, names: tuple[str, ...]) -> SourceData:
 
 
 def read_omniglot_folders(folder: Path, alphabet: str | None) -> SourceData:
-    """Return Omniglot from torchvision's folders of PNG files; see :func:`read_omniglot_archives`."""
+    """Return Omniglot from torchvision's folders of PNG files, as the archives give it."""
     from PIL import Image
 
     characters = sorted(folder.glob("images_*/*/character*"))

@@ -17,6 +17,7 @@ from torch import Tensor
 from cl_moe import catalog
 from cl_moe.errors import InputError
 from cl_moe.seeding import generator
+from cl_moe.streams.datasets import split_stratified
 from cl_moe.streams.spec import SourceSpec
 
 __all__ = (
@@ -183,7 +184,7 @@ def cache_folder() -> Path:
 
 
 def data_folder(data_dir: Path | None) -> Path:
-    """Return the folder of data sets: the one given, else CL_MOE_DATA_DIR, else the user's cache."""
+    """Return the folder of data: the one given, else CL_MOE_DATA_DIR, else in the user's cache."""
     if data_dir is not None:
         return Path(data_dir)
     named = os.environ.get("CL_MOE_DATA_DIR")
@@ -210,14 +211,7 @@ def split_apart(y: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
     >>> len(train), len(test)
     (2, 2)
     """
-    draw = generator(0, "split_apart")
-    test = torch.zeros(len(y), dtype=torch.bool)
-    for label in y.unique():
-        members = (y == label).nonzero().flatten()
-        n = len(members)
-        size = min(max(round(fraction * n), 1), n - 1)
-        test[members[torch.randperm(n, generator=draw)[:size]]] = True
-    return (~test).nonzero().flatten(), test.nonzero().flatten()
+    return split_stratified(y, fraction, generator(0, "split_apart"))
 
 
 def encode(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:

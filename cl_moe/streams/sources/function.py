@@ -46,7 +46,7 @@ class Function(Source):
         target = catalog.resolve("source", self.function, "function")
         if not callable(target):
             raise InputError(f"function: '{self.function}' is not a function")
-        given = {**self.arguments, **{k: None for k in self._extra(target)}}
+        given = {**self.arguments, **dict.fromkeys(self._extra(target))}
         problems = [
             problem
             for problem in catalog.check_parameters(target, given, "arguments")

@@ -38,7 +38,7 @@ class Images(Source):
 
     def __post_init__(self) -> None:
         problems = []
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
+        if self.size is not None and min(self.size) < 1:
             problems.append(f"size: {list(self.size)} is not [height, width]")
         if not 0 < self.test_fraction < 1:
             problems.append(f"test_fraction: {self.test_fraction} is not between 0 and 1")
@@ -77,7 +77,6 @@ class Images(Source):
 
     def _read(self, folder: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         images, labels, problems = list[Tensor](), list[int](), list[str]()
-        first: tuple[Path, tuple[int, ...]] | None = None
         for label, name in enumerate(classes):
             inside = folder / name
             found = sorted(p for p in inside.glob("*") if p.suffix.lower() in _ENDINGS)
@@ -89,11 +88,10 @@ class Images(Source):
                 except OSError as error:
                     problems.append(f"{path}: not a readable image ({error}); drop or replace it")
                     continue
-                first = first or (path, tuple(image.shape))
-                if tuple(image.shape) != first[1]:
+                if images and image.shape != images[0].shape:
                     problems.append(
-                        f"{path}: {tuple(image.shape[1:])} pixels where {first[0].name} has "
-                        f"{first[1][1:]}; set size = [height, width]"
+                        f"{path}: {tuple(image.shape[1:])} pixels where the first image has "
+                        f"{tuple(images[0].shape[1:])}; set size = [height, width]"
                     )
                     continue
                 images.append(image)

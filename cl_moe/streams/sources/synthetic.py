@@ -87,7 +87,9 @@ class Synthetic(Source):
         if self.noise < 0:
             problems.append(f"noise: {self.noise} is negative; give 0 or more")
         if self.image and math.isqrt(max(self.dim, 0)) ** 2 != self.dim:
-            problems.append(f"dim: {self.dim} is not a square; give 64, 256, 784 or leave out image")
+            problems.append(
+                f"dim: {self.dim} is not a square; give 64, 256, 784 or leave out image"
+            )
         problems += [
             f"relatedness: {r} is outside 0 (independent) to 1 (same task)"
             for _, r in self.lineage[1:]

@@ -40,9 +40,10 @@ class Torchvision(Source):
     Args:
         dataset: which one.
         download: fetch it with torchvision where it is not there yet; says so first.
-        split: of EMNIST (``balanced``, ``letters``, ``digits``, ``mnist``, ``byclass``, ``bymerge``).
+        split: of EMNIST, which of its sets.
         coarse: of CIFAR100, its 20 superclasses for labels.
-        alphabet: of Omniglot, the characters of this alphabet alone; drawers 16 to 20 are the test.
+        alphabet: of Omniglot, the characters of this alphabet alone. Drawers 16 to 20 are the
+            test set.
 
     >>> Torchvision(dataset="MNIST").dataset
     'MNIST'
@@ -80,7 +81,9 @@ class Torchvision(Source):
     def _places(self, root: Path) -> list[Path]:
         """Return the paths one of which shows that the data are there."""
         if self.dataset in ("SVHN", "CIFAR10"):
-            return [root / {"SVHN": "train_32x32.mat", "CIFAR10": "cifar-10-batches-py"}[self.dataset]]
+            return [
+                root / {"SVHN": "train_32x32.mat", "CIFAR10": "cifar-10-batches-py"}[self.dataset]
+            ]
         if self.dataset == "CIFAR100":
             return [root / "cifar-100-python", root / "cifar100" / "index.json"]
         if self.dataset == "Omniglot":
