@@ -56,6 +56,8 @@ class Relatedness(GrowthPolicy):
         score: closed-form score: ``ncm``, ``logme``, ``ridge`` or ``knn``.
         candidates: earlier paths that are tried, best first.
         trial_share: share of the task's optimizer steps that each trained candidate gets a fold.
+        trial_steps: steps it gets at least, where the task has as many: a small task's candidates
+            are trained to the end, or those that start well would always win.
         parts: folds that a small task is cut into.
         margin: accuracy by which growing must beat not growing.
         max_experts: experts a layer may have in use; None for no limit.
@@ -71,6 +73,7 @@ class Relatedness(GrowthPolicy):
         score: Literal["ncm", "logme", "ridge", "knn"] = "ncm",
         candidates: int = 3,
         trial_share: float = 0.3,
+        trial_steps: int = 150,
         parts: int = 3,
         margin: float = 0.005,
         max_experts: int | None = None,
@@ -83,16 +86,13 @@ class Relatedness(GrowthPolicy):
             raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
         if not 0 < trial_share <= 1:
             raise ValueError(f"trial_share: {trial_share} must be above 0 and at most 1")
-        self.score, self.candidates, self.trial_share, self.parts = (
-            score,
-            candidates,
-            trial_share,
-            parts,
-        )
+        self.score, self.candidates, self.parts = score, candidates, parts
+        self.trial_share, self.trial_steps = trial_share, trial_steps
         self.margin, self.reassign_margin = margin, reassign_margin
         self.max_experts, self.average_up_to = max_experts, average_up_to
         self.protect, self.protect_strength = protect, protect_strength
         self.worth: dict[int, float] = {}
+        self.borrowed: set[int] = set()
 
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
@@ -104,13 +104,15 @@ class Relatedness(GrowthPolicy):
         plans = self._plans(view, network, ranked, gains)
         features = _features(plans, view, network)
         split = folds(view, self.parts, enough=min(500, max(100, len(view.y) // 5)))
-        steps = max(10, round(self.trial_share * view.steps))
+        steps = max(min(view.steps, self.trial_steps), round(self.trial_share * view.steps))
         tried, spent = [], 0
         for plan in plans:
             accuracy, cost = try_plan(plan, view, network, split, features, steps)
             tried.append(Candidate(plan.kind, plan.source, accuracy, plan.gain))
             spent += cost
         best = max(range(len(plans)), key=lambda i: self._value(plans[i], tried[i]))
+        if plans[best].kind == "take over":
+            self.borrowed.add(view.task)
         self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
         return self._decision(plans[best], view, network, features, tuple(tried), spent)
 
@@ -155,8 +157,8 @@ class Relatedness(GrowthPolicy):
         keep = _all("keep", depth)
         few = ranked[: self.candidates]
         plans = [
-            Plan("take over", keep, "match", task, gains[task], train=False)
-            for task in self._heads_to_match(view, network, few)
+            Plan("take over", keep, "match", task, gain, train=False)
+            for task, gain in self._heads_to_match(view, network, few, gains)
         ]
         if isinstance(network.moe_layers[-1].gate, EvidenceGate) and (
             len(view.y) <= self.average_up_to
@@ -179,14 +181,19 @@ class Relatedness(GrowthPolicy):
             plans.append(Plan("copy", _all("copy", depth), "ridge", task, gains[task]))
         return [*plans, self._fresh(network)]
 
-    @staticmethod
-    def _heads_to_match(view: TaskView, network: MoENetwork, few: list[int]) -> list[int]:
-        """Return the tasks on the few best paths whose heads have enough classes."""
-        paths = [network.path(task) for task in few]
+    def _heads_to_match(
+        self, view: TaskView, network: MoENetwork, few: list[int], gains: Mapping[int, float]
+    ) -> list[tuple[int, float]]:
+        """Return the tasks on the few best paths whose heads have enough classes, and the gains.
+
+        A head that was itself taken over would be matched to the same answers again.
+        """
+        paths = {network.path(task): gains[task] for task in few}
         return [
-            task
+            (task, paths[network.path(task)])
             for task in network.tasks
-            if network.owns_path(task)
+            if task not in self.borrowed
+            and network.owns_path(task)
             and network.path(task) in paths
             and isinstance(head := network.heads[str(task)], nn.Linear)
             and head.out_features >= view.n_classes
