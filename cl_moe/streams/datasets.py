@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
+from cl_moe.errors import InputError
+
 __all__ = (
     "Data",
     "Relabelled",
     "as_dataset",
     "as_tensors",
+    "data_problems",
     "draw_per_class",
     "labels",
     "relabelled",
     "split_stratified",
     "take",
-    "tensor_problems",
 )
 
 Data: TypeAlias = "Dataset[Any] | tuple[Any, Any]"
@@ -47,18 +50,26 @@ class Relabelled(Dataset[tuple[Any, int]]):
         return self.data[index][0], self.targets[index]
 
 
-def as_dataset(data: Data) -> Dataset[Any]:
+def as_dataset(data: Data, place: str = "data") -> Dataset[Any]:
     """Return a data set as it is, and a pair (x_N..., y_N) of arrays or tensors as a TensorDataset.
+
+    Inputs become float32, bytes scaled to [0, 1]; labels int64.
+
+    Raises:
+        InputError: not as many labels as inputs, or labels that are no whole numbers.
 
     >>> len(as_dataset(([[0.0, 1.0]], [0])))
     1
     """
-    if isinstance(data, (tuple, list)):
-        x, y = data
-        return TensorDataset(
-            torch.as_tensor(x, dtype=torch.float32), torch.as_tensor(y, dtype=torch.int64)
-        )
-    return data
+    if not isinstance(data, (tuple, list)):
+        return data
+    x, y = (part if isinstance(part, Tensor) else torch.as_tensor(part) for part in data)
+    if len(x) != len(y):
+        raise InputError(f"{place}: {len(x)} inputs but {len(y)} labels; give one label an input")
+    if y.is_floating_point() and not torch.equal(y, y.round()):
+        raise InputError(f"{place}: labels are not whole numbers; give 0, 1, 2, ...")
+    x = x / 255 if x.dtype == torch.uint8 else x
+    return TensorDataset(x.to(torch.float32), y.to(torch.int64))
 
 
 def as_tensors(data: Dataset[Any]) -> tuple[Tensor, Tensor]:
@@ -131,7 +142,26 @@ def draw_per_class(y: Tensor, n: int | None, draw: torch.Generator) -> Tensor:
     return torch.cat(picked).sort().values
 
 
-def tensor_problems(data: Dataset[Any]) -> list[str]:
+def data_problems(data: Dataset[Any], classes: Sequence[str], *, complete: bool) -> list[str]:
+    """Return what is wrong with a task's data; ``complete``: each class must have a sample."""
+    if len(cast(Any, data)) == 0:
+        return ["no sample; give at least one a class"]
+    problems = _tensor_problems(data)
+    if problems:
+        return problems
+    found = set(labels(data).tolist())
+    wrong = sorted(found - set(range(len(classes))))
+    if wrong:
+        problems.append(
+            f"label {wrong[0]} for {len(classes)} classes; labels are 0 to {len(classes) - 1}"
+        )
+    missing = [name for k, name in enumerate(classes) if k not in found]
+    if missing and complete:
+        problems.append(f"class '{missing[0]}' has no sample; give one or drop it")
+    return problems
+
+
+def _tensor_problems(data: Dataset[Any]) -> list[str]:
     """Return what is wrong with the tensors (x_N..., y_N) of a TensorDataset; [] for all others."""
     if not isinstance(data, TensorDataset):
         return []

@@ -16,10 +16,10 @@ from cl_moe.streams.datasets import (
     Data,
     as_dataset,
     as_tensors,
+    data_problems,
     labels,
     split_stratified,
     take,
-    tensor_problems,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Task:
     Args:
         name: unique within a stream.
         train: any torch ``Dataset`` of (x: float32 Tensor of one shape, y: int), or a pair
-            (x_N..., y_N) of arrays or tensors. Data sets with per-sample transforms stay lazy.
+            (x_N..., y_N) of arrays or tensors; bytes are scaled to [0, 1]. Data sets with per-sample
+            transforms stay lazy.
         test: the same; never used for learning or for a decision.
         classes: their names; labels are 0..len(classes)-1, each with at least one training sample.
         group: tasks that are averaged together in the results, e.g. ``"low_resource"``.
@@ -47,6 +48,7 @@ class Task:
     Raises:
         InputError: with every problem of the data.
 
+    >>> import torch
     >>> Task(
     ...     "toy",
     ...     train=(torch.eye(4), [0, 1, 0, 1]),
@@ -76,8 +78,8 @@ class Task:
     ) -> None:
         values: dict[str, object] = {
             "name": name,
-            "train": as_dataset(train),
-            "test": as_dataset(test),
+            "train": as_dataset(train, f"task '{name}', train data"),
+            "test": as_dataset(test, f"task '{name}', test data"),
             "classes": tuple(str(label) for label in classes),
             "group": group,
             "derived_from": derived_from,
@@ -90,25 +92,11 @@ class Task:
             raise InputError(problems)
 
     def _problems(self) -> list[str]:
-        problems = []
-        for split in ("train", "test"):
-            at, data = f"task '{self.name}', {split} data", self._dataset(split)
-            if len(cast(Any, data)) == 0:
-                problems.append(f"{at}: no sample; give at least one a class")
-                continue
-            problems += [f"{at}: {problem}" for problem in tensor_problems(data)]
-            if problems:
-                continue
-            found = set(labels(data).tolist())
-            wrong = sorted(found - set(range(self.n_classes)))
-            if wrong:
-                problems.append(
-                    f"{at}: label {wrong[0]} for {self.n_classes} classes; "
-                    f"labels are 0 to {self.n_classes - 1}"
-                )
-            missing = [c for k, c in enumerate(self.classes) if k not in found]
-            if missing and split == "train":
-                problems.append(f"{at}: class '{missing[0]}' has no sample; give one or drop it")
+        problems = [
+            f"task '{self.name}', {split} data: {problem}"
+            for split, data in (("train", self.train), ("test", self.test))
+            for problem in data_problems(data, self.classes, complete=split == "train")
+        ]
         if not problems and self._shape("train") != self._shape("test"):
             problems.append(
                 f"task '{self.name}': train inputs have shape {self._shape('train')}, "
@@ -151,6 +139,7 @@ class Task:
     def tensors(self, split: Split) -> tuple[Tensor, Tensor]:
         """Return (x_N..., y_N) of a split; each sample of a lazy data set is read once, now.
 
+        >>> import torch
         >>> task = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
         >>> task.tensors("train")[1]
         tensor([0, 1])
@@ -168,6 +157,11 @@ class Task:
             f"{self.n_train} train, {self.n_test} test{extra})"
         )
 
+    def in_memory(self) -> Task:
+        """Return the task as tensors: each sample of a lazy data set is read once, now."""
+        train, test = self.tensors("train"), self.tensors("test")
+        return replace(self, train=TensorDataset(*train), test=TensorDataset(*test))
+
     def renamed(self, name: str) -> Task:
         """Return the task under another name."""
         return replace(self, name=name)
@@ -184,6 +178,7 @@ class TaskStream(Sequence[Task]):
     Raises:
         InputError: no task, a name twice, or inputs of more than one shape.
 
+    >>> import torch
     >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
     >>> TaskStream([toy, toy.renamed("again")])
     TaskStream 'stream': 2 tasks, inputs (2,)
@@ -230,6 +225,7 @@ class TaskStream(Sequence[Task]):
     def table(self) -> list[dict[str, Any]]:
         """Return one row a task, probes last: position, task, group, derived_from, relation, sizes.
 
+        >>> import torch
         >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
         >>> TaskStream([toy]).table()[0]["n_train"]
         2
@@ -255,14 +251,8 @@ class TaskStream(Sequence[Task]):
         return describe(self)
 
     def in_memory(self) -> TaskStream:
-        """Return the stream as tensors: each sample of a lazy data set is read once, now.
-
-        Do so for a benchmark's data sets that decode or transform samples the same way each time.
-        """
-        tasks = [
-            replace(task, train=task.tensors("train"), test=task.tensors("test"))
-            for task in (*self.tasks, *self.probes)
-        ]
+        """Return the stream as tensors, for lazy data sets that read the same way each time."""
+        tasks = [task.in_memory() for task in (*self.tasks, *self.probes)]
         return TaskStream(tasks[: len(self)], self.name, tasks[len(self) :])
 
     def validation_split(self, fraction: float, seed: int) -> TaskStream:
@@ -274,6 +264,7 @@ class TaskStream(Sequence[Task]):
         Raises:
             InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.
 
+        >>> import torch
         >>> toy = Task("toy", (torch.eye(4), [0, 1, 0, 1]), (torch.eye(4), [0, 1, 0, 1]), "ab")
         >>> TaskStream([toy]).validation_split(0.5, seed=0)[0].n_test
         2
