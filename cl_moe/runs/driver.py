@@ -12,10 +12,11 @@ from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
 from cl_moe.runs.engine import Engine, open_engine
 from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
-from cl_moe.runs.progress import Display, duration
+from cl_moe.runs.progress import Display
 from cl_moe.runs.single import final_average
 from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
+from cl_moe.runs.words import counted, duration
 
 __all__ = ("Driver", "StudyError", "StudyInterrupted")
 
@@ -26,7 +27,7 @@ class StudyError(RuntimeError):
     def __init__(self, failures: Sequence[tuple[Job, Failure]]) -> None:
         self.failures = list(failures)
         texts = [f"{job.label}:\n{failure.traceback.rstrip()}" for job, failure in failures]
-        head = f"{len(failures)} run{'' if len(failures) == 1 else 's'} failed"
+        head = f"{counted(len(failures), 'run')} failed"
         super().__init__("\n\n".join([f"{head}; all others are kept", *texts]))
 
 
@@ -35,8 +36,8 @@ class StudyInterrupted(KeyboardInterrupt):
 
     def __init__(self, done: int, total: int, folder: Path | None) -> None:
         self.done, self.total, self.folder = done, total, folder
-        kept = f"are whole and kept in {folder}" if folder else "were whole; out=DIR keeps them"
-        super().__init__(f"stopped: {done} of {total} runs {kept}")
+        kept = f"kept in {folder}" if folder else "lost: no folder was given"
+        super().__init__(f"stopped; {done} of {counted(total, 'run')} whole, {kept}")
 
 
 class Driver:
@@ -99,13 +100,18 @@ class Driver:
         runs = [job for job in self._plan.jobs() if not self._folder.has(job)]
         self._done = len(self._plan.jobs()) - len(runs)
         if self._done:
-            self._display.note(f"{self._done} runs are whole already and stay as they are")
+            self._display.note(f"{counted(self._done, 'whole run')} found: not run again")
         self._display.begin(self._plan.name, len(tries) + len(runs))
+        new = not self._folder.in_use(method["name"] for method in self._description["methods"])
         engine = open_engine(self._plan, self._streams, self._processes, self._display.tell)
         try:
             with contextlib.closing(engine):
                 self._tune(engine, tuning, tries)
                 self._run(engine, self._chosen(runs, tuning.choose()))
+        except InputError:
+            if new and not self._done:
+                self._folder.clear()
+            raise
         except KeyboardInterrupt as interrupt:
             raise StudyInterrupted(
                 self._done, len(self._plan.jobs()), self._folder.path if self._kept else None

@@ -153,6 +153,8 @@ def _methods(
             known = [*own, *catalog.names("method")]
             problems.append(f"{place}: no method '{item}'; {did_you_mean(item, known)}")
             continue
+        if isinstance(item, str) and ":" in item and item not in own:
+            item = {"type": item}
         if isinstance(item, Mapping) and "name" not in item and "type" in item:
             item = {"name": str(item["type"]).rpartition(":")[2], **item}
         spec, found = (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import abc
-import math
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from cl_moe.runs.plan import Job, Progress
+from cl_moe.runs.words import counted, duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +91,7 @@ class PlainDisplay(Display):
     def begin(self, study: str, runs: int) -> None:
         """Say what is to come."""
         self._clock = _Clock(runs)
-        self.note(f"{study}: {runs} run{'' if runs == 1 else 's'} to do")
+        self.note(f"{study}: {counted(runs, 'run')} to do")
 
     def tell(self, progress: Progress) -> None:
         """Say where the run is, if nothing has been said for a while."""
@@ -209,19 +209,3 @@ def describe(progress: Progress) -> str:
     text = f"{progress.run}: task {progress.task + 1}/{progress.tasks} {progress.name}"
     text += f", epoch {progress.epoch}/{progress.epochs}"
     return text if progress.accuracy is None else f"{text}, accuracy {100 * progress.accuracy:.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it.
-
-    >>> duration(7.21), duration(150), duration(7300)
-    ('7.2 s', '2 min 30 s', '2 h 1 min')
-    """
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = math.floor(seconds + 0.5)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
-    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")

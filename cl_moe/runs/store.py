@@ -106,13 +106,15 @@ class StudyFolder:
         return None
 
     def clear(self) -> None:
-        """Remove what a study has put here, and nothing else."""
+        """Remove what a study has put here, nothing else; an empty folder goes too."""
         for name in _OURS:
             target = self.path / name
             if target.is_dir():
                 shutil.rmtree(target)
             else:
                 target.unlink(missing_ok=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write study.json."""

@@ -15,6 +15,7 @@ from cl_moe.runs.plan import StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder, load_study
+from cl_moe.runs.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,9 +86,9 @@ class Study:
 
     def __repr__(self) -> str:
         counts = (
-            f"{len(self.data.method_names)} methods",
-            f"{len(self.data.seeds)} seeds",
-            f"{len(self.data.stream_tasks)} tasks",
+            counted(len(self.data.method_names), "method"),
+            counted(len(self.data.seeds), "seed"),
+            counted(len(self.data.stream_tasks), "task"),
         )
         kept = f", kept in {self.folder}" if self.folder else ""
         return f"Study '{self.data.name}': {', '.join(counts)}{kept}\n{self.table()}"

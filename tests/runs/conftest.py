@@ -48,7 +48,11 @@ import os
 import pathlib
 import time
 
-from cl_moe.strategies.methods.dense import dense
+
+def dense(context):
+    from cl_moe.strategies.methods.dense import dense
+
+    return dense(context)
 
 
 def crash_once(context, /, *, marker: str):

@@ -1,0 +1,78 @@
+"""cl-moe list, new and check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cl_moe import catalog
+from cl_moe.cli.scenarios import Kind
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_everything_is_listed_with_a_line(call: Callable[..., Any], kind: Kind) -> None:
+    said = call("list", kind.value)
+    assert said.code == 0
+    lines = said.out.splitlines()
+    assert lines
+    assert all(len(line.split(None, 1)) == 2 for line in lines)
+    if kind is Kind.growth:
+        assert [line.split()[0] for line in lines] == catalog.names("growth")
+
+
+def test_an_unknown_kind(call: Callable[..., Any]) -> None:
+    said = call("list", "gate")
+    assert said.code == 2
+    assert "'gates'" in said.err
+
+
+def test_a_new_scenario_is_right_as_it_stands(call: Callable[..., Any], scenario: Path) -> None:
+    said = call("new", "my-first")
+    assert said.code == 0
+    assert "cl-moe run my-first.toml" in said.out
+    checked = call("check", "my-first.toml")
+    assert checked.code == 0, checked.err
+    assert "TaskStream 'my-first'" in checked.out
+    assert "low_digits" in checked.out
+    assert "4 methods x 3 seeds = 12 runs" in checked.out
+    small = ("--set", "training.epochs=1", "--set", "training.min_steps=0", "--set", "probes=[]")
+    ran = call("run", "my-first.toml", "--methods", "dense", "--seeds", "1", "--no-figures", *small)
+    assert ran.code == 0, ran.err
+
+
+def test_new_leaves_a_file_as_it_is(call: Callable[..., Any], scenario: Path) -> None:
+    before = scenario.read_text()
+    said = call("new", "tiny")
+    assert said.code == 2
+    assert "exists and is left as it is" in said.err
+    assert scenario.read_text() == before
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("1 2", "is no name"), ("no/where", "no folder")])
+def test_new_wants_a_name(call: Callable[..., Any], scenario: Path, name: str, wanted: str) -> None:
+    said = call("new", name)
+    assert said.code == 2
+    assert wanted in said.err
+
+
+def test_check_names_every_problem(call: Callable[..., Any], scenario: Path) -> None:
+    text = scenario.read_text().replace("epochs = 1", "epochs = 0").replace('"ewc"', '"ewk"')
+    scenario.write_text(text)
+    said = call("check", scenario)
+    assert said.code == 2
+    assert "error: training.epochs: 0 is too small" in said.err
+    assert "did you mean 'ewc'?" in said.err
+    assert said.out == ""
+
+
+def test_check_shows_tasks_methods_and_runs(call: Callable[..., Any], scenario: Path) -> None:
+    grid = '\n[[methods]]\nname = "tuned"\ntype = "ewc"\ngrid = { strength = [1.0, 10.0] }\n'
+    scenario.write_text(scenario.read_text() + grid)
+    said = call("check", scenario)
+    assert said.code == 0
+    assert "1 b  2 classes  train 24  test 20  [late]" in said.out
+    assert "tuned (ewc): strength from [1.0, 10.0]" in said.out
+    assert "3 methods x 2 seeds = 6 runs, after 2 runs to choose parameters" in said.out

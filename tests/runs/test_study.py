@@ -1,0 +1,176 @@
+"""A study end to end, at tiny size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+import cl_moe
+from cl_moe import InputError, StudyError, TaskStream, load_study
+from cl_moe.runs.store import StudyFolder
+
+KEY = ["method", "seed", "after_task", "task", "metric", "epoch"]
+ONCE = {"training": {"epochs": 1}, "network": {"hidden": [8]}, "progress": False}
+
+
+def ordered(study: cl_moe.Study) -> pd.DataFrame:
+    return study.rows.sort_values(KEY, ignore_index=True)
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.glob("runs/*/*/rows.csv")}
+
+
+def test_what_a_run_gives(stream: TaskStream) -> None:
+    study = cl_moe.run(stream, ["dense", "joint"], seeds=1, **ONCE)
+    rows = study.rows
+    dense = rows[rows["method"] == "dense"]
+    ends = dense[(dense["metric"] == "accuracy") & dense["epoch"].isna()]
+    places = list(zip(ends["after_task"], ends["task"], strict=True))
+    assert places == [(0, "task0"), (1, "task0"), (1, "task1"), (2, "task2")]
+    curve = dense[dense["epoch"].notna()]
+    assert list(zip(curve["task"], curve["epoch"], strict=True)) == [
+        ("task0", 0), ("task0", 1), ("task1", 0), ("task1", 1), ("task2", 0), ("task2", 1)
+    ]  # fmt: skip
+    last = curve.groupby("task")["value"].last()
+    own = ends.groupby("task")["value"].first()
+    assert last.to_dict() == own.to_dict()
+    joint = rows[rows["method"] == "joint"]
+    assert set(joint["after_task"]) == {1, 2}
+    assert {"parameters", "active_parameters", "flops_predict", "steps", "loss"} <= set(
+        rows["metric"]
+    )
+    assert study.data.tasks["probe"].tolist() == [False, False, True]
+    assert (study.data.timings["train_seconds"] > 0).all()
+
+
+def test_a_study_shows_itself(stream: TaskStream, tmp_path: Path) -> None:
+    study = cl_moe.run(stream, ["dense"], seeds=2, out=tmp_path / "study", **ONCE)
+    assert repr(study).startswith("Study 'toy': 1 method, 2 seeds, 2 tasks, kept in ")
+    assert "dense" in study.table()
+    summary = study.summary()
+    assert {"method", "metric", "group", "mean", "low", "high", "seeds"} <= set(summary)
+    with pytest.raises(InputError, match="kept nowhere"):
+        cl_moe.Study(study.data).plot()
+
+
+def test_the_same_seed_gives_the_same_rows_and_touches_nothing(stream: TaskStream) -> None:
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    first = cl_moe.run(stream, ["dense", "ewc"], seeds=[3], **ONCE)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+    torch.manual_seed(99)
+    second = cl_moe.run(stream, ["dense", "ewc"], seeds=[3], **ONCE)
+    torch.set_rng_state(before)
+    pd.testing.assert_frame_equal(first.rows, second.rows, check_exact=True)
+
+
+def test_another_seed_gives_other_rows(stream: TaskStream) -> None:
+    rows = cl_moe.run(stream, ["dense"], seeds=2, **ONCE).rows
+    losses = [rows[(rows["seed"] == s) & (rows["metric"] == "loss")]["value"] for s in (0, 1)]
+    assert losses[0].tolist() != losses[1].tolist()
+
+
+def test_learning_curves_change_nothing(stream: TaskStream) -> None:
+    with_curves = cl_moe.run(stream, ["dense"], seeds=1, **ONCE).rows
+    without = cl_moe.run(stream, ["dense"], seeds=1, curves=False, **ONCE).rows
+    assert without["epoch"].isna().all()
+    rest = with_curves[with_curves["epoch"].isna()].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, without, check_exact=True)
+
+
+def test_a_study_goes_on_where_it_was(stream: TaskStream, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    cl_moe.run(stream, ["dense"], seeds=1, out=out, **ONCE)
+    before = times(out)
+    more = cl_moe.run(stream, ["ewc", "dense"], seeds=2, out=out, **ONCE)
+    assert len(more.rows.groupby(["method", "seed"])) == 4
+    after = times(out)
+    assert before.items() <= after.items()
+    cl_moe.run(stream, ["joint"], seeds=1, out=out, **ONCE)
+    assert load_study(out).method_names == ["dense", "ewc", "joint"]
+    assert after.items() <= times(out).items()
+
+
+def test_another_study_in_the_same_folder_is_refused(stream: TaskStream, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    cl_moe.run(stream, [{"name": "ewc", "strength": 2.0}], seeds=1, out=out, **ONCE)
+    before = times(out)
+    changed = {**ONCE, "training": {"epochs": 2}}
+    with pytest.raises(InputError) as error:
+        cl_moe.run(stream, [{"name": "ewc", "strength": 3.0}], seeds=1, out=out, **changed)
+    assert "training.epochs is 1 there and 2 here" in str(error.value)
+    assert "methods.ewc.parameters.strength is 2.0 there and 3.0 here" in str(error.value)
+    assert times(out) == before
+    with pytest.raises(InputError, match=r"stream\.content is"):
+        cl_moe.run(stream[:1], ["ewc"], seeds=1, out=out, **ONCE)
+    fresh = cl_moe.run(stream, ["dense"], seeds=1, out=out, fresh=True, **changed)
+    assert fresh.data.method_names == ["dense"]
+
+
+def test_a_run_that_cannot_be_built_leaves_no_folder(stream: TaskStream, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    with pytest.raises(InputError, match="ewc, seed 0: "):
+        cl_moe.run(stream, [{"name": "ewc", "strength": -1.0}], seeds=1, out=out, **ONCE)
+    assert not out.exists()
+
+
+def test_a_run_that_fails_costs_no_other(
+    stream: TaskStream, misbehaving: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    methods: list[Any] = [f"{misbehaving}:fail", "dense"]
+    with pytest.raises(StudyError, match="ZeroDivisionError: a bug in a method") as error:
+        cl_moe.run(stream, methods, seeds=1, out=out, **ONCE)
+    assert "1 run failed; all others are kept" in str(error.value)
+    assert load_study(out).method_names == ["dense"]
+
+
+def test_processes_change_nothing_and_a_crash_costs_one_run(
+    stream: TaskStream, misbehaving: str, tmp_path: Path
+) -> None:
+    once = {"type": f"{misbehaving}:crash_once", "marker": str(tmp_path / "crashed")}
+    methods: list[Any] = ["dense", once, f"{misbehaving}:crash"]
+    out = tmp_path / "study"
+    with pytest.raises(StudyError) as error:
+        cl_moe.run(stream, methods, seeds=1, jobs=2, out=out, **ONCE)
+    assert [(job.label, failure.crashed) for job, failure in error.value.failures] == [
+        ("crash, seed 0", True)
+    ]
+    assert "exit code 3" in str(error.value)
+    here = cl_moe.run(stream, ["dense"], seeds=1, **ONCE).rows
+    there = load_study(out).rows
+    for method in ("dense", "crash_once"):
+        mine = there[there["method"] == method].assign(method="dense").reset_index(drop=True)
+        pd.testing.assert_frame_equal(mine, here, check_exact=True)
+
+
+def test_the_best_setting_on_training_data_is_taken(stream: TaskStream, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    grid = {"name": "replay", "grid": {"memory": [4, 20]}}
+    study = cl_moe.run(stream, [grid, "dense"], seeds=[5, 6], out=out, **ONCE)
+    tried = StudyFolder(out).tuning()
+    assert [(row["method"], row["parameters"], row["seed"]) for row in tried] == [
+        ("replay", '{"memory": 4}', 5),
+        ("replay", '{"memory": 20}', 5),
+    ]
+    best = max(tried, key=lambda row: row["value"])
+    assert [row["chosen"] for row in tried] == ["yes" if r is best else "no" for r in tried]
+    setting = {"memory": 4 if best is tried[0] else 20}
+    plain = cl_moe.run(stream, [{"name": "replay", **setting}], seeds=[5, 6], **ONCE)
+    mine = study.rows[study.rows["method"] == "replay"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mine, plain.rows, check_exact=True)
+    before = times(out), (out / "tuning.csv").read_text()
+    cl_moe.run(stream, [grid], seeds=[6], out=out, **ONCE)
+    assert (times(out), (out / "tuning.csv").read_text()) == before
+
+
+def test_a_scenario_file_runs(scenario: Path) -> None:
+    study = cl_moe.run(scenario, progress=False)
+    assert study.data.method_names == ["dense", "joint"]
+    assert study.data.seeds == [0, 1]
+    assert study.data.name == "tiny"
