@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from cl_moe.moe.ridge import RidgeAnswer
 
-__all__ = ("EvidenceHead", "FeatureSet", "take_over")
+__all__ = ("EvidenceHead", "FeatureSet", "linear_of", "take_over")
 
 
 class FeatureSet(NamedTuple):
@@ -52,10 +52,7 @@ class EvidenceHead(nn.Module):
         self.linears = nn.ModuleList()
         for key in self.sets:
             answer = answers[key]
-            linear = nn.Linear(answer.weight.shape[1], answer.weight.shape[0])
-            linear.weight.data.copy_(answer.weight)
-            linear.bias.data.copy_(answer.bias)
-            self.linears.append(linear)
+            self.linears.append(linear_of(answer.weight, answer.bias))
 
     @property
     def weights(self) -> dict[FeatureSet, float]:
@@ -81,8 +78,16 @@ def take_over(head: nn.Linear, classes: Sequence[int]) -> nn.Linear:
     >>> bool(torch.equal(new.weight[0], old.weight[2]))
     True
     """
-    new = nn.Linear(head.in_features, len(classes), device=head.weight.device)
-    with torch.no_grad():
-        new.weight.copy_(head.weight[list(classes)])
-        new.bias.copy_(head.bias[list(classes)])
-    return new
+    return linear_of(head.weight[list(classes)], head.bias[list(classes)])
+
+
+def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return a linear map with copies of the given parameters; draws no random numbers.
+
+    >>> linear_of(torch.eye(2), torch.zeros(2))(torch.tensor([3.0, 4.0])).tolist()
+    [3.0, 4.0]
+    """
+    made = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    made.weight = nn.Parameter(weight.detach().clone())
+    made.bias = nn.Parameter(bias.detach().clone())
+    return made

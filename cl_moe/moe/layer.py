@@ -62,9 +62,13 @@ class MoELayer(nn.Module):
         """Return a fresh expert that is not in the pool yet; ``purpose`` decides its parameters."""
         return make_module(self.factory, self.in_shape, derive(self.seed, "expert", purpose))
 
+    def make_next(self) -> nn.Module:
+        """Return a fresh expert such as would join the pool next."""
+        return self.make(str(self.pool.made))
+
     def add(self, expert: nn.Module | None = None) -> str:
         """Take an expert (a fresh one by default) into the pool, tell the gate, return its id."""
-        id_ = self.pool.add(expert or self.make(str(self.pool._made)))
+        id_ = self.pool.add(self.make_next() if expert is None else expert)
         self.gate.add_expert(id_, generator(self.seed, "gate", id_))
         return id_
 

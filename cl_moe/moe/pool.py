@@ -30,7 +30,8 @@ class ExpertPool(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.experts = nn.ModuleDict()
-        self._made = 0
+        self.made = 0
+        """Experts ever taken in: the number of the next id."""
 
     @property
     def ids(self) -> list[str]:
@@ -44,8 +45,8 @@ class ExpertPool(nn.Module):
 
     def add(self, expert: nn.Module) -> str:
         """Take in an expert and return its new id."""
-        id_ = f"e{self._made}"
-        self._made += 1
+        id_ = f"e{self.made}"
+        self.made += 1
         self.experts[id_] = expert
         return id_
 
@@ -77,11 +78,11 @@ class ExpertPool(nn.Module):
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return what ``state_dict`` must keep beside the tensors."""
-        return {"made": self._made}
+        return {"made": self.made}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`get_extra_state` gave."""
-        self._made = state["made"]
+        self.made = state["made"]
 
 
 def _trains(module: nn.Module) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from cl_moe.continual.relatedness.matching import match_classes
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import EvidenceHead, FeatureSet, take_over
+from cl_moe.moe.heads import EvidenceHead, FeatureSet, linear_of, take_over
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.ridge import fit_ridge
 
@@ -102,9 +101,8 @@ def make_head(
         gate = network.moe_layers[-1].gate
         assert isinstance(gate, EvidenceGate)
         return EvidenceHead(answers, gate.weigh([a.loo_loss for a in answers.values()], len(y_N)))
-    fresh = network.new_head(task, n_classes)
     if plan.head == "fresh":
-        return fresh
+        return network.new_head(task, n_classes)
     assert plan.source is not None
     source_features = features[FeatureSet(plan.source)]
     if plan.head == "match":
@@ -113,7 +111,4 @@ def make_head(
         log_probs = old(source_features).log_softmax(1)
         return take_over(old, match_classes(log_probs, y_N, n_classes))
     answer = fit_ridge(source_features[:RIDGE_ROWS], y_N[:RIDGE_ROWS], n_classes)
-    with torch.no_grad():
-        fresh.weight.copy_(answer.weight)
-        fresh.bias.copy_(answer.bias)
-    return fresh
+    return linear_of(answer.weight, answer.bias)

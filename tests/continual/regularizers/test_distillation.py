@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import torch
+
+from cl_moe.continual.regularizers.distillation import Distillation
+from cl_moe.moe.experts.mlp import MLPExpert
+from cl_moe.moe.gates.task import TaskGate
+from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.network import MoENetwork
+
+
+def network():
+    layer = MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,), experts=2)
+    made = MoENetwork([layer])
+    made.add_task(0, [["e0"]], made.new_head(0, 3))
+    return made
+
+
+def test_the_penalty_is_zero_until_the_expert_moves():
+    torch.manual_seed(0)
+    made, x = network(), torch.randn(16, 4)
+    memory = Distillation(made, [0], [(0, "e0")])
+    assert memory.penalty(made, x).abs() < 1e-6
+    assert memory.agreement(made, x) == {0: 1.0}
+    with torch.no_grad():
+        made.moe_layers[0].pool["e0"][0].weight.add_(torch.randn(8, 4))
+    assert memory.penalty(made, x) > 1e-3
+
+
+def test_only_the_retrained_expert_is_copied():
+    made = network()
+    memory = Distillation(made, [0], [(0, "e0")])
+    pools = [n.moe_layers[0].pool for n in (made, memory.teacher)]
+    assert pools[0]["e0"] is not pools[1]["e0"]
+    assert pools[0]["e1"] is pools[1]["e1"]
+    assert made.heads["0"] is memory.teacher.heads["0"]
+
+
+def test_its_gradient_pulls_the_expert_back():
+    torch.manual_seed(0)
+    made, x = network(), torch.randn(64, 4)
+    memory = Distillation(made, [0], [(0, "e0")], strength=1.0)
+    weight = made.moe_layers[0].pool["e0"][0].weight
+    with torch.no_grad():
+        weight.add_(torch.randn(8, 4))
+    start = memory.penalty(made, x).item()
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    for _ in range(200):
+        optimizer.zero_grad()
+        memory.penalty(made, x).backward()
+        optimizer.step()
+    assert memory.penalty(made, x).item() < start / 4
