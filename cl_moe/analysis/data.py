@@ -34,6 +34,8 @@ def _no_timings() -> pd.DataFrame:
 class StudyData:
     """What a study left behind; metrics, statistics and figures are pure functions of it.
 
+    Its frames are not to be changed in place (``dataclasses.replace`` makes another study).
+
     Args:
         rows: method, seed, after_task (position of the task learned last; -1 before the first;
             T, the number of stream tasks, for probes), task (name), metric, value and epoch

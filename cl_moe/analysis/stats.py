@@ -70,7 +70,7 @@ def interval(values: Iterable[float]) -> Interval:
         centre = float(sample.mean()) if count else nan
     if count < 2 or not np.isfinite(sample).all():
         return Interval(centre, nan, nan, count, "none")
-    if sample[0] == sample[-1]:
+    if sample[-1] - sample[0] <= 1e-12 * max(1.0, abs(centre)):
         # All the same: both ways give a point, but the bootstrap's acceleration is 0 / 0.
         return Interval(centre, centre, centre, count, "t" if count < FEW else "bootstrap")
     if count < FEW:

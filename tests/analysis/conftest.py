@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -162,3 +163,37 @@ def make_study(
 @pytest.fixture(scope="session")
 def study() -> StudyData:
     return make_study()
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., StudyData]:
+    """Return the maker of studies, for tests that need one of another size."""
+    return make_study
+
+
+@pytest.fixture(scope="session")
+def study_of() -> Callable[..., StudyData]:
+    """Return a maker of studies from accuracy matrices: {method: [matrix of seed 0, ...]}."""
+
+    def from_matrices(
+        matrices: dict[str, list[Any]], types: dict[str, str] | None = None, **more: Any
+    ) -> StudyData:
+        rows = [
+            (method, seed, k, f"t{j}", "accuracy", value, np.nan)
+            for method, runs in matrices.items()
+            for seed, a_TT in enumerate(runs)
+            for k, line in enumerate(a_TT)
+            for j, value in enumerate(line)
+            if not np.isnan(value)
+        ]
+        length = len(next(iter(matrices.values()))[0])
+        tasks = task_table([(f"t{j}", None, None, None, 10, 0.5) for j in range(length)])
+        more.setdefault("tasks", tasks)
+        methods = [(method, (types or {}).get(method, method)) for method in matrices]
+        return StudyData(
+            rows=pd.DataFrame(rows, columns=COLUMNS),
+            methods=pd.DataFrame(methods, columns=["method", "type"]),
+            **more,
+        )
+
+    return from_matrices

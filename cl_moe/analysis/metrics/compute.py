@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from cl_moe.analysis.metrics.learning import (
 )
 
 __all__ = ("compute",)
+
+# What was computed, for as long as its study lives: tables, reports and figures all start here.
+_computed: WeakKeyDictionary[StudyData, pd.DataFrame] = WeakKeyDictionary()
 
 COLUMNS = ("method", "seed", "metric", "group", "value")
 Value = tuple[str, str | None, float]  # metric, group, value
@@ -64,9 +68,15 @@ def compute(data: StudyData) -> pd.DataFrame:
     >>> values["learning_transfer"]  # no method of type alone
     np.float64(nan)
     """
-    references = _references(data)
-    probes = _probe_accuracies(data)
+    if data not in _computed:
+        _computed[data] = _compute(data)
+    return _computed[data].copy()
+
+
+def _compute(data: StudyData) -> pd.DataFrame:
     matrices = data.accuracies()
+    references = _references(data, matrices)
+    probes = _probe_accuracies(data)
     timings = by_run(data.timings)
     found: list[tuple[str, int, str, str | None, float]] = []
     for run, rows in by_run(data.rows).items():
@@ -98,9 +108,9 @@ class _References:
         return self.alone.get(seed, self.unknown), self.joint.get(seed, self.unknown)
 
 
-def _references(data: StudyData) -> _References:
+def _references(data: StudyData, matrices: Mapping[tuple[str, int], Array]) -> _References:
     alone, joint = {}, {}
-    for (method, seed), a_TT in data.accuracies().items():
+    for (method, seed), a_TT in matrices.items():
         if method == data.of_type("alone"):
             # A model that saw one task never changes: the last row may stand for the diagonal.
             own_T = np.diag(a_TT)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import matplotlib as mpl
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.plots.style import REFERENCES, context, evenly, looks, short
+
+
+def test_twelve_methods_and_the_references_look_different(study: StudyData) -> None:
+    names = [*(f"m{i}" for i in range(12)), "alone", "joint"]
+    types = [*["dense"] * 12, "alone", "joint"]
+    methods = pd.DataFrame({"method": names, "type": types})
+    data = replace(
+        study, rows=study.rows.iloc[:0], events=[], timings=study.timings.iloc[:0],
+        methods=methods, baseline=None,
+    )  # fmt: skip
+    found = looks(data)
+    assert len(set(found.values())) == 14
+    assert len({look.marker for look in found.values()}) == 14
+    assert found["alone"] == REFERENCES["alone"]
+
+
+def test_a_methods_look_does_not_depend_on_which_ran(study: StudyData) -> None:
+    part = replace(study, rows=study.rows[study.rows["method"] == "ewc"])
+    assert looks(part)["ewc"] == looks(study)["ewc"]
+
+
+def test_settings_are_undone(make: Callable[..., StudyData]) -> None:
+    before = dict(mpl.rcParams)
+    with context():
+        assert mpl.rcParams["pdf.fonttype"] == 42
+    assert dict(mpl.rcParams) == before
+
+
+@given(st.integers(1, 200), st.integers(1, 30))
+def test_evenly_keeps_the_ends_and_the_limit(count: int, most: int) -> None:
+    found = evenly(count, most)
+    assert found == sorted(set(found))
+    assert len(found) == min(count, most)
+    assert found[0] == 0
+    assert most == 1 or found[-1] == count - 1
+
+
+@given(st.text(min_size=1, max_size=60))
+def test_short_names_fit(name: str) -> None:
+    (found,) = short([name], 16)
+    assert len(found) <= 16
+    assert len(name) > 16 or found == name

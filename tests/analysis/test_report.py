@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.report import report
+
+
+def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: StudyData) -> None:
+    text = report(study)
+    for heading in (
+        "# made up",
+        "## What was run",
+        "## Results",
+        "## Differences to dense, paired by seed",
+        "## Where experts is behind",
+        "## Figures",
+        "## Decisions of experts, seed 0",
+    ):
+        assert f"\n{heading}\n" in f"\n{text}"
+    assert "4 methods on 6 tasks and 4 unseen" in text
+    assert "against alone, average accuracy, unrelated: -0.9 points" in text
+    assert "- task 2 'mnist-inverted': take over of the path of 'mnist'" in text
+    assert "intransigence: needs" in text
+    assert "(not drawn: needs studies of two-task streams" in text
+
+
+def test_an_interrupted_study_says_what_is_missing(study: StudyData) -> None:
+    rows = study.rows
+    cut = replace(study, rows=rows[(rows["method"] != "ewc") | (rows["seed"] == 0)])
+    assert "Not whole: ewc has 1 of 5 seeds." in report(cut)
+
+
+def test_nothing_lost_is_said_as_plainly(study_of: Callable[..., StudyData]) -> None:
+    text = report(study_of({"moe": [[[0.9]]], "dense": [[[0.5]]]}))
+    assert "Its mean is behind in none of them." in text
+
+
+def test_a_study_of_one_method_compares_nothing(study_of: Callable[..., StudyData]) -> None:
+    text = report(study_of({"dense": [[[0.9]]]}))
+    assert "is behind" not in text
+    assert "Decisions" not in text
+
+
+def test_a_long_run_lists_its_first_decisions(study: StudyData) -> None:
+    first = study.events[0]
+    tasks = study.tasks
+    many = [{**first, "task": k % 6, "sentence": f"decision {k}"} for k in range(60)]
+    text = report(replace(study, events=many, tasks=tasks))
+    assert "and 20 more" in text
+    assert "60 decisions: fresh 60." in text
+
+
+def test_writing_markdown_leaves_nothing_else_behind(study: StudyData, tmp_path: Path) -> None:
+    path = report(study, tmp_path / "new" / "report.md")
+    assert path.read_text(encoding="utf-8") == report(study)
+    assert [p.name for p in path.parent.iterdir()] == ["report.md"]

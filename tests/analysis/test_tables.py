@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.tables import markdown, quantity, table, table_data
+from cl_moe.errors import InputError
+
+
+def column(data: StudyData, name: str) -> dict[str, tuple[str, bool]]:
+    found = table_data(data)
+    at = found.columns.index(name)
+    return {m: tuple(cells[at]) for m, cells in zip(found.methods, found.cells, strict=True)}
+
+
+def test_columns_in_points_with_intervals_and_the_best_marked(study: StudyData) -> None:
+    found = column(study, "average accuracy")
+    assert found["experts"][0].startswith("81.8 ± ")
+    assert {method for method, (_, best) in found.items() if best} == {"experts"}
+    ties = column(study, "forgetting")
+    assert {method for method, (_, best) in ties.items() if best} == {"experts", "alone"}
+
+
+def test_groups_and_the_difference_to_the_baseline_have_columns(study: StudyData) -> None:
+    found = table_data(study)
+    assert found.columns[:2] == ["average accuracy", "against dense"]
+    assert {"rich", "low resource", "unrelated"} <= set(found.columns)
+    against = column(study, "against dense")
+    assert against["experts"][0].startswith("+")
+    assert against["dense"] == ("", False)
+
+
+def test_wholly_undefined_columns_are_dropped(study_of: Callable[..., StudyData]) -> None:
+    found = table_data(study_of({"dense": [[[0.8]]]}))
+    assert found.columns == ["average accuracy"]
+    assert "one seed has no interval" in found.note
+
+
+def test_joint_is_not_in_the_race_and_costs_have_no_best(
+    study_of: Callable[..., StudyData], study: StudyData
+) -> None:
+    data = study_of({"a": [[[0.5]]], "b": [[[0.6]]], "joint": [[[0.9]]]})
+    found = column(data, "average accuracy")
+    assert [found[m][1] for m in ("a", "b", "joint")] == [False, True, False]
+    assert not any(best for _, best in column(study, "parameters").values())
+
+
+def test_ten_seeds_print_the_bootstraps_ends(make: Callable[..., StudyData]) -> None:
+    data = make(seeds=10, methods=[("experts", "moe")], probes=())
+    assert "[" in column(data, "average accuracy")["experts"][0]
+    assert "bootstrap" in table_data(data).note
+
+
+def test_a_target_never_reached_is_said_and_is_not_the_best(study: StudyData) -> None:
+    rows = study.rows.copy()
+    bad = rows["task"].str.startswith("digits") & (rows["method"] == "ewc")
+    rows.loc[bad, "value"] = 0.1
+    found = column(replace(study, rows=rows), "samples to target")
+    assert found["ewc"] == ("not reached", False)
+    assert found["experts"][1]
+
+
+def test_chosen_metrics_are_the_columns_and_unknown_ones_an_error(study: StudyData) -> None:
+    assert table_data(study, ["forgetting", "steps"]).columns == ["forgetting", "steps"]
+    with pytest.raises(InputError, match="did you mean 'forgetting'"):
+        table_data(study, ["forgeting"])
+
+
+def test_the_terminal_and_markdown_show_the_same(study: StudyData) -> None:
+    out = io.StringIO()
+    Console(file=out, width=250).print(table(study))
+    text = markdown(table_data(study))
+    for method in study.method_names:
+        assert method in out.getvalue()
+        assert f"| {method} |" in text
+    assert "81.8 ± 0.5 *" in out.getvalue()
+    assert "**81.8 ± 0.5** *" in text
+
+
+def test_names_with_brackets_are_printed_as_they_are(study_of: Callable[..., StudyData]) -> None:
+    out = io.StringIO()
+    Console(file=out, width=200).print(table(study_of({"[bold]moe": [[[0.5]]]})))
+    assert "[bold]moe" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(0.5, "share", "50.0"), (-0.0001, "share", "0.0"), (1_234_567, "count", "1.23M"),
+     (2e9, "operations", "2G"), (3, "count", "3"), (13.25, "seconds", "13.2")],
+)  # fmt: skip
+def test_quantities(value: float, unit: str, text: str) -> None:
+    assert quantity(value, unit) == text
