@@ -1,0 +1,339 @@
+"""The plugin inside strategies: growth, freezing, composition, and what must not move."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from avalanche.core import SupervisedPlugin
+from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin, EWCPlugin, LwFPlugin, ReplayPlugin
+from torch import nn
+
+from cl_moe.errors import InputError
+from cl_moe.strategies.networks import build_moe
+from cl_moe.strategies.plugin import MoEPlugin, make_growth
+from cl_moe.strategies.task_aware import TaskAwareMoE
+from cl_moe.streams.spec import NetworkSpec, TrainingSpec
+from cl_moe.streams.task import Task, TaskStream
+
+TRAINING = TrainingSpec(epochs=2, batch_size=16, learning_rate=0.01)
+NETWORK = NetworkSpec(hidden=[12])
+
+
+def task_of(name, n, seed, shift=0):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(2 * n, 6, generator=g)
+    y = (x[:, shift] * x[:, shift + 1] > 0).long()
+    return Task(name, (x[:n], y[:n]), (x[n:], y[n:]), ("no", "yes"))
+
+
+@pytest.fixture(scope="module")
+def stream():
+    tasks = [task_of("a", 96, 0), task_of("b", 96, 1, shift=2), task_of("c", 96, 2, shift=4)]
+    return TaskStream(tasks)
+
+
+def strategy_of(stream, **options):
+    torch.manual_seed(0)
+    options = {"network": NETWORK, "training": TRAINING, "growth": "per_task", **options}
+    return TaskAwareMoE(shape=stream.shape, names=[t.name for t in stream], **options)
+
+
+def snapshot(module):
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+def same(before, module):
+    now = dict(module.named_parameters())
+    return all(torch.equal(value, now[name]) for name, value in before.items())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_old_experts_and_heads_do_not_move_by_a_bit(stream, optimizer):
+    training = TRAINING.model_copy(
+        update={
+            "optimizer": optimizer,
+            "weight_decay": 0.1,
+            "momentum": 0.9 if optimizer == "sgd" else 0.0,
+        }
+    )
+    strategy = strategy_of(stream, training=training)
+    network = strategy.model.network
+    first, second, _ = stream.to_benchmark().train_stream
+    strategy.train(first, eval_streams=[])
+    expert, head = network.moe_layers[0].pool["e0"], network.heads["0"]
+    old = snapshot(expert), snapshot(head)
+    strategy.train(second, eval_streams=[])
+    assert same(old[0], expert)
+    assert same(old[1], head)
+    assert not same(snapshot(expert), network.moe_layers[0].pool["e1"])
+
+
+def test_an_idle_expert_of_a_fixed_pool_and_its_moments_do_not_move_by_a_bit(stream):
+    """It is in the optimizer, with momentum and weight decay, and gets no rows: no step at all."""
+    training = TRAINING.model_copy(update={"optimizer": "adamw", "weight_decay": 0.1})
+    strategy = strategy_of(
+        stream, growth="fixed", gate="task", gate_options={"k": 2}, experts=8, training=training
+    )
+    pool, state = strategy.model.network.moe_layers[0].pool, strategy.optimizer.state
+    first, second, _ = stream.to_benchmark().train_stream
+    strategy.train(first, eval_streams=[])
+    weights = {id_: snapshot(pool[id_]) for id_ in pool.ids}
+    moments = {
+        p: {k: v.clone() for k, v in state[p].items()} for p in pool.parameters() if p in state
+    }
+    called = set()
+    for id_ in pool.ids:
+        pool[id_].register_forward_hook(lambda *_, id_=id_: called.add(id_))
+    strategy.train(second, eval_streams=[])
+    idle = set(pool.ids) - called
+    trained_once = [p for id_ in idle for p in pool[id_].parameters() if p in moments]
+    assert called
+    assert trained_once, "no expert that learned the first task was idle in the second"
+    assert all(same(weights[id_], pool[id_]) for id_ in idle)
+    assert not any(same(weights[id_], pool[id_]) for id_ in called)
+    for p in trained_once:
+        assert all(torch.equal(moments[p][k], state[p][k]) for k in moments[p])
+
+
+def test_the_optimizer_holds_exactly_the_trainable_parameters_while_training(stream):
+    seen = []
+
+    class Look(SupervisedPlugin):
+        def after_update(self, strategy, **kwargs):
+            held = {id(p) for g in strategy.optimizer.param_groups for p in g["params"]}
+            trainable = {id(p) for p in strategy.model.parameters() if p.requires_grad}
+            known = {id(p) for p in strategy.optimizer.state}
+            seen.append((held == trainable, known <= trainable))
+
+    strategy = strategy_of(stream, plugins=[Look()])
+    for experience in stream.to_benchmark().train_stream:
+        strategy.train(experience, eval_streams=[])
+    assert len(seen) == 36
+    assert all(held and known for held, known in seen)
+
+
+def test_a_grown_expert_learns_in_the_experience_in_which_it_was_grown(stream):
+    """Grown one hook later it would be missing from the optimizer."""
+    strategy = strategy_of(stream)
+    pool = strategy.model.network.moe_layers[0].pool
+    first, second, _ = stream.to_benchmark().train_stream
+    strategy.train(first, eval_streams=[])
+    start = {
+        f"0.{k}": v
+        for k, v in strategy.model.network.moe_layers[0].make_next()[0].named_parameters()
+    }
+    strategy.train(second, eval_streams=[])
+    assert strategy.events[1]["new_experts"] == [[0, "e1"]]
+    assert not same({k: v.detach() for k, v in start.items()}, pool["e1"])
+
+
+def test_evaluation_changes_nothing(stream):
+    strategy = strategy_of(stream, growth="relatedness")
+    benchmark = stream.to_benchmark()
+    strategy.train(benchmark.train_stream[0], eval_streams=[])
+    before, rng = snapshot(strategy.model), torch.random.get_rng_state()
+    network = strategy.model.network
+    strategy.eval(benchmark.test_stream[:1])
+    with pytest.raises(KeyError):
+        strategy.eval(benchmark.test_stream[1:2])
+    assert same(before, strategy.model)
+    assert torch.equal(rng, torch.random.get_rng_state())
+    assert network.tasks == [0]
+    assert len(network.moe_layers[0].pool) == 1
+    assert len(strategy.events) == 1
+
+
+def test_test_data_is_never_read_before_evaluation(stream):
+    class Guarded(torch.utils.data.TensorDataset):
+        reads = 0
+
+        def __getitem__(self, index):
+            Guarded.reads += 1
+            return super().__getitem__(index)
+
+    tasks = []
+    for task in stream:
+        x, y = task.tensors("test")
+        tasks.append(Task(task.name, task.train, Guarded(torch.full_like(x, 1e6), y), task.classes))
+    poisoned, clean = TaskStream(tasks), stream
+    Guarded.reads = 0
+    rows = []
+    for which in (poisoned, clean):
+        strategy = strategy_of(which, growth="relatedness")
+        for experience in which.to_benchmark().train_stream:
+            strategy.train(experience, eval_streams=[])
+        rows.append((snapshot(strategy.model), [e["candidates"] for e in strategy.events]))
+    assert Guarded.reads == 0
+    assert rows[0][1] == rows[1][1]
+    assert all(torch.equal(rows[0][0][k], rows[1][0][k]) for k in rows[1][0])
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        lambda: EWCPlugin(ewc_lambda=1.0),
+        lambda: ReplayPlugin(mem_size=20),
+        lambda: LwFPlugin(alpha=1.0, temperature=2.0),
+    ],
+    ids=["ewc", "replay", "lwf"],
+)
+@pytest.mark.parametrize("growth", ["fixed", "per_task", "relatedness"])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_it_composes_with_plugins_of_avalanche(stream, plugin, growth, order):
+    moe, other = MoEPlugin(growth), plugin()
+    model = build_moe(NETWORK, stream.shape, seed=0, gate="evidence", experts=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        strategy = Naive(
+            model=model,
+            optimizer=torch.optim.Adam(model.parameters(), lr=0.01),
+            criterion=nn.CrossEntropyLoss(),
+            train_mb_size=16,
+            train_epochs=1,
+            plugins=[other, moe] if order == "before" else [moe, other],
+            evaluator=EvaluationPlugin(),
+        )
+        benchmark = stream.to_benchmark()
+        for experience in benchmark.train_stream:
+            strategy.train(experience, eval_streams=[])
+    assert [event["task"] for event in moe.events] == [0, 1, 2]
+    held = [p for g in strategy.optimizer.param_groups for p in g["params"]]
+    assert len({id(p) for p in held}) == len(held)
+
+
+def test_a_task_that_is_taken_over_is_not_trained_and_still_ends_well(stream):
+    again = Task("again", stream[0].train, stream[0].test, ("no", "yes"))
+    twice = TaskStream([task_of("a", 400, 0), Task("again", *_part(stream[0], 40), again.classes)])
+    training = TRAINING.model_copy(update={"epochs": 40})
+    strategy = strategy_of(
+        twice, growth="relatedness", training=training, network=NetworkSpec(hidden=[32])
+    )
+    for experience in twice.to_benchmark().train_stream:
+        strategy.train(experience, eval_streams=[])
+    event = strategy.events[1]
+    assert event["kind"] == "take over", event["sentence"]
+    assert event["sentence"].startswith("task 1 'again' took over the path of task 0 'a' (held-out")
+    assert event["experts"] == 1
+    assert event["usage"] == [{"e0": 1.0}]
+    x, y = twice[0].tensors("test")
+    model = strategy.model.eval()
+    with torch.no_grad():
+        first, second = ((model(x, task).argmax(1) == y).float().mean() for task in (0, 1))
+    assert first == second > 0.8
+
+
+def _part(task, n):
+    x, y = task.tensors("train")
+    return (x[:n], y[:n]), task.tensors("test")
+
+
+@pytest.mark.parametrize("protect", ["distillation", "ewc", "none"])
+def test_reassigning_keeps_the_budget_and_logs_what_was_lost(protect):
+    hard = TaskStream([task_of("a", 300, 0), task_of("b", 300, 1, shift=2)])
+    strategy = strategy_of(
+        hard,
+        growth="relatedness",
+        growth_options={"max_experts": 1, "protect": protect, "reassign_margin": -1.0},
+        training=TRAINING.model_copy(update={"epochs": 15}),
+    )
+    for experience in hard.to_benchmark().train_stream:
+        strategy.train(experience, eval_streams=[])
+    event = strategy.events[1]
+    assert event["kind"] == "reassign"
+    assert event["retrained"] == [[0, "e0"]]
+    assert event["experts"] == 1
+    assert 0 <= event["agreement"]["a"] <= 1
+    assert strategy.model.network.moe_layers[0].pool.frozen == ["e0"]
+
+
+def test_protection_keeps_more_of_the_old_task_than_none():
+    hard = TaskStream([task_of("a", 300, 0), task_of("b", 300, 1, shift=2)])
+    kept = {}
+    for protect, strength in (("distillation", 5.0), ("none", 0.0)):
+        strategy = strategy_of(
+            hard,
+            growth="relatedness",
+            growth_options={
+                "max_experts": 1,
+                "protect": protect,
+                "protect_strength": strength,
+                "reassign_margin": -1.0,
+            },
+            training=TRAINING.model_copy(update={"epochs": 40}),
+            network=NetworkSpec(hidden=[16]),
+        )
+        for experience in hard.to_benchmark().train_stream:
+            strategy.train(experience, eval_streams=[])
+        x, y = hard[0].tensors("test")
+        with torch.no_grad():
+            kept[protect] = (strategy.model.eval()(x, 0).argmax(1) == y).float().mean().item()
+    assert kept["distillation"] > kept["none"] + 0.05
+
+
+def test_a_label_that_returns_learns_on_with_its_own_expert(stream):
+    strategy = strategy_of(stream)
+    first, second, _ = stream.to_benchmark().train_stream
+    for experience in (first, second, first):
+        strategy.train(experience, eval_streams=[])
+    assert [event["kind"] for event in strategy.events] == ["fresh", "fresh", "return"]
+    assert len(strategy.model.network.moe_layers[0].pool) == 2
+
+
+def test_encoder_and_shared_expert_learn_with_the_first_task_alone(stream):
+    strategy = strategy_of(
+        stream, network=NetworkSpec(hidden=[8], encoder_hidden=[10], shared_expert=True)
+    )
+    network = strategy.model.network
+    first, second, _ = stream.to_benchmark().train_stream
+    start = snapshot(network.encoder)
+    strategy.train(first, eval_streams=[])
+    assert not same(start, network.encoder)
+    old = snapshot(network.encoder), snapshot(network.moe_layers[0].shared)
+    strategy.train(second, eval_streams=[])
+    assert same(old[0], network.encoder)
+    assert same(old[1], network.moe_layers[0].shared)
+
+
+def test_the_balance_loss_reaches_the_gradient(stream):
+    gates = []
+    for balance in (0.0, 10.0):
+        strategy = strategy_of(
+            stream,
+            gate="token",
+            growth="fixed",
+            experts=3,
+            gate_options={"balance": balance},
+        )
+        strategy.train(stream.to_benchmark().train_stream[0], eval_streams=[])
+        gates.append(snapshot(strategy.model.network.moe_layers[0].gate))
+    assert any(not torch.equal(gates[0][k], gates[1][k]) for k in gates[0])
+
+
+def test_every_hook_is_one_that_avalanche_calls():
+    hooks = {n for n in vars(MoEPlugin) if n.startswith(("before_", "after_"))}
+    assert hooks
+    assert all(hasattr(SupervisedPlugin, hook) for hook in hooks)
+
+
+def test_errors_say_what_is_wrong(stream):
+    with pytest.raises(InputError, match=r"growth_options\.max_expert: .* 'max_experts'"):
+        make_growth("relatedness", {"max_expert": 3})
+    with pytest.raises(InputError, match="max_experts: 0 must be 1 or more"):
+        make_growth("relatedness", {"max_experts": 0})
+    with pytest.raises(InputError, match=r"gate_options\.kk"):
+        build_moe(NETWORK, (6,), 0, gate_options={"kk": 2})
+    with pytest.raises(InputError, match="layers: 3 cannot be cut"):
+        build_moe(NetworkSpec(hidden=[8], layers=3), (6,), 0)
+    model = nn.Linear(6, 2)
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        criterion=nn.CrossEntropyLoss(),
+        plugins=[MoEPlugin()],
+        evaluator=EvaluationPlugin(),
+    )
+    with pytest.raises(InputError, match="the strategy's model is a Linear"):
+        strategy.train(stream.to_benchmark().train_stream[0], eval_streams=[])
