@@ -43,6 +43,7 @@ __all__ = (
     "TaskSpec",
     "TrainingSpec",
     "load_scenario",
+    "read_toml",
     "shipped_scenarios",
 )
 
@@ -194,8 +195,16 @@ def load_scenario(path_or_name: str | Path) -> ScenarioSpec:
                 f"no scenario file or name '{path_or_name}'; {did_you_mean(name, shipped)}"
             )
         path = shipped[name]
+    return ScenarioSpec.from_dict({"name": path.stem, **read_toml(path)})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds, unchecked.
+
+    Raises:
+        InputError: it is not TOML, with line and column.
+    """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML ({error})") from error
-    return ScenarioSpec.from_dict({"name": path.stem, **data})

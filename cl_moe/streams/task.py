@@ -37,8 +37,8 @@ class Task:
     Args:
         name: unique within a stream.
         train: any torch ``Dataset`` of (x: float32 Tensor of one shape, y: int), or a pair
-            (x_N..., y_N) of arrays or tensors; bytes are scaled to [0, 1]. Data sets with per-sample
-            transforms stay lazy.
+            (x_N..., y_N) of arrays or tensors; bytes are scaled to [0, 1]. Data sets with own
+            transforms stay lazy: these are applied whenever a sample is read.
         test: the same; never used for learning or for a decision.
         classes: their names; labels are 0..len(classes)-1, each with at least one training sample.
         group: tasks that are averaged together in the results, e.g. ``"low_resource"``.

@@ -1,0 +1,156 @@
+"""To Avalanche and back: no sample, class or label may be lost (and Avalanche's own ways do)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import Dataset, TensorDataset
+
+from cl_moe.errors import InputError
+from cl_moe.streams.task import Task, TaskStream
+
+avalanche = pytest.importorskip("avalanche.benchmarks")
+
+
+def numbered(n: int, classes: int = 10, start: int = 0) -> TensorDataset:
+    """Samples whose only feature is their number, so that each can be told from all others."""
+    x = torch.arange(start, start + n, dtype=torch.float32).view(n, 1, 1, 1)
+    return TensorDataset(x, (torch.arange(n) * 7) % classes)
+
+
+def samples(task: Task, split: Any) -> Counter[tuple[float, str]]:
+    x, y = task.tensors(split)
+    pairs = zip(x.flatten().tolist(), y.tolist(), strict=True)
+    return Counter((value, task.classes[label]) for value, label in pairs)
+
+
+def three_tasks() -> TaskStream:
+    tasks = [
+        Task(f"t{k}", numbered(30 + k, c, 100 * k), numbered(20, c, 1000 + 100 * k), map(str, range(c)))
+        for k, c in enumerate((10, 3, 5))
+    ]
+    return TaskStream(tasks[:2], probes=tasks[2:])
+
+
+def test_a_stream_becomes_a_task_incremental_benchmark() -> None:
+    stream = three_tasks()
+    benchmark = stream.to_benchmark()
+    for split, experiences in (("train", benchmark.train_stream), ("test", benchmark.test_stream)):
+        assert len(experiences) == 3
+        for position, (task, experience) in enumerate(
+            zip((*stream.tasks, *stream.probes), experiences, strict=True)
+        ):
+            assert experience.task_label == position
+            assert sorted(experience.classes_in_this_experience) == list(range(task.n_classes))
+            x, y = task.tensors(split)
+            rows = [experience.dataset[i] for i in range(len(experience.dataset))]
+            assert torch.equal(torch.stack([row[0] for row in rows]), x)
+            assert [int(row[1]) for row in rows] == y.tolist()
+            assert {row[2] for row in rows} == {position}
+            assert list(experience.dataset.targets) == y.tolist()
+            assert set(experience.dataset.targets_task_labels) == {position}
+
+
+def test_a_round_trip_loses_nothing() -> None:
+    stream = three_tasks()
+    back = TaskStream.from_benchmark(stream.to_benchmark())
+    for before, after in zip((*stream.tasks, *stream.probes), back, strict=True):
+        assert before.classes == after.classes
+        assert samples(before, "train") == samples(after, "train")
+        assert samples(before, "test") == samples(after, "test")
+
+
+@pytest.mark.parametrize("from_zero", [False, True])
+@pytest.mark.parametrize("task_labels", [False, True])
+def test_split_mnist_alike(from_zero: bool, task_labels: bool) -> None:
+    train, test = numbered(200), numbered(100, start=500)
+    benchmark = avalanche.nc_benchmark(
+        train,
+        test,
+        n_experiences=5,
+        task_labels=task_labels,
+        seed=3,
+        class_ids_from_zero_in_each_exp=from_zero,
+    )
+    stream = TaskStream.from_benchmark(benchmark, name="split")
+    assert stream.name == "split"
+    assert [task.n_classes for task in stream] == [2] * 5
+    seen = [value for task in stream for value in task.tensors("train")[0].flatten().tolist()]
+    assert sorted(seen) == train.tensors[0].flatten().tolist()
+    seen = [value for task in stream for value in task.tensors("test")[0].flatten().tolist()]
+    assert sorted(seen) == test.tensors[0].flatten().tolist()
+    truth = dict(zip(train.tensors[0].flatten().tolist(), train.tensors[1].tolist(), strict=True))
+    for task in stream:
+        names: dict[int, set[int]] = {0: set(), 1: set()}
+        for value, label in zip(*[t.flatten().tolist() for t in task.tensors("train")], strict=True):
+            names[label].add(truth[value])
+        assert [len(originals) for originals in names.values()] == [1, 1]
+        if not from_zero:
+            assert task.classes == tuple(str(*names[label]) for label in (0, 1))
+
+
+def test_uneven_classes_are_not_lost() -> None:
+    """Ten classes in three experiences: ``class_incremental_benchmark`` drops one of them."""
+    train = numbered(100)
+    benchmark = avalanche.nc_benchmark(
+        train,
+        numbered(50),
+        n_experiences=3,
+        task_labels=True,
+        seed=0,
+        per_exp_classes={0: 4, 1: 3, 2: 3},
+    )
+    stream = TaskStream.from_benchmark(benchmark)
+    assert sorted(name for task in stream for name in task.classes) == sorted(map(str, range(10)))
+    assert sum(task.n_train for task in stream) == 100
+
+
+def test_one_test_set_for_all_is_shared_out_by_class() -> None:
+    first = avalanche.nc_benchmark(numbered(40, 4), numbered(20, 4), 2, task_labels=True, seed=0)
+    whole = avalanche.nc_benchmark(numbered(40, 4), numbered(20, 4), 1, task_labels=False)
+    benchmark = avalanche.CLScenario([first.train_stream, whole.test_stream])
+    stream = TaskStream.from_benchmark(benchmark)
+    assert [task.n_test for task in stream] == [10, 10]
+
+
+def test_benchmarks_that_do_not_match_are_named() -> None:
+    few = avalanche.nc_benchmark(numbered(40, 4), numbered(20, 4), 4, task_labels=True, seed=0)
+    many = avalanche.nc_benchmark(numbered(40, 4), numbered(20, 4), 2, task_labels=True, seed=0)
+    with pytest.raises(InputError, match="4 train and 2 test experiences"):
+        TaskStream.from_benchmark(avalanche.CLScenario([few.train_stream, many.test_stream]))
+    with pytest.raises(InputError, match="no test stream"):
+        TaskStream.from_benchmark(avalanche.CLScenario([few.train_stream]))
+
+
+class Doubling(Dataset[tuple[torch.Tensor, int]]):
+    """A transform that is applied when a sample is read, differently each time."""
+
+    targets = (0, 1, 0, 1)
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        self.reads += 1
+        return torch.full((2,), float(self.reads)), self.targets[index]
+
+
+def test_transforms_stay_lazy() -> None:
+    data = Doubling()
+    stream = TaskStream([Task("lazy", data, data, "ab")])
+    before = data.reads
+    dataset = stream.to_benchmark().train_stream[0].dataset
+    assert data.reads == before
+    assert not torch.equal(dataset[0][0], dataset[0][0])
+
+
+def test_tensors_are_wrapped_and_not_copied() -> None:
+    stream = three_tasks()
+    sample = stream.to_benchmark().train_stream[0].dataset[0][0]
+    assert sample.data_ptr() == stream[0].tensors("train")[0].data_ptr()
