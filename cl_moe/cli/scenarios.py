@@ -27,15 +27,22 @@ class Kind(str, enum.Enum):
 
 
 def list_parts(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[
+        Kind,
+        typer.Argument(
+            metavar="KIND", help="scenarios, methods, gates, experts, growth, sources or operators."
+        ),
+    ],
 ) -> None:
     """List scenarios or parts: each name, and one line on what it is."""
     from cl_moe import catalog
 
     if kind is Kind.scenarios:
-        from cl_moe.streams.scenario import load_scenario, shipped_scenarios
+        from cl_moe.streams.scenario import read_toml, shipped_scenarios
 
-        lines = {name: load_scenario(path).title for name, path in shipped_scenarios().items()}
+        # Not checked here: that would import every method.
+        found = shipped_scenarios().items()
+        lines = {name: str(read_toml(path).get("title", "")) for name, path in found}
     else:
         part = "growth" if kind is Kind.growth else kind.value.removesuffix("s")
         lines = {name: catalog.summary(part, name) for name in catalog.names(part)}
@@ -45,7 +52,9 @@ def list_parts(
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="The new scenario's name: writes NAME.toml here.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The new scenario's name: writes NAME.toml here.")
+    ],
 ) -> None:
     """Write a commented scenario to start from."""
     from cl_moe.cli.template import TEMPLATE

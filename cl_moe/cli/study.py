@@ -26,7 +26,8 @@ DataDir = Annotated[
 
 def run(
     scenario: Annotated[
-        str, typer.Argument(help="A scenario's file, or the name of a shipped one.")
+        str,
+        typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one."),
     ],
     methods: Annotated[
         str | None,

@@ -13,7 +13,7 @@ from cl_moe.runs.description import describe, differences
 from cl_moe.runs.engine import Engine, open_engine
 from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
-from cl_moe.runs.single import final_average
+from cl_moe.runs.single import build_problems, final_average
 from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
 from cl_moe.runs.words import counted, duration
@@ -47,26 +47,36 @@ class Driver:
         self, plan: StudyPlan, folder: StudyFolder, processes: int, display: Display, *, kept: bool
     ) -> None:
         self._plan, self._folder, self._display = plan, folder, display
-        self._processes, self._kept = processes, kept
+        self._kept = kept
         self._streams = Streams(plan)
+        self._engine = open_engine(plan, self._streams, processes, display.tell)
         self._description: dict[str, Any] = {}
         self._tasks = 0
         self._done = 0
 
     def prepare(self, fresh: bool) -> None:
-        """Load the data, see that the folder fits, and describe the study in it."""
+        """See that data, methods and folder are fit for it; only then write anything."""
         before = self._folder.description()
         for note in self._plan.notes:
             self._display.note(note)
         stream = self._streams(self._plan.jobs()[0])
         self._tasks = len(stream)
         here = describe(self._plan, stream.table())
+        problems = build_problems(self._plan, self._first_jobs(), self._streams)
+        if problems:
+            raise InputError(problems)
         if fresh:
             self._folder.clear()
         elif before is not None:
             here = self._continued(before, here)
         self._description = here
         self._folder.describe(here)
+
+    def _first_jobs(self) -> list[Job]:
+        """Return a job of every method, and of every setting of those that are tuned."""
+        plan = self._plan
+        untuned = [Job(method, plan.seeds[0]) for method in plan.methods if not method.grid]
+        return untuned + [job for method in plan.methods for job in plan.tuning_jobs(method)]
 
     def _continued(self, before: Mapping[str, Any], here: dict[str, Any]) -> dict[str, Any]:
         """Return the description of a study that goes on; what was kept must fit."""
@@ -102,16 +112,10 @@ class Driver:
         if self._done:
             self._display.note(f"{counted(self._done, 'whole run')} found: not run again")
         self._display.begin(self._plan.name, len(tries) + len(runs))
-        new = not self._folder.in_use(method["name"] for method in self._description["methods"])
-        engine = open_engine(self._plan, self._streams, self._processes, self._display.tell)
         try:
-            with contextlib.closing(engine):
+            with contextlib.closing(self._engine) as engine:
                 self._tune(engine, tuning, tries)
                 self._run(engine, self._chosen(runs, tuning.choose()))
-        except InputError:
-            if new and not self._done:
-                self._folder.clear()
-            raise
         except KeyboardInterrupt as interrupt:
             raise StudyInterrupted(
                 self._done, len(self._plan.jobs()), self._folder.path if self._kept else None

@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.errors import InputError
 from cl_moe.runs.environment import environment
 from cl_moe.runs.isolation import isolated, seed_all, untouched_randomness
-from cl_moe.runs.plan import Job, Progress, RunResult, StudyPlan, Watcher
+from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.watch import TrainingWatch, attached
 from cl_moe.seeding import derive
 
 if TYPE_CHECKING:
+    from cl_moe.strategies.methods.base import Method
     from cl_moe.streams.task import TaskStream
 
-__all__ = ("final_average", "run_one")
+__all__ = ("build_problems", "final_average", "run_one")
 
 
 def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> RunResult:
@@ -49,6 +51,21 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
         return run.result()
 
 
+def build_problems(plan: StudyPlan, jobs: Iterable[Job], streams: Streams) -> list[str]:
+    """Return why methods cannot be built, each reason once: found before anything is run."""
+    problems: list[str] = []
+    with isolated(plan.threads):
+        for job in jobs:
+            stream = streams(job)
+            try:
+                _build(plan, job, stream)
+            except InputError as error:
+                problems += error.problems
+            except Exception:  # noqa: BLE001 - a bug in a method: its run reports it, others go on
+                continue
+    return list(dict.fromkeys(problems))
+
+
 def final_average(result: RunResult, tasks: int) -> float:
     """Return the mean accuracy (0..1) after the last of a stream's ``tasks``; nan if there is none.
 
@@ -71,22 +88,12 @@ class _Run:
     """The state of a run."""
 
     def __init__(self, plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> None:
-        from cl_moe.strategies.methods.base import MethodContext, build_method
-
         self._plan, self._job, self._stream, self._tell = plan, job, stream, tell
         self._tasks = [*stream, *stream.probes]
         self._rows: list[dict[str, Any]] = []
         self._events: list[dict[str, Any]] = []
         self._timings: list[dict[str, Any]] = []
-        context = MethodContext(
-            stream=stream,
-            network=plan.network,
-            training=plan.training,
-            seed=job.seed,
-            device=plan.device,
-        )
-        seed_all(derive(job.seed, "method"))
-        method = build_method(job.method.type, job.method.parameters, context)
+        method = _build(plan, job, stream)
         self._strategy, self.joint = method.strategy, method.joint
         self._benchmark = stream.to_benchmark()
 
@@ -199,6 +206,20 @@ class _Run:
 
     def _of_this_run(self, record: dict[str, Any]) -> dict[str, Any]:
         return {"method": self._job.method.name, "seed": self._job.seed, **record}
+
+
+def _build(plan: StudyPlan, job: Job, stream: TaskStream) -> Method:
+    from cl_moe.strategies.methods.base import MethodContext, build_method
+
+    context = MethodContext(
+        stream=stream,
+        network=plan.network,
+        training=plan.training,
+        seed=job.seed,
+        device=plan.device,
+    )
+    seed_all(derive(job.seed, "method"))
+    return build_method(job.method.type, job.method.parameters, context)
 
 
 def _event_counts(strategy: Any) -> list[int]:

@@ -26,9 +26,17 @@ def sleepy(context, /, *, marker: str):
     """Sleep while the marker is there."""
     from cl_moe.strategies.methods.dense import dense
 
-    while pathlib.Path(marker).exists():
-        time.sleep(0.05)
-    return dense(context)
+    method = dense(context)
+
+    train = method.strategy.train
+
+    def wait_and_train(*given, **named):
+        while pathlib.Path(marker).exists():
+            time.sleep(0.05)
+        return train(*given, **named)
+
+    method.strategy.train = wait_and_train
+    return method
 '''
 
 

@@ -46,38 +46,38 @@ name = "joint"
 MISBEHAVING = '''
 import os
 import pathlib
-import time
 
 
-def dense(context):
-    from cl_moe.strategies.methods.dense import dense
-
-    return dense(context)
+def exit_now(*_, **__):
+    os._exit(3)
 
 
 def crash_once(context, /, *, marker: str):
-    """End the process the first time."""
-    if not pathlib.Path(marker).exists():
+    """End the process when trained for the first time."""
+    from cl_moe.strategies.methods.dense import dense
+
+    def touch_and_exit(*_, **__):
         pathlib.Path(marker).touch()
         os._exit(3)
-    return dense(context)
+
+    method = dense(context)
+    if not pathlib.Path(marker).exists():
+        method.strategy.train = touch_and_exit
+    return method
 
 
 def crash(context, /):
-    """End the process every time."""
-    os._exit(3)
+    """End the process whenever trained."""
+    from cl_moe.strategies.methods.dense import dense
+
+    method = dense(context)
+    method.strategy.train = exit_now
+    return method
 
 
 def fail(context, /):
     """Raise what no one expects."""
     raise ZeroDivisionError("a bug in a method")
-
-
-def sleepy(context, /, *, marker: str):
-    """Sleep while the marker is there."""
-    while pathlib.Path(marker).exists():
-        time.sleep(0.05)
-    return dense(context)
 '''
 
 
@@ -110,7 +110,7 @@ def scenario(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def misbehaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Name of a module, on the path, with methods that crash, fail and sleep."""
+    """Name of a module, on the path, with methods that crash and fail."""
     folder = tmp_path / "modules"
     folder.mkdir()
     (folder / "misbehaving.py").write_text(MISBEHAVING)

@@ -112,10 +112,16 @@ def test_another_study_in_the_same_folder_is_refused(stream: TaskStream, tmp_pat
     assert fresh.data.method_names == ["dense"]
 
 
-def test_a_run_that_cannot_be_built_leaves_no_folder(stream: TaskStream, tmp_path: Path) -> None:
+def test_what_cannot_be_built_is_found_before_anything_is_run(
+    stream: TaskStream, tmp_path: Path
+) -> None:
     out = tmp_path / "study"
-    with pytest.raises(InputError, match="ewc, seed 0: "):
-        cl_moe.run(stream, [{"name": "ewc", "strength": -1.0}], seeds=1, out=out, **ONCE)
+    methods: list[Any] = ["dense", {"name": "ewc", "strength": -1.0}]
+    methods.append({"name": "replay", "grid": {"memory": [20, -3]}})
+    with pytest.raises(InputError) as error:
+        cl_moe.run(stream, methods, seeds=1, out=out, **ONCE)
+    assert "strength: -1.0" in error.value.problems[0]
+    assert "-3" in error.value.problems[1]
     assert not out.exists()
 
 
