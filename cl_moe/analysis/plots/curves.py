@@ -34,6 +34,7 @@ __all__ = (
     "draw_average",
     "draw_forgetting",
     "draw_line",
+    "fit_accuracy",
     "forgetting_data",
     "mean_band",
     "runs_by_method",
@@ -130,7 +131,7 @@ def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.15, **more
     ax.plot(curve.x, curve.mean, **look.line(markevery=every, clip_on=False, zorder=3) | more)
     low, high = np.clip(curve.low, 0, 1), np.clip(curve.high, 0, 1)
     if len(curve.x) == 1:
-        ax.vlines(curve.x, low, high, color=look.colour, linewidth=0.8)
+        ax.vlines(curve.x, low, high, color=look.colour, linewidth=0.8, alpha=min(1.0, 4 * shade))
     ax.fill_between(curve.x, low, high, color=look.colour, alpha=shade, linewidth=0)
 
 
@@ -147,7 +148,7 @@ def draw_forgetting(info: Forgetting) -> Figure:
             ax.set_title(name)
             task_axis(ax, info.length)
         percent(panels[0].yaxis)
-        _fit_accuracy(panels[0], list(info.curves.values()))
+        fit_accuracy(panels[0], list(info.curves.values()))
         drawn.supxlabel("tasks learned" + (f" ({info.note})" if info.note else ""), fontsize=8)
         drawn.supylabel("test accuracy (%)", fontsize=8)
         legend(drawn, info.looks)
@@ -155,13 +156,19 @@ def draw_forgetting(info: Forgetting) -> Figure:
     return drawn
 
 
-def _fit_accuracy(ax: Axes, lines: list[dict[str, Curve]]) -> None:
-    """Let y hold all lines and bands, within 0..1, with a little room."""
+def fit_accuracy(ax: Axes, lines: list[dict[str, Curve]]) -> None:
+    """Let y hold all lines, and bands as far as they are not much wider than the lines' range.
+
+    Two or three seeds can have bands of the whole axis, on which no line could be read.
+    """
     shown = [curve for curves in lines for curve in curves.values()]
+    means = np.concatenate([curve.mean for curve in shown])
     ends = np.concatenate([end for curve in shown for end in (curve.mean, curve.low, curve.high)])
-    low, high = (float(end(ends)) for end in (np.nanmin, np.nanmax))
-    room = max(0.02, 0.05 * (high - low))
-    ax.set_ylim(max(0.0, low - room), min(1.0, high + room))
+    low, high = float(means.min()), float(means.max())
+    room = 0.05 + 0.5 * (high - low)
+    low = max(0.0, low - room, float(np.nanmin(ends)) - 0.02)
+    high = min(1.0, high + room, float(np.nanmax(ends)) + 0.02)
+    ax.set_ylim(low, high)
 
 
 def average_data(data: StudyData) -> Average:
@@ -193,7 +200,7 @@ def draw_average(info: Average) -> Figure:
             draw_line(ax, curve, info.looks[method])
         task_axis(ax, info.length)
         percent(ax.yaxis)
-        _fit_accuracy(ax, [info.curves])
+        fit_accuracy(ax, [info.curves])
         ax.set(xlabel="tasks learned", ylabel="mean accuracy on them (%)")
         legend(drawn, info.looks)
         sns.despine(fig=drawn)

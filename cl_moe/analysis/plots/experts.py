@@ -25,6 +25,7 @@ __all__ = (
 )
 
 MOST_EXPERTS = 40
+GROWING = ("fresh", "copy", "branch")  # kinds of decision that make experts
 # What became of an expert at a task: name in the legend, colour, marker, filled.
 MARKS = {
     "fresh": ("grown", "#009E73", "o", True),
@@ -185,14 +186,14 @@ def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Time
     experts = [list(dict.fromkeys(i for ids in layer for i in ids)) for layer in used]
     if not any(experts):
         raise AbsentError("needs decisions that name the experts on the task's path")
-    marks = [
-        [
-            Mark(int(event["task"]) + 1, experts[layer].index(i), _became(event, layer, i))
-            for event, ids in zip(events, used[layer], strict=True)
-            for i in ids
-        ]
-        for layer in range(layers)
-    ]
+    marks: list[list[Mark]] = [[] for _ in experts]
+    for layer, ids in enumerate(experts):
+        born: set[str] = set()
+        for event, here in zip(events, used[layer], strict=True):
+            for i in here:
+                kind = _became(event, layer, i, first=i not in born)
+                marks[layer].append(Mark(int(event["task"]) + 1, ids.index(i), kind))
+            born.update(here)
     return Timeline(marks, experts, data.stream_tasks, method, seed)
 
 
@@ -201,19 +202,22 @@ def _used(event: dict[str, Any], layer: int) -> list[str]:
     return [str(i) for i in _layer(event, "path", layer) or _layer(event, "usage", layer)]
 
 
-def _became(event: dict[str, Any], layer: int, expert: str) -> str:
-    """Return the kind of mark (a key of MARKS) for an expert that a decision uses."""
+def _became(event: dict[str, Any], layer: int, expert: str, *, first: bool) -> str:
+    """Return the kind of mark (a key of MARKS) for an expert that a decision uses.
+
+    The experts that a network begins with are created by no decision: the first use counts.
+    """
 
     def named(key: str) -> bool:
         return [layer, expert] in [[int(at), str(i)] for at, i in event.get(key) or []]
 
     kind = str(event["kind"])
-    if named("new_experts"):
+    if named("new_experts") or (first and kind in GROWING):
         return "copy" if kind == "copy" else "fresh"
     if named("retrained") or (kind == "reassign" and "retrained" not in event):
         return "reassign"
     # Grown above, or reassigned elsewhere: this expert is shared as it is.
-    return "reuse" if kind in ("fresh", "copy", "branch", "reassign") else kind
+    return "reuse" if kind in (*GROWING, "reassign") else kind
 
 
 def draw_timeline(info: Timeline) -> Figure:

@@ -140,10 +140,11 @@ def task_axis(ax: Axes, count: int) -> None:
         ax.set_xticks(range(1, count + 1))
 
 
-def legend(drawn: Figure, shown: dict[str, Look]) -> None:
-    """Put one legend of methods above all panels."""
+def legend(drawn: Figure, shown: dict[str, Look], more: Sequence[Line2D] = ()) -> None:
+    """Put one legend of methods (and of other lines, with their labels) above all panels."""
     handles = [Line2D([], [], label=method, **look.line()) for method, look in shown.items()]
-    longest = 0.4 + 0.058 * max(len(method) for method in shown)  # inches, about
+    handles += more
+    longest = 0.4 + 0.058 * max(len(str(line.get_label())) for line in handles)  # inches, about
     columns = max(1, int(drawn.get_figwidth() / longest))
     drawn.legend(
         handles=handles, loc="outside upper center", ncols=min(len(handles), columns),

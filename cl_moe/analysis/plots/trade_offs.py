@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.compute import compute
 from cl_moe.analysis.metrics.learning import probe_families
 from cl_moe.analysis.metrics.names import METRICS, label
-from cl_moe.analysis.plots.curves import Curve, draw_line, mean_band
+from cl_moe.analysis.plots.curves import Curve, draw_line, fit_accuracy, mean_band
 from cl_moe.analysis.plots.style import (
     PAGE,
     AbsentError,
@@ -45,6 +46,7 @@ __all__ = (
 SIZE = ("parameters", "active_parameters")
 COMPUTE = ("flops_predict", "train_seconds")
 MOST_FAMILIES = 12
+TARGET: dict[str, Any] = {"color": "#555555", "linewidth": 0.6, "zorder": 1}
 
 
 class Cost(NamedTuple):
@@ -100,6 +102,8 @@ def draw_cost(info: Cost) -> Figure:
             unit = " (s)" if METRICS[metric].unit == "seconds" else ""
             ax.set_xlabel(label(metric) + unit)
         percent(panels[0].yaxis)
+        low, high = panels[0].get_ylim()
+        panels[0].set_ylim(max(0.0, low), min(1.0, high))
         panels[0].set_ylabel("average accuracy (%)")
         legend(drawn, info.looks)
         sns.despine(fig=drawn)
@@ -181,13 +185,15 @@ def draw_samples(info: Samples) -> Figure:
                 draw_line(ax, curve, info.looks[method])
             _size_axis(ax, sorted({float(x) for curve in lines.values() for x in curve.x}))
             if family in info.targets:
-                _target(ax, info.targets[family])
+                ax.axhline(info.targets[family], **TARGET)
             ax.set_title(name)
+        fit_accuracy(panels[0], list(info.curves.values()))
         percent(panels[0].yaxis)
         note = f" ({info.note})" if info.note else ""
         drawn.supxlabel(f"training examples of the unseen task{note}", fontsize=8)
         drawn.supylabel("test accuracy (%)", fontsize=8)
-        legend(drawn, info.looks)
+        target = Line2D([], [], label="95 % of alone with all", **TARGET)
+        legend(drawn, info.looks, [target] if info.targets else [])
         sns.despine(fig=drawn)
     return drawn
 
@@ -197,11 +203,3 @@ def _size_axis(ax: Axes, sizes: list[float]) -> None:
     shown = [sizes[i] for i in evenly(len(sizes), 7)]
     ax.set_xticks(shown, [f"{size:.0f}" for size in shown])
     ax.minorticks_off()
-
-
-def _target(ax: Axes, level: float) -> None:
-    ax.axhline(level, color="#555555", linewidth=0.6, zorder=1)
-    ax.annotate(
-        "95 % of alone with all", (0, level), xycoords=("axes fraction", "data"),
-        xytext=(2, 2), textcoords="offset points", fontsize=6.5, color="#555555",
-    )  # fmt: skip

@@ -66,3 +66,12 @@ def test_lines_keep_their_look_in_both_figures(study: StudyData) -> None:
     for one, other in zip(average.lines, panel.lines, strict=True):
         assert one.get_color() == other.get_color()
         assert one.get_marker() == other.get_marker()
+
+
+def test_two_seeds_that_disagree_do_not_stretch_the_axis(
+    study_of: Callable[..., StudyData],
+) -> None:
+    nan = np.nan
+    runs = [[[0.95, nan], [0.94, 0.93]], [[0.90, nan], [0.80, 0.92]]]
+    low, _ = draw_average(average_data(study_of({"dense": runs}))).axes[0].get_ylim()
+    assert low > 0.8

@@ -55,6 +55,13 @@ def test_marks_say_what_became_of_each_expert(study: StudyData) -> None:
     assert {mark.kind for marks in info.marks for mark in marks} <= set(MARKS)
 
 
+def test_the_experts_a_network_begins_with_are_born_at_their_first_use(study: StudyData) -> None:
+    events = [{**study.events[0], "new_experts": []}, *study.events[1:]]
+    first, second = timeline_data(replace(study, events=events), "experts").marks
+    assert Mark(1, 0, "fresh") in first
+    assert Mark(1, 0, "fresh") in second
+
+
 def test_only_what_was_retrained_is_reassigned(study: StudyData) -> None:
     events = [*study.events[:5], {**study.events[5], "retrained": [[1, "q"]]}]
     first, second = timeline_data(replace(study, events=events), "experts").marks
