@@ -29,7 +29,12 @@ def samples(task: Task, split: Any) -> Counter[tuple[float, str]]:
 
 def three_tasks() -> TaskStream:
     tasks = [
-        Task(f"t{k}", numbered(30 + k, c, 100 * k), numbered(20, c, 1000 + 100 * k), map(str, range(c)))
+        Task(
+            f"t{k}",
+            numbered(30 + k, c, 100 * k),
+            numbered(20, c, 1000 + 100 * k),
+            map(str, range(c)),
+        )
         for k, c in enumerate((10, 3, 5))
     ]
     return TaskStream(tasks[:2], probes=tasks[2:])
@@ -85,7 +90,9 @@ def test_split_mnist_alike(from_zero: bool, task_labels: bool) -> None:
     truth = dict(zip(train.tensors[0].flatten().tolist(), train.tensors[1].tolist(), strict=True))
     for task in stream:
         names: dict[int, set[int]] = {0: set(), 1: set()}
-        for value, label in zip(*[t.flatten().tolist() for t in task.tensors("train")], strict=True):
+        for value, label in zip(
+            *[t.flatten().tolist() for t in task.tensors("train")], strict=True
+        ):
             names[label].add(truth[value])
         assert [len(originals) for originals in names.values()] == [1, 1]
         if not from_zero:

@@ -18,7 +18,9 @@ from cl_moe.streams.task import Task, TaskStream
 def toy(name: str = "toy", n: int = 12, classes: int = 3, **values: Any) -> Task:
     x = torch.arange(n * 4, dtype=torch.float32).view(n, 4)
     y = torch.arange(n) % classes
-    return Task(name, (x, y), (x[:classes], y[:classes]), [f"c{k}" for k in range(classes)], **values)
+    return Task(
+        name, (x, y), (x[:classes], y[:classes]), [f"c{k}" for k in range(classes)], **values
+    )
 
 
 class Lazy(Dataset[tuple[torch.Tensor, int]]):

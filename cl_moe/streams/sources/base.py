@@ -134,7 +134,8 @@ def make_source(spec: SourceSpec, place: str) -> Source:
     assert spec.type is not None, "a slot is resolved before its source is made"
     found = catalog.resolve("source", spec.type, f"{place}.type")
     parameters = dict(spec.parameters)
-    if not (inspect.isclass(found) and issubclass(found, Source)):
+    own_function = not (inspect.isclass(found) and issubclass(found, Source))
+    if own_function:
         from cl_moe.streams.sources.function import Function
 
         found, parameters = Function, {"function": spec.type, "arguments": parameters}
@@ -145,7 +146,10 @@ def make_source(spec: SourceSpec, place: str) -> Source:
     try:
         source = found(**values)
     except InputError as error:
-        raise InputError([f"{place}.{problem}" for problem in error.problems]) from error
+        # Of a function standing as the type, the arguments stand in the table itself.
+        start = "arguments." if own_function else ""
+        problems = [f"{place}.{problem.removeprefix(start)}" for problem in error.problems]
+        raise InputError(problems) from error
     assert isinstance(source, Source)
     return source
 

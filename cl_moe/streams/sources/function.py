@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cl_moe import catalog
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, did_you_mean
 from cl_moe.streams.sources.base import Source, SourceData
 
 __all__ = ("Function",)
@@ -46,11 +46,19 @@ class Function(Source):
         target = catalog.resolve("source", self.function, "function")
         if not callable(target):
             raise InputError(f"function: '{self.function}' is not a function")
-        given = {**self.arguments, **dict.fromkeys(self._extra(target))}
+        known = inspect.signature(target).parameters
+        kinds = {parameter.kind for parameter in known.values()}
         problems = [
-            problem
-            for problem in catalog.check_parameters(target, given, "arguments")
-            if not problem.startswith(("arguments.seed: None", "arguments.data_dir: None"))
+            f"arguments.{name}: no such parameter; {did_you_mean(name, known)}"
+            for name in self.arguments
+            if name not in known and inspect.Parameter.VAR_KEYWORD not in kinds
+        ]
+        problems += [
+            f"arguments.{name}: missing; the function needs it"
+            for name, parameter in known.items()
+            if parameter.default is parameter.empty
+            and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            and name not in {*self.arguments, "seed", "data_dir"}
         ]
         if problems:
             raise InputError(problems)
