@@ -48,36 +48,30 @@ import os
 import pathlib
 
 
-def exit_now(*_, **__):
-    os._exit(3)
-
-
 def crash_once(context, /, *, marker: str):
-    """End the process when trained for the first time."""
-    from cl_moe.strategies.methods.dense import dense
-
-    def touch_and_exit(*_, **__):
+    """End the process the first time, raise the second."""
+    if not pathlib.Path(marker).exists():
         pathlib.Path(marker).touch()
         os._exit(3)
-
-    method = dense(context)
-    if not pathlib.Path(marker).exists():
-        method.strategy.train = touch_and_exit
-    return method
+    raise ZeroDivisionError("second time")
 
 
 def crash(context, /):
-    """End the process whenever trained."""
-    from cl_moe.strategies.methods.dense import dense
-
-    method = dense(context)
-    method.strategy.train = exit_now
-    return method
+    """End the process every time."""
+    print("last words", flush=True)
+    os._exit(3)
 
 
 def fail(context, /):
     """Raise what no one expects."""
     raise ZeroDivisionError("a bug in a method")
+
+
+def refuse(context, /):
+    """Raise what a user can put right."""
+    from cl_moe.errors import InputError
+
+    raise InputError(["one", "two"])
 '''
 
 

@@ -136,23 +136,10 @@ def test_a_run_that_fails_costs_no_other(
     assert load_study(out).method_names == ["dense"]
 
 
-def test_processes_change_nothing_and_a_crash_costs_one_run(
-    stream: TaskStream, misbehaving: str, tmp_path: Path
-) -> None:
-    once = {"type": f"{misbehaving}:crash_once", "marker": str(tmp_path / "crashed")}
-    methods: list[Any] = ["dense", once, f"{misbehaving}:crash"]
-    out = tmp_path / "study"
-    with pytest.raises(StudyError) as error:
-        cl_moe.run(stream, methods, seeds=1, jobs=2, out=out, **ONCE)
-    assert [(job.label, failure.crashed) for job, failure in error.value.failures] == [
-        ("crash, seed 0", True)
-    ]
-    assert "exit code 3" in str(error.value)
-    here = cl_moe.run(stream, ["dense"], seeds=1, **ONCE).rows
-    there = load_study(out).rows
-    for method in ("dense", "crash_once"):
-        mine = there[there["method"] == method].assign(method="dense").reset_index(drop=True)
-        pd.testing.assert_frame_equal(mine, here, check_exact=True)
+def test_processes_change_nothing(stream: TaskStream) -> None:
+    here = cl_moe.run(stream, ["dense", "ewc"], seeds=1, **ONCE)
+    there = cl_moe.run(stream, ["dense", "ewc"], seeds=1, jobs=2, **ONCE)
+    pd.testing.assert_frame_equal(ordered(here), ordered(there), check_exact=True)
 
 
 def test_the_best_setting_on_training_data_is_taken(stream: TaskStream, tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cl_moe.errors import InputError
+from cl_moe.runs.engine import _Pool, open_engine
+from cl_moe.runs.plan import Failure, Streams, StudyPlan
+from cl_moe.runs.planning import make_plan
+from cl_moe.streams.task import Task, TaskStream
+
+
+def failures(plan: StudyPlan, processes: int) -> dict[str, Failure]:
+    """Run a plan of which nothing succeeds."""
+    found = {}
+    engine = open_engine(plan, Streams(plan), processes, lambda _: None)
+    with contextlib.closing(engine):
+        for job, outcome in engine.run(plan.jobs()):
+            assert isinstance(outcome, Failure)
+            found[job.method.name] = outcome
+    return found
+
+
+def test_a_process_that_dies_costs_its_own_run_alone(
+    stream: TaskStream, misbehaving: str, tmp_path: Path
+) -> None:
+    once = {"type": f"{misbehaving}:crash_once", "marker": str(tmp_path / "crashed")}
+    names = ("crash", "refuse", "fail")
+    plan = make_plan(stream, [once, *(f"{misbehaving}:{name}" for name in names)], seeds=1)
+    found = failures(plan, processes=2)
+    assert [name for name, failure in found.items() if failure.crashed] == ["crash"]
+    assert "exit code 3" in found["crash"].traceback
+    assert "last words" in found["crash"].traceback
+    assert "ZeroDivisionError: second time" in found["crash_once"].traceback
+    assert "ZeroDivisionError: a bug in a method" in found["fail"].traceback
+    assert found["refuse"].problems == ("one", "two")
+
+
+def test_this_process_reports_alike(stream: TaskStream, misbehaving: str) -> None:
+    plan = make_plan(stream, [f"{misbehaving}:{name}" for name in ("refuse", "fail")], seeds=1)
+    found = failures(plan, processes=1)
+    assert found["refuse"].problems == ("one", "two")
+    assert "ZeroDivisionError: a bug in a method" in found["fail"].traceback
+
+
+class Unloadable:
+    """Data that can be sent, and not be received."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.data[index]
+
+    def __reduce__(self) -> Any:
+        return int, ("no number",)
+
+
+def test_data_that_cannot_be_received(stream: TaskStream, misbehaving: str) -> None:
+    tasks = [Task("t", Unloadable(stream[0].train), stream[0].test, stream[0].classes)]  # type: ignore[arg-type]
+    plan = make_plan(TaskStream(tasks), [f"{misbehaving}:fail"], seeds=2)
+    with contextlib.closing(_Pool(plan, 2, lambda _: None)) as pool:
+        outcomes = list(pool.run(plan.jobs()))
+    assert len(outcomes) == 2
+    assert all("no number" in outcome.traceback for _, outcome in outcomes)  # type: ignore[union-attr]
+
+
+def test_data_that_cannot_be_sent(stream: TaskStream) -> None:
+    class Local(Unloadable):
+        def __reduce__(self) -> Any:
+            return object.__reduce__(self)
+
+    tasks = [Task("t", Local(stream[0].train), stream[0].test, stream[0].classes)]  # type: ignore[arg-type]
+    plan = make_plan(TaskStream(tasks), ["dense"], seeds=2)
+    with pytest.raises(InputError, match="use jobs=1"):
+        open_engine(plan, Streams(plan), 2, lambda _: None)
