@@ -8,6 +8,7 @@ name in TOML and on the command line, and its ``__all__`` names the one public o
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -46,7 +47,13 @@ def names(kind: str) -> list[str]:
         for module in pkgutil.iter_modules([str(root)])
         if module.name != "base" and not module.name.startswith("_")
     }
-    return sorted(own | {entry.name for entry in metadata.entry_points(group=f"cl_moe.{kind}")})
+    return sorted(own | {entry.name for entry in _entry_points(kind)})
+
+
+@functools.lru_cache
+def _entry_points(kind: str) -> tuple[metadata.EntryPoint, ...]:
+    """Return what other packages declare; looked up once, as it reads every installed package."""
+    return tuple(metadata.entry_points(group=f"cl_moe.{kind}"))
 
 
 def resolve(kind: str, name: str, place: str = "") -> Any:
@@ -71,7 +78,7 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
     if ":" in name:
         return _load(name, at)
     name = name.replace("-", "_")
-    for entry in metadata.entry_points(group=f"cl_moe.{kind}"):
+    for entry in _entry_points(kind):
         if entry.name == name:
             return _load(entry.value, at)
     if name not in names(kind):
