@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -60,6 +61,13 @@ class EvidenceHead(nn.Module):
         shares = self.log_weights.detach().softmax(0).tolist()
         return dict(zip(self.sets, shares, strict=True))
 
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        linear = self.linears[0]
+        assert isinstance(linear, nn.Linear)
+        return linear.out_features
+
     def forward(self, features: Mapping[FeatureSet, Tensor]) -> Tensor:
         """Return log-probabilities (B, C), which serve as logits."""
         terms = [
@@ -70,7 +78,7 @@ class EvidenceHead(nn.Module):
         return torch.logsumexp(torch.stack(terms) + weights[:, None, None], dim=0)
 
 
-def take_over(head: nn.Linear, classes: Sequence[int]) -> nn.Linear:
+def take_over(head: nn.Module, classes: Sequence[int]) -> nn.Module:
     """Return a copy of a head whose output c is the old head's output ``classes[c]``.
 
     >>> old = nn.Linear(2, 3)
@@ -78,6 +86,11 @@ def take_over(head: nn.Linear, classes: Sequence[int]) -> nn.Linear:
     >>> bool(torch.equal(new.weight[0], old.weight[2]))
     True
     """
+    if isinstance(head, EvidenceHead):
+        new = copy.deepcopy(head)
+        new.linears = nn.ModuleList(take_over(linear, classes) for linear in head.linears)
+        return new
+    assert isinstance(head, nn.Linear)
     return linear_of(head.weight[list(classes)], head.bias[list(classes)])
 
 

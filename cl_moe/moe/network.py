@@ -109,12 +109,18 @@ class MoENetwork(nn.Module):
         return z.flatten(1), losses
 
     def feature_sets(self, x: Tensor, sets: Iterable[FeatureSet]) -> dict[FeatureSet, Tensor]:
-        """Return the features of earlier paths, each path run once: (B, D_s) a set."""
+        """Return the features of earlier paths, each path run once: (B, D_s) a set.
+
+        A task that is answered from other paths has answers, but no features of its own.
+        """
         wanted = list(sets)
         ready: dict[FeatureSet, Tensor] = {}
         for task in {key.task for key in wanted}:
             if task == RAW.task:
                 ready[RAW] = self.encode(x).flatten(1)
+                continue
+            if not self.owns_path(task):
+                ready[FeatureSet(task, "answers")] = self(x, task).softmax(1)
                 continue
             features, _ = self.features(x, task)
             answers = self.heads[str(task)](features).softmax(1)

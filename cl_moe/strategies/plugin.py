@@ -144,12 +144,9 @@ class MoEPlugin(SupervisedPlugin):
         new: list[list[int | str]] = []
         for depth, experts in enumerate(decision.path):
             layer = network.moe_layers[depth]
+            used = {id_ for taken in layer.assigned.values() for id_ in taken}
             ids = [e if isinstance(e, str) else layer.add(e.to(view.x.device)) for e in experts]
-            new += [
-                [depth, id_]
-                for id_, e in zip(ids, experts, strict=True)
-                if isinstance(e, nn.Module)
-            ]
+            new += [[depth, id_] for id_ in ids if id_ not in used]
             path.append(ids)
         for depth, id_ in decision.retrain:
             network.moe_layers[depth].pool.unfreeze(id_)

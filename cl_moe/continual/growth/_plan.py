@@ -104,11 +104,10 @@ def make_head(
     if plan.head == "fresh":
         return network.new_head(task, n_classes)
     assert plan.source is not None
-    source_features = features[FeatureSet(plan.source)]
     if plan.head == "match":
+        log_probs = features[FeatureSet(plan.source, "answers")].log()
         old = network.heads[str(plan.source)]
-        assert isinstance(old, nn.Linear)
-        log_probs = old(source_features).log_softmax(1)
         return take_over(old, match_classes(log_probs, y_N, n_classes))
+    source_features = features[FeatureSet(plan.source)]
     answer = fit_ridge(source_features[:RIDGE_ROWS], y_N[:RIDGE_ROWS], n_classes)
     return linear_of(answer.weight, answer.bias)

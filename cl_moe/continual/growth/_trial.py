@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_moe.continual.growth._plan import Plan, make_head, module_of
+from cl_moe.continual.relatedness.matching import match_classes
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import EvidenceHead, FeatureSet
 from cl_moe.moe.network import MoENetwork
@@ -60,22 +61,21 @@ def try_plan(
         features: feature sets of all the task's rows, for heads that begin from them.
         steps: optimizer steps a fold, where the plan is trained.
     """
-    with torch.no_grad():
-        below = _run_kept(plan, view.x, network)
     right, spent = 0, 0
     for number, (fit, held) in enumerate(split):
         part = {key: value[fit] for key, value in features.items()}
-        head = make_head(plan, network, view.task, part, view.y[fit], view.n_classes)
-        if isinstance(head, EvidenceHead):
-            head.to(view.x.device)
-            logits = head({key: features[key][held] for key in head.sets})
+        if plan.head == "match":
+            answers = FeatureSet(_source(plan), "answers")
+            classes = match_classes(part[answers].log(), view.y[fit], view.n_classes)
+            logits = features[answers][held][:, classes]
         else:
-            trial = _Trial(plan, network, head).to(below.device)
-            if plan.train:
-                _fit(trial, below[fit], view.y[fit], view, steps, number)
+            head = make_head(plan, network, view.task, part, view.y[fit], view.n_classes)
+            head.to(view.x.device)
+            if isinstance(head, EvidenceHead):
+                logits = head({key: features[key][held] for key in head.sets})
+            else:
+                logits = _learned(plan, view, network, (fit, held), head, steps, number)
                 spent += steps
-            with torch.no_grad():
-                logits = trial(below[held])
         right += int((logits.argmax(1) == view.y[held]).sum())
     return right / sum(len(held) for _, held in split), spent
 
@@ -97,12 +97,36 @@ class _Trial(nn.Module):
         return logits
 
 
+def _learned(
+    plan: Plan,
+    view: TaskView,
+    network: MoENetwork,
+    fold: Fold,
+    head: nn.Module,
+    steps: int,
+    number: int,
+) -> Tensor:
+    """Train what a plan trains on the rows to fit; return logits of the rows held out."""
+    fit, _ = fold
+    with torch.no_grad():
+        below_fit, below_held = (_run_kept(plan, view.x[rows], network) for rows in fold)
+    trial = _Trial(plan, network, head).to(view.x.device)
+    _fit(trial, below_fit, view.y[fit], view, steps, number)
+    with torch.no_grad():
+        logits: Tensor = trial(below_held)
+    return logits
+
+
 def _run_kept(plan: Plan, x: Tensor, network: MoENetwork) -> Tensor:
     z = network.encode(x)
     for depth in range(plan.kept):
-        assert plan.source is not None
-        z, _ = network.moe_layers[depth](z, plan.source)
+        z, _ = network.moe_layers[depth](z, _source(plan))
     return z
+
+
+def _source(plan: Plan) -> int:
+    assert plan.source is not None, f"'{plan.kind}' builds on no earlier task"
+    return plan.source
 
 
 def _fit(trial: _Trial, z: Tensor, y: Tensor, view: TaskView, steps: int, number: int) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cl_moe.continual.growth._budget import full_layers, least_important
 from cl_moe.continual.growth._plan import Plan, Start, make_head, module_of
+from cl_moe.continual.growth._takeover import take_over_plans
 from cl_moe.continual.growth._trial import folds, try_plan
 from cl_moe.continual.growth.base import (
     Candidate,
@@ -39,7 +40,8 @@ class Relatedness(GrowthPolicy):
     Earlier paths are ranked by gain: a closed-form score on the path's features minus the same
     score on the raw input. Only the best few are tried, each on rows it was not fitted to:
 
-    * *take over*: an earlier path with its head, classes matched one to one; nothing is trained.
+    * *take over*: an earlier task's answers as they are, classes matched one to one; nothing is
+      trained.
     * *average*: closed-form answers on earlier paths and the raw input, weighed by evidence
       (with the evidence gate, for tasks of up to ``average_up_to`` examples).
     * *reuse*: an earlier path, frozen, under a new head.
@@ -123,8 +125,8 @@ class Relatedness(GrowthPolicy):
 
     def _gains(self, view: TaskView, network: MoENetwork, sources: list[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""
-        rows = torch.randperm(len(view.y), generator=generator(view.seed, "score", view.task))
-        x, y = view.x[rows[:SCORE_ROWS]], view.y[rows[:SCORE_ROWS]]
+        rows = _score_rows(view)
+        x, y = view.x[rows], view.y[rows]
         score = SCORES[self.score]
         with torch.no_grad():
             raw = score(network.encode(x).flatten(1), y)
@@ -156,10 +158,14 @@ class Relatedness(GrowthPolicy):
         depth = len(network.layers)
         keep = _all("keep", depth)
         few = ranked[: self.candidates]
-        plans = [
-            Plan("take over", keep, "match", task, gain, train=False)
-            for task, gain in self._heads_to_match(view, network, few, gains)
-        ]
+        plans = take_over_plans(
+            view,
+            network,
+            {task: gains[task] for task in few},
+            self.borrowed,
+            _score_rows(view),
+            limit=self.candidates,
+        )
         if isinstance(network.moe_layers[-1].gate, EvidenceGate) and (
             len(view.y) <= self.average_up_to
         ):
@@ -180,24 +186,6 @@ class Relatedness(GrowthPolicy):
                 plans.append(Plan("branch", branch, "ridge", task, gains[task]))
             plans.append(Plan("copy", _all("copy", depth), "ridge", task, gains[task]))
         return [*plans, self._fresh(network)]
-
-    def _heads_to_match(
-        self, view: TaskView, network: MoENetwork, few: list[int], gains: Mapping[int, float]
-    ) -> list[tuple[int, float]]:
-        """Return the tasks on the few best paths whose heads have enough classes, and the gains.
-
-        A head that was itself taken over would be matched to the same answers again.
-        """
-        paths = {network.path(task): gains[task] for task in few}
-        return [
-            (task, paths[network.path(task)])
-            for task in network.tasks
-            if task not in self.borrowed
-            and network.owns_path(task)
-            and network.path(task) in paths
-            and isinstance(head := network.heads[str(task)], nn.Linear)
-            and head.out_features >= view.n_classes
-        ]
 
     def _decision(
         self,
@@ -236,6 +224,11 @@ class Relatedness(GrowthPolicy):
         )
 
 
+def _score_rows(view: TaskView) -> Tensor:
+    rows = torch.randperm(len(view.y), generator=generator(view.seed, "score", view.task))
+    return rows[:SCORE_ROWS]
+
+
 def _all(start: Start, depth: int) -> tuple[Start, ...]:
     return (start,) * depth
 
@@ -244,5 +237,7 @@ def _all(start: Start, depth: int) -> tuple[Start, ...]:
 def _features(plans: list[Plan], view: TaskView, network: MoENetwork) -> dict[FeatureSet, Tensor]:
     """Return every feature set that a plan's head begins from, for all rows of the task."""
     wanted = {key for plan in plans for key in plan.sets}
-    wanted |= {FeatureSet(plan.source) for plan in plans if plan.source is not None}
+    for plan in plans:
+        if plan.source is not None:
+            wanted.add(FeatureSet(plan.source, "answers" if plan.head == "match" else "features"))
     return network.feature_sets(view.x, wanted)
