@@ -87,7 +87,9 @@ class Protection:
             logits: Tensor = functional_call(network, given, (x_B, task))
             return logits.log_softmax(-1)
 
-        spring = self.springs.setdefault(place, EWC(self.strength, seed=self.seed))
+        # a gate by row sends each row its own way, which cannot be vectorised
+        fresh = EWC(self.strength, seed=self.seed, vectorize=False)
+        spring = self.springs.setdefault(place, fresh)
         spring.consolidate(dict(_expert(network, place).named_parameters()), log_likelihood, x, y)
 
 

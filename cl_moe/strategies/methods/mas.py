@@ -7,7 +7,7 @@ from cl_moe.strategies.methods.base import Method, MethodContext, require, seque
 __all__ = ("mas",)
 
 
-def mas(context: MethodContext, /, *, strength: float = 1.0, mixing: float = 0.5) -> Method:
+def mas(context: MethodContext, /, *, strength: float = 0.1, mixing: float = 0.5) -> Method:
     """Hold each weight as firmly as the outputs depend on it (Avalanche's MAS).
 
     Aljundi et al. 2018, "Memory aware synapses: learning what (not) to forget", eq. 2 to 5.

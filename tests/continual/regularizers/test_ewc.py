@@ -173,3 +173,25 @@ def test_a_sample_of_the_rows_is_drawn_from_the_seed():
 
     assert torch.equal(importance(1), importance(1))
     assert not torch.equal(importance(1), importance(2))
+
+
+def test_one_expert_behind_a_gate_by_row_can_be_protected_one_row_at_a_time():
+    from cl_moe.moe.experts.mlp import MLPExpert
+    from cl_moe.moe.gates.token import TokenGate
+    from cl_moe.moe.layer import MoELayer
+    from cl_moe.moe.network import MoENetwork
+
+    layer = MoELayer(MLPExpert([4]).stages()[0], TokenGate(3), (3,), experts=2)
+    network = MoENetwork([layer])
+    network.add_task(0, [layer.pool.ids], network.new_head(0, n_classes=3))
+    chosen = {name: p for name, p in network.named_parameters() if ".experts.e1." in name}
+    x_NX, y_N = rows(6)
+    ewc = EWC(1.0, labels="true", vectorize=False)
+    ewc.consolidate(
+        chosen,
+        lambda given, x_B: functional_call(network, given, (x_B, 0)).log_softmax(-1),
+        x_NX.float(),
+        y_N,
+    )
+    assert set(ewc.importance) == set(chosen)
+    assert sum(float(value.sum()) for value in ewc.importance.values()) > 0
