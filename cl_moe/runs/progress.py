@@ -193,11 +193,12 @@ class _Clock:
         return self.done + sum(self._under_way.values())
 
     def left(self) -> str:
-        work = self.work()
+        spent, work = time.monotonic() - self._start, self.work()
+        if self.done >= self.runs:
+            return f"{duration(spent)} in all"
         if work <= 0:
             return "time left not known yet"
-        seconds = (time.monotonic() - self._start) * max(self.runs - work, 0) / work
-        return f"about {duration(seconds)} left"
+        return f"about {duration(spent * max(self.runs - work, 0) / work)} left"
 
 
 def describe(progress: Progress) -> str:

@@ -30,6 +30,14 @@ def test_lines_where_there_is_no_terminal() -> None:
     assert lines[3].startswith("[1/2] moe, seed 1: average accuracy 90.0; about")
 
 
+def test_the_last_line_says_how_long_it_took() -> None:
+    text = io.StringIO()
+    display = PlainDisplay(Console(file=text))
+    display.begin("study", 1)
+    display.ended(JOB, "average accuracy 90.0")
+    assert text.getvalue().endswith(" s in all\n")
+
+
 def test_lines_come_only_now_and_then() -> None:
     text = io.StringIO()
     display = PlainDisplay(Console(file=text), seconds=1e9)
