@@ -15,7 +15,7 @@ from cl_moe.moe.heads import EvidenceHead, FeatureSet
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = ("folds", "try_plan")
+__all__ = ("folds", "single_examples", "try_plan")
 
 Fold = tuple[Tensor, Tensor]
 """Rows to fit, rows held out."""
@@ -24,13 +24,14 @@ Fold = tuple[Tensor, Tensor]
 def folds(view: TaskView, parts: int, enough: int) -> list[Fold]:
     """Split a task's rows for out-of-sample accuracy.
 
-    One split that holds out a fifth (``enough`` rows at most) serves where that many are to be had;
-    a smaller task is cut into ``parts``, each held out in turn, so that every row gives evidence:
-    to choose among many candidates on a dozen rows is a lottery.
+    One split that holds out a fifth (``enough`` rows at most) serves where that many are to be had.
+    A smaller task is cut into ``parts`` with the classes spread evenly, each held out in turn, so
+    that every row gives evidence: to choose among many candidates on a dozen rows is a lottery.
+    Where a class has one example, each row is a part of its own.
 
-    >>> view = TaskView(0, "t", torch.zeros(9, 1), torch.zeros(9).long(), 2, 1, 1, torch.optim.Adam)
-    >>> [(len(fit), len(held)) for fit, held in folds(view, parts=3, enough=100)]
-    [(6, 3), (6, 3), (6, 3)]
+    >>> view = TaskView(0, "t", torch.zeros(9, 1), torch.arange(9) % 3, 3, 1, 1, torch.optim.Adam)
+    >>> [(len(fit), view.y[held].tolist()) for fit, held in folds(view, parts=3, enough=100)]
+    [(6, [0, 1, 2]), (6, [0, 1, 2]), (6, [0, 1, 2])]
     >>> [(len(fit), len(held)) for fit, held in folds(view, parts=3, enough=1)]
     [(8, 1)]
     """
@@ -38,9 +39,15 @@ def folds(view: TaskView, parts: int, enough: int) -> list[Fold]:
     order = torch.randperm(n, generator=generator(view.seed, "folds", view.task))
     if n // 5 >= enough:
         return [(order[enough:], order[:enough])]
-    parts = max(2, min(parts, n))
-    held = order.tensor_split(parts)
-    return [(torch.cat([h for j, h in enumerate(held) if j != i]), held[i]) for i in range(parts)]
+    by_class = order[view.y[order].cpu().argsort(stable=True)]
+    parts = n if single_examples(view) else max(2, min(parts, n))
+    part_of = torch.arange(n) % parts
+    return [(by_class[part_of != i], by_class[part_of == i]) for i in range(parts)]
+
+
+def single_examples(view: TaskView) -> bool:
+    """Tell whether a class has but one example: held out, nothing is left to learn it from."""
+    return bool((view.y.bincount(minlength=view.n_classes) == 1).any())
 
 
 def try_plan(

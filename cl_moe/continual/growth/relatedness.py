@@ -11,7 +11,7 @@ from torch import Tensor
 from cl_moe.continual.growth._budget import full_layers, least_important
 from cl_moe.continual.growth._plan import Plan, Start, make_head, module_of
 from cl_moe.continual.growth._takeover import take_over_plans
-from cl_moe.continual.growth._trial import folds, try_plan
+from cl_moe.continual.growth._trial import folds, single_examples, try_plan
 from cl_moe.continual.growth.base import (
     Candidate,
     Expert,
@@ -109,6 +109,9 @@ class Relatedness(GrowthPolicy):
         steps = max(min(view.steps, self.trial_steps), round(self.trial_share * view.steps))
         tried, spent = [], 0
         for plan in plans:
+            if plan.train and single_examples(view):
+                tried.append(Candidate(plan.kind, plan.source, None, plan.gain))
+                continue
             accuracy, cost = try_plan(plan, view, network, split, features, steps)
             tried.append(Candidate(plan.kind, plan.source, accuracy, plan.gain))
             spent += cost
@@ -119,9 +122,14 @@ class Relatedness(GrowthPolicy):
         return self._decision(plans[best], view, network, features, tuple(tried), spent)
 
     def _value(self, plan: Plan, tried: Candidate) -> float:
-        assert tried.accuracy is not None
-        costs = self.margin * plan.grows + self.reassign_margin * (plan.kind == "reassign")
-        return tried.accuracy - costs
+        """Return the accuracy on rows held out, less what the candidate must win by.
+
+        One that could not be tried counts as half right: another must be clearly good to beat it.
+        """
+        accuracy = 0.5 if tried.accuracy is None else tried.accuracy
+        return (
+            accuracy - self.margin * plan.grows - self.reassign_margin * (plan.kind == "reassign")
+        )
 
     def _gains(self, view: TaskView, network: MoENetwork, sources: list[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""
@@ -167,7 +175,7 @@ class Relatedness(GrowthPolicy):
             limit=self.candidates,
         )
         if isinstance(network.moe_layers[-1].gate, EvidenceGate) and (
-            len(view.y) <= self.average_up_to
+            len(view.y) <= self.average_up_to and not single_examples(view)
         ):
             sets = [RAW, *(FeatureSet(t, p) for t in ranked[:8] for p in ("features", "both"))]
             plans.append(Plan("average", (), "evidence", sets=tuple(sets), train=False))
