@@ -72,7 +72,9 @@ def _model_hash() -> str:
 
 def _encode(texts: list[str]) -> np.ndarray:
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # it would write across the study's own
     model = SentenceTransformer(str(_model_folder()), device="cpu", local_files_only=True)
     found = model.encode(texts, batch_size=64, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(found, dtype=np.float32)
