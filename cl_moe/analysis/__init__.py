@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData, accuracy_matrix
     from cl_moe.analysis.metrics import METRICS, compute
     from cl_moe.analysis.plots import plot_all
-    from cl_moe.analysis.report import report
+    from cl_moe.analysis.reporting import report
     from cl_moe.analysis.stats import paired, summary, summary_records
     from cl_moe.analysis.tables import table
 
@@ -41,7 +41,7 @@ _HOME = {
     "compute": "metrics",
     "paired": "stats",
     "plot_all": "plots",
-    "report": "report",
+    "report": "reporting",
     "summary": "stats",
     "summary_records": "stats",
     "table": "tables",
@@ -52,6 +52,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    # Kept here because importing the submodule `report` binds that name to the module.
-    globals()[name] = found
+    globals()[name] = found  # looked up once
     return found

@@ -7,7 +7,7 @@ from html import escape
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.plots.every import FIGURES, draw_all, rendered
-from cl_moe.analysis.report import Section, sections
+from cl_moe.analysis.reporting import Section, sections
 from cl_moe.analysis.tables import TableData
 
 __all__ = ("html",)

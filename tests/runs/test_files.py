@@ -31,7 +31,7 @@ COLUMNS = (
     rows=st.lists(
         st.fixed_dictionaries(
             {
-                "name": st.text(min_size=1).filter(lambda text: "\r" not in text),
+                "name": st.text(min_size=1).filter(lambda text: not {"\r", "\0"} & set(text)),
                 "seed": st.integers(0, 10**9),
                 "value": st.floats(allow_nan=False),
                 "epoch": st.none() | st.integers(0, 99),

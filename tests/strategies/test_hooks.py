@@ -16,8 +16,8 @@ PLUGINS = [
     for info in pkgutil.walk_packages(cl_moe.strategies.__path__, "cl_moe.strategies.")
     for found in vars(importlib.import_module(info.name)).values()
     if inspect.isclass(found)
+    and found.__module__ == info.name  # first: to Python 3.10 an alias such as list[int] is a class
     and issubclass(found, SupervisedPlugin)
-    and found.__module__ == info.name
 ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.report import report
+from cl_moe.analysis.reporting import report
 
 
 def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: StudyData) -> None:
