@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,6 +13,7 @@ from torch import nn
 from cl_moe import catalog
 from cl_moe.errors import InputError
 from cl_moe.moe.dense import DenseNetwork
+from cl_moe.moe.experts._any import AnyModule
 from cl_moe.moe.experts.base import (
     ExpertFactory,
     Shape,
@@ -38,9 +40,12 @@ Built = TypeVar("Built")
 def expert_factory(network: NetworkSpec) -> ExpertFactory:
     """Return the factory of the trunk that a network spec describes.
 
-    An expert kind takes those fields of the spec that its constructor has parameters for.
+    An expert kind takes those fields of the spec that its constructor has parameters for. Anything
+    else that ``package.module:Object`` names is called with the input shape and returns a module.
     """
     kind = catalog.resolve("expert", network.kind, "network.kind")
+    if not (inspect.isclass(kind) and issubclass(kind, ExpertFactory)):
+        return AnyModule(kind)
     fields = network.model_dump()
     wanted = {name: fields[name] for name in catalog.parameters(kind) if name in fields}
     try:

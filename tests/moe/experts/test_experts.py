@@ -1,0 +1,56 @@
+"""What every expert kind must satisfy, found by name in the catalogue."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cl_moe import catalog
+from cl_moe.moe.experts._any import AnyModule
+from cl_moe.moe.experts.base import cut, make_module, output_shape
+
+SHAPE = (1, 8, 8)
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("name", catalog.names("expert"))
+class TestEveryExpert:
+    def test_any_cut_into_layers_is_the_same_trunk(self, name):
+        stages = catalog.resolve("expert", name)().stages()
+        whole = make_module(cut(stages, 1)[0], SHAPE, seed=0)
+        for layers in range(1, len(stages) + 1):
+            shape, parameters = SHAPE, 0
+            for factory in cut(stages, layers):
+                part = make_module(factory, shape, seed=0)
+                shape, parameters = output_shape(part, shape), parameters + count(part)
+            assert shape == output_shape(whole, SHAPE)
+            assert parameters == count(whole)
+
+    def test_widening_multiplies_the_features(self, name):
+        kind = catalog.resolve("expert", name)()
+        sizes = [
+            output_shape(make_module(cut(k.stages(), 1)[0], SHAPE, 0), SHAPE)
+            for k in (kind, kind.widened(2.0))
+        ]
+        assert sizes[1] == (2 * sizes[0][0],)
+
+    def test_rows_do_not_influence_each_other(self, name):
+        trunk = make_module(cut(catalog.resolve("expert", name)().stages(), 1)[0], SHAPE, 0)
+        x = torch.randn(4, *SHAPE)
+        assert torch.allclose(trunk(x)[:1], trunk(x[:1]), atol=1e-6)
+
+    def test_it_cannot_be_cut_into_more_parts_than_it_has(self, name):
+        stages = catalog.resolve("expert", name)().stages()
+        with pytest.raises(ValueError, match="cannot be cut"):
+            cut(stages, len(stages) + 1)
+
+
+def test_any_function_of_a_shape_makes_experts_but_cannot_be_widened():
+    kind = AnyModule(lambda shape: nn.Linear(*shape, 7))
+    assert output_shape(make_module(cut(kind.stages(), 1)[0], (3,), 0), (3,)) == (7,)
+    with pytest.raises(ValueError, match="cannot be widened"):
+        kind.widened(2.0)
