@@ -19,7 +19,7 @@ say = printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all retest install format style types imports clean FORCE
+.PHONY: help demo test test-all retest install format notebooks style types imports clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -45,6 +45,9 @@ install: $(DONE)/install ## make .venv and install cl_moe into it
 format: $(DONE)/dev ## let ruff set the code right
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+notebooks: $(DONE)/dev ## run the notebooks at full size and keep what they print
+	@OMP_NUM_THREADS=1 $(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 style: $(DONE)/style ## ruff: rules and format
 types: $(DONE)/types ## mypy
