@@ -9,6 +9,7 @@ Names are imported when they are first asked for, so that ``import cl_moe`` is q
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from cl_moe.streams.task import Task, TaskStream
 
     __version__: str
+
+# Avalanche imports qpsolvers, which says so wherever no solver is installed; only its GEM needs one.
+warnings.filterwarnings("ignore", message="no QP solver found", category=UserWarning)
 
 __all__ = (
     "InputError",
