@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Avalanche imports qpsolvers, which says so wherever no solver is installed; only its GEM needs one.
+# Avalanche imports qpsolvers, which says so where no solver is installed; only its GEM needs one.
 warnings.filterwarnings("ignore", message="no QP solver found", category=UserWarning)
 
 __all__ = (
