@@ -17,6 +17,17 @@ from cl_moe.analysis.tables import Cell, TableData, markdown, quantity, table_da
 __all__ = ("Section", "report", "sections")
 
 MOST_LINES = 40
+COSTS = (
+    "parameters", "active_parameters", "flops_predict", "experts", "steps", "train_seconds",
+    "decision_seconds", "decision_share", "eval_seconds", "cpu_seconds", "peak_memory",
+)  # fmt: skip
+COSTS_NOTE = (
+    "Of a run, over its stream: sizes are those at the end, operations and active parameters a "
+    "task's, the rest sums; means over seeds with 95 % intervals. Times and memory are of the "
+    "machine it ran on. CPU time is all threads', while training. Peak memory is the most that "
+    "the process of a run ever held, with Python and torch; runs that follow one another in a "
+    "process share it."
+)
 DIFFERENCES = ("average_accuracy", "forgetting", "learning_transfer", "probe_accuracy")
 
 
@@ -79,6 +90,7 @@ def sections(data: StudyData) -> list[Section]:
         Section("Results", _results(data)),
         *_differences(data),
         *_losses(data),
+        *_costs(data),
         Section("Figures", _figures(data)),
         *_decisions(data),
     ]
@@ -176,6 +188,13 @@ def _sizes(data: StudyData, method: str) -> list[str]:
         return []
     others = ", ".join(f"{quantity(n, 'count')} ({m})" for m, n in sizes.items() if m != method)
     return [f"Parameters at the end: {quantity(sizes[method], 'count')}, against {others}."]
+
+
+def _costs(data: StudyData) -> list[Section]:
+    found = table_data(data, COSTS)
+    if not found.columns:
+        return []
+    return [Section("What it cost", [found._replace(note=COSTS_NOTE)])]
 
 
 def _figures(data: StudyData) -> list[str | list[str] | TableData]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.metrics.names import METRICS, label
+from cl_moe.analysis.metrics.names import METRICS, heading
 from cl_moe.analysis.stats import Interval, intervals, paired, summary
 from cl_moe.errors import InputError, did_you_mean
 
@@ -91,7 +91,7 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
     columns: list[list[Cell]] = []
     for metric, group in _columns(data, means, metrics):
         found = {m: means[m, metric, group] for m in methods if (m, metric, group) in means}
-        titles.append(group.replace("_", " ") if group else label(metric))
+        titles.append(group.replace("_", " ") if group else heading(metric))
         columns.append(_column(found, metric, methods, joint))
         if (metric, group) == ("average_accuracy", None) and data.baseline is not None:
             titles.append(f"against {data.baseline}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cl_moe.runs.plan import StudyPlan
 
-__all__ = ("environment", "version")
+__all__ = ("environment", "peak_memory", "version")
 
 PACKAGES = ("torch", "numpy", "avalanche-lib", "scikit-learn")
 
@@ -28,6 +29,26 @@ def environment(plan: StudyPlan) -> dict[str, Any]:
         "device": plan.device,
         "threads": plan.threads,
     }
+
+
+def peak_memory() -> float | None:
+    """Return the most main memory that this process has ever held, in MiB; None on Windows.
+
+    It is of the process and not of one run: Python and torch are in it, it never falls, and runs
+    that follow one another in a process share it; on Linux a process that another one starts
+    begins with the peak of that one. So it bounds a run's need from above. A GPU's memory is not
+    in it.
+
+    >>> found = peak_memory()
+    >>> found is None or found > 1
+    True
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10  # bytes there, KiB here
 
 
 def version() -> str:

@@ -81,13 +81,20 @@ class Column:
         read: cell -> value; raises ValueError for a cell that is not right.
         wanted: what a right cell is, for the error.
         empty: whether an empty cell is right (and is None).
+        later: whether the column came in a later version, so that a table may lack it (all None).
     """
 
     def __init__(
-        self, name: str, read: Callable[[str], Any], wanted: str, *, empty: bool = False
+        self,
+        name: str,
+        read: Callable[[str], Any],
+        wanted: str,
+        *,
+        empty: bool = False,
+        later: bool = False,
     ) -> None:
-        self.name, self.wanted = name, wanted
-        self._read, self._empty = read, empty
+        self.name, self.wanted, self.later = name, wanted, later
+        self._read, self._empty = read, empty or later
 
     def value(self, cell: str) -> Any:
         """Return what a cell says."""
@@ -111,9 +118,9 @@ class Column:
         return cls(name, float, "a number")
 
     @classmethod
-    def seconds(cls, name: str) -> Column:
-        """Return a column of durations."""
-        return cls(name, _duration, "seconds, 0 or more")
+    def amount(cls, name: str, unit: str, *, later: bool = False) -> Column:
+        """Return a column of amounts of something, 0 or more."""
+        return cls(name, _amount, f"{unit}, 0 or more", later=later)
 
 
 def write_table(path: Path, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -133,24 +140,25 @@ def write_table(path: Path, columns: Sequence[Column], rows: Iterable[Mapping[st
 
 
 def read_table(path: Path, columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Read a CSV table with exactly these columns.
+    """Read a CSV table with exactly these columns, all of them or those before the later ones.
 
     Raises:
         InputError: with the line and column of each cell that is not right (the first ten).
     """
     lines = csv.reader(io.StringIO(_read(path), newline=""))
-    names = [column.name for column in columns]
     try:
         header = next(lines, [])
-        if header != names:
+        there = [column for column in columns if not column.later or column.name in header]
+        if header != [column.name for column in there]:
             raise InputError(
                 f"{path}, line 1: the columns are {','.join(header) or 'missing'}; "
-                f"they should be {','.join(names)}"
+                f"they should be {','.join(column.name for column in columns)}"
             )
+        absent = {column.name: None for column in columns if column not in there}
         rows, problems = [], []
         for cells in lines:
-            row, wrong = _row(cells, columns)
-            rows.append(row)
+            row, wrong = _row(cells, there)
+            rows.append(row | absent)
             problems += [f"{path}, line {lines.line_num}{problem}" for problem in wrong]
     except csv.Error as error:
         raise InputError(f"{path}, line {lines.line_num}: {error}; is it a CSV file?") from error
@@ -208,7 +216,7 @@ def _whole(cell: str, least: int) -> int:
     return value
 
 
-def _duration(cell: str) -> float:
+def _amount(cell: str) -> float:
     value = float(cell)
     if not (value >= 0 and math.isfinite(value)):
         raise ValueError(cell)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.environment import environment
+from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.isolation import isolated, seed_all, untouched_randomness
 from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.watch import TrainingWatch, attached
@@ -130,10 +130,11 @@ class _Run:
         last = tasks[-1]
         watch = self._watch(strategy, last, joint=len(tasks) > 1)
         experiences = [self._benchmark.train_stream[task] for task in tasks]
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         with attached(strategy, watch):
             strategy.train(experiences if self.joint else experiences[0], eval_streams=[])
-        trained = time.perf_counter()
+        trained, cpu_trained = time.perf_counter(), time.process_time()
+        memory = peak_memory()
         self._curve(watch, last, after)
         events = _events_since(strategy, told)
         # The steps of candidates that a decision tried count: every method's work is all its work.
@@ -150,6 +151,8 @@ class _Run:
                     "train_seconds": trained - start - watch.seconds,
                     "decision_seconds": float(sum(e.get("seconds", 0.0) for e in events)),
                     "eval_seconds": time.perf_counter() - trained + watch.seconds,
+                    "cpu_seconds": cpu_trained - cpu_start - watch.cpu_seconds,
+                    "peak_memory": memory,
                 }
             )
         )

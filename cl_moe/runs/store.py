@@ -41,9 +41,11 @@ TIMING_COLUMNS = (
     Column.text("method"),
     Column.whole("seed", least=0),
     Column.whole("after_task", least=0),
-    Column.seconds("train_seconds"),
-    Column.seconds("decision_seconds"),
-    Column.seconds("eval_seconds"),
+    Column.amount("train_seconds", "seconds"),
+    Column.amount("decision_seconds", "seconds"),
+    Column.amount("eval_seconds", "seconds"),
+    Column.amount("cpu_seconds", "seconds", later=True),
+    Column.amount("peak_memory", "MiB", later=True),
 )
 TUNING_COLUMNS = (
     Column.text("method"),

@@ -37,6 +37,7 @@ class TrainingWatch:
         self.epochs = 0
         self.steps = 0
         self.seconds = 0.0
+        self.cpu_seconds = 0.0
         self._accuracy: float | None = None
 
     def before_training_epoch(self, strategy: Any, **_: Any) -> None:
@@ -63,10 +64,11 @@ class TrainingWatch:
     def _point(self) -> None:
         if self._measure is None or self.epochs > CURVE_EPOCHS:
             return
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         with untouched_randomness():
             accuracy = self._measure()
         self.seconds += time.perf_counter() - start
+        self.cpu_seconds += time.process_time() - cpu_start
         if accuracy is not None:
             self._accuracy = accuracy
             self.curve.append((self.epochs, accuracy))

@@ -30,6 +30,7 @@ def test_the_summarys_json(call: Callable[..., Any], study: str) -> None:
     assert whole["low"] <= whole["mean"] <= whole["high"]
     assert whole["seeds"] == 2
     assert ("ewc", "average_accuracy", "late") in by_key
+    assert by_key["dense", "cpu_seconds", None]["mean"] > 0
 
 
 def test_the_summarys_table(call: Callable[..., Any], study: str) -> None:

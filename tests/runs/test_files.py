@@ -56,6 +56,18 @@ def test_a_diverged_loss_is_a_number(tmp_path: Path) -> None:
     assert math.isnan(read_table(path, COLUMNS)[0]["value"])
 
 
+def test_a_table_of_before_a_column_came_is_read(tmp_path: Path) -> None:
+    columns = [Column.text("name"), Column.amount("memory", "MiB", later=True)]
+    path = tmp_path / "rows.csv"
+    path.write_text("name\na\n")
+    assert read_table(path, columns) == [{"name": "a", "memory": None}]
+    path.write_text("name,memory\na,2.5\nb,\n")
+    assert [row["memory"] for row in read_table(path, columns)] == [2.5, None]
+    path.write_text("name,memory\na,-1\n")
+    with pytest.raises(InputError, match="'-1' is not MiB, 0 or more"):
+        read_table(path, columns)
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

@@ -45,7 +45,11 @@ def test_what_a_run_gives(stream: TaskStream) -> None:
         rows["metric"]
     )
     assert study.data.tasks["probe"].tolist() == [False, False, True]
-    assert (study.data.timings["train_seconds"] > 0).all()
+    timings = study.data.timings
+    assert (timings["train_seconds"] > 0).all()
+    assert (timings["cpu_seconds"] > 0).all()
+    assert (timings["peak_memory"].dropna() > 50).all()
+    assert not {"cpu_seconds", "peak_memory"} & set(rows["metric"])
 
 
 def test_a_study_shows_itself(stream: TaskStream, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cl_moe.analysis.metrics.accuracy import (
     forgetting,
 )
 from cl_moe.analysis.metrics.compute import compute
-from cl_moe.analysis.metrics.cost import costs
+from cl_moe.analysis.metrics.cost import costs, decision_share
 from cl_moe.analysis.metrics.learning import (
     learning_curve_area,
     probe_families,
@@ -40,6 +40,7 @@ __all__ = (
     "backward_transfer",
     "compute",
     "costs",
+    "decision_share",
     "forgetting",
     "forward_transfer",
     "intransigence",

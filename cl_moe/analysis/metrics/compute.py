@@ -12,7 +12,7 @@ import pandas as pd
 from cl_moe.analysis.data import Array, StudyData, by_run, initial_accuracy, learning_curves
 from cl_moe.analysis.metrics import accuracy, transfer
 from cl_moe.analysis.metrics.accuracy import mean
-from cl_moe.analysis.metrics.cost import costs, decisions
+from cl_moe.analysis.metrics.cost import costs, decision_share, decisions
 from cl_moe.analysis.metrics.learning import (
     learning_curve_area,
     probe_families,
@@ -78,15 +78,15 @@ def _compute(data: StudyData) -> pd.DataFrame:
     references = _references(data, matrices)
     probes = _probe_accuracies(data)
     timings = by_run(data.timings)
+    decided = {(method, seed): number for method, seed, number in decisions(data)}
     found: list[tuple[str, int, str, str | None, float]] = []
     for run, rows in by_run(data.rows).items():
         values = [
             *_of_stream(data, rows, *run, matrices.get(run), references),
             *_of_probes(data, probes, *run),
-            *_of_cost(data, rows, timings.get(run)),
+            *_of_cost(data, rows, timings.get(run), decided.get(run, 0)),
         ]
         found += [(*run, *value) for value in values]
-    found += [(m, seed, "decisions", None, float(n)) for m, seed, n in decisions(data)]
     frame = pd.DataFrame(found, columns=list(COLUMNS))
     order = {name: position for position, name in enumerate(data.method_names)}
     frame = frame.assign(order=frame["method"].map(order))
@@ -193,7 +193,13 @@ def _of_probes(data: StudyData, probes: Probes, method: str, seed: int) -> Itera
             yield "samples_to_target", group, mean(reached)
 
 
-def _of_cost(data: StudyData, rows: pd.DataFrame, timings: pd.DataFrame | None) -> Iterator[Value]:
+def _of_cost(
+    data: StudyData, rows: pd.DataFrame, timings: pd.DataFrame | None, decided: int
+) -> Iterator[Value]:
     spent = data.timings.iloc[:0] if timings is None else timings
-    for metric, value in costs(rows, spent, len(data.stream_tasks)).items():
+    found = costs(rows, spent, len(data.stream_tasks))
+    for metric, value in found.items():
         yield metric, None, value
+    if decided:
+        yield "decisions", None, float(decided)
+        yield "decision_share", None, decision_share(found)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from cl_moe.analysis.data import StudyData
 
-__all__ = ("COSTS", "costs", "decisions")
+__all__ = ("COSTS", "costs", "decision_share", "decisions")
 
 # How the rows of one run (one a task) become one number. Sizes are those at the end of the
 # stream; active parameters and operations are a task's own, so they are averaged over tasks.
@@ -20,8 +20,8 @@ COSTS = {
     "flops_train": "mean",
     "experts": "last",
     "steps": "sum",
-    "peak_memory": "max",
 }
+PEAK = "peak_memory"
 
 
 def costs(rows: pd.DataFrame, timings: pd.DataFrame, stream_length: int) -> dict[str, float]:
@@ -29,7 +29,8 @@ def costs(rows: pd.DataFrame, timings: pd.DataFrame, stream_length: int) -> dict
 
     Args:
         rows: the run's rows; those with a metric of :data:`COSTS` count.
-        timings: the run's timings; every column that ends in ``_seconds`` is added up.
+        timings: the run's timings; every column that ends in ``_seconds`` is added up, and of
+            ``peak_memory`` the largest counts.
         stream_length: T; what probes cost (after_task >= T) is left out.
 
     >>> rows = pd.DataFrame(
@@ -53,7 +54,23 @@ def costs(rows: pd.DataFrame, timings: pd.DataFrame, stream_length: int) -> dict
     for column in (str(name) for name in timings if str(name).endswith("_seconds")):
         if spent[column].notna().any():
             found[column] = float(np.nansum(spent[column].astype(float)))
+    if PEAK in spent and spent[PEAK].notna().any():
+        found[PEAK] = float(spent[PEAK].max())
     return found
+
+
+def decision_share(costs: Mapping[str, float]) -> float:
+    """Return the share of a run's training time that went into decisions.
+
+    Training time has it in it, candidates that were tried and dropped too. NaN where a time is not
+    known, or nothing was trained.
+
+    >>> decision_share({"train_seconds": 8.0, "decision_seconds": 2.0})
+    0.25
+    """
+    nan = float("nan")
+    trained = costs.get("train_seconds", nan)
+    return costs.get("decision_seconds", nan) / trained if trained else nan
 
 
 def decisions(data: StudyData) -> Iterator[tuple[str, int, int]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ("METRICS", "Metric", "label")
+__all__ = ("METRICS", "Metric", "heading", "label")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Metric:
     """
 
     label: str
-    unit: Literal["share", "count", "operations", "seconds", "examples", "bytes"]
+    unit: Literal["share", "count", "operations", "seconds", "examples", "MiB"]
     higher_is_better: bool | None
     needs: str
 
@@ -78,11 +78,15 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
         "flops_train": Metric("FLOPs a sample (train)", "operations", False, "such rows"),
         "experts": Metric("experts", "count", None, "a method with experts"),
         "steps": Metric("steps", "count", None, "rows of this metric"),
-        "peak_memory": Metric("peak memory", "bytes", False, "rows of this metric"),
+        "peak_memory": Metric("peak memory", "MiB", False, "timings"),
         "train_seconds": Metric("training time", "seconds", False, "timings"),
         "decision_seconds": Metric("decision time", "seconds", False, "timings"),
         "eval_seconds": Metric("evaluation time", "seconds", False, "timings"),
         "cpu_seconds": Metric("CPU time", "seconds", False, "timings"),
+        "decision_share": Metric(
+            "decisions' share of training time", "share", None,
+            "timings of a method that logs its decisions",
+        ),
         "decisions": Metric("decisions", "count", None, "a method that logs its decisions"),
     }
 )  # fmt: skip
@@ -99,3 +103,14 @@ def label(metric: str, group: str | None = None) -> str:
     known = METRICS.get(metric)
     name = known.label if known else metric.replace("_", " ")
     return f"{name}, {group.replace('_', ' ')}" if group else name
+
+
+def heading(metric: str, group: str | None = None) -> str:
+    """Return :func:`label` with the unit, where numbers do not show theirs.
+
+    >>> heading("train_seconds"), heading("forgetting")
+    ('training time (s)', 'forgetting')
+    """
+    known = METRICS.get(metric)
+    unit = {"seconds": " (s)", "MiB": " (MiB)"}.get(known.unit, "") if known else ""
+    return label(metric, group) + unit

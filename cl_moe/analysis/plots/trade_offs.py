@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.compute import compute
 from cl_moe.analysis.metrics.learning import probe_families
-from cl_moe.analysis.metrics.names import METRICS, label
+from cl_moe.analysis.metrics.names import METRICS, heading
 from cl_moe.analysis.plots.curves import Curve, draw_line, fit_accuracy, mean_band
 from cl_moe.analysis.plots.style import (
     PAGE,
@@ -99,8 +99,7 @@ def draw_cost(info: Cost) -> Figure:
                     fmt=look.marker, color=look.colour, markersize=5.5, elinewidth=0.8,
                 )  # fmt: skip
             _cost_axis(ax, [cost.mean for cost, _ in points.values()], METRICS[metric].unit)
-            unit = " (s)" if METRICS[metric].unit == "seconds" else ""
-            ax.set_xlabel(label(metric) + unit)
+            ax.set_xlabel(heading(metric))
         percent(panels[0].yaxis)
         low, high = panels[0].get_ylim()
         panels[0].set_ylim(max(0.0, low), min(1.0, high))
