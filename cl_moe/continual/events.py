@@ -78,6 +78,7 @@ def candidates_of(decision: GrowthDecision, view: TaskView) -> list[dict[str, An
             "kind": c.kind,
             "source": None if c.source is None else view.name_of(c.source),
             "accuracy": c.accuracy,
+            "loss": c.loss,
             "gain": c.gain,
         }
         for c in decision.candidates

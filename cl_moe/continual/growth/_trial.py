@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,20 @@ __all__ = ("folds", "single_examples", "try_plan")
 
 Fold = tuple[Tensor, Tensor]
 """Rows to fit, rows held out."""
+
+
+class Tried(NamedTuple):
+    """What a trial showed on rows held out.
+
+    Attributes:
+        accuracy: 0 to 1.
+        loss: cross-entropy after calibration, in nats.
+        steps: optimizer steps that the trial took.
+    """
+
+    accuracy: float
+    loss: float
+    steps: int
 
 
 def folds(view: TaskView, parts: int, enough: int) -> list[Fold]:
@@ -57,8 +72,8 @@ def try_plan(
     split: list[Fold],
     features: Mapping[FeatureSet, Tensor],
     steps: int,
-) -> tuple[float, int]:
-    """Return a plan's accuracy on rows it was not fitted to (0 to 1), and the steps that took.
+) -> Tried:
+    """Try a plan on rows that it was not fitted to.
 
     Args:
         plan: the candidate.
@@ -68,13 +83,13 @@ def try_plan(
         features: feature sets of all the task's rows, for heads that begin from them.
         steps: optimizer steps a fold, where the plan is trained.
     """
-    right, spent = 0, 0
+    scores, spent = [], 0
     for number, (fit, held) in enumerate(split):
         part = {key: value[fit] for key, value in features.items()}
         if plan.head == "match":
             answers = FeatureSet(_source(plan), "answers")
             classes = match_classes(part[answers].log(), view.y[fit], view.n_classes)
-            logits = features[answers][held][:, classes]
+            logits = features[answers][held][:, classes].clamp_min(1e-6).log()
         else:
             head = make_head(plan, network, view.task, part, view.y[fit], view.n_classes)
             head.to(view.x.device)
@@ -83,8 +98,16 @@ def try_plan(
             else:
                 logits = _learned(plan, view, network, (fit, held), head, steps, number)
                 spent += steps
-        right += int((logits.argmax(1) == view.y[held]).sum())
-    return right / sum(len(held) for _, held in split), spent
+        scores.append(logits)
+    labels = view.y[torch.cat([held for _, held in split])]
+    return _judged(torch.cat(scores), labels, spent)
+
+
+def _judged(logits: Tensor, y: Tensor, steps: int) -> Tried:
+    """Judge logits at the temperature that fits them best: how loud they are says nothing."""
+    losses = [F.cross_entropy(logits * 2.0**power, y).item() for power in range(-6, 5)]
+    accuracy = (logits.argmax(1) == y).double().mean().item()
+    return Tried(accuracy, min(losses), steps)
 
 
 class _Trial(nn.Module):

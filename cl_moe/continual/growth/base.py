@@ -26,6 +26,7 @@ class Candidate:
         source: label of the earlier task it builds on; None for none.
         accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
             was ruled out before being tried.
+        loss: calibrated cross-entropy on those examples, in nats.
         gain: score of the source's features minus the score of the raw input; None without source.
     """
 
@@ -33,6 +34,7 @@ class Candidate:
     source: int | None = None
     accuracy: float | None = None
     gain: float | None = None
+    loss: float | None = None
 
 
 @dataclass(frozen=True)

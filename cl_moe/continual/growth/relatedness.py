@@ -56,14 +56,16 @@ class Relatedness(GrowthPolicy):
 
     Args:
         score: closed-form score: ``ncm``, ``logme``, ``ridge`` or ``knn``.
+        criterion: what candidates are compared by on rows held out: calibrated cross-entropy
+            (``loss``, nats) or ``accuracy`` (0 to 1).
         candidates: earlier paths that are tried, best first.
         trial_share: share of the task's optimizer steps that each trained candidate gets a fold.
         trial_steps: steps it gets at least, where the task has as many: a small task's candidates
             are trained to the end, or those that start well would always win.
         parts: folds that a small task is cut into.
-        margin: accuracy by which growing must beat not growing.
+        margin: by how much growing must beat not growing, in the unit of the criterion.
         max_experts: experts a layer may have in use; None for no limit.
-        reassign_margin: accuracy by which retraining an expert in use must beat leaving it alone.
+        reassign_margin: by how much retraining an expert in use must beat leaving it alone.
         protect: what shields earlier tasks while an expert is retrained: ``distillation`` on the
             new inputs, ``ewc`` on that expert alone, or ``none``.
         protect_strength: its factor in the loss.
@@ -73,6 +75,7 @@ class Relatedness(GrowthPolicy):
     def __init__(
         self,
         score: Literal["ncm", "logme", "ridge", "knn"] = "ncm",
+        criterion: Literal["loss", "accuracy"] = "loss",
         candidates: int = 3,
         trial_share: float = 0.3,
         trial_steps: int = 150,
@@ -88,7 +91,8 @@ class Relatedness(GrowthPolicy):
             raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
         if not 0 < trial_share <= 1:
             raise ValueError(f"trial_share: {trial_share} must be above 0 and at most 1")
-        self.score, self.candidates, self.parts = score, candidates, parts
+        self.score, self.criterion = score, criterion
+        self.candidates, self.parts = candidates, parts
         self.trial_share, self.trial_steps = trial_share, trial_steps
         self.margin, self.reassign_margin = margin, reassign_margin
         self.max_experts, self.average_up_to = max_experts, average_up_to
@@ -112,24 +116,31 @@ class Relatedness(GrowthPolicy):
             if plan.train and single_examples(view):
                 tried.append(Candidate(plan.kind, plan.source, None, plan.gain))
                 continue
-            accuracy, cost = try_plan(plan, view, network, split, features, steps)
-            tried.append(Candidate(plan.kind, plan.source, accuracy, plan.gain))
-            spent += cost
-        best = max(range(len(plans)), key=lambda i: self._value(plans[i], tried[i]))
+            found = try_plan(plan, view, network, split, features, steps)
+            tried.append(Candidate(plan.kind, plan.source, found.accuracy, plan.gain, found.loss))
+            spent += found.steps
+        best = self._best(plans, tried)
         if plans[best].kind == "take over":
             self.borrowed.add(view.task)
         self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
         return self._decision(plans[best], view, network, features, tuple(tried), spent)
 
-    def _value(self, plan: Plan, tried: Candidate) -> float:
-        """Return the accuracy on rows held out, less what the candidate must win by.
+    def _best(self, plans: list[Plan], tried: list[Candidate]) -> int:
+        """Return the plan that did best on rows held out, less what it must win by.
 
-        One that could not be tried counts as half right: another must be clearly good to beat it.
+        Cross-entropy tells candidates apart on a few dozen rows where accuracy is a lottery. A plan
+        that could not be tried counts as half right: another must be clearly good to beat it.
         """
-        accuracy = 0.5 if tried.accuracy is None else tried.accuracy
-        return (
-            accuracy - self.margin * plan.grows - self.reassign_margin * (plan.kind == "reassign")
-        )
+        by_loss = self.criterion == "loss" and all(c.loss is not None for c in tried)
+
+        def value(i: int) -> float:
+            plan, found = plans[i], tried[i]
+            accuracy = 0.5 if found.accuracy is None else found.accuracy
+            merit = -(found.loss or 0.0) if by_loss else accuracy
+            reassigns = plan.kind == "reassign"
+            return merit - self.margin * plan.grows - self.reassign_margin * reassigns
+
+        return max(range(len(plans)), key=value)
 
     def _gains(self, view: TaskView, network: MoENetwork, sources: list[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""

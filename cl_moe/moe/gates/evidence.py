@@ -31,7 +31,8 @@ class EvidenceGate(TaskGate):
 
     Args:
         in_features: length of a row once flattened.
-        k: paths that are kept, best first.
+        k: feature sets that are kept, best first; each costs a pass through its path, the raw input
+            costs none.
         balance: as in :class:`~cl_moe.moe.gates.base.Gate`.
         z: as in :class:`~cl_moe.moe.gates.base.Gate`.
 
@@ -40,7 +41,7 @@ class EvidenceGate(TaskGate):
     [0.269, 0.731, 0.0]
     """
 
-    def __init__(self, in_features: int, k: int = 8, balance: float = 0.0, z: float = 0.0) -> None:
+    def __init__(self, in_features: int, k: int = 2, balance: float = 0.0, z: float = 0.0) -> None:
         super().__init__(in_features, k, balance, z)
 
     def weigh(self, losses: Sequence[float], examples: int) -> Tensor:
