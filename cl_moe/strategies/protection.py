@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from cl_moe.continual.growth._budget import readers
 from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
 from cl_moe.continual.regularizers.distillation import Distillation
 from cl_moe.continual.regularizers.ewc import EWC
+from cl_moe.continual.use import readers
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("Protection",)

@@ -1,51 +1,13 @@
-"""A limit on experts: what each is worth to earlier tasks, and which one to give up."""
+"""A limit on experts: where it is reached, and which expert to give up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cl_moe.moe.heads import EvidenceHead
-from cl_moe.moe.network import RAW, MoENetwork
+from cl_moe.continual.use import importance
+from cl_moe.moe.network import MoENetwork
 
-__all__ = ("full_layers", "importance", "least_important", "readers")
-
-
-def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
-    """Return, for each (layer, expert id), the tasks answered through it and their share of use.
-
-    A task with a path of its own uses its experts wholly; one that averages earlier paths uses
-    those paths' experts by the weight of each path.
-    """
-    found: dict[tuple[int, str], dict[int, float]] = {}
-
-    def read(task: int, path_of: int, weight: float) -> None:
-        for depth, experts in enumerate(network.path(path_of)):
-            for id_ in experts:
-                shares = found.setdefault((depth, id_), {})
-                shares[task] = shares.get(task, 0.0) + weight / len(experts)
-
-    for task in network.tasks:
-        head = network.heads[str(task)]
-        if isinstance(head, EvidenceHead):
-            for key, weight in head.weights.items():
-                if key.task != RAW.task:
-                    read(task, key.task, weight)
-        else:
-            read(task, task, 1.0)
-    return found
-
-
-def importance(network: MoENetwork, worth: Mapping[int, float]) -> dict[tuple[int, str], float]:
-    """Return what each (layer, expert id) is worth: sum over tasks of share x worth of the task.
-
-    Args:
-        network: the network.
-        worth: accuracy above chance of each task when it was learned, 0 to 1; unknown counts 1.
-    """
-    return {
-        place: sum(share * worth.get(task, 1.0) for task, share in shares.items())
-        for place, shares in readers(network).items()
-    }
+__all__ = ("full_layers", "least_important")
 
 
 def full_layers(network: MoENetwork, max_experts: int | None) -> list[int]:

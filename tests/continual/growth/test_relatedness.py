@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from cl_moe.continual.growth._budget import full_layers, importance, readers
+from cl_moe.continual.growth._budget import full_layers
 from cl_moe.continual.growth._plan import module_of
 from cl_moe.continual.growth.fixed import FixedPool
 from cl_moe.continual.growth.per_task import PerTask
 from cl_moe.continual.growth.relatedness import Relatedness
+from cl_moe.continual.use import importance, readers
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
