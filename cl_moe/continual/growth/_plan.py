@@ -14,6 +14,7 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import EvidenceHead, FeatureSet, linear_of, take_over
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.ridge import fit_ridge
+from cl_moe.seeding import generator
 
 __all__ = ("HeadStart", "Plan", "Start", "make_head", "module_of")
 
@@ -100,7 +101,9 @@ def make_head(
         answers = {key: fit_ridge(features[key], y_N, n_classes) for key in plan.sets}
         gate = network.moe_layers[-1].gate
         assert isinstance(gate, EvidenceGate)
-        return EvidenceHead(answers, gate.weigh([a.loo_loss for a in answers.values()], len(y_N)))
+        losses = [answer.loo_loss for answer in answers.values()]
+        draw = generator(network.seed, "route", task)  # the same paths in every fold
+        return EvidenceHead(answers, gate.weigh(losses, len(y_N), draw))
     if plan.head == "fresh":
         return network.new_head(task, n_classes)
     assert plan.source is not None

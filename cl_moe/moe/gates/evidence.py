@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -35,22 +36,43 @@ class EvidenceGate(TaskGate):
             costs none.
         balance: as in :class:`~cl_moe.moe.gates.base.Gate`.
         z: as in :class:`~cl_moe.moe.gates.base.Gate`.
+        weights: ``evidence``, or a control that looks at none: ``uniform`` weighs all paths alike,
+            ``random`` draws ``k`` of them and weighs those alike. The answers on the paths are the
+            same closed-form ones, so what differs is the routing alone.
 
     >>> gate = EvidenceGate(in_features=4, k=2)
     >>> [round(w, 3) for w in gate.weigh([0.5, 0.4, 2.0], examples=100).tolist()]
     [0.269, 0.731, 0.0]
     """
 
-    def __init__(self, in_features: int, k: int = 2, balance: float = 0.0, z: float = 0.0) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        k: int = 2,
+        balance: float = 0.0,
+        z: float = 0.0,
+        weights: Literal["evidence", "uniform", "random"] = "evidence",
+    ) -> None:
         super().__init__(in_features, k, balance, z)
+        self.weights = weights
 
-    def weigh(self, losses: Sequence[float], examples: int) -> Tensor:
-        """Return the weights of paths, shape (P,), zero beyond the k best.
+    def weigh(
+        self, losses: Sequence[float], examples: int, draw: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the weights of paths, shape (P,), zero beyond the k best (or the k drawn).
 
         Args:
             losses: leave-one-out cross-entropy of each path, in nats.
             examples: number of training examples n.
+            draw: where ``random`` weights are drawn from.
         """
+        paths = len(losses)
+        if self.weights == "uniform":
+            return torch.full((paths,), 1 / paths)
+        if self.weights == "random":
+            assert draw is not None, "random weights need a generator"
+            drawn = torch.randperm(paths, generator=draw)[: self.k]
+            return torch.zeros(paths).index_fill_(0, drawn, 1 / len(drawn))
         logits = -(examples**0.5) * torch.tensor(losses, dtype=torch.float64)
         if self.k < len(losses):
             logits[logits < logits.topk(self.k).values[-1]] = -torch.inf

@@ -71,3 +71,18 @@ def test_evidence_concentrates_as_examples_pile_up():
 def test_evidence_keeps_the_k_best_only():
     weights = gate_of("evidence", k=1).weigh([0.3, 0.2, 0.9], 9)
     assert weights.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_the_controls_look_at_no_evidence():
+    uniform, random = (gate_of("evidence", k=2, weights=w) for w in ("uniform", "random"))
+    for losses in ([0.3, 0.2, 0.9, 0.1], [9.0, 0.0, 0.0, 5.0]):
+        assert uniform.weigh(losses, 100).tolist() == [0.25] * 4
+        one, two = (random.weigh(losses, 100, torch.Generator().manual_seed(3)) for _ in range(2))
+        assert torch.equal(one, two)
+        assert sorted(one.tolist()) == [0.0, 0.0, 0.5, 0.5]
+    drawn = {
+        tuple(random.weigh([0.3, 0.2, 0.9], 9, torch.Generator().manual_seed(s)).tolist())
+        for s in range(20)
+    }
+    assert len(drawn) == 3
+    assert random.weigh([0.3], 9, torch.Generator()).tolist() == [1.0]
