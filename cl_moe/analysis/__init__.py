@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cl_moe.analysis.metrics import METRICS, compute
     from cl_moe.analysis.plots import plot_all
     from cl_moe.analysis.reporting import report
-    from cl_moe.analysis.stats import paired, summary, summary_records
-    from cl_moe.analysis.tables import table
+    from cl_moe.analysis.stats import paired, summary, summary_records, transfer_summary
+    from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables
 
 __all__ = (
     "METRICS",
@@ -29,9 +29,13 @@ __all__ = (
     "paired",
     "plot_all",
     "report",
+    "rich_table",
     "summary",
     "summary_records",
     "table",
+    "table_data",
+    "transfer_summary",
+    "transfer_tables",
 )
 
 _HOME = {
@@ -42,9 +46,13 @@ _HOME = {
     "paired": "stats",
     "plot_all": "plots",
     "report": "reporting",
+    "rich_table": "tables",
     "summary": "stats",
     "summary_records": "stats",
     "table": "tables",
+    "table_data": "tables",
+    "transfer_summary": "stats",
+    "transfer_tables": "tables",
 }
 
 

@@ -10,24 +10,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cl_moe.errors import InputError, did_you_mean
+from cl_moe.analysis.checks import (
+    PAIR_COLUMNS,
+    SECONDS,
+    TIMING_COLUMNS,
+    bad_names,
+    bad_values,
+    missing_columns,
+)
+from cl_moe.errors import InputError
 
 __all__ = ("Array", "StudyData", "accuracy_matrix", "by_run", "initial_accuracy", "learning_curves")
 
 Array = npt.NDArray[np.float64]
 
-ROW_COLUMNS = ("method", "seed", "after_task", "task", "metric", "value")
-TASK_COLUMNS = (
-    "position", "task", "group", "derived_from", "relation",
-    "n_train", "n_test", "n_classes", "probe",
-)  # fmt: skip
-TIMING_COLUMNS = ("method", "seed", "after_task")
-SECONDS = ("train_seconds", "decision_seconds", "eval_seconds")
-EVENT_KEYS = ("method", "seed", "task", "name", "kind", "sentence")
-
 
 def _no_timings() -> pd.DataFrame:
     return pd.DataFrame(columns=[*TIMING_COLUMNS, *SECONDS])
+
+
+def _no_pairs() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(PAIR_COLUMNS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +49,19 @@ class StudyData:
         methods: method (label), type (what it is: ``alone`` and ``joint`` are the references).
         events: one dict a decision, with at least method, seed, task (position), name, kind and
             sentence.
-        timings: method, seed, after_task, and seconds in columns that end in ``_seconds``.
+        timings: method, seed, after_task, and seconds in columns that end in ``_seconds``;
+            peak_memory in MiB where it is known.
         baseline: the method that differences are taken against, or None.
         name: the study's name.
-        pairs: studies of two-task streams made of this study's tasks, with the same methods: the
-            transfer matrix is measured on these.
+        pairs: method, seed, after, task, value: test accuracy (0..1) on a task right after it was
+            learned by a method that had learned one other task before, ``after``, and no more.
+            The transfer matrix is measured on these; methods may have pairs and no rows.
 
     Raises:
         InputError: columns are missing, names do not match, values are out of range or given
             twice; every problem is named.
 
+    >>> from cl_moe.analysis.checks import ROW_COLUMNS, TASK_COLUMNS
     >>> row = ("dense", 0, 0, "mnist", "accuracy", 0.9)
     >>> rows = pd.DataFrame([row], columns=list(ROW_COLUMNS))
     >>> task = (0, "mnist", None, None, None, 10, 10, 2, False)
@@ -72,10 +78,10 @@ class StudyData:
     timings: pd.DataFrame = field(default_factory=_no_timings)
     baseline: str | None = None
     name: str = "study"
-    pairs: Sequence[StudyData] = ()
+    pairs: pd.DataFrame = field(default_factory=_no_pairs)
 
     def __post_init__(self) -> None:
-        problems = _missing_columns(self)
+        problems = missing_columns(self)
         if problems:
             raise InputError(problems)
         rows = self.rows.reset_index(drop=True)
@@ -84,7 +90,7 @@ class StudyData:
         tasks = self.tasks.assign(probe=self.tasks["probe"].astype(bool))
         object.__setattr__(self, "rows", rows.assign(epoch=rows["epoch"].astype(float)))
         object.__setattr__(self, "tasks", tasks.sort_values("position", ignore_index=True))
-        problems = [*_bad_names(self), *_bad_values(self)]
+        problems = [*bad_names(self), *bad_values(self)]
         if problems:
             raise InputError(problems)
 
@@ -136,70 +142,6 @@ def by_run(frame: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
     """
     runs = frame.groupby(["method", "seed"], sort=False)
     return {(str(method), int(str(seed))): rows for (method, seed), rows in runs}
-
-
-def _missing_columns(data: StudyData) -> list[str]:
-    wanted = {
-        "rows": ROW_COLUMNS, "tasks": TASK_COLUMNS,
-        "methods": ("method", "type"), "timings": TIMING_COLUMNS,
-    }  # fmt: skip
-    problems = [
-        f"{frame}: no column '{column}'; {did_you_mean(column, map(str, getattr(data, frame)))}"
-        for frame, columns in wanted.items()
-        for column in columns
-        if column not in getattr(data, frame)
-    ]
-    for number, event in enumerate(data.events):
-        missing = [key for key in EVENT_KEYS if key not in event]
-        if missing:
-            problems.append(f"events[{number}]: no {', '.join(missing)}")
-    return problems
-
-
-def _bad_names(data: StudyData) -> list[str]:
-    tasks, methods = set(map(str, data.tasks["task"])), data.method_names
-    problems = [
-        f"{place}: '{name}' is given {count} times; names must differ"
-        for place, column in (("tasks", data.tasks["task"]), ("methods", data.methods["method"]))
-        for name, count in column.value_counts().items()
-        if count > 1
-    ]
-    problems += [
-        f"rows: task '{name}' is not in the table of tasks; {did_you_mean(str(name), tasks)}"
-        for name in data.rows["task"].dropna().unique()
-        if str(name) not in tasks
-    ]
-    used = {"rows": data.rows["method"].unique(), "timings": data.timings["method"].unique()}
-    used["events"] = np.array(sorted({str(event["method"]) for event in data.events}))
-    problems += [
-        f"{place}: method '{name}' is not in the table of methods; "
-        f"{did_you_mean(str(name), methods)}"
-        for place, names in used.items()
-        for name in names
-        if str(name) not in methods
-    ]
-    if data.baseline is not None and data.baseline not in methods:
-        hint = did_you_mean(data.baseline, methods)
-        problems.append(f"baseline: '{data.baseline}' is not a method of the study; {hint}")
-    return problems
-
-
-def _bad_values(data: StudyData) -> list[str]:
-    problems = []
-    accuracy = data.rows[data.rows["metric"] == "accuracy"]
-    outside = accuracy[~accuracy["value"].between(0.0, 1.0) & accuracy["value"].notna()]
-    if len(outside):
-        first = outside.iloc[0]
-        problems.append(
-            f"rows: {len(outside)} accuracies are outside 0..1, the first {first['value']:g} of "
-            f"method '{first['method']}' on '{first['task']}'; give shares, not per cent"
-        )
-    key = ["method", "seed", "after_task", "task", "metric", "epoch"]
-    twice = data.rows[data.rows.duplicated(key)]
-    if len(twice):
-        where = ", ".join(f"{column}={twice.iloc[0][column]}" for column in key)
-        problems.append(f"rows: {len(twice)} are given twice, the first at {where}; keep one")
-    return problems
 
 
 def _end_of_task(rows: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,14 @@ from cl_moe.analysis.losses import Loss, compare, method_of_interest, task_losse
 from cl_moe.analysis.metrics.names import METRICS
 from cl_moe.analysis.plots.every import FIGURES, which
 from cl_moe.analysis.stats import intervals, paired, summary
-from cl_moe.analysis.tables import Cell, TableData, markdown, quantity, table_data
+from cl_moe.analysis.tables import (
+    Cell,
+    TableData,
+    markdown,
+    quantity,
+    table_data,
+    transfer_tables,
+)
 
 __all__ = ("Section", "report", "sections")
 
@@ -90,6 +97,7 @@ def sections(data: StudyData) -> list[Section]:
         Section("Results", _results(data)),
         *_differences(data),
         *_losses(data),
+        *(Section(found.title, [found]) for found in transfer_tables(data)),
         *_costs(data),
         Section("Figures", _figures(data)),
         *_decisions(data),

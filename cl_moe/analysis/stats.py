@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.metrics import compute
+from cl_moe.analysis.metrics import compute, pair_gains
 from cl_moe.errors import InputError, did_you_mean
 
 __all__ = (
@@ -26,6 +26,7 @@ __all__ = (
     "summary",
     "summary_records",
     "t_band",
+    "transfer_summary",
 )
 
 LEVEL = 0.95
@@ -148,6 +149,15 @@ def summary(data: StudyData) -> pd.DataFrame:
     undefined (mean NaN). ``group`` is None for all tasks.
     """
     return summarize(compute(data))
+
+
+def transfer_summary(data: StudyData) -> pd.DataFrame:
+    """Return the mean over seeds of every cell of every method's transfer matrix.
+
+    Columns: method, after, task, mean, low, high, seeds, interval: the gain in accuracy (-1..1) on
+    ``task`` when it is learned after ``after`` alone, over a model that saw only ``task``.
+    """
+    return summarize(pair_gains(data), ["method", "after", "task"])
 
 
 def intervals(frame: pd.DataFrame) -> dict[tuple[str, str, str | None], Interval]:

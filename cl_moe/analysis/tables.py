@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.names import METRICS, heading
-from cl_moe.analysis.stats import Interval, intervals, paired, summary
+from cl_moe.analysis.stats import RECORD, Interval, intervals, paired, summary, transfer_summary
 from cl_moe.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table
 
-__all__ = ("Cell", "TableData", "markdown", "quantity", "table", "table_data")
+__all__ = (
+    "Cell", "TableData", "markdown", "quantity", "rich_table", "table", "table_data",
+    "transfer_tables",
+)  # fmt: skip
 
 Means = dict[tuple[str, str, str | None], Interval]
 
 MAX_GROUPS = 4
+WIDE, WIDEST = 8, 16  # tasks; a transfer matrix that is printed with intervals, and at all
 NOT_REACHED = "not reached"
 FIRST = ("average_accuracy", "forgetting", "learning_transfer")
 LAST = ("probe_accuracy", "samples_to_target", "parameters", "experts")
@@ -155,25 +160,70 @@ def _differences(data: StudyData, methods: list[str]) -> list[Cell]:
     return [Cell(_text(found[key], "share", sign=True) if key in found else "") for key in keys]
 
 
+def _over_seeds(rows: pd.DataFrame, kinds: Iterable[str]) -> str:
+    """Say over how many seeds means are taken, and what kind their intervals are of."""
+    ways = {"t": "Student's t (±)", "bootstrap": "bootstrap ([low, high])"}
+    way = " or ".join(text for kind, text in ways.items() if kind in set(kinds))
+    seeds = rows["seed"].nunique()
+    over = f"Mean over {seeds} seed{'s' if seeds != 1 else ''}; "
+    return over + (f"95 % interval: {way}." if way else "one seed has no interval.")
+
+
 def _note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
-    ways = (("t", "Student's t (±)"), ("bootstrap", "bootstrap ([low, high])"))
-    way = " or ".join(text for kind, text in ways if kind in kinds)
-    seeds = len(data.seeds)
-    note = f"Accuracies in points (per cent). Mean over {seeds} seed{'s' if seeds != 1 else ''}"
-    note += f"; 95 % interval: {way}." if way else "; one seed has no interval."
+    note = f"Accuracies in points (per cent). {_over_seeds(data.rows, kinds)}"
     if has_groups:
         note += " A column named after a group of tasks is its average accuracy."
     return f"{note} * best of its column."
 
 
+def transfer_tables(data: StudyData) -> list[TableData]:
+    """Return every method's transfer matrix as text: rows are learned first, columns after it.
+
+    Columns are numbered as the rows are. Gains are in points, means over seeds with their 95 %
+    interval up to eight tasks, without it up to sixteen; for more there is the figure alone.
+    """
+    tasks = data.stream_tasks
+    if len(tasks) > WIDEST:
+        return []
+    frame = transfer_summary(data)
+    note = "Points of accuracy on the column's task, learned after that of the row alone, over a "
+    note += "model of the column's task alone. "
+    note += (
+        f"{_over_seeds(data.pairs, frame['interval'])} They are not corrected for their number."
+        if len(tasks) <= WIDE
+        else "Means over seeds; there is no room for their intervals."
+    )
+    tables = []
+    for method, rows in frame.groupby("method", sort=False):
+        columns = zip(*(rows[c] for c in ("after", "task", *RECORD, "interval")), strict=True)
+        cells = {(i, j): Interval(*found) for i, j, *found in columns}
+        texts = [[_gain(cells.get((i, j)), len(tasks)) for j in tasks] for i in tasks]
+        names = [f"{number} {task}" for number, task in enumerate(tasks, start=1)]
+        numbers = [str(number) for number in range(1, len(tasks) + 1)]
+        title = f"What {method} gains on a task after one other"
+        tables.append(TableData(title, numbers, names, texts, note, first="learned first"))
+    return tables
+
+
+def _gain(found: Interval | None, tasks: int) -> Cell:
+    if found is None:
+        return Cell("")
+    shown = found if tasks <= WIDE else found._replace(low=math.nan, high=math.nan)
+    return Cell(_text(shown, "share", sign=True))
+
+
 def table(data: StudyData, metrics: Sequence[str] | None = None) -> Table:
     """Return the table for the terminal; the best of a column is bold and starred."""
+    return rich_table(table_data(data, metrics))
+
+
+def rich_table(found: TableData) -> Table:
+    """Return a table's text for the terminal."""
     from rich.table import Table
     from rich.text import Text
 
-    found = table_data(data, metrics)
     shown = Table(title=found.title, caption=found.note, caption_justify="left")
-    shown.add_column("method", no_wrap=True)
+    shown.add_column(found.first, no_wrap=True)
     for column in found.columns:
         shown.add_column(column, justify="right")
     for method, cells in zip(found.methods, found.cells, strict=True):

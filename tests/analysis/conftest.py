@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cl_moe.analysis.checks import PAIR_COLUMNS
 from cl_moe.analysis.data import StudyData
 
 METHODS = [("experts", "moe"), ("dense", "dense"), ("ewc", "ewc"), ("alone", "alone")]
@@ -163,6 +165,20 @@ def make_study(
 @pytest.fixture(scope="session")
 def study() -> StudyData:
     return make_study()
+
+
+@pytest.fixture(scope="session")
+def paired_study(study: StudyData) -> StudyData:
+    """The study, with pairs of tasks: experts gain 10 points after mnist, dense lose 2 anywhere."""
+    alone = {task[0]: study.accuracies()["alone", 0][-1, j] for j, task in enumerate(TASKS)}
+    pairs = [
+        (method, 0, i, j, alone[j] + (-0.02 if method == "dense" else 0.1 * (i == "mnist")))
+        for method in ("dense", "experts")
+        for i in alone
+        for j in alone
+        if i != j and j != "mnist"
+    ]
+    return replace(study, pairs=pd.DataFrame(pairs, columns=list(PAIR_COLUMNS)))
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,22 @@ def test_rows_given_twice_are_refused(study: StudyData) -> None:
         replace(study, rows=pd.concat([study.rows, study.rows.iloc[:1]]))
 
 
+def test_pairs_are_looked_at_as_rows_are(study: StudyData, paired_study: StudyData) -> None:
+    import pandas as pd
+
+    pairs = paired_study.pairs
+    with pytest.raises(InputError, match="pairs: no column 'after'"):
+        replace(study, pairs=pairs.drop(columns="after"))
+    wrong = pairs.assign(after=pairs["after"].replace("mnist", "mnits"), value=97.0)
+    with pytest.raises(InputError) as caught:
+        replace(study, pairs=pd.concat([wrong, wrong.iloc[:1]]))
+    text = str(caught.value)
+    assert "pairs: task 'mnits' is not in the table of tasks; did you mean 'mnist'?" in text
+    assert "pairs: 50 accuracies are outside 0..1" not in text
+    assert "pairs: 51 accuracies are outside 0..1" in text
+    assert "pairs: 1 are given twice" in text
+
+
 @pytest.mark.parametrize("table", ["tasks", "methods"])
 def test_names_must_differ(study: StudyData, table: str) -> None:
     import pandas as pd

@@ -27,7 +27,13 @@ def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: St
     assert "intransigence: needs" in text
     assert "| decision time (s) | decisions' share of training time |" in text
     assert text.count("Peak memory is the most") == 1
-    assert "(not drawn: needs studies of two-task streams" in text
+    assert "(not drawn: needs pairs of tasks" in text
+
+
+def test_transfer_matrices_are_in_the_report(paired_study: StudyData) -> None:
+    text = report(paired_study)
+    assert "## What experts gains on a task after one other" in text
+    assert "| 1 mnist |  | +10.0 | +10.0 | +10.0 | +10.0 | +10.0 |" in text
 
 
 def test_an_interrupted_study_says_what_is_missing(study: StudyData) -> None:

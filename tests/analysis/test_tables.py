@@ -4,11 +4,12 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.tables import markdown, quantity, table, table_data
+from cl_moe.analysis.tables import markdown, quantity, table, table_data, transfer_tables
 from cl_moe.errors import InputError
 
 
@@ -95,3 +96,30 @@ def test_names_with_brackets_are_printed_as_they_are(study_of: Callable[..., Stu
 )  # fmt: skip
 def test_quantities(value: float, unit: str, text: str) -> None:
     assert quantity(value, unit) == text
+
+
+def test_transfer_tables_are_numbered_and_signed(study: StudyData, paired_study: StudyData) -> None:
+    assert transfer_tables(study) == []
+    dense, experts = transfer_tables(paired_study)
+    assert dense.title == "What dense gains on a task after one other"
+    assert experts.columns == [str(number) for number in range(1, 7)]
+    assert experts.methods[0] == "1 mnist"
+    assert [cell.text for cell in experts.cells[1]] == ["", "", "0.0", "0.0", "0.0", "0.0"]
+    assert "one seed has no interval" in experts.note
+
+
+def test_intervals_of_gains_where_there_is_room(
+    make: Callable[..., StudyData],
+) -> None:
+    def texts(count: int) -> list[str]:
+        tasks = [(f"t{k}", "rich", None, None, 60, 0.5) for k in range(count)]
+        data = make(seeds=2, methods=[("alone", "alone")], tasks=tasks, probes=())
+        pairs = [("moe", seed, "t0", "t1", 0.2 + 0.1 * seed) for seed in range(2)]
+        columns = ["method", "seed", "after", "task", "value"]
+        data = replace(data, pairs=pd.DataFrame(pairs, columns=columns))
+        return [found.cells[0][1].text for found in transfer_tables(data)]
+
+    assert "±" in texts(8)[0]
+    assert "±" not in texts(9)[0]
+    assert texts(9)[0].startswith("-")
+    assert texts(17) == []

@@ -24,6 +24,7 @@ from cl_moe.analysis.metrics.learning import (
 )
 from cl_moe.analysis.metrics.names import METRICS, Metric
 from cl_moe.analysis.metrics.transfer import (
+    alone_accuracies,
     forward_transfer,
     intransigence,
     last_task_transfer,
@@ -35,6 +36,7 @@ from cl_moe.analysis.metrics.transfer import (
 __all__ = (
     "METRICS",
     "Metric",
+    "alone_accuracies",
     "average_accuracy",
     "average_incremental_accuracy",
     "backward_transfer",

@@ -75,7 +75,9 @@ def compute(data: StudyData) -> pd.DataFrame:
 
 def _compute(data: StudyData) -> pd.DataFrame:
     matrices = data.accuracies()
-    references = _references(data, matrices)
+    joint = {s: a_TT[-1] for (m, s), a_TT in matrices.items() if m == data.of_type("joint")}
+    unknown = np.full(len(data.stream_tasks), np.nan)
+    references = _References(transfer.alone_accuracies(data), joint, unknown)
     probes = _probe_accuracies(data)
     timings = by_run(data.timings)
     decided = {(method, seed): number for method, seed, number in decisions(data)}
@@ -106,18 +108,6 @@ class _References:
 
     def of(self, seed: int) -> tuple[Array, Array]:
         return self.alone.get(seed, self.unknown), self.joint.get(seed, self.unknown)
-
-
-def _references(data: StudyData, matrices: Mapping[tuple[str, int], Array]) -> _References:
-    alone, joint = {}, {}
-    for (method, seed), a_TT in matrices.items():
-        if method == data.of_type("alone"):
-            # A model that saw one task never changes: the last row may stand for the diagonal.
-            own_T = np.diag(a_TT)
-            alone[seed] = np.where(np.isnan(own_T), a_TT[-1], own_T)
-        if method == data.of_type("joint"):
-            joint[seed] = a_TT[-1]
-    return _References(alone, joint, np.full(len(data.stream_tasks), np.nan))
 
 
 def _of_stream(

@@ -6,15 +6,15 @@ all tasks at once; both of the same seed, NaN where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
 import numpy as np
 import pandas as pd
 
-from cl_moe.analysis.data import Array, StudyData, accuracy_matrix
+from cl_moe.analysis.checks import PAIR_COLUMNS
+from cl_moe.analysis.data import Array, StudyData, by_run
 from cl_moe.analysis.metrics.accuracy import Columns, mean, pick
 
 __all__ = (
+    "alone_accuracies",
     "forward_transfer",
     "intransigence",
     "last_task_transfer",
@@ -76,56 +76,55 @@ def intransigence(a_TT: Array, joint_T: Array, columns: Columns = None) -> float
     return mean([joint_T[j] - a_TT[j, j] for j in pick(a_TT, columns)])
 
 
-def transfer_matrix(
-    pairs: Mapping[tuple[str, str], float],
-    alone: Mapping[str, float],
-    tasks: Sequence[str] | None = None,
-) -> pd.DataFrame:
-    """Return the gain on task j (column) when it is learned after task i (row) alone.
+def transfer_matrix(pair_TT: Array, alone_T: Array) -> Array:
+    """Return what each task gains from each other one that is learned before it, alone.
 
     Args:
-        pairs: accuracy on j right after the two-task stream (i, j), by (i, j).
-        alone: accuracy on j of a model that saw only j.
-        tasks: order of rows and columns; by default that of first appearance.
+        pair_TT: ``pair_TT[i, j]`` is the accuracy on task j right after the two-task stream (i, j).
+        alone_T: accuracy on each task of a model that saw only that one.
 
     Returns:
-        Square frame of ``pairs[i, j] - alone[j]``; NaN where the pair or the reference is missing,
+        float64 of shape [T, T]: ``pair_TT[i, j] - alone_T[j]``; NaN where one of them is missing,
         and on the diagonal.
 
-    >>> gains = transfer_matrix({("a", "b"): 0.75, ("b", "a"): 0.5}, {"a": 0.75, "b": 0.5})
-    >>> gains.loc["a", "b"], gains.loc["b", "a"], gains.loc["a", "a"]
-    (np.float64(0.25), np.float64(-0.25), np.float64(nan))
+    >>> pair = np.array([[np.nan, 0.75], [0.5, np.nan]])
+    >>> transfer_matrix(pair, alone_T=np.array([0.75, 0.5]))
+    array([[  nan,  0.25],
+           [-0.25,   nan]])
     """
-    names = list(tasks) if tasks is not None else list(dict.fromkeys(n for p in pairs for n in p))
-    gains = [
-        [np.nan if i == j else pairs.get((i, j), np.nan) - alone.get(j, np.nan) for j in names]
-        for i in names
-    ]
-    return pd.DataFrame(gains, index=pd.Index(names, name="after"), columns=names, dtype=float)
+    gain_TT = pair_TT - alone_T
+    np.fill_diagonal(gain_TT, np.nan)
+    return gain_TT
 
 
-def pair_gains(studies: Iterable[StudyData], method: str) -> pd.DataFrame:
-    """Return the transfer matrix of one method, each entry from a study of a two-task stream.
+def alone_accuracies(data: StudyData) -> dict[int, Array]:
+    """Return the accuracies, shape [T], of the study's method of type ``alone``, by seed."""
+    found = {}
+    for (method, seed), a_TT in data.accuracies().items():
+        if method == data.of_type("alone"):
+            # A model that saw one task never changes: the last row may stand for the diagonal.
+            own_T = np.diag(a_TT)
+            found[seed] = np.where(np.isnan(own_T), a_TT[-1], own_T)
+    return found
 
-    Every study whose stream has exactly two tasks (i, j) and that has a method of type ``alone``
-    gives the entry (i, j): a[2][j] - alone[j], a mean over the seeds that both have. Others are
-    passed over. A longer stream cannot give it: there a task comes after several at once.
+
+def pair_gains(data: StudyData) -> pd.DataFrame:
+    """Return every method's transfer matrix, one row a cell off the diagonal.
+
+    Columns: method, seed, after, task, value. The reference is the study's method of type
+    ``alone`` with the same seed; a pair that was not measured, or has no reference, is NaN.
     """
-    pairs: dict[tuple[str, str], float] = {}
-    alone: dict[str, float] = {}
-    names: dict[str, None] = {}
-    for study in studies:
-        reference, tasks = study.of_type("alone"), study.stream_tasks
-        if reference is None or len(tasks) != 2:
-            continue
-        gains = [
-            accuracy_matrix(study.rows, method, seed, tasks)[1, 1]
-            - accuracy_matrix(study.rows, reference, seed, tasks)[1, 1]
-            for seed in study.seeds
+    tasks, alone = data.stream_tasks, alone_accuracies(data)
+    unknown_T = np.full(len(tasks), np.nan)
+    found = []
+    for (method, seed), rows in by_run(data.pairs).items():
+        pairs = rows.pivot(index="after", columns="task", values="value")
+        pair_TT = pairs.reindex(index=tasks, columns=tasks).to_numpy(dtype=np.float64)
+        gain_TT = transfer_matrix(pair_TT, alone.get(seed, unknown_T))
+        found += [
+            (method, seed, i, j, float(gain))
+            for i, gain_T in zip(tasks, gain_TT, strict=True)
+            for j, gain in zip(tasks, gain_T, strict=True)
+            if i != j
         ]
-        kept = [gain for gain in gains if not np.isnan(gain)]
-        # Paired by seed and within its study, so the gain itself is stored against a zero.
-        pairs[tasks[0], tasks[1]] = mean(kept)
-        alone[tasks[1]] = 0.0
-        names.update(dict.fromkeys(tasks))
-    return transfer_matrix(pairs, alone, list(names))
+    return pd.DataFrame(found, columns=list(PAIR_COLUMNS))

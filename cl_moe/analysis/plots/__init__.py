@@ -24,6 +24,7 @@ from cl_moe.analysis.plots.matrices import (
     candidate_gains_data,
     draw_accuracy_matrix,
     draw_gains,
+    draw_transfer,
     transfer_data,
 )
 from cl_moe.analysis.plots.style import AbsentError
@@ -43,6 +44,7 @@ __all__ = (
     "draw_gains",
     "draw_samples",
     "draw_timeline",
+    "draw_transfer",
     "draw_usage",
     "forgetting_data",
     "plot_all",

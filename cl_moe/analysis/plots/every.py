@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from cl_moe.analysis.plots.matrices import (
     candidate_gains_data,
     draw_accuracy_matrix,
     draw_gains,
+    draw_transfer,
     transfer_data,
 )
 from cl_moe.analysis.plots.style import AbsentError, context
@@ -57,10 +58,6 @@ class FigureSpec(NamedTuple):
     data: Callable[..., Any]
     draw: Callable[..., Figure]
     methods: Callable[[StudyData], list[str]] | None = None
-
-
-def _learners(data: StudyData) -> list[str]:
-    return [method for method in data.method_names if method != data.of_type("alone")]
 
 
 FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
@@ -90,11 +87,10 @@ FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
             samples_data,
             draw_samples,
         ),
-        "transfer": FigureSpec(
-            "gain on a task (column) when learned after another (row) alone, over alone",
+        "transfer_matrix": FigureSpec(
+            "gain on a task (columns) learned after one other task (rows), over learning it alone",
             transfer_data,
-            draw_gains,
-            _learners,
+            draw_transfer,
         ),
         "usage": FigureSpec(
             "share of each task that goes to each expert",
@@ -163,6 +159,7 @@ def plot_all(
     folder: str | os.PathLike[str],
     formats: Sequence[str] = ("png", "pdf"),
     say: Callable[[str], object] | None = None,
+    only: Collection[str] = (),
 ) -> list[Path]:
     """Draw every figure the study has data for.
 
@@ -172,6 +169,7 @@ def plot_all(
         formats: of ``png``, ``pdf``, ``svg``.
         say: called with a sentence for each figure that is skipped, with the reason; by default
             the sentences go to this module's logger, at level info.
+        only: names in :data:`FIGURES`; by default all of them.
 
     Returns:
         The files written, in the order of :data:`FIGURES`, each figure's formats together.
@@ -188,16 +186,17 @@ def plot_all(
     target.mkdir(parents=True, exist_ok=True)
     return [
         save(drawn, target / f"{stem}.{form}")
-        for stem, _, drawn in draw_all(data, say or logger.info)
+        for stem, _, drawn in draw_all(data, say or logger.info, only)
         for form in formats
     ]
 
 
 def draw_all(
-    data: StudyData, say: Callable[[str], object] = logger.info
+    data: StudyData, say: Callable[[str], object] = logger.info, only: Collection[str] = ()
 ) -> Iterator[tuple[str, str, Figure]]:
     """Yield every figure the study has data for: (a file's stem, its name in FIGURES, figure)."""
-    for name, spec in FIGURES.items():
+    for name in only or FIGURES:
+        spec = FIGURES[name]
         skipped: dict[str, list[str]] = {}
         for stem, info in _infos(data, name, spec):
             if isinstance(info, Missing):

@@ -29,20 +29,21 @@ from cl_moe.analysis.plots.style import (
 )
 
 __all__ = (
-    "AccuracyMatrices",
     "Gains",
+    "Matrices",
     "accuracy_matrix_data",
     "candidate_gains_data",
     "draw_accuracy_matrix",
     "draw_gains",
+    "draw_transfer",
     "transfer_data",
 )
 
 EMPTY = "#EEEEEE"  # a cell without a value
 
 
-class AccuracyMatrices(NamedTuple):
-    """Means over seeds of a[k][j], shape [T, T], by method."""
+class Matrices(NamedTuple):
+    """A matrix of shape [T, T] a method, means over seeds, and the names of the T tasks."""
 
     matrices: dict[str, Array]
     tasks: list[str]
@@ -57,7 +58,7 @@ class Gains(NamedTuple):
     bar_label: str
 
 
-def accuracy_matrix_data(data: StudyData) -> AccuracyMatrices:
+def accuracy_matrix_data(data: StudyData) -> Matrices:
     """Return each method's mean accuracy on every task after every task.
 
     A cell is empty unless every seed has it.
@@ -68,32 +69,70 @@ def accuracy_matrix_data(data: StudyData) -> AccuracyMatrices:
     runs = runs_by_method(data)
     if not runs or len(data.stream_tasks) < 2:
         raise AbsentError("needs accuracies on a stream of two tasks or more")
-    return AccuracyMatrices({m: a_STT.mean(axis=0) for m, a_STT in runs.items()}, data.stream_tasks)
+    return Matrices({m: a_STT.mean(axis=0) for m, a_STT in runs.items()}, data.stream_tasks)
 
 
-def draw_accuracy_matrix(info: AccuracyMatrices) -> Figure:
+def draw_accuracy_matrix(info: Matrices) -> Figure:
     """Draw one heat map a method: rows are the tasks learned so far, columns the task tested."""
-    count = len(info.tasks)
     known = np.concatenate([m[~np.isnan(m)] for m in info.matrices.values()])
     low, high = float(known.min()), float(known.max())
     with context():
-        drawn, panels = grid(
-            len(info.matrices), most=4, height=1.55, panel=1.3, sharex=True, sharey=True
-        )
-        for ax, (method, a_TT) in zip(panels, info.matrices.items(), strict=True):
-            sns.heatmap(
-                a_TT, ax=ax, vmin=low, vmax=max(high, low + 0.01), cmap="viridis", cbar=False,
-                square=True, rasterized=count > 30, fmt="",
-                annot=_numbers(a_TT) if count <= 10 else False,
-                annot_kws={"size": 6.5 if count <= 7 else 5.5},
-            )  # fmt: skip
-            ax.set_facecolor(EMPTY)
-            ax.set_title(method)
-            _task_ticks(ax, info.tasks)
-        bar = drawn.colorbar(panels[0].collections[0], ax=panels, fraction=0.03, aspect=30)
-        _bar(bar, "test accuracy (%)")
+        drawn = _panels(info, (low, max(high, low + 0.01)), "viridis", "test accuracy (%)")
         drawn.supylabel("after learning task", fontsize=8)
         drawn.supxlabel("tested on task", fontsize=8)
+    return drawn
+
+
+def transfer_data(data: StudyData) -> Matrices:
+    """Return each method's transfer matrix; see :func:`cl_moe.analysis.metrics.pair_gains`.
+
+    Raises:
+        AbsentError: no pair of tasks was measured, or there is no method of type alone.
+    """
+    gains = pair_gains(data).dropna()
+    if gains.empty:
+        raise AbsentError("needs pairs of tasks (cl-moe transfer measures them) and alone")
+    tasks = data.stream_tasks
+    means = gains.groupby(["method", "after", "task"], sort=False)["value"].mean().unstack("task")
+    matrices = {
+        str(method): means.loc[method].reindex(index=tasks, columns=tasks).to_numpy(dtype=float)
+        for method in gains["method"].unique()
+    }
+    return Matrices(matrices, tasks)
+
+
+def draw_transfer(info: Matrices) -> Figure:
+    """Draw one heat map a method, around 0: blue helps, red harms."""
+    known = np.concatenate([m[~np.isnan(m)] for m in info.matrices.values()])
+    limit = max(0.01, float(np.abs(known).max()))
+    with context():
+        drawn = _panels(info, (-limit, limit), "RdBu", "gain over alone (points)", sign=True)
+        drawn.supylabel("learned first", fontsize=8)
+        drawn.supxlabel("learned after it", fontsize=8)
+    return drawn
+
+
+def _panels(
+    info: Matrices, limits: tuple[float, float], colours: str, bar_label: str, *, sign: bool = False
+) -> Figure:
+    """Return a heat map a method in colours from ``limits[0]`` to ``limits[1]``, and their bar."""
+    count, one = len(info.tasks), len(info.matrices) == 1
+    side = 2.2 if one else 1.3  # inches; a matrix by itself has room for its numbers
+    drawn, panels = grid(
+        len(info.matrices), most=4, height=side + 0.25, panel=side, sharex=True, sharey=True
+    )
+    for ax, (method, value_TT) in zip(panels, info.matrices.items(), strict=True):
+        sns.heatmap(
+            value_TT, ax=ax, vmin=limits[0], vmax=limits[1], cmap=colours, cbar=False,
+            square=True, rasterized=count > 30, fmt="",
+            annot=_numbers(value_TT, sign=sign) if count <= 10 else False,
+            annot_kws={"size": 6.5 if one or count <= 7 else 5.5},
+        )  # fmt: skip
+        ax.set_facecolor(EMPTY)
+        ax.set_title(method)
+        _task_ticks(ax, info.tasks)
+    bar = drawn.colorbar(panels[0].collections[0], ax=panels, fraction=0.03, aspect=30)
+    _bar(bar, bar_label, sign=sign)
     return drawn
 
 
@@ -123,18 +162,6 @@ def _bar(bar: object, label: str, *, sign: bool = False) -> None:
     percent(bar.ax.yaxis, sign=sign)  # type: ignore[attr-defined]
     bar.set_label(label)  # type: ignore[attr-defined]
     bar.outline.set_visible(False)  # type: ignore[attr-defined]
-
-
-def transfer_data(data: StudyData, method: str) -> Gains:
-    """Return the transfer matrix of a method from the study's two-task streams (``data.pairs``).
-
-    Raises:
-        AbsentError: none of them has this method and a method of type alone.
-    """
-    gains = pair_gains(data.pairs, method)
-    if not gains.notna().to_numpy().any():
-        raise AbsentError("needs studies of two-task streams (pairs) with a method of type alone")
-    return Gains(gains, "learned first", "learned after it", "gain over alone (points)")
 
 
 def candidate_gains_data(data: StudyData, method: str, most: int = 30) -> Gains:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cl_moe.analysis.checks import PAIR_COLUMNS
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics import (
     forward_transfer,
@@ -53,21 +56,35 @@ def test_one_task_has_no_last_task_transfer() -> None:
     assert np.isnan(last_task_transfer(np.array([[0.9]]), np.array([0.5])))
 
 
-def test_matrix_of_pairs_keeps_the_order_asked_for() -> None:
-    gains = transfer_matrix({("a", "b"): 0.9}, {"b": 0.6}, ["b", "a", "c"])
-    assert list(gains.columns) == list(gains.index) == ["b", "a", "c"]
-    assert gains.loc["a", "b"] == pytest.approx(0.3)
-    assert gains.notna().to_numpy().sum() == 1
+@given(FULL)
+def test_what_comes_second_as_well_as_alone_gains_nothing(pair_TT: np.ndarray) -> None:
+    alone_T = pair_TT[0]
+    gain_TT = transfer_matrix(np.tile(alone_T, (4, 1)), alone_T)
+    off = ~np.eye(4, dtype=bool)
+    assert (gain_TT[off] == 0).all()
+    assert np.isnan(np.diag(gain_TT)).all()
 
 
-def test_pair_gains_are_paired_by_seed_and_pass_over_other_studies(
-    study: StudyData, study_of: Callable[..., StudyData]
+@given(FULL, st.floats(-1, 1))
+def test_a_better_reference_takes_from_every_gain_alike(pair_TT: np.ndarray, by: float) -> None:
+    off = ~np.eye(4, dtype=bool)
+    lost = transfer_matrix(pair_TT, np.zeros(4)) - transfer_matrix(pair_TT, np.full(4, by))
+    np.testing.assert_allclose(lost[off], by, atol=1e-9)
+
+
+def test_pair_gains_are_against_alone_of_the_same_seed(
+    study_of: Callable[..., StudyData],
 ) -> None:
     nan = np.nan
-    runs = {
-        "moe": [[[0.9, nan], [0.9, 0.8]], [[0.9, nan], [0.9, 0.6]]],
-        "alone": [[[0.9, nan], [0.9, 0.5]]],
+    data = study_of({"alone": [[[0.9, nan], [0.9, 0.5]], [[0.8, nan], [0.8, 0.6]]]})
+    pairs = [("moe", 0, "t0", "t1", 0.8), ("moe", 1, "t0", "t1", 0.8), ("moe", 2, "t1", "t0", 0.7)]
+    gains = pair_gains(replace(data, pairs=pd.DataFrame(pairs, columns=list(PAIR_COLUMNS))))
+    cells = {tuple(cell): value for *cell, value in gains.drop(columns="method").to_numpy()}
+    assert set(cells) == {
+        (seed, *pair) for seed in range(3) for pair in (("t0", "t1"), ("t1", "t0"))
     }
-    gains = pair_gains([study, study_of(runs)], "moe")
-    assert gains.loc["t0", "t1"] == pytest.approx(0.3)  # seed 1 has nothing to compare with
-    assert pair_gains([study], "experts").empty
+    assert cells[0, "t0", "t1"] == pytest.approx(0.3)
+    assert cells[1, "t0", "t1"] == pytest.approx(0.2)
+    assert np.isnan(cells[0, "t1", "t0"])  # not measured
+    assert np.isnan(cells[2, "t1", "t0"])  # nothing to compare with
+    assert pair_gains(data).empty

@@ -29,7 +29,7 @@ def test_every_figure_is_written_or_said_to_be_missing(drawn: tuple[list[Path], 
     ]  # fmt: skip
     assert all(path.stat().st_size > 5000 for path in paths)
     assert said == [
-        "no figure transfer: needs studies of two-task streams (pairs) with a method of type alone"
+        "no figure transfer_matrix: needs pairs of tasks (cl-moe transfer measures them) and alone"
     ]
 
 
@@ -55,10 +55,16 @@ def test_the_same_figure_is_the_same_file(study: StudyData, form: str) -> None:
     assert one == other
 
 
+def test_only_what_is_asked_for_is_drawn(paired_study: StudyData, tmp_path: Path) -> None:
+    (path,) = plot_all(paired_study, tmp_path, ["svg"], only=["transfer_matrix"])
+    assert path.name == "transfer_matrix.svg"
+    assert "gain over alone" in path.read_text(encoding="utf-8")
+
+
 def test_which_says_why(study: StudyData) -> None:
     found = which(study)
     assert list(found) == list(FIGURES)
-    assert [name for name, reason in found.items() if reason] == ["transfer"]
+    assert [name for name, reason in found.items() if reason] == ["transfer_matrix"]
     assert "decisions" in which(replace(study, events=[]))["usage"]
 
 

@@ -14,6 +14,7 @@ from cl_moe.analysis.plots import (
     candidate_gains_data,
     draw_accuracy_matrix,
     draw_gains,
+    draw_transfer,
     transfer_data,
 )
 from cl_moe.analysis.plots.matrices import Gains
@@ -54,15 +55,25 @@ def test_without_a_fresh_candidate_there_is_no_gain(study: StudyData) -> None:
         candidate_gains_data(replace(study, events=events), "experts")
 
 
-def test_transfer_comes_from_two_task_streams(
-    study: StudyData, study_of: Callable[..., StudyData]
-) -> None:
-    with pytest.raises(AbsentError, match="pairs"):
-        transfer_data(study, "experts")
-    nan = np.nan
-    pair = study_of({"experts": [[[0.9, nan], [0.9, 0.8]]], "alone": [[[0.9, nan], [0.9, 0.7]]]})
-    info = transfer_data(replace(study, pairs=[pair]), "experts")
-    assert info.gains.loc["t0", "t1"] == pytest.approx(0.1)
+def test_transfer_comes_from_pairs(study: StudyData, paired_study: StudyData) -> None:
+    with pytest.raises(AbsentError, match="cl-moe transfer"):
+        transfer_data(study)
+    info = transfer_data(paired_study)
+    assert list(info.matrices) == ["dense", "experts"]
+    assert info.tasks == study.stream_tasks
+    gain_TT = info.matrices["experts"]
+    np.testing.assert_allclose(gain_TT[0, 1:], 0.1)
+    assert np.isnan(gain_TT[:, 0]).all()
+    assert np.isnan(np.diag(gain_TT)).all()
+
+
+def test_transfer_is_drawn_with_signs_a_panel_a_method(paired_study: StudyData) -> None:
+    panels = draw_transfer(transfer_data(paired_study)).axes[:2]
+    assert [ax.get_title() for ax in panels] == ["dense", "experts"]
+    texts = [{t.get_text() for t in ax.texts} - {""} for ax in panels]
+    assert texts == [{"-2"}, {"+10", "0"}]
+    low, high = panels[0].collections[0].get_clim()
+    assert low == -high
 
 
 def test_gains_are_drawn_with_signs_around_zero() -> None:

@@ -1,0 +1,101 @@
+"""What a study's frames must hold, and every way in which they do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cl_moe.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from cl_moe.analysis.data import StudyData
+
+__all__ = (
+    "PAIR_COLUMNS", "ROW_COLUMNS", "SECONDS", "TASK_COLUMNS", "TIMING_COLUMNS",
+    "bad_names", "bad_values", "missing_columns",
+)  # fmt: skip
+
+ROW_COLUMNS = ("method", "seed", "after_task", "task", "metric", "value")
+ROW_KEY = ("method", "seed", "after_task", "task", "metric", "epoch")
+TASK_COLUMNS = (
+    "position", "task", "group", "derived_from", "relation",
+    "n_train", "n_test", "n_classes", "probe",
+)  # fmt: skip
+TIMING_COLUMNS = ("method", "seed", "after_task")
+PAIR_COLUMNS = ("method", "seed", "after", "task", "value")
+SECONDS = ("train_seconds", "decision_seconds", "eval_seconds")
+EVENT_KEYS = ("method", "seed", "task", "name", "kind", "sentence")
+
+
+def missing_columns(data: StudyData) -> list[str]:
+    """Name the columns that a study's frames lack, and the keys that its events lack."""
+    wanted = {
+        "rows": ROW_COLUMNS, "tasks": TASK_COLUMNS,
+        "methods": ("method", "type"), "timings": TIMING_COLUMNS, "pairs": PAIR_COLUMNS,
+    }  # fmt: skip
+    problems = [
+        f"{frame}: no column '{column}'; {did_you_mean(column, map(str, getattr(data, frame)))}"
+        for frame, columns in wanted.items()
+        for column in columns
+        if column not in getattr(data, frame)
+    ]
+    for number, event in enumerate(data.events):
+        missing = [key for key in EVENT_KEYS if key not in event]
+        if missing:
+            problems.append(f"events[{number}]: no {', '.join(missing)}")
+    return problems
+
+
+def bad_names(data: StudyData) -> list[str]:
+    """Name what is called twice, or is in no table."""
+    tasks, methods = set(map(str, data.tasks["task"])), data.method_names
+    problems = [
+        f"{place}: '{name}' is given {count} times; names must differ"
+        for place, column in (("tasks", data.tasks["task"]), ("methods", data.methods["method"]))
+        for name, count in column.value_counts().items()
+        if count > 1
+    ]
+    of_tasks = (("rows", "task"), ("pairs", "after"), ("pairs", "task"))
+    problems += [
+        f"{frame}: task '{name}' is not in the table of tasks; {did_you_mean(str(name), tasks)}"
+        for frame, column in of_tasks
+        for name in getattr(data, frame)[column].dropna().unique()
+        if str(name) not in tasks
+    ]
+    used = {"rows": data.rows["method"].unique(), "timings": data.timings["method"].unique()}
+    used["events"] = np.array(sorted({str(event["method"]) for event in data.events}))
+    problems += [
+        f"{place}: method '{name}' is not in the table of methods; "
+        f"{did_you_mean(str(name), methods)}"
+        for place, names in used.items()
+        for name in names
+        if str(name) not in methods
+    ]
+    if data.baseline is not None and data.baseline not in methods:
+        hint = did_you_mean(data.baseline, methods)
+        problems.append(f"baseline: '{data.baseline}' is not a method of the study; {hint}")
+    return problems
+
+
+def bad_values(data: StudyData) -> list[str]:
+    """Name accuracies that are none, and rows that are given twice."""
+    problems = []
+    for place, accuracy, frame, key in (
+        ("rows", data.rows[data.rows["metric"] == "accuracy"], data.rows, ROW_KEY),
+        ("pairs", data.pairs, data.pairs, PAIR_COLUMNS[:-1]),
+    ):
+        outside = accuracy[~accuracy["value"].between(0.0, 1.0) & accuracy["value"].notna()]
+        if len(outside):
+            first = outside.iloc[0]
+            problems.append(
+                f"{place}: {len(outside)} accuracies are outside 0..1, the first "
+                f"{first['value']:g} of method '{first['method']}' on '{first['task']}'; "
+                "give shares, not per cent"
+            )
+        twice = frame[frame.duplicated(list(key))]
+        if len(twice):
+            where = ", ".join(f"{column}={twice.iloc[0][column]}" for column in key)
+            count = f"{len(twice)} are given twice"
+            problems.append(f"{place}: {count}, the first at {where}; keep one")
+    return problems
