@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cl_moe.runs.driver import StudyError, StudyInterrupted
     from cl_moe.runs.store import load_study
     from cl_moe.runs.study import Study, run
+    from cl_moe.runs.transfer import transfer
     from cl_moe.strategies.plugin import MoEPlugin
     from cl_moe.strategies.task_aware import TaskAwareMoE
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
@@ -43,6 +44,7 @@ __all__ = (
     "load_scenario",
     "load_study",
     "run",
+    "transfer",
 )
 
 _HOME = {
@@ -59,6 +61,7 @@ _HOME = {
     "load_scenario": "streams.scenario",
     "load_study": "runs.store",
     "run": "runs.study",
+    "transfer": "runs.transfer",
 }
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.errors import InputError
+from cl_moe.runs.files import read_json
 from cl_moe.runs.plan import StudyPlan
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
     from cl_moe.streams.task import Task, TaskStream
 
-__all__ = ("describe", "differences")
+__all__ = ("FORMAT", "describe", "differences", "read_description")
 
+FORMAT = 1
 _OF_A_SCENARIO = ("sources", "tasks", "generate", "probes", "stream")
 
 
@@ -106,3 +110,37 @@ def differences(there: Any, here: Any, place: str) -> Iterable[str]:
 def _short(value: Any) -> str:
     text = "not given" if value is None else json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_SHAPE: Mapping[str, tuple[type, ...]] = {
+    "format": (int,), "name": (str,), "baseline": (str, type(None)), "spec": (dict,),
+    "methods": (list,), "tasks": (list,),
+}  # fmt: skip
+_WORDS = {
+    int: "a whole number", str: "a text", dict: "an object", list: "a list", type(None): "null",
+}  # fmt: skip
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return what study.json holds, after a look at everything that is used of it."""
+    found = read_json(path)
+    if found.get("format", FORMAT) != FORMAT:
+        raise InputError(
+            f"{path}: format {found['format']!r}; this version of cl_moe reads format {FORMAT}"
+        )
+    problems = [
+        f"{path}, '{key}': {'missing' if key not in found else repr(found[key])[:60]}; "
+        f"{' or '.join(_WORDS[kind] for kind in kinds)} is wanted"
+        for key, kinds in _SHAPE.items()
+        if not isinstance(found.get(key, ...), kinds)
+    ]
+    if problems:
+        raise InputError(problems)
+    for key, wanted in (("methods", ("name", "type")), ("tasks", ("position", "task", "probe"))):
+        for number, item in enumerate(found[key]):
+            missing = [w for w in wanted if not isinstance(item, dict) or w not in item]
+            if missing:
+                problems.append(f"{path}, {key}[{number}]: no {', '.join(missing)}")
+    if problems:
+        raise InputError(problems)
+    return found

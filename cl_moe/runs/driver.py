@@ -59,7 +59,7 @@ class Driver:
         before = self._folder.description()
         for note in self._plan.notes:
             self._display.note(note)
-        stream = self._streams(self._plan.jobs()[0])
+        stream = self._streams(Job(self._plan.methods[0], self._plan.seeds[0]))
         self._tasks = len(stream)
         here = describe(self._plan, stream.table())
         problems = build_problems(self._plan, self._first_jobs(), self._streams)
@@ -82,7 +82,7 @@ class Driver:
         """Return the description of a study that goes on; what was kept must fit."""
         old = {method["name"]: method for method in before["methods"]}
         new = {method["name"]: method for method in here["methods"]}
-        if not self._folder.in_use(old):
+        if not self._folder.in_use():
             return here
         found = list(differences(before["spec"], here["spec"], ""))
         found += differences(before["tasks"], here["tasks"], "tasks")
@@ -96,7 +96,9 @@ class Driver:
                 f"{'; '.join(found[:5] + more)}. Give another folder, or start over with --fresh"
             )
         seeds = sorted({*before.get("seeds", ()), *here["seeds"]})
-        return {**here, "methods": list({**old, **new}.values()), "seeds": seeds}
+        baseline = here["baseline"] or before["baseline"]
+        methods = list({**old, **new}.values())
+        return {**here, "methods": methods, "seeds": seeds, "baseline": baseline}
 
     def run(self) -> None:
         """Tune what is to be tuned, then run what is not yet whole."""
@@ -130,7 +132,9 @@ class Driver:
         for job, result in self._results(engine, jobs):
             self._folder.write(job, self._spec(job), result)
             self._done += 1
-            self._display.ended(job, _in_short(result, self._tasks))
+            # In a run of pairs, two tasks were learned when a pair is through.
+            tasks = self._tasks if job.after is None else 2
+            self._display.ended(job, _in_short(result, tasks))
 
     def _results(self, engine: Engine, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
         """Yield the results as they come; what failed is raised when all others are through."""
@@ -162,7 +166,9 @@ class Driver:
     def _spec(self, job: Job) -> dict[str, Any]:
         method = {"name": job.method.name, "type": job.method.type}
         parameters = {"parameters": dict(job.method.parameters)}
-        return {"method": method | parameters, "seed": job.seed, "spec": self._description["spec"]}
+        after = {} if job.after is None else {"after": job.after}
+        spec = self._description["spec"]
+        return {"method": method | parameters, "seed": job.seed, **after, "spec": spec}
 
 
 def _in_short(result: RunResult, tasks: int) -> str:

@@ -69,20 +69,26 @@ class Job:
         seed: seeds the stream and the method.
         setting: position in the method's grid; None for a run of the study itself. A job with a
             setting learns from, and is scored on, training data alone.
+        after: name of a task. The job learns it alone and then, each from a copy of that state,
+            all others of the stream: what the transfer matrix is measured on. None: the stream.
 
     >>> Job(MethodPlan("dense", "dense"), seed=3).label
     'dense, seed 3'
+    >>> Job(MethodPlan("dense", "dense"), seed=3, after="mnist").label
+    'dense, seed 3, after mnist'
     """
 
     method: MethodPlan
     seed: int
     setting: int | None = None
+    after: str | None = None
 
     @property
     def label(self) -> str:
         """What a person calls this run."""
         tuning = "" if self.setting is None else f", setting {self.setting + 1}"
-        return f"{self.method.name}, seed {self.seed}{tuning}"
+        after = "" if self.after is None else f", after {self.after}"
+        return f"{self.method.name}, seed {self.seed}{tuning}{after}"
 
 
 @dataclass(frozen=True)
@@ -163,6 +169,7 @@ class StudyPlan:
         threads: torch threads of a run; results may differ in the last bit between numbers.
         curves: record the test accuracy of the task being learned after epochs 0 to 5.
         notes: what a person should know before it runs, e.g. which data were found.
+        pairs: measure pairs of tasks instead of the stream (but for the reference, of type alone).
     """
 
     name: str
@@ -177,6 +184,7 @@ class StudyPlan:
     threads: int = 1
     curves: bool = True
     notes: tuple[str, ...] = ()
+    pairs: bool = False
 
     def stream(self, seed: int) -> TaskStream:
         """Return the tasks of a seed."""
@@ -186,9 +194,23 @@ class StudyPlan:
             return self.source
         return self.source.build_stream(seed, self.data_dir)
 
+    def task_names(self) -> list[str]:
+        """Return the names of the stream's tasks, the same for every seed."""
+        from cl_moe.streams.task import TaskStream
+
+        if isinstance(self.source, TaskStream):
+            return [task.name for task in self.source]
+        return [task.name for task in self.source.task_specs()]
+
     def jobs(self) -> list[Job]:
         """Return the runs of the study: all methods of a seed, then the next seed."""
-        return [Job(method, seed) for seed in self.seeds for method in self.methods]
+        first = self.task_names() if self.pairs else [None]
+        return [
+            Job(method, seed, after=after)
+            for seed in self.seeds
+            for method in self.methods
+            for after in ([None] if method.type == "alone" else first)
+        ]
 
     def tuning_jobs(self, method: MethodPlan) -> list[Job]:
         """Return a run for every setting of a method's grid, on the first seed."""
@@ -199,7 +221,7 @@ class StudyPlan:
 
 
 class Streams:
-    """Builds the stream of a job, and keeps the last one: the next run mostly wants it again."""
+    """Builds the stream of a job; keeps what the last was made of: the next mostly wants it too."""
 
     def __init__(self, plan: StudyPlan) -> None:
         self._plan = plan
@@ -207,10 +229,19 @@ class Streams:
 
     def __call__(self, job: Job) -> TaskStream:
         """Return the job's stream: for tuning, one that holds training data alone."""
-        return self._build(job.seed, job.setting is not None)
+        stream = self._build(job.seed, job.setting is not None)
+        return stream if job.after is None else _begun_with(stream, job.after)
 
     def _build_stream(self, seed: int, tuning: bool) -> TaskStream:
         stream = self._plan.stream(seed)
         if not tuning:
             return stream
         return stream.validation_split(self._plan.training.validation_fraction, seed)
+
+
+def _begun_with(stream: TaskStream, name: str) -> TaskStream:
+    """Return a stream of one task, with the other tasks of ``stream`` as probes."""
+    from cl_moe.streams.task import TaskStream
+
+    first = [task for task in stream if task.name == name]
+    return TaskStream(first, stream.name, [task for task in stream if task.name != name])

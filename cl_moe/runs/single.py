@@ -173,7 +173,8 @@ class _Run:
             found = self._accuracies(strategy, [task])
             return found[0].accuracy if found else None
 
-        wanted = self._plan.curves and self._job.setting is None and not joint
+        whole = self._job.setting is None and self._job.after is None  # a run of the stream
+        wanted = self._plan.curves and whole and not joint
         return TrainingWatch(tell, measure if wanted else None)
 
     def _curve(self, watch: TrainingWatch, task: int, after: int) -> None:

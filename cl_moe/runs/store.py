@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cl_moe.errors import InputError
+from cl_moe.runs.description import FORMAT, read_description
 from cl_moe.runs.files import (
     Column,
-    read_json,
     read_json_lines,
     read_table,
     write_json,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from cl_moe.runs.plan import Job, RunResult
 
 __all__ = ("ROW_COLUMNS", "TIMING_COLUMNS", "TUNING_COLUMNS", "StudyFolder", "load_study")
-
-FORMAT = 1
 
 ROW_COLUMNS = (
     Column.text("method"),
@@ -55,13 +54,16 @@ TUNING_COLUMNS = (
     Column.number("value"),
     Column.text("chosen"),
 )
-_OURS = ("study.json", "tuning.csv", "runs", "figures", "report.html")
+_OURS = (
+    "study.json", "tuning.csv", "runs", "after", "figures", "report.html", "transfer.csv",
+)  # fmt: skip
 
 
 class StudyFolder:
     """``DIR/study.json``, ``DIR/tuning.csv`` and ``DIR/runs/<method>/seed_<n>/``.
 
-    The folder is written by one process, the driver. A run's folder appears by one rename, when
+    Runs of one task and then each other one are in ``DIR/after/<task>/<method>/seed_<n>/``. The
+    folder is written by one process, the driver. A run's folder appears by one rename, when
     all of it is written.
     """
 
@@ -78,15 +80,16 @@ class StudyFolder:
         """Where all settings of all grids and their values are."""
         return self.path / "tuning.csv"
 
-    def run_folder(self, method: str, seed: int) -> Path:
+    def run_folder(self, method: str, seed: int, after: str | None = None) -> Path:
         """Return the folder of a run.
 
         >>> StudyFolder("out").run_folder("moe/k=1", 3).as_posix()
         'out/runs/moe%2Fk=1/seed_3'
+        >>> StudyFolder("out").run_folder("moe", 3, after="mnist").as_posix()
+        'out/after/mnist/moe/seed_3'
         """
-        name = quote(method, safe=" =+,@()")
-        name = name.replace(".", "%2E", 1) if name.startswith(".") else name
-        return self.path / "runs" / name / f"seed_{seed}"
+        root = self.path / "runs" if after is None else self.path / "after" / _file_name(after)
+        return root / _file_name(method) / f"seed_{seed}"
 
     def description(self) -> dict[str, Any] | None:
         """Return what study.json holds; None for a folder that is new or empty.
@@ -99,7 +102,7 @@ class StudyFolder:
         if not self.path.is_dir():
             raise InputError(f"{self.path}: a file; give a folder for the results")
         if self.study_file.exists():
-            return _checked_description(self.study_file)
+            return read_description(self.study_file)
         if any(self.path.iterdir()):
             raise InputError(
                 f"{self.path}: not empty, and not the results of a study (no study.json); "
@@ -125,17 +128,18 @@ class StudyFolder:
             shutil.rmtree(draft, ignore_errors=True)
         write_json(self.study_file, {"format": FORMAT, **description})
 
-    def in_use(self, methods: Iterable[str]) -> bool:
+    def in_use(self) -> bool:
         """Tell whether there is anything to keep: a whole run, or a setting that was tried."""
-        return bool(self.tuning()) or any(self.seeds(method) for method in methods)
+        runs = [*self.path.glob("runs/*/seed_*"), *self.path.glob("after/*/*/seed_*")]
+        return bool(self.tuning() or runs)
 
     def has(self, job: Job) -> bool:
         """Tell whether a run is whole."""
-        return self.run_folder(job.method.name, job.seed).is_dir()
+        return self.run_folder(job.method.name, job.seed, job.after).is_dir()
 
     def write(self, job: Job, spec: Mapping[str, Any], result: RunResult) -> None:
         """Write a run: all of it or, if interrupted, nothing."""
-        target = self.run_folder(job.method.name, job.seed)
+        target = self.run_folder(job.method.name, job.seed, job.after)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self.path, prefix=".writing-"))
         try:
@@ -157,19 +161,25 @@ class StudyFolder:
         """Write tuning.csv."""
         write_table(self.tuning_file, TUNING_COLUMNS, rows)
 
-    def seeds(self, method: str) -> list[int]:
+    def seeds(self, method: str, after: str | None = None) -> list[int]:
         """Return the seeds of a method whose runs are whole, sorted."""
-        folder = self.run_folder(method, 0).parent
+        folder = self.run_folder(method, 0, after).parent
         found = folder.glob("seed_*") if folder.is_dir() else ()
         words = (path.name.removeprefix("seed_") for path in found if path.is_dir())
         return sorted(int(word) for word in words if word.isdecimal())
+
+
+def _file_name(name: str) -> str:
+    """Return the name of a method or a task as a folder's."""
+    quoted = quote(name, safe=" =+,@()")
+    return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
 
 
 def load_study(path: str | Path) -> StudyData:
     """Read a study's folder: all of its whole runs, however many there are.
 
     Args:
-        path: a folder that ``cl_moe.run`` or ``cl-moe run`` has written.
+        path: a folder that ``cl_moe.run`` or ``cl_moe.transfer`` has written, or a command.
 
     Returns:
         The study as frames; see :class:`cl_moe.analysis.data.StudyData`.
@@ -186,9 +196,12 @@ def load_study(path: str | Path) -> StudyData:
     if not folder.study_file.exists():
         problem = "no study here (no study.json)" if folder.path.exists() else "no such folder"
         raise InputError(f"{path}: {problem}; give the folder that cl-moe run has written")
-    description = _checked_description(folder.study_file)
-    rows, timings, events = _read_runs(folder, [m["name"] for m in description["methods"]])
-    if not rows:
+    description = read_description(folder.study_file)
+    every = [m["name"] for m in description["methods"]]
+    tasks = [task["task"] for task in description["tasks"] if not task["probe"]]
+    rows, timings, events = _read_runs(folder, every)
+    pairs = _read_pairs(folder, every, tasks)
+    if not rows and not pairs:
         raise InputError(f"{path}: no run is whole yet; run the study again to go on")
     methods = [(m["name"], m["type"]) for m in description["methods"] if folder.seeds(m["name"])]
     names = [name for name, _ in methods]
@@ -200,6 +213,7 @@ def load_study(path: str | Path) -> StudyData:
         timings=pd.DataFrame(timings, columns=_names(TIMING_COLUMNS)),
         baseline=description["baseline"] if description["baseline"] in names else None,
         name=description["name"],
+        pairs=pd.DataFrame(pairs, columns=["method", "seed", "after", "task", "value"]),
     )
 
 
@@ -221,6 +235,28 @@ def _read_runs(
     return rows, timings, events
 
 
+def _read_pairs(
+    folder: StudyFolder, methods: Sequence[str], tasks: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Read the accuracies on every task right after it was learned second."""
+    pairs, problems = [], []
+    for method, after in itertools.product(methods, tasks):
+        for seed in folder.seeds(method, after):
+            try:
+                rows = _rows_of(folder.run_folder(method, seed, after) / "rows.csv", method, seed)
+            except InputError as error:
+                problems += error.problems
+                continue
+            pairs += [
+                {**row, "after": after}
+                for row in rows
+                if row["metric"] == "accuracy" and row["epoch"] is None and row["after_task"] == 1
+            ]
+    if problems:
+        raise InputError(problems)
+    return pairs
+
+
 def _rows_of(path: Path, method: str, seed: int) -> list[dict[str, Any]]:
     """Read a run's rows; a folder copied over another one's is found here."""
     rows = read_table(path, ROW_COLUMNS)
@@ -235,39 +271,3 @@ def _rows_of(path: Path, method: str, seed: int) -> list[dict[str, Any]]:
 
 def _names(columns: Sequence[Column]) -> list[str]:
     return [column.name for column in columns]
-
-
-_SHAPE: Mapping[str, tuple[type, ...]] = {
-    "format": (int,), "name": (str,), "baseline": (str, type(None)), "spec": (dict,),
-    "methods": (list,), "tasks": (list,),
-}  # fmt: skip
-
-
-def _checked_description(path: Path) -> dict[str, Any]:
-    """Return what study.json holds, after a look at everything that is used of it."""
-    found = read_json(path)
-    if found.get("format", FORMAT) != FORMAT:
-        raise InputError(
-            f"{path}: format {found['format']!r}; this version of cl_moe reads format {FORMAT}"
-        )
-    problems = [
-        f"{path}, '{key}': {'missing' if key not in found else repr(found[key])[:60]}; "
-        f"{' or '.join(_WORDS[kind] for kind in kinds)} is wanted"
-        for key, kinds in _SHAPE.items()
-        if not isinstance(found.get(key, ...), kinds)
-    ]
-    if problems:
-        raise InputError(problems)
-    for key, wanted in (("methods", ("name", "type")), ("tasks", ("position", "task", "probe"))):
-        for number, item in enumerate(found[key]):
-            missing = [w for w in wanted if not isinstance(item, dict) or w not in item]
-            if missing:
-                problems.append(f"{path}, {key}[{number}]: no {', '.join(missing)}")
-    if problems:
-        raise InputError(problems)
-    return found
-
-
-_WORDS = {
-    int: "a whole number", str: "a text", dict: "an object", list: "a list", type(None): "null",
-}  # fmt: skip

@@ -54,15 +54,26 @@ class Study:
 
         return summary(self.data)
 
+    def transfer(self) -> pd.DataFrame:
+        """Return the transfer matrices, a row a cell; empty where no pairs of tasks were measured.
+
+        Columns: method, after, task, mean, low, high, seeds: the gain in accuracy on ``task`` when
+        it is learned after ``after`` alone, over a model of ``task`` alone, with its 95 % interval.
+        """
+        from cl_moe.analysis import transfer_summary
+
+        return transfer_summary(self.data).drop(columns="interval")
+
     def table(self) -> str:
-        """Return the table of methods as text."""
+        """Return the table of methods as text, and the transfer matrices where there are any."""
         from rich.console import Console
 
-        from cl_moe.analysis import table
+        from cl_moe.analysis import rich_table, table_data, transfer_tables
 
         console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as captured:
-            console.print(table(self.data))
+            for found in (table_data(self.data), *transfer_tables(self.data)):
+                console.print(rich_table(found))
         return captured.get().rstrip()
 
     def plot(
