@@ -9,7 +9,7 @@ import typer
 
 from cl_moe.cli.results import plot, report, summary
 from cl_moe.cli.scenarios import check, list_parts, new
-from cl_moe.cli.study import run
+from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError
 
 __all__ = ("app", "main")
@@ -60,6 +60,13 @@ Examples:
   cl-moe run related_unrelated --data-dir ~/data --set training.epochs=3
 """
 )(run)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe transfer digits_quick
+  cl-moe transfer mine.toml --method dense,moe --seeds 3 --jobs 2 --out runs/mine
+"""
+)(transfer)
 app.command(
     epilog="""\b
 Examples:

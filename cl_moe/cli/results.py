@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cl_moe.analysis.data import StudyData
+    from collections.abc import Iterable
 
-__all__ = ("draw", "plot", "report", "show", "summary")
+    from cl_moe.analysis.data import StudyData
+    from cl_moe.analysis.tables import TableData
+    from cl_moe.runs.study import Study
+
+__all__ = ("draw", "plot", "report", "show", "show_transfer", "summary")
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder that cl-moe run has written.")
@@ -72,13 +76,34 @@ def report(
 
 
 def show(data: StudyData) -> None:
-    """Print the table of methods on standard output."""
+    """Print the table of methods on standard output, and the transfer matrices, if any."""
+    from cl_moe.analysis import table_data, transfer_tables
+
+    _print([table_data(data), *transfer_tables(data)])
+
+
+def show_transfer(study: Study, folder: Path) -> None:
+    """Print the transfer matrices; write them as a table and a figure, and say where."""
+    from cl_moe.analysis import plot_all, transfer_tables
+    from cl_moe.runs.files import write_text
+
+    _print(transfer_tables(study.data))
+    typer.echo(f"results: {folder}")
+    write_text(folder / "transfer.csv", study.transfer().to_csv(index=False, lineterminator="\n"))
+    typer.echo(f"matrix:  {folder / 'transfer.csv'}")
+    for path in plot_all(study.data, folder / "figures", ("png",), only=["transfer_matrix"]):
+        typer.echo(f"figure:  {path}")
+
+
+def _print(tables: Iterable[TableData]) -> None:
     from rich.console import Console
 
-    from cl_moe.analysis import table
+    from cl_moe.analysis import rich_table
 
-    # A pipe or a file has no width of its own, and the table is wider than the 80 it would get.
-    Console(width=None if sys.stdout.isatty() else 140, force_jupyter=False).print(table(data))
+    # A pipe or a file has no width of its own, and tables are wider than the 80 it would get.
+    console = Console(width=None if sys.stdout.isatty() else 140, force_jupyter=False)
+    for found in tables:
+        console.print(rich_table(found))
 
 
 def draw(data: StudyData, folder: Path) -> None:

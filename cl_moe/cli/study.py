@@ -1,18 +1,33 @@
-"""``cl-moe run``."""
+"""``cl-moe run`` and ``cl-moe transfer``."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cl_moe.errors import InputError
 
-__all__ = ("DataDir", "run")
+if TYPE_CHECKING:
+    from cl_moe.runs.plan import StudyPlan
+    from cl_moe.runs.study import Study
+    from cl_moe.streams.scenario import ScenarioSpec
 
+__all__ = ("DataDir", "parse_seeds", "parse_words", "run", "transfer")
+
+Scenario = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one.")
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(help="How many (5: seeds 0 to 4), or which (0,3,4). Default: the scenario's."),
+]
+Jobs = Annotated[int, typer.Option(help="Processes to use.")]
+Out = Annotated[Path | None, typer.Option(help="The study's folder. Default: runs/NAME.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -22,58 +37,48 @@ DataDir = Annotated[
         help="Folder of real data, for scenarios that have a use for it.",
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the scenario: training.epochs=3. Repeatable."
+    ),
+]
+Threads = Annotated[int, typer.Option(help="Torch threads of each run.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start over: remove earlier results in the folder.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
 def run(
-    scenario: Annotated[
-        str,
-        typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one."),
-    ],
+    scenario: Scenario,
     methods: Annotated[
         str | None,
         typer.Option(help="Names of methods, with commas between. Default: the scenario's."),
     ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(help="How many (5: seeds 0 to 4), or which (0,3,4). Default: the scenario's."),
-    ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes to use.")] = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="The study's folder. Default: runs/NAME.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
+    seeds: Seeds = None,
+    jobs: Jobs = 1,
+    out: Out = None,
+    device: Device = "cpu",
     data_dir: DataDir = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change the scenario: training.epochs=3. Repeatable."
-        ),
-    ] = None,
-    threads: Annotated[int, typer.Option(help="Torch threads of each run.")] = 1,
+    settings: Settings = None,
+    threads: Threads = 1,
     curves: Annotated[
         bool, typer.Option(help="Record learning curves while each task is learned.")
     ] = True,
     figures: Annotated[bool, typer.Option(help="Draw figures and a report at the end.")] = True,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start over: remove earlier results in the folder.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    fresh: Fresh = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a study: every method learns the tasks of a scenario, with every seed.
 
     Ctrl-C keeps the runs that are whole; the same command goes on from there.
     """
     from cl_moe.cli.results import draw, show
-    from cl_moe.runs.driver import StudyInterrupted
     from cl_moe.runs.planning import make_plan
-    from cl_moe.runs.study import run_plan
-    from cl_moe.streams.scenario import load_scenario
 
-    spec = load_scenario(scenario)
-    if settings:
-        spec = spec.with_overrides(settings)
     plan = make_plan(
-        spec,
+        _specified(scenario, settings),
         None if methods is None else parse_words(methods, "--methods"),
         None if seeds is None else parse_seeds(seeds),
         device=device,
@@ -81,17 +86,75 @@ def run(
         threads=threads,
         curves=curves,
     )
-    folder = out if out is not None else Path("runs") / spec.name
-    try:
-        study = run_plan(plan, jobs=jobs, out=folder, fresh=fresh, progress=not quiet)
-    except StudyInterrupted as stopped:
-        again = shlex.join(word for word in sys.argv[1:] if word != "--fresh")
-        typer.echo(f"{stopped}\nto go on: cl-moe {again}", err=True)
-        raise typer.Exit(130) from None
+    study, folder = _carry_out(plan, out, jobs=jobs, fresh=fresh, progress=not quiet)
     show(study.data)
     typer.echo(f"results: {folder}")
     if figures:
         draw(study.data, folder)
+
+
+def transfer(
+    scenario: Scenario,
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            "--methods",
+            metavar="NAME",
+            help="Who learns; several names with commas between.",
+        ),
+    ] = "moe",
+    seeds: Seeds = None,
+    jobs: Jobs = 1,
+    out: Out = None,
+    device: Device = "cpu",
+    data_dir: DataDir = None,
+    settings: Settings = None,
+    threads: Threads = 1,
+    fresh: Fresh = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure what each task gains when it is learned after each other one, over learning it alone.
+
+    Every method learns each task alone and then, from copies of that state, each other task. The
+    folder may be one that cl-moe run has written: its runs of alone are used, and summary, plot and
+    report show the matrix too. Ctrl-C keeps the runs that are whole; the same command goes on.
+    """
+    from cl_moe.cli.results import show_transfer
+    from cl_moe.runs.transfer import make_pair_plan
+
+    plan = make_pair_plan(
+        _specified(scenario, settings),
+        parse_words(methods, "--method"),
+        None if seeds is None else parse_seeds(seeds),
+        device=device,
+        data_dir=data_dir,
+        threads=threads,
+    )
+    study, folder = _carry_out(plan, out, jobs=jobs, fresh=fresh, progress=not quiet)
+    show_transfer(study, folder)
+
+
+def _specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
+    """Return the scenario that is asked for, with its ``--set`` settings."""
+    from cl_moe.streams.scenario import load_scenario
+
+    spec = load_scenario(scenario)
+    return spec.with_overrides(settings) if settings else spec
+
+
+def _carry_out(plan: StudyPlan, out: Path | None, **how: Any) -> tuple[Study, Path]:
+    """Run a plan and return the study and its folder; when stopped, say how to go on, and exit."""
+    from cl_moe.runs.driver import StudyInterrupted
+    from cl_moe.runs.study import run_plan
+
+    folder = out if out is not None else Path("runs") / plan.name
+    try:
+        return run_plan(plan, out=folder, **how), folder
+    except StudyInterrupted as stopped:
+        again = shlex.join(word for word in sys.argv[1:] if word != "--fresh")
+        typer.echo(f"{stopped}\nto go on: cl-moe {again}", err=True)
+        raise typer.Exit(130) from None
 
 
 def parse_words(text: str, option: str) -> list[str]:

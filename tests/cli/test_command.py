@@ -20,6 +20,10 @@ FLAGS = {
         "SCENARIO", "--methods", "--seeds", "--jobs", "--out", "--device", "--data-dir", "--set",
         "--threads", "--curves/--no-curves", "--figures/--no-figures", "--fresh", "--quiet",
     ],
+    "transfer": [
+        "SCENARIO", "--method/--methods", "--seeds", "--jobs", "--out", "--device", "--data-dir",
+        "--set", "--threads", "--fresh", "--quiet",
+    ],
     "summary": ["DIR", "--json"],
     "plot": ["DIR", "--format", "--out"],
     "report": ["DIR", "--out"],
