@@ -3,15 +3,18 @@
 A folder of parts (say ``cl_moe/moe/gates``) holds one part a file. The file's name is the part's
 name in TOML and on the command line, and its ``__all__`` names the one public object. Files called
 ``base`` or starting with an underscore are not parts. Parts from elsewhere are given as
-``package.module:Object``, or declared as an entry point of the group ``cl_moe.<kind>``.
+``package.module:Object`` or ``file.py:Object``, or declared as an entry point of the group
+``cl_moe.<kind>``.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import pkgutil
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -21,7 +24,9 @@ from typing import Any
 
 from cl_moe.errors import InputError, did_you_mean
 
-__all__ = ("KINDS", "check_parameters", "names", "parameters", "resolve", "summary")
+__all__ = (
+    "KINDS", "check_parameters", "names", "parameters", "resolve", "scenario_folder", "summary",
+)  # fmt: skip
 
 KINDS: Mapping[str, str] = types.MappingProxyType(
     {
@@ -61,7 +66,8 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
 
     Args:
         kind: one of :data:`KINDS`.
-        name: a catalogue name (dashes and underscores are the same) or ``package.module:Object``.
+        name: a catalogue name (dashes and underscores are the same), ``package.module:Object``, or
+            ``file.py:Object`` with a file of the current folder or beside the shipped scenarios.
         place: where the name was given, for the error (``methods[2].gate``).
 
     Raises:
@@ -91,15 +97,45 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
 def _load(reference: str, at: str) -> Any:
     module_name, _, attribute = reference.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
+        is_file = module_name.endswith(".py")
+        found: Any = _run_file(module_name) if is_file else importlib.import_module(module_name)
         for word in attribute.split("."):
             found = getattr(found, word)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"{at}'{reference}' cannot be loaded ({error}); "
-            "give package.module:Object, with the package on Python's path"
+            "give package.module:Object with the package on Python's path, or file.py:Object"
         ) from error
     return found
+
+
+def scenario_folder() -> Path | None:
+    """Return the folder of the shipped scenarios: in the package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    folders = (package / "scenarios", package.parent / "scenarios")
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _run_file(name: str) -> types.ModuleType:
+    """Return a file of the current folder, or else one beside the shipped scenarios, as a module.
+
+    Its name stays relative in whatever is kept of a study, so that it can be run elsewhere.
+    """
+    shipped = scenario_folder()
+    for path in (Path(name), *([shipped / name] if shipped else [])):
+        if path.is_file():
+            return _module_of(path.resolve())
+    raise ImportError(f"no file {name} in the current folder or beside the shipped scenarios")
+
+
+@functools.lru_cache
+def _module_of(path: Path) -> types.ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{path}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def summary(kind: str, name: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.streams.spec import (
     GenerateSpec,
@@ -168,11 +168,8 @@ def shipped_scenarios() -> dict[str, Path]:
     >>> "digits_quick" in shipped_scenarios()
     True
     """
-    package = Path(str(resources.files("cl_moe")))
-    for folder in (package / "scenarios", package.parent / "scenarios"):
-        if folder.is_dir():
-            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return {}
+    folder = catalog.scenario_folder()
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
 
 
 def load_scenario(path_or_name: str | Path) -> ScenarioSpec:

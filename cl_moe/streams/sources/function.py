@@ -20,15 +20,18 @@ __all__ = ("Function",)
 
 @dataclass(frozen=True)
 class Function(Source):
-    """A user's ``package.module:function`` that returns training and test data.
+    """One's own ``package.module:function`` or ``file.py:function``; it returns the data.
 
     It returns a :class:`~cl_moe.streams.sources.base.SourceData`, or (train_x, train_y, test_x,
     test_y) or (train_x, train_y, test_x, test_y, classes) of arrays or tensors. It is given
     ``seed`` and ``data_dir`` where it takes parameters so called. In a scenario the function may
-    also stand as the ``type`` itself, its arguments beside it.
+    also stand as the ``type`` itself, its arguments beside it. Where it may have no data it has an
+    attribute ``available``, a function of ``data_dir`` that returns None or why not, and a slot
+    goes on to its next source.
 
     Args:
-        function: ``package.module:function``.
+        function: ``package.module:function``, or ``file.py:function`` with a file of the current
+            folder or beside the shipped scenarios.
         arguments: passed by keyword.
 
     >>> Function("sklearn.datasets:load_wine").function
@@ -42,7 +45,9 @@ class Function(Source):
 
     def __post_init__(self) -> None:
         if ":" not in self.function:
-            raise InputError(f"function: '{self.function}' is not package.module:function")
+            raise InputError(
+                f"function: '{self.function}' is not module:function or file.py:function"
+            )
         target = catalog.resolve("source", self.function, "function")
         if not callable(target):
             raise InputError(f"function: '{self.function}' is not a function")
@@ -62,6 +67,11 @@ class Function(Source):
         ]
         if problems:
             raise InputError(problems)
+
+    def available(self, data_dir: Path | None) -> str | None:
+        """Return what the function's own ``available`` says, if it has one, else None."""
+        ask = getattr(catalog.resolve("source", self.function), "available", None)
+        return None if ask is None else ask(data_dir)
 
     def _extra(self, target: Any) -> set[str]:
         return {"seed", "data_dir"} & set(inspect.signature(target).parameters)
