@@ -32,6 +32,17 @@ def test_alone_holds_a_network_a_task_and_uses_one(context, learn):
     }
 
 
+@pytest.mark.parametrize("name", ["ridge", "nearest_mean"])
+def test_a_computed_classifier_is_its_head(name, context, learn):
+    found = cost(learn(context, name).strategy, 1, context.stream.shape)
+    assert found == {
+        "parameters": 7 * (2 + 3 + 2),
+        "active_parameters": 7 * 3,
+        "flops_predict": 2 * 6 * 3,
+        "experts": None,
+    }
+
+
 def test_progressive_runs_earlier_columns_but_not_later_ones(context, learn):
     strategy = learn(context, "progressive").strategy
     first, last = (cost(strategy, task, context.stream.shape) for task in (0, 2))

@@ -12,10 +12,11 @@ from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
     from cl_moe.strategies.adapter import TaskModel
+    from cl_moe.strategies.baselines.closed_form import Fit
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
     from cl_moe.streams.task import TaskStream
 
-__all__ = ("Method", "MethodContext", "build_method", "require", "sequential")
+__all__ = ("Method", "MethodContext", "build_method", "closed_form", "require", "sequential")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,22 @@ def sequential(
         device=context.device,
     )
     return Method(strategy)
+
+
+def closed_form(context: MethodContext, fit: Fit) -> Method:
+    """Return the method that computes a classifier for each task and trains nothing.
+
+    Args:
+        context: what all methods are given.
+        fit: makes a classifier from rows (N, D), labels (N) and the number of classes.
+    """
+    from cl_moe.seeding import derive
+    from cl_moe.strategies.adapter import TaskModel
+    from cl_moe.strategies.baselines.closed_form import ClosedFormNetwork, ClosedFormPlugin
+
+    seed = derive(context.seed, "network")
+    network = ClosedFormNetwork(fit, tuple(context.stream.shape), seed)
+    return sequential(context, TaskModel(network), [ClosedFormPlugin()])
 
 
 def require(conditions: Mapping[str, bool]) -> None:

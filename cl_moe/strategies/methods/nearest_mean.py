@@ -1,0 +1,19 @@
+"""The nearest class mean a task."""
+
+from __future__ import annotations
+
+from cl_moe.strategies.methods.base import Method, MethodContext, closed_form
+
+__all__ = ("nearest_mean",)
+
+
+def nearest_mean(context: MethodContext, /) -> Method:
+    """Answer each task by the class whose mean is nearest in angle, on the raw input.
+
+    SimpleCIL (Zhou et al. 2023, "Revisiting class-incremental learning with pre-trained models"),
+    with a set of means a task: alone, deterministic, no step of training. See
+    :func:`cl_moe.strategies.baselines.closed_form.nearest_mean_head`.
+    """
+    from cl_moe.strategies.baselines.closed_form import nearest_mean_head
+
+    return closed_form(context, nearest_mean_head)
