@@ -27,8 +27,7 @@ Fit = Callable[[Tensor, Tensor, int], nn.Module]
 ENTRIES = 20_000_000
 """A classifier is fitted to at most so many numbers, rows times their length.
 
-It bounds what ridge regression takes: four copies in double precision, 640 MB, and an
-eigendecomposition of size 4,472. Rows of 28 x 28 pixels are drawn from where there are more than
+It bounds what ridge regression takes: about 1 GB and an eigendecomposition of size 4,472, a minute. Rows of 28 x 28 pixels are drawn from where there are more than
 25,510, rows of 3 x 32 x 32 where there are more than 6,510.
 """
 TEMPERATURES = tuple(2.0**power for power in range(-2, 13))
