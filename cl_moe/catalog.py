@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import math
 import pkgutil
 import sys
 import types
@@ -101,11 +102,13 @@ def _load(reference: str, at: str) -> Any:
         found: Any = _run_file(module_name) if is_file else importlib.import_module(module_name)
         for word in attribute.split("."):
             found = getattr(found, word)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
         raise InputError(
-            f"{at}'{reference}' cannot be loaded ({error}); "
+            f"{at}'{reference}' cannot be loaded ({type(error).__name__}: {error}); "
             "give package.module:Object with the package on Python's path, or file.py:Object"
         ) from error
+    if not callable(found):
+        raise InputError(f"{at}'{reference}' is {_short(found)}; give a class or a function")
     return found
 
 
@@ -138,6 +141,11 @@ def _module_of(path: Path) -> types.ModuleType:
     return module
 
 
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def summary(kind: str, name: str) -> str:
     """Return the first line of a part's docstring.
 
@@ -151,6 +159,8 @@ def summary(kind: str, name: str) -> str:
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
     """Return the parameters a user may set: the keyword-only ones, or all if none is.
 
+    A parameter called ``context`` is what every method is given, not the user's to set.
+
     >>> def method(context, *, strength: float = 1.0): ...
     >>> list(parameters(method))
     ['strength']
@@ -159,6 +169,7 @@ def parameters(target: Any) -> dict[str, inspect.Parameter]:
         name: parameter
         for name, parameter in inspect.signature(target).parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and name != "context"
     }
     keyword = {n: p for n, p in found.items() if p.kind is p.KEYWORD_ONLY}
     return keyword or found
@@ -200,7 +211,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is typing.Literal:
         return value in arguments
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (str, bool):
@@ -212,13 +224,16 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(origin, type) and issubclass(origin, typing.Collection):
         if not isinstance(value, (list, tuple)):
             return False
-        inner = [a for a in arguments if a is not Ellipsis]
-        return len(inner) != 1 or all(_fits(item, inner[0]) for item in value)
+        if origin is tuple and Ellipsis not in arguments:
+            return len(value) == len(arguments) and all(map(_fits, value, arguments))
+        return not arguments or all(_fits(item, arguments[0]) for item in value)
     return True
 
 
 def _a(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
+    if hint is float:
+        return "a finite number"
     name = hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint)
     return ("an " if name[0] in "aeiou" else "a ") + name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.streams.generate import expand_probes, generated_tasks
-from cl_moe.streams.problems import read_table, read_tables
+from cl_moe.streams.problems import name_problems, read_table, read_tables
 from cl_moe.streams.spec import (
     GenerateSpec,
     MethodSpec,
@@ -69,7 +69,7 @@ def _read_sources(values: Any) -> tuple[dict[str, SourceSpec | None], list[str]]
     read, problems = {}, []
     for name, value in values.items():
         read[name], found = read_table(SourceSpec, value, f"sources.{name}")
-        problems += found
+        problems += [f"sources: {problem}" for problem in name_problems(name)] + found
     return read, problems
 
 

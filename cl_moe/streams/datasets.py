@@ -63,11 +63,20 @@ def as_dataset(data: Data, place: str = "data") -> Dataset[Any]:
     """
     if not isinstance(data, (tuple, list)):
         return data
-    x, y = (part if isinstance(part, Tensor) else torch.as_tensor(part) for part in data)
+    try:
+        x, y = (part if isinstance(part, Tensor) else torch.as_tensor(part) for part in data)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{place}: no pair of numbers ({error}); give (inputs, labels), or a torch Dataset"
+        ) from error
+    if not x.ndim or not y.ndim:
+        raise InputError(f"{place}: one number; give inputs (N, ...) and labels (N,)")
     if len(x) != len(y):
         raise InputError(f"{place}: {len(x)} inputs but {len(y)} labels; give one label an input")
     if y.is_floating_point() and not torch.equal(y, y.round()):
         raise InputError(f"{place}: labels are not whole numbers; give 0, 1, 2, ...")
+    if x.is_complex():
+        raise InputError(f"{place}: inputs are complex; give real numbers")
     x = x / 255 if x.dtype == torch.uint8 else x
     return TensorDataset(x.to(torch.float32), y.to(torch.int64))
 
@@ -144,9 +153,13 @@ def draw_per_class(y: Tensor, n: int | None, draw: torch.Generator) -> Tensor:
 
 def data_problems(data: Dataset[Any], classes: Sequence[str], *, complete: bool) -> list[str]:
     """Return what is wrong with a task's data; ``complete``: each class must have a sample."""
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
+        return [f"{type(data).__name__} has no length; give arrays, or a torch Dataset with one"]
     if len(cast(Any, data)) == 0:
         return ["no sample; give at least one a class"]
     problems = _tensor_problems(data)
+    if complete and len(set(classes)) < len(classes):
+        problems.append("two classes have one name; give each its own")
     if problems:
         return problems
     found = set(labels(data).tolist())
@@ -167,7 +180,7 @@ def _tensor_problems(data: Dataset[Any]) -> list[str]:
         return []
     x, y = data.tensors[:2]
     problems = []
-    if x.ndim < 2:
+    if x.ndim < 2 or 0 in x.shape:
         problems.append(f"inputs of shape {tuple(x.shape)}; give (samples, features...)")
     elif not x.is_floating_point():
         problems.append(f"inputs are {x.dtype}; give float32, images scaled to 0..1")

@@ -86,7 +86,7 @@ def _position(items: list[Any], step: str) -> int:
     names = [item.get("name", "") if isinstance(item, dict) else str(item) for item in items]
     if step in names:
         return names.index(step)
-    if step.isdigit() and int(step) < len(items):
+    if step.isdecimal() and int(step) < len(items):
         return int(step)
     raise InputError(
         f"no item '{step}' in the list; {did_you_mean(step, [name for name in names if name])} "

@@ -11,11 +11,22 @@ from pydantic import BaseModel, ValidationError
 
 from cl_moe.errors import did_you_mean
 
-__all__ = ("read_table", "read_tables")
+__all__ = ("name_problems", "read_table", "read_tables")
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_NAMES = {int: "a whole number", float: "a finite number", str: "a text", bool: "true or false"}
+
+
+def name_problems(name: object) -> list[str]:
+    """Return why ``name`` cannot stand in tables and figures: it is no text on one line.
+
+    >>> name_problems("low digits"), name_problems(" ")
+    ([], ["' ' is no name; give a text on one line"])
+    """
+    if isinstance(name, str) and name.strip() and name.isprintable():
+        return []
+    return [f"{name!r} is no name; give a text on one line"]
 
 
 def read_table(model: type[Model], value: Any, place: str) -> tuple[Model | None, list[str]]:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.streams.spec import (
+    FolderName,
     GenerateSpec,
     MethodSpec,
     NetworkSpec,
@@ -47,6 +48,7 @@ __all__ = (
     "shipped_scenarios",
 )
 
+MOST_SEEDS = 10_000
 DEFAULT_METHODS = ("dense", "ewc", "replay", "alone", "joint", "moe")
 
 
@@ -56,10 +58,10 @@ class ScenarioSpec(Spec):
     Make one with :func:`load_scenario` or :meth:`from_dict`, which check it and name every problem.
     """
 
-    name: str = Field(min_length=1)
+    name: FolderName
     title: str = ""
     description: str = ""
-    seeds: int = Field(default=5, ge=1)
+    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
     baseline: str | None = None
     sources: dict[str, SourceSpec] = Field(default={})
     tasks: list[TaskSpec] = Field(default=[])
@@ -71,6 +73,13 @@ class ScenarioSpec(Spec):
     methods: list[MethodSpec] = Field(
         default=[MethodSpec(name=name, type=name) for name in DEFAULT_METHODS]
     )
+
+    @field_validator("name")
+    @classmethod
+    def _one_folder(cls, name: str) -> str:
+        if name.startswith(".") or "/" in name or "\\" in name:
+            raise ValueError(f"'{name}' cannot name the folder of results; leave out / \\ and dots")
+        return name
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ScenarioSpec:
@@ -202,6 +211,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputError: it is not TOML, with line and column.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not valid TOML ({error})") from error

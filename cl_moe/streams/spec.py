@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from cl_moe.streams.problems import name_problems
 
 __all__ = (
+    "FolderName",
     "GenerateSpec",
     "MethodSpec",
     "NetworkSpec",
@@ -19,13 +29,35 @@ __all__ = (
     "TrainingSpec",
 )
 
-PositiveInt = Field(ge=1)
+LONGEST_NAME = 80
+"""Bytes; a folder's name may hold 255, and a byte may need three."""
+
+
+def _checked_name(name: str) -> str:
+    problems = name_problems(name)
+    if problems:
+        raise ValueError(problems[0])
+    return name
+
+
+def _short_enough(name: str) -> str:
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"'{name[:20]}...' is too long to name a folder; give {LONGEST_NAME} bytes or fewer"
+        )
+    return name
+
+
+Name = Annotated[str, Field(min_length=1), AfterValidator(_checked_name)]
+FolderName = Annotated[Name, AfterValidator(_short_enough)]
 
 
 class Spec(BaseModel):
     """Base of all tables: frozen, strict about names, TOML's types taken as they are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 def _gather(values: Any, own: frozenset[str], into: str) -> Any:
@@ -34,6 +66,8 @@ def _gather(values: Any, own: frozenset[str], into: str) -> Any:
         return values
     extra = {key: value for key, value in values.items() if key not in own | {into}}
     given = values.get(into, {})
+    if not isinstance(given, dict):
+        return values  # for the schema to say
     kept = {key: value for key, value in values.items() if key in own}
     return kept | {into: {**given, **extra}}
 
@@ -74,7 +108,7 @@ class TrainingSpec(Spec):
 class MethodSpec(Spec):
     """A way to learn: its label, its kind, and its parameters (every other key of the table)."""
 
-    name: str = Field(min_length=1)
+    name: FolderName
     type: str
     parameters: dict[str, Any] = Field(default={})
     grid: dict[str, list[Any]] = Field(default={})
@@ -138,7 +172,7 @@ class OperatorSpec(Spec):
 class TaskSpec(Spec):
     """One task: a source, or an earlier task's recipe, and what is changed about it."""
 
-    name: str = Field(min_length=1)
+    name: Name
     source: str | None = None
     from_: str | None = Field(default=None, alias="from")
     variant: str | None = None
@@ -230,7 +264,7 @@ class GenerateSpec(Spec):
     the study's seeds change examples and classes.
     """
 
-    sources: list[str] = Field(min_length=1)
+    sources: list[Name] = Field(min_length=1)
     classes: int = Field(default=5, ge=2)
     phases: list[PhaseSpec] = Field(min_length=1)
     test_per_class: int | None = Field(default=None, ge=1)

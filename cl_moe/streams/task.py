@@ -21,6 +21,7 @@ from cl_moe.streams.datasets import (
     split_stratified,
     take,
 )
+from cl_moe.streams.problems import name_problems
 
 if TYPE_CHECKING:
     from avalanche.benchmarks import CLScenario
@@ -92,7 +93,7 @@ class Task:
             raise InputError(problems)
 
     def _problems(self) -> list[str]:
-        problems = [
+        problems = name_problems(self.name) + [
             f"task '{self.name}', {split} data: {problem}"
             for split, data in (("train", self.train), ("test", self.test))
             for problem in data_problems(data, self.classes, complete=split == "train")
@@ -109,8 +110,7 @@ class Task:
 
     def _shape(self, split: Split) -> tuple[int, ...]:
         data = self._dataset(split)
-        x = data.tensors[0][0] if isinstance(data, TensorDataset) else data[0][0]
-        return tuple(x.shape)
+        return tuple((data.tensors[0] if isinstance(data, TensorDataset) else data[0])[0].shape)
 
     @property
     def n_classes(self) -> int:

@@ -85,6 +85,18 @@ def test_wrong_data_are_named(train: Any, classes: str, words: str) -> None:
         Task("bad", train, train, classes)
 
 
+@pytest.mark.parametrize("data", [None, (1, 2), ([0.0, 1.0],), (["a", "b"], [0, 1]), iter([])])
+def test_what_is_no_data_is_named(data: Any) -> None:
+    with pytest.raises(InputError, match="task 'toy', train data: "):
+        Task("toy", data, (torch.eye(2), [0, 1]), "ab")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", 3, None])
+def test_a_name_is_a_text_on_one_line(name: Any) -> None:
+    with pytest.raises(InputError, match="is no name; give a text on one line"):
+        toy(name)
+
+
 def test_train_and_test_must_have_one_shape() -> None:
     with pytest.raises(InputError, match=r"train inputs have shape \(2,\), test inputs \(3,\)"):
         Task("bad", (torch.eye(2), [0, 1]), (torch.eye(3), [0, 1, 0]), "ab")

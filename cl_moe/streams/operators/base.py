@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import ClassVar
@@ -56,6 +57,11 @@ def make_operator(spec: OperatorSpec, place: str) -> Operator:
     Rotate(degrees=90)
     """
     found = catalog.resolve("operator", spec.operator, f"{place}.operator")
+    if not (inspect.isclass(found) and issubclass(found, Operator)):
+        raise InputError(
+            f"{place}.operator: '{spec.operator}' is no operator; give a subclass of "
+            "cl_moe.streams.operators.base:Operator"
+        )
     problems = catalog.check_parameters(found, spec.parameters, place)
     if problems:
         raise InputError(problems)

@@ -46,7 +46,7 @@ class PermuteLabels(Operator):
     def permutation(self, classes: int, seed: int) -> Tensor:
         """Return the new label of each old one (classes,)."""
         if self.shift is not None:
-            return (torch.arange(classes) + self.shift) % classes
+            return (torch.arange(classes) + self.shift % classes) % classes
         draw = generator(seed, "permute_labels")
         while True:
             order = torch.randperm(classes, generator=draw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from abc import ABC, abstractmethod
@@ -54,6 +55,9 @@ class SourceData:
 
     def problems(self, place: str) -> list[str]:
         """Return what is wrong with the data, each sentence with the place and what is right."""
+        classes: object = self.classes
+        if not isinstance(classes, (tuple, list)):
+            return [f"{place}: classes are {classes!r}; give their names, as many as labels"]
         found = []
         for split, x, y in (
             ("train", self.train_x, self.train_y),
@@ -67,6 +71,8 @@ class SourceData:
             )
         if len(self.classes) < 2:
             found.append(f"{place}: {len(self.classes)} class; a task needs two or more")
+        if len(set(self.classes)) < len(self.classes):
+            found.append(f"{place}: two classes have one name; give each its own")
         if not found:
             empty = set(range(len(self.classes))) - set(self.train_y.tolist())
             found += [
@@ -76,13 +82,15 @@ class SourceData:
         return found
 
 
-def _split_problems(x: Tensor, y: Tensor, classes: int) -> list[str]:
+def _split_problems(x: object, y: object, classes: int) -> list[str]:
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim and y.ndim):
+        return ["inputs or labels are no list of examples; give tensors (N, ...) and (N,)"]
     if len(x) != len(y):
         return [f"{len(x)} inputs but {len(y)} labels; give one label an input"]
     if len(x) == 0:
         return ["no example; give at least one a class"]
     problems = []
-    if x.ndim not in (2, 4):
+    if x.ndim not in (2, 4) or 0 in x.shape:
         problems.append(
             f"inputs of shape {tuple(x.shape[1:])}; give vectors (d,) or images (C, H, W)"
         )
@@ -144,13 +152,16 @@ def make_source(spec: SourceSpec, place: str) -> Source:
         raise InputError(problems)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
     try:
-        source = found(**values)
+        source: Source = found(**values)
     except InputError as error:
         # Of a function standing as the type, the arguments stand in the table itself.
         start = "arguments." if own_function else ""
         problems = [f"{place}.{problem.removeprefix(start)}" for problem in error.problems]
         raise InputError(problems) from error
-    assert isinstance(source, Source)
+    except Exception as error:  # a class of the user's may raise anything
+        raise InputError(
+            f"{place}: {spec.type} refuses its parameters ({type(error).__name__}: {error})"
+        ) from error
     return source
 
 
@@ -169,7 +180,7 @@ def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -
         reason = source.available(data_dir)
         if reason is not None:
             raise InputError(f"{place}: {reason}")
-        data = source.load(seed=seed, data_dir=data_dir)
+        data = _loaded(source, seed, data_dir, place)
         problems = data.problems(place)
         if problems:
             raise InputError(problems)
@@ -178,6 +189,21 @@ def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -
             _LOADED.popitem(last=False)
     _LOADED.move_to_end(key)
     return _LOADED[key]
+
+
+def _loaded(source: Source, seed: int, data_dir: Path | None, place: str) -> SourceData:
+    try:
+        data: object = source.load(seed=seed, data_dir=data_dir)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged files and users' functions may raise anything
+        raise InputError(
+            f"{place}: cannot be loaded ({type(error).__name__}: {error}); "
+            "see that its files are whole, and its parameters right"
+        ) from error
+    if not isinstance(data, SourceData):
+        raise InputError(f"{place}: gives {type(data).__name__}; a source gives SourceData")
+    return data
 
 
 def cache_folder() -> Path:
@@ -200,7 +226,9 @@ def find_path(path: str, data_dir: Path | None) -> Path:
 
     A relative path is looked up in the data folder first and then in the current folder.
     """
-    given = Path(path).expanduser()
+    given = Path(path)
+    with contextlib.suppress(RuntimeError):  # ~name of nobody: then it is a name like any other
+        given = given.expanduser()
     inside = data_folder(data_dir) / given
     return inside if inside.exists() or not given.exists() else given
 
@@ -224,6 +252,6 @@ def encode(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
     >>> encode(["b", "a", "b"])
     (tensor([1, 0, 1]), ('a', 'b'))
     """
-    names = sorted(set(labels), key=lambda s: (not s.isdigit(), int(s) if s.isdigit() else 0, s))
+    names = sorted(set(labels), key=lambda s: (0, int(s), s) if s.isdecimal() else (1, 0, s))
     position = {name: k for k, name in enumerate(names)}
     return torch.tensor([position[label] for label in labels], dtype=torch.int64), tuple(names)

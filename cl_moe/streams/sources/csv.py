@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,17 @@ class Csv(Source):
     standardise: bool = True
 
     def __post_init__(self) -> None:
+        problems = []
         if not 0 < self.test_fraction < 1:
-            raise InputError(f"test_fraction: {self.test_fraction} is not between 0 and 1")
+            problems.append(f"test_fraction: {self.test_fraction} is not between 0 and 1")
+        if self.delimiter is not None and len(self.delimiter) != 1:
+            problems.append(f"delimiter: {self.delimiter!r} is not one character")
+        if self.label in self.features:
+            problems.append(f"features: '{self.label}' is the label, which is to be learned")
+        if len(set(self.features)) < len(self.features):
+            problems.append(f"features: {list(self.features)} has a column twice; give each once")
+        if problems:
+            raise InputError(problems)
 
     def available(self, data_dir: Path | None) -> str | None:
         """Return None where the files exist."""
@@ -56,11 +66,11 @@ class Csv(Source):
 
     def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
         """Return vectors (N, columns) float32 and the labels' texts as classes."""
-        x, words = self._read(find_path(self.path, data_dir))
+        x, words, features = self._read(find_path(self.path, data_dir), self.features)
         y, classes = encode(words)
         if self.test_path is not None:
             test_file = find_path(self.test_path, data_dir)
-            test_x, test_words = self._read(test_file)
+            test_x, test_words, _ = self._read(test_file, features)
             unknown = sorted(set(test_words) - set(classes))
             if unknown:
                 raise InputError(
@@ -77,7 +87,10 @@ class Csv(Source):
             train_x, test_x = (train_x - mean) / deviation, (test_x - mean) / deviation
         return SourceData(train_x, train_y, test_x, test_y, classes)
 
-    def _read(self, path: Path) -> tuple[Tensor, list[str]]:
+    def _read(
+        self, path: Path, features: Sequence[str]
+    ) -> tuple[Tensor, list[str], tuple[str, ...]]:
+        """Return the columns ``features`` (all others than the label if none), labels, names."""
         delimiter = self.delimiter or ("\t" if path.suffix == ".tsv" else ",")
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
@@ -86,11 +99,16 @@ class Csv(Source):
                 rows = [row for row in reader if row]
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-        wanted = list(self.features) or [name for name in header if name != self.label]
+        wanted = tuple(features) or tuple(name for name in header if name != self.label)
         problems = [
             f"{path}: no column '{name}'; {did_you_mean(name, header)}"
             for name in (self.label, *wanted)
             if name not in header
+        ]
+        problems += [
+            f"{path}: two columns are called '{name}'; rename one"
+            for name in sorted({self.label, *wanted})
+            if header.count(name) > 1
         ]
         if not rows:
             problems.append(f"{path}: no row below the header; add examples")
@@ -110,7 +128,8 @@ class Csv(Source):
             values.append([self._number(row, c, header, path, number, problems) for c in columns])
         if problems:
             raise InputError(_first(problems))
-        return torch.tensor(values, dtype=torch.float32), [row[at].strip() for row in rows]
+        words = [row[at].strip() for row in rows]
+        return torch.tensor(values, dtype=torch.float32), words, wanted
 
     def _number(
         self,

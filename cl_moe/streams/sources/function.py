@@ -90,13 +90,20 @@ class Function(Source):
                 "(train_x, train_y, test_x, test_y[, classes])"
             )
         train_x, train_y, test_x, test_y = (torch.as_tensor(part) for part in result[:4])
-        train_y, test_y = train_y.to(torch.int64), test_y.to(torch.int64)
+        train_y, test_y = self._labels(train_y), self._labels(test_y)
         if len(result) == 5:
             classes = tuple(str(name) for name in result[4])
-        else:
-            classes = tuple(str(k) for k in range(int(train_y.max()) + 1))
+        else:  # no more classes than examples, whatever the highest label
+            count = min(int(train_y.max()) + 1, len(train_y)) if train_y.numel() else 0
+            classes = tuple(str(k) for k in range(count))
         return SourceData(_inputs(train_x), train_y, _inputs(test_x), test_y, classes)
+
+    def _labels(self, y: Tensor) -> Tensor:
+        if y.is_floating_point() and not torch.equal(y, y.round()):
+            raise InputError(f"{self.function}: labels are not whole numbers; give 0, 1, 2, ...")
+        return y.to(torch.int64)
 
 
 def _inputs(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.uint8 and x.ndim == 4 else x.to(torch.float32)
+    keep = x.is_complex() or (x.dtype == torch.uint8 and x.ndim == 4)  # no complex one is right
+    return x if keep else x.to(torch.float32)

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class Npz(Source):
                         f"{path}: no array '{n}'; {did_you_mean(n, archive)}" for n in missing
                     )
                 arrays = {name: archive[name] for name in wanted}
-        except (zipfile.BadZipFile, OSError, TypeError, AttributeError) as error:
+        except (zipfile.BadZipFile, OSError, EOFError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: not an npz archive; save it with numpy.savez") from error
         except ValueError as error:
             if isinstance(error, InputError):
@@ -79,7 +80,10 @@ class Npz(Source):
             ) from error
         return self._data(path, arrays)
 
-    def _data(self, path: Path, arrays: Mapping[str, np.ndarray]) -> SourceData:
+    def _data(self, path: Path, arrays: Mapping[str, Any]) -> SourceData:
+        bad = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+        if bad:
+            raise InputError(f"{path}: '{bad[0]}' is no array; save it with numpy.savez")
         problems = [
             f"{path}, array '{name}': {arrays[name].dtype} is not a number; give numbers"
             for name in (self.x, self.test_x)

@@ -97,6 +97,36 @@ def test_a_test_label_that_was_never_seen_is_named(tmp_path: Path) -> None:
     assert "label 'w' is not in the training file" in failing(Csv(path, "kind", test_path=test))[0]
 
 
+def test_a_test_file_is_read_by_the_names_of_its_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", TABLE)
+    turned = write(tmp_path / "u.csv", "b,extra,a,kind\n2,9,1,x\n")
+    data = Csv(path, "kind", test_path=turned, standardise=False).load(seed=0, data_dir=None)
+    assert data.test_x.tolist() == [[1.0, 2.0]]
+    other = write(tmp_path / "v.csv", "a,c,kind\n1,2,x\n")
+    assert failing(Csv(path, "kind", test_path=other)) == [
+        f"{other}: no column 'b'; known: a, c, kind"
+    ]
+
+
+def test_columns_that_cannot_be_meant_are_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        Csv("t.csv", "kind", features=("a", "a", "kind"), delimiter="ab")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "delimiter",
+        "features",
+        "features",
+    ]
+
+
+def test_labels_may_be_any_text(tmp_path: Path) -> None:
+    text = "a,kind\n" + "1,²\n" * 3 + "2,10\n" * 3 + "3,9\n" * 3
+    assert Csv(write(tmp_path / "t.csv", text), "kind").load(seed=0, data_dir=None).classes == (
+        "9",
+        "10",
+        "²",
+    )
+
+
 def archive(path: Path, **arrays: Any) -> str:
     np.savez(path, **arrays)
     return str(path)
@@ -262,6 +292,22 @@ def blobs(n: int = 6, *, seed=0, far: float = 1.0):
     return x, y, x, y, ["left", "right"]
 def broken():
     return 3
+def raising():
+    raise KeyError("boom")
+def words():
+    return "a", "b", "c", "d"
+def one_number():
+    return 1, 2, 3, 4
+def half():
+    return np.zeros((2, 2)), np.array([0, 0.5]), np.zeros((1, 2)), np.array([0])
+def huge():
+    return np.zeros((2, 2)), np.array([0, 10**12]), np.zeros((1, 2)), np.array([0])
+def nothing():
+    return np.zeros((0, 2)), np.zeros(0), np.zeros((0, 2)), np.zeros(0)
+def narrow():
+    return np.zeros((2, 0)), np.array([0, 1]), np.zeros((1, 0)), np.array([0])
+def twins():
+    return np.zeros((2, 2)), np.array([0, 1]), np.zeros((1, 2)), np.array([0]), ["a", "a"]
 def gaps():
     return np.zeros((4, 2)), np.array([0, 2, 0, 2]), np.zeros((1, 2)), np.array([0])
 """
@@ -288,6 +334,17 @@ def test_a_function_of_ones_own(users: str) -> None:
 def test_faults_of_functions_are_named(users: str) -> None:
     assert "returned int; return SourceData" in failing(Function(f"{users}:broken"))[0]
     assert "class '1' has no training example" in failing(Function(f"{users}:gaps"))[0]
+    for name, words in {
+        "raising": "cannot be loaded (KeyError: 'boom')",
+        "words": "cannot be loaded (TypeError",
+        "one_number": "cannot be loaded (TypeError",
+        "half": "labels are not whole numbers",
+        "huge": "label 1000000000000 for 2 classes",
+        "nothing": "no example",
+        "narrow": "inputs of shape (0,)",
+        "twins": "two classes have one name",
+    }.items():
+        assert words in failing(Function(f"{users}:{name}"))[0]
     spec = SourceSpec.model_validate({"type": f"{users}:blobs", "m": 8})
     with pytest.raises(InputError, match=r"sources\.mine\.m: no such parameter"):
         make_source(spec, "sources.mine")

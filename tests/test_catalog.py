@@ -1,0 +1,82 @@
+"""Parts by name, from here and from elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cl_moe import catalog
+from cl_moe.errors import InputError, did_you_mean
+
+
+@pytest.fixture
+def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "users_part", raising=False)
+    return tmp_path / "users_part.py"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise RuntimeError('boom')", "cannot be loaded (RuntimeError: boom)"),
+        ("raise SystemExit(0)", "cannot be loaded (SystemExit: 0)"),
+        ("def (", "cannot be loaded (SyntaxError: "),
+        ("part = 3", "'users_part:part' is 3; give a class or a function"),
+        ("other = 3", "cannot be loaded (AttributeError: "),
+    ],
+)
+def test_whatever_a_users_module_does_is_named(users: Path, code: str, words: str) -> None:
+    users.write_text(code, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        catalog.resolve("gate", "users_part:part", "methods[0].gate")
+    (problem,) = caught.value.problems
+    assert problem.startswith("methods[0].gate: 'users_part:part' ")
+    assert words in problem
+
+
+@pytest.mark.parametrize("reference", ["..relative:x", ":", "math:", "no such:x"])
+def test_what_names_nothing_is_refused(reference: str) -> None:
+    with pytest.raises(InputError, match="cannot be loaded"):
+        catalog.resolve("gate", reference)
+
+
+def takes(
+    *, share: float = 0.5, size: tuple[int, int] = (1, 1), many: tuple[int, ...] = ()
+) -> None:
+    """A part with parameters."""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fits"),
+    [
+        ({"share": 1}, True),
+        ({"share": float("nan")}, False),
+        ({"share": float("inf")}, False),
+        ({"share": True}, False),
+        ({"size": [2, 3]}, True),
+        ({"size": [2]}, False),
+        ({"size": [2, 3, 4]}, False),
+        ({"size": [2, 3.0]}, False),
+        ({"many": []}, True),
+        ({"many": [1, 2, 3]}, True),
+        ({"many": [1, "x"]}, False),
+    ],
+)
+def test_values_are_checked_against_the_annotation(parameters: dict[str, Any], fits: bool) -> None:
+    assert (catalog.check_parameters(takes, parameters, "here") == []) == fits
+
+
+def test_the_context_is_not_the_users_to_set() -> None:
+    def method(context: object) -> None:
+        """A method without parameters."""
+
+    assert catalog.check_parameters(method, {}, "here") == []
+    assert "no such parameter" in catalog.check_parameters(method, {"context": 1}, "here")[0]
+
+
+def test_a_hint_names_each_word_once() -> None:
+    assert did_you_mean("zzz", ["a", "b", "a"]) == "known: a, b"
