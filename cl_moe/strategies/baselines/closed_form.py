@@ -27,9 +27,9 @@ Fit = Callable[[Tensor, Tensor, int], nn.Module]
 ENTRIES = 20_000_000
 """A classifier is fitted to at most so many numbers, rows times their length.
 
-It bounds what ridge regression takes: about 1 GB, and an eigendecomposition of size 4,472, which is
-a minute. Rows of 28 x 28 pixels are drawn from where there are more than 25,510, rows of 3 x 32 x 32
-where there are more than 6,510.
+It bounds what ridge regression takes: about 1 GB, and an eigendecomposition of size 4,472, which
+is a minute. Rows of 28 x 28 pixels are drawn from where there are more than 25,510, rows of
+3 x 32 x 32 where there are more than 6,510.
 """
 TEMPERATURES = tuple(2.0**power for power in range(-2, 13))
 """Factors tried on cosines before the softmax; classes may be less than a degree apart."""
