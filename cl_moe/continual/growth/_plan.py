@@ -1,4 +1,4 @@
-"""Candidates of the relatedness policy: what each keeps, copies and starts from."""
+"""Candidates of the policies that try several: what each keeps, copies and starts from."""
 
 from __future__ import annotations
 
@@ -9,14 +9,30 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from cl_moe.continual.growth.base import (
+    Candidate,
+    Expert,
+    GrowthDecision,
+    fresh_expert,
+)
 from cl_moe.continual.relatedness.matching import match_classes
+from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import EvidenceHead, FeatureSet, linear_of, take_over
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.ridge import fit_ridge
 from cl_moe.seeding import generator
 
-__all__ = ("HeadStart", "Plan", "Start", "make_head", "module_of")
+__all__ = (
+    "HeadStart",
+    "Plan",
+    "Start",
+    "decision_of",
+    "distinct_paths",
+    "fresh_plan",
+    "make_head",
+    "module_of",
+)
 
 Start = Literal["keep", "copy", "fresh", "retrain"]
 """What becomes of a layer: the source's expert kept frozen, copied or retrained, or a new one."""
@@ -114,3 +130,66 @@ def make_head(
     source_features = features[FeatureSet(plan.source)]
     answer = fit_ridge(source_features[:RIDGE_ROWS], y_N[:RIDGE_ROWS], n_classes)
     return linear_of(answer.weight, answer.bias)
+
+
+def distinct_paths(network: MoENetwork) -> list[int]:
+    """Return one task a path: the first that learned it, whose head belongs to it."""
+    first: dict[tuple[tuple[str, ...], ...], int] = {}
+    for task in network.tasks:
+        if network.owns_path(task):
+            first.setdefault(network.path(task), task)
+    return list(first.values())
+
+
+def fresh_plan(network: MoENetwork) -> Plan:
+    """Return the candidate that begins every layer anew, with experts that wait if there are."""
+    waiting = [fresh_expert(layer) for layer in network.moe_layers]
+    starts: tuple[Start, ...] = tuple("fresh" for _ in waiting)
+    ids = tuple(id_ if isinstance(id_, str) else None for id_ in waiting)
+    return Plan("fresh", starts, "fresh", waiting=ids)
+
+
+def decision_of(
+    plan: Plan,
+    view: TaskView,
+    network: MoENetwork,
+    features: Mapping[FeatureSet, Tensor],
+    candidates: tuple[Candidate, ...] = (),
+    steps: int = 0,
+) -> GrowthDecision:
+    """Return the decision for a plan: its experts and its head as they are before training.
+
+    Args:
+        plan: the candidate that was chosen.
+        view: the task.
+        network: the network.
+        features: feature sets of all the task's rows that the head begins from.
+        candidates: everything that was weighed.
+        steps: optimizer steps that weighing took.
+    """
+    head = make_head(plan, network, view.task, features, view.y, view.n_classes)
+    path: list[tuple[Expert, ...]] = []
+    retrain = []
+    for depth, start in enumerate(plan.starts):
+        layer = network.moe_layers[depth]
+        expert: Expert
+        if start in ("keep", "retrain"):
+            assert plan.source is not None
+            (expert,) = layer.assigned[plan.source]
+            if start == "retrain":
+                retrain.append((depth, expert))
+        elif start == "fresh":
+            expert = fresh_expert(layer)
+        else:
+            expert = module_of(plan, depth, network)
+        path.append((expert,))
+    return GrowthDecision(
+        plan.kind,
+        tuple(path),
+        head,
+        source=plan.source,
+        train=plan.train,
+        retrain=tuple(retrain),
+        candidates=candidates,
+        steps=steps,
+    )

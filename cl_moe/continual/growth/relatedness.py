@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from cl_moe.continual.growth._budget import full_layers, least_important
-from cl_moe.continual.growth._plan import Plan, Start, make_head, module_of
+from cl_moe.continual.growth._plan import Plan, Start, decision_of, distinct_paths, fresh_plan
 from cl_moe.continual.growth._takeover import take_over_plans
 from cl_moe.continual.growth._trial import folds, single_examples, try_plan
-from cl_moe.continual.growth.base import (
-    Candidate,
-    Expert,
-    GrowthDecision,
-    GrowthPolicy,
-    fresh_expert,
-)
+from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
@@ -27,6 +21,8 @@ from cl_moe.moe.network import RAW, MoENetwork
 from cl_moe.seeding import generator
 
 __all__ = ("Relatedness",)
+
+Kind = Literal["take over", "average", "reuse", "branch", "copy", "fresh"]
 
 SCORE_ROWS = 512
 """Rows of the new task that scores are computed on."""
@@ -70,6 +66,8 @@ class Relatedness(GrowthPolicy):
             new inputs, ``ewc`` on that expert alone, or ``none``.
         protect_strength: its factor in the loss.
         average_up_to: most examples for which averages of closed-form answers are tried.
+        kinds: candidates that are considered, of those above; where none of them is to be had the
+            task grows fresh experts, or with ``max_experts`` in use is given some.
     """
 
     def __init__(
@@ -86,11 +84,16 @@ class Relatedness(GrowthPolicy):
         protect: Literal["distillation", "ewc", "none"] = "distillation",
         protect_strength: float = 1.0,
         average_up_to: int = 512,
+        kinds: Sequence[Kind] = get_args(Kind),
     ) -> None:
         if max_experts is not None and max_experts < 1:
             raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
         if not 0 < trial_share <= 1:
             raise ValueError(f"trial_share: {trial_share} must be above 0 and at most 1")
+        unknown = set(kinds).difference(get_args(Kind))
+        if unknown:
+            raise ValueError(f"kinds: {sorted(unknown)} must be among {get_args(Kind)}")
+        self.kinds = (*kinds, "reassign")
         self.score, self.criterion = score, criterion
         self.candidates, self.parts = candidates, parts
         self.trial_share, self.trial_steps = trial_share, trial_steps
@@ -102,12 +105,13 @@ class Relatedness(GrowthPolicy):
 
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
-        sources = self._distinct_paths(network)
+        sources = distinct_paths(network)
         if not sources:
-            return self._decision(self._fresh(network), view, network, {}, (), 0)
+            return decision_of(fresh_plan(network), view, network, {})
         gains = self._gains(view, network, sources)
         ranked = sorted(sources, key=lambda task: -gains[task])
-        plans = self._plans(view, network, ranked, gains)
+        possible = self._plans(view, network, ranked, gains)
+        plans = [plan for plan in possible if plan.kind in self.kinds] or possible[-1:]
         features = _features(plans, view, network)
         split = folds(view, self.parts, enough=min(500, max(100, len(view.y) // 5)))
         steps = max(min(view.steps, self.trial_steps), round(self.trial_share * view.steps))
@@ -123,7 +127,7 @@ class Relatedness(GrowthPolicy):
         if plans[best].kind == "take over":
             self.borrowed.add(view.task)
         self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
-        return self._decision(plans[best], view, network, features, tuple(tried), spent)
+        return decision_of(plans[best], view, network, features, tuple(tried), spent)
 
     def _best(self, plans: list[Plan], tried: list[Candidate]) -> int:
         """Return the plan that did best on rows held out, less what it must win by.
@@ -150,25 +154,6 @@ class Relatedness(GrowthPolicy):
         with torch.no_grad():
             raw = score(network.encode(x).flatten(1), y)
             return {task: score(network.features(x, task)[0], y) - raw for task in sources}
-
-    @staticmethod
-    def _distinct_paths(network: MoENetwork) -> list[int]:
-        """Return one task a path: the first that learned it, whose head belongs to it."""
-        first: dict[tuple[tuple[str, ...], ...], int] = {}
-        for task in network.tasks:
-            if network.owns_path(task):
-                first.setdefault(network.path(task), task)
-        return list(first.values())
-
-    def _fresh(self, network: MoENetwork) -> Plan:
-        layers = network.moe_layers
-        waiting = [fresh_expert(layer) for layer in layers]
-        return Plan(
-            "fresh",
-            _all("fresh", len(layers)),
-            "fresh",
-            waiting=tuple(id_ if isinstance(id_, str) else None for id_ in waiting),
-        )
 
     def _plans(
         self, view: TaskView, network: MoENetwork, ranked: list[int], gains: Mapping[int, float]
@@ -204,43 +189,7 @@ class Relatedness(GrowthPolicy):
                 branch = keep[:kept] + _all("copy", depth - kept)
                 plans.append(Plan("branch", branch, "ridge", task, gains[task]))
             plans.append(Plan("copy", _all("copy", depth), "ridge", task, gains[task]))
-        return [*plans, self._fresh(network)]
-
-    def _decision(
-        self,
-        plan: Plan,
-        view: TaskView,
-        network: MoENetwork,
-        features: Mapping[FeatureSet, Tensor],
-        tried: tuple[Candidate, ...],
-        spent: int,
-    ) -> GrowthDecision:
-        head = make_head(plan, network, view.task, features, view.y, view.n_classes)
-        path: list[tuple[Expert, ...]] = []
-        retrain = []
-        for depth, start in enumerate(plan.starts):
-            layer = network.moe_layers[depth]
-            expert: Expert
-            if start in ("keep", "retrain"):
-                assert plan.source is not None
-                (expert,) = layer.assigned[plan.source]
-                if start == "retrain":
-                    retrain.append((depth, expert))
-            elif start == "fresh":
-                expert = fresh_expert(layer)
-            else:
-                expert = module_of(plan, depth, network)
-            path.append((expert,))
-        return GrowthDecision(
-            plan.kind,
-            tuple(path),
-            head,
-            source=plan.source,
-            train=plan.train,
-            retrain=tuple(retrain),
-            candidates=tried,
-            steps=spent,
-        )
+        return [*plans, fresh_plan(network)]
 
 
 def _score_rows(view: TaskView) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from cl_moe.continual.growth._plan import Plan, make_head
+from cl_moe.continual.growth._plan import Plan, distinct_paths, fresh_plan, make_head, module_of
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
@@ -39,3 +39,22 @@ def test_the_gate_decides_the_weights_of_an_average_and_nothing_else():
     for key, linear in zip(uniform.sets, uniform.linears, strict=True):
         assert key not in linears or torch.equal(linear.weight, linears[key].weight)
     assert head_of("random").sets == head_of("random").sets
+
+
+def test_a_path_is_stood_for_by_the_first_task_that_learned_it():
+    network = network_of()
+    network.add_task(2, [["e0"]], network.new_head(2, 2))
+    assert distinct_paths(network) == [0, 1]
+
+
+def test_a_fresh_start_takes_the_expert_that_waits():
+    (factory,) = cut(MLPExpert([6]).stages(), 1)
+    layer = MoELayer(factory, EvidenceGate(4), (4,))
+    network, waiting = MoENetwork([layer]), layer.pool["e0"]
+    plan = fresh_plan(network)
+    assert plan.waiting == ("e0",)
+    begun = module_of(plan, 0, network)
+    assert begun is not waiting
+    assert torch.equal(begun[0].weight, waiting[0].weight)
+    network.add_task(0, [["e0"]], network.new_head(0, 2))
+    assert fresh_plan(network).waiting == (None,)

@@ -190,7 +190,24 @@ def test_per_task_grows_each_time_and_fixed_never():
     assert FixedPool().decide(view, network).path == (("e0",),)
 
 
+@pytest.mark.parametrize("kind", ["take over", "average", "reuse", "copy", "fresh"])
+def test_only_the_kinds_that_are_asked_for_are_considered(trained, kind):
+    decision = Relatedness(kinds=[kind]).decide(view_of(1, *rings(60, 1), steps=5), trained)
+    assert {c.kind for c in decision.candidates} == {kind}
+    assert decision.kind == kind
+
+
+def test_where_no_kind_asked_for_is_to_be_had_the_task_grows(trained):
+    x, y = rings(60, 1)
+    branch = Relatedness(kinds=["branch"])  # with one layer there is nothing to branch from
+    assert branch.decide(view_of(1, x, y, steps=5), trained).kind == "fresh"
+    full = Relatedness(kinds=["copy"], max_experts=1)
+    assert full.decide(view_of(1, x, y, steps=5), trained).kind == "reassign"
+
+
 def test_bad_options_are_refused():
+    with pytest.raises(ValueError, match=r"kinds: \['cpy'\]"):
+        Relatedness(kinds=["cpy"])
     with pytest.raises(ValueError, match="max_experts: 0"):
         Relatedness(max_experts=0)
     with pytest.raises(ValueError, match="trial_share"):
