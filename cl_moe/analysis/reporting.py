@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, overload
 
@@ -21,7 +22,7 @@ from cl_moe.analysis.tables import (
     transfer_tables,
 )
 
-__all__ = ("Section", "report", "sections")
+__all__ = ("Section", "markdown_page", "report", "sections")
 
 MOST_LINES = 40
 COSTS = (
@@ -77,8 +78,13 @@ def report(data: StudyData, path: str | os.PathLike[str] | None = None) -> str |
 
 
 def _markdown(data: StudyData) -> str:
-    lines = [f"# {data.name}"]
-    for section in sections(data):
+    return markdown_page(data.name, sections(data))
+
+
+def markdown_page(title: str, content: Iterable[Section]) -> str:
+    """Return sections as one page in Markdown."""
+    lines = [f"# {title}"]
+    for section in content:
         lines.append(f"## {section.title}")
         for block in section.blocks:
             if isinstance(block, str):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cl_moe.cli.results import plot, report, summary
+from cl_moe.cli.results import export, plot, report, summary
 from cl_moe.cli.scenarios import check, list_parts, new
 from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError
@@ -88,6 +88,13 @@ Examples:
   cl-moe report runs/digits_quick --out study.html
 """
 )(report)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe export runs/digits_quick results/digits_quick
+  cl-moe summary results/digits_quick
+"""
+)(export)
 app.command(
     "list",
     epilog="""\b

@@ -1,4 +1,4 @@
-"""``cl-moe summary``, ``plot`` and ``report``: what came out of a study."""
+"""``cl-moe summary``, ``plot``, ``report`` and ``export``: what came out of a study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cl_moe.analysis.tables import TableData
     from cl_moe.runs.study import Study
 
-__all__ = ("draw", "plot", "report", "show", "show_transfer", "summary")
+__all__ = ("draw", "export", "plot", "report", "show", "show_transfer", "summary")
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder that cl-moe run has written.")
@@ -73,6 +73,26 @@ def report(
     from cl_moe.runs.store import load_study
 
     typer.echo(str(write_report(load_study(folder), out or folder / "report.html")))
+
+
+def export(
+    folder: Folder,
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="The folder to write, say results/NAME.")
+    ],
+    command: Annotated[
+        str | None,
+        typer.Option(help="What runs the study again, for the page. Default: a cl-moe run."),
+    ] = None,
+) -> None:
+    """Write a study small enough for a repository: numbers, figures, and a page to read.
+
+    The other commands read the folder as they read the study's own. A findings.md in it stays and
+    stands at the head of the page, README.md.
+    """
+    from cl_moe.runs.export import export as write_export
+
+    typer.echo(str(write_export(folder, target, command=command)))
 
 
 def show(data: StudyData) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import math
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,21 +18,37 @@ from cl_moe.errors import InputError
 
 __all__ = (
     "Column", "read_json", "read_json_lines", "read_table",
-    "write_json", "write_json_lines", "write_table", "write_text",
+    "write_bytes", "write_json", "write_json_lines", "write_table", "write_text",
 )  # fmt: skip
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file at once: a reader sees the old one or the new one, never a part."""
+    """Write a file at once: a reader sees the old one or the new one, never a part.
+
+    One whose name ends in ``.gz`` is packed, without the time in it: same text, same bytes.
+    """
+    content = text.encode("utf-8")
+    write_bytes(path, _packed(content) if path.suffix == ".gz" else content)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file at once, as :func:`write_text`."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _packed(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as file:
+        file.write(content)
+    return buffer.getvalue()
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -182,11 +200,14 @@ def _row(cells: list[str], columns: Sequence[Column]) -> tuple[dict[str, Any], l
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise InputError(f"{path}: a folder; a file is wanted") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not whole ({error}); is it a gzip file?") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; is it a text file?") from error
 

@@ -179,7 +179,7 @@ def load_study(path: str | Path) -> StudyData:
     """Read a study's folder: all of its whole runs, however many there are.
 
     Args:
-        path: a folder that ``cl_moe.run`` or ``cl_moe.transfer`` has written, or a command.
+        path: a folder that ``cl_moe.run``, ``cl_moe.transfer`` or an export has written.
 
     Returns:
         The study as frames; see :class:`cl_moe.analysis.data.StudyData`.
@@ -191,6 +191,7 @@ def load_study(path: str | Path) -> StudyData:
     import pandas as pd
 
     from cl_moe.analysis.data import StudyData
+    from cl_moe.runs.exported import is_exported, read_records
 
     folder = StudyFolder(path)
     if not folder.study_file.exists():
@@ -199,11 +200,15 @@ def load_study(path: str | Path) -> StudyData:
     description = read_description(folder.study_file)
     every = [m["name"] for m in description["methods"]]
     tasks = [task["task"] for task in description["tasks"] if not task["probe"]]
-    rows, timings, events = _read_runs(folder, every)
-    pairs = _read_pairs(folder, every, tasks)
+    if is_exported(folder.path):
+        rows, timings, events, pairs = read_records(folder.path)
+    else:
+        rows, timings, events = _read_runs(folder, every)
+        pairs = _read_pairs(folder, every, tasks)
     if not rows and not pairs:
         raise InputError(f"{path}: no run is whole yet; run the study again to go on")
-    methods = [(m["name"], m["type"]) for m in description["methods"] if folder.seeds(m["name"])]
+    ran = {row["method"] for row in rows}
+    methods = [(m["name"], m["type"]) for m in description["methods"] if m["name"] in ran]
     names = [name for name, _ in methods]
     return StudyData(
         rows=pd.DataFrame(rows, columns=_names(ROW_COLUMNS)),

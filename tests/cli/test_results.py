@@ -76,3 +76,12 @@ def test_damaged_results(call: Callable[..., Any], study: str) -> None:
     said = call("summary", study)
     assert said.code == 2
     assert f"error: {path}, line" in said.err
+
+
+def test_a_study_is_exported_and_read(call: Callable[..., Any], study: str) -> None:
+    said = call("export", study, "results/tiny", "--command", "make it")
+    assert said.code == 0
+    assert Path(said.out.strip()) == Path("results/tiny/README.md")
+    assert "$ make it" in Path("results/tiny/README.md").read_text()
+    assert call("summary", "results/tiny").out == call("summary", study).out
+    assert call("plot", "results/tiny", "--out", "figures").code == 0

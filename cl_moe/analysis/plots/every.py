@@ -218,11 +218,14 @@ def save(drawn: Figure, path: Path) -> Path:
     return path
 
 
-def rendered(drawn: Figure, form: str) -> bytes:
-    """Return a figure as png, pdf or svg, without the time in it: same figure, same bytes."""
+def rendered(drawn: Figure, form: str, dpi: int | None = None) -> bytes:
+    """Return a figure as png, pdf or svg, without the time in it: same figure, same bytes.
+
+    ``dpi``: dots per inch; None for those of print.
+    """
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     buffer = io.BytesIO()
     with context():
         FigureCanvasAgg(drawn)
-        drawn.savefig(buffer, format=form, metadata=metadata[form])
+        drawn.savefig(buffer, format=form, dpi=dpi, metadata=metadata[form])
     return buffer.getvalue()

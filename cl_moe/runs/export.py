@@ -1,0 +1,185 @@
+"""A study made small enough for a repository: all its numbers, its figures, and a page to read."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cl_moe.errors import InputError
+from cl_moe.runs.description import read_description
+from cl_moe.runs.exported import OURS, is_exported, write_records
+from cl_moe.runs.files import Column, read_json, write_bytes, write_json, write_table, write_text
+from cl_moe.runs.store import StudyFolder, load_study
+
+if TYPE_CHECKING:
+    from cl_moe.analysis.data import StudyData
+    from cl_moe.analysis.reporting import Section
+    from cl_moe.analysis.tables import TableData
+
+__all__ = ("export",)
+
+FINDINGS = "findings.md"
+MOST_BYTES = 200_000
+RESOLUTIONS = (150, 110, 80, 60)
+"""Dots per inch; the first with which a figure is small enough is taken."""
+
+
+def export(source: str | Path, target: str | Path, *, command: str | None = None) -> Path:
+    """Write a study's numbers, figures and page to a small folder of their own.
+
+    The folder is replaced as a whole, or left as it was. What a person has put there stays: a
+    ``findings.md`` stands at the head of the page. ``cl_moe.load_study`` reads the folder as it
+    reads the study's own.
+
+    Args:
+        source: the study's folder, or one that was exported.
+        target: the folder to write: absent, empty, or exported before.
+        command: what runs the study again, for the page; by default put together from the study.
+
+    Returns:
+        The page, ``target/README.md``.
+
+    Raises:
+        InputError: ``source`` is no study, or ``target`` holds something else.
+    """
+    folder, final = StudyFolder(source), Path(target)
+    data = load_study(source)
+    if final.exists() and not _may_replace(final):
+        raise InputError(
+            f"{final}: holds something else than an exported study; give a new folder, or one that "
+            f"holds {FINDINGS} alone"
+        )
+    final.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=final.parent, prefix=".exporting-"))
+    try:
+        draft.chmod(0o755)
+        _keep(final, draft)
+        _write_numbers(draft, folder, data)
+        _draw(draft / "figures", data)
+        write_text(draft / "README.md", _page(draft, folder, data, command))
+        _swap(draft, final)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return final / "README.md"
+
+
+def _may_replace(target: Path) -> bool:
+    if not target.is_dir():
+        return False
+    return is_exported(target) or {path.name for path in target.iterdir()} <= {FINDINGS}
+
+
+def _keep(there: Path, draft: Path) -> None:
+    """Copy what is not ours."""
+    for path in there.iterdir() if there.is_dir() else ():
+        if path.name not in OURS:
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, draft / path.name)
+
+
+def _swap(draft: Path, final: Path) -> None:
+    """Put the draft in the place of what is there."""
+    if not final.exists():
+        draft.rename(final)
+        return
+    old = Path(tempfile.mkdtemp(dir=final.parent, prefix=".exporting-"))
+    try:
+        final.rename(old / final.name)
+        draft.rename(final)
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_numbers(draft: Path, folder: StudyFolder, data: StudyData) -> None:
+    from cl_moe.analysis import summary_records
+
+    shutil.copyfile(folder.study_file, draft / "study.json")
+    write_records(draft, data)
+    tasks = read_description(folder.study_file)["tasks"]
+    write_table(draft / "tasks.csv", [Column.text(key) for key in tasks[0]], tasks)
+    if folder.tuning_file.exists():
+        shutil.copyfile(folder.tuning_file, draft / "tuning.csv")
+    write_json(draft / "environment.json", {"environments": _environments(folder)})
+    write_json(draft / "summary.json", summary_records(data))
+
+
+def _environments(folder: StudyFolder) -> list[dict[str, Any]]:
+    """Return what the runs ran on, each different one once."""
+    if is_exported(folder.path):
+        found: list[dict[str, Any]] = read_json(folder.path / "environment.json")["environments"]
+        return found
+    different: list[dict[str, Any]] = []
+    for path in sorted(folder.path.glob("runs/*/seed_*/environment.json")):
+        environment = read_json(path)
+        if environment not in different:
+            different.append(environment)
+    return different
+
+
+def _draw(folder: Path, data: StudyData) -> None:
+    from cl_moe.analysis.plots.every import draw_all, rendered
+
+    folder.mkdir()
+    for stem, _, drawn in draw_all(data):
+        for dpi in RESOLUTIONS:
+            content = rendered(drawn, "png", dpi)
+            if len(content) <= MOST_BYTES:
+                break
+        write_bytes(folder / f"{stem}.png", content)
+
+
+def _page(draft: Path, folder: StudyFolder, data: StudyData, command: str | None) -> str:
+    """Return the report with what was found, the command and the figures put in."""
+    from cl_moe.analysis.reporting import markdown_page, sections
+
+    description = read_description(folder.study_file)
+    images = [
+        f"![{path.stem.replace('_', ' ')}](figures/{path.name})"
+        for path in sorted((draft / "figures").glob("*.png"))
+    ]
+    body = [
+        section._replace(blocks=[*section.blocks, *images])
+        if section.title == "Figures"
+        else section
+        for section in sections(data)
+    ]
+    return markdown_page(data.name, [*_head(draft, description, command or _command(data)), *body])
+
+
+def _head(draft: Path, description: Mapping[str, Any], command: str) -> list[Section]:
+    from cl_moe.analysis.reporting import Section
+
+    blocks: list[str | list[str] | TableData] = []
+    if description.get("description"):
+        blocks.append(" ".join(str(description["description"]).split()))
+    blocks.append(f"```console\n$ {command}\n```")
+    sources = description["spec"].get("sources", {}).items()
+    taken = [
+        f"{name}: {' '.join(map(str, [source['type'], *source['parameters'].values()]))}"
+        for name, source in sources
+        if source.get("type")
+    ]
+    if taken:
+        blocks += ["Where data came from (files: in the folder that CL_MOE_DATA_DIR names):", taken]
+    head = [Section(str(description.get("title") or "The study"), blocks)]
+    findings = draft / FINDINGS
+    if findings.exists():
+        head.append(Section("What was found", [findings.read_text(encoding="utf-8").strip()]))
+    return head
+
+
+def _command(data: StudyData) -> str:
+    """Return the command that runs a study again, as far as the study itself says."""
+    from cl_moe.streams.scenario import load_scenario, shipped_scenarios
+
+    shipped = data.name in shipped_scenarios()
+    own = [method.name for method in load_scenario(data.name).methods] if shipped else None
+    words = ["cl-moe", "run", data.name if shipped else f"{data.name}.toml"]
+    words += [] if data.method_names == own else ["--methods", ",".join(data.method_names)]
+    counted = data.seeds == list(range(len(data.seeds)))
+    seeds = str(len(data.seeds)) if counted else ",".join(map(str, data.seeds))
+    return shlex.join([*words, "--seeds", seeds])

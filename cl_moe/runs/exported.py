@@ -1,0 +1,75 @@
+"""A study as a small folder to keep: what is in it, and how it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cl_moe.runs.files import Column, read_json_lines, read_table, write_json_lines, write_table
+from cl_moe.runs.store import ROW_COLUMNS, TIMING_COLUMNS
+
+if TYPE_CHECKING:
+    from cl_moe.analysis.data import StudyData
+
+__all__ = ("OURS", "Records", "is_exported", "read_records", "write_records")
+
+PAIR_COLUMNS = (
+    Column.text("method"),
+    Column.whole("seed", least=0),
+    Column.text("after"),
+    Column.text("task"),
+    Column.number("value"),
+)
+ROWS, EVENTS, TIMINGS, PAIRS = "rows.csv.gz", "events.jsonl.gz", "timings.csv", "pairs.csv.gz"
+OURS = (
+    "README.md", "study.json", ROWS, EVENTS, TIMINGS, PAIRS, "tasks.csv", "tuning.csv",
+    "environment.json", "summary.json", "figures",
+)  # fmt: skip
+"""All that an export puts into a folder; whatever else is there is a person's, and stays."""
+
+
+class Records(NamedTuple):
+    """All runs of a study together, in lists of plain records."""
+
+    rows: list[dict[str, Any]]
+    timings: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+    pairs: list[dict[str, Any]]
+
+
+def is_exported(folder: Path) -> bool:
+    """Tell whether a folder holds an exported study, rather than one that was run there."""
+    return (folder / ROWS).is_file()
+
+
+def read_records(folder: Path) -> Records:
+    """Return what the runs of an exported study recorded.
+
+    Raises:
+        InputError: a file is missing or damaged, with file, line and column.
+    """
+    return Records(
+        rows=read_table(folder / ROWS, ROW_COLUMNS),
+        timings=read_table(folder / TIMINGS, TIMING_COLUMNS),
+        events=read_json_lines(folder / EVENTS),
+        pairs=read_table(folder / PAIRS, PAIR_COLUMNS) if (folder / PAIRS).exists() else [],
+    )
+
+
+def write_records(folder: Path, data: StudyData) -> None:
+    """Write what the runs of a study recorded; floats with all their digits."""
+    write_table(folder / ROWS, ROW_COLUMNS, map(_row, data.rows.to_dict("records")))
+    write_table(folder / TIMINGS, TIMING_COLUMNS, map(_row, data.timings.to_dict("records")))
+    write_json_lines(folder / EVENTS, data.events)
+    if len(data.pairs):
+        write_table(folder / PAIRS, PAIR_COLUMNS, map(_row, data.pairs.to_dict("records")))
+
+
+def _row(record: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a frame's row as it was: no value where pandas has nan, epochs as whole numbers."""
+    row = {str(key): value for key, value in record.items()}
+    for key, value in row.items():
+        missing = value is None or (key != "value" and value != value)
+        row[key] = None if missing else int(value) if key == "epoch" else value
+    return row
