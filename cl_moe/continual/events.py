@@ -79,6 +79,7 @@ def candidates_of(decision: GrowthDecision, view: TaskView) -> list[dict[str, An
             "source": None if c.source is None else view.name_of(c.source),
             "accuracy": c.accuracy,
             "loss": c.loss,
+            "dropped": c.dropped,
             "gain": c.gain,
         }
         for c in decision.candidates

@@ -16,7 +16,16 @@ from cl_moe.moe.heads import EvidenceHead, FeatureSet
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = ("folds", "single_examples", "try_plan")
+__all__ = (
+    "Fold",
+    "Tried",
+    "calibrated_losses",
+    "folds",
+    "judged",
+    "single_examples",
+    "try_fold",
+    "try_plan",
+)
 
 Fold = tuple[Tensor, Tensor]
 """Rows to fit, rows held out."""
@@ -73,7 +82,7 @@ def try_plan(
     features: Mapping[FeatureSet, Tensor],
     steps: int,
 ) -> Tried:
-    """Try a plan on rows that it was not fitted to.
+    """Try a plan on rows that it was not fitted to, fold after fold.
 
     Args:
         plan: the candidate.
@@ -83,31 +92,48 @@ def try_plan(
         features: feature sets of all the task's rows, for heads that begin from them.
         steps: optimizer steps a fold, where the plan is trained.
     """
-    scores, spent = [], 0
-    for number, (fit, held) in enumerate(split):
-        part = {key: value[fit] for key, value in features.items()}
-        if plan.head == "match":
-            answers = FeatureSet(_source(plan), "answers")
-            classes = match_classes(part[answers].log(), view.y[fit], view.n_classes)
-            logits = features[answers][held][:, classes].clamp_min(1e-6).log()
-        else:
-            head = make_head(plan, network, view.task, part, view.y[fit], view.n_classes)
-            head.to(view.x.device)
-            if isinstance(head, EvidenceHead):
-                logits = head({key: features[key][held] for key in head.sets})
-            else:
-                logits = _learned(plan, view, network, (fit, held), head, steps, number)
-                spent += steps
-        scores.append(logits)
+    logits = [
+        try_fold(plan, view, network, fold, number, features, steps)
+        for number, fold in enumerate(split)
+    ]
     labels = view.y[torch.cat([held for _, held in split])]
-    return _judged(torch.cat(scores), labels, spent)
+    return judged(torch.cat(logits), labels, steps * len(split) * plan.train)
 
 
-def _judged(logits: Tensor, y: Tensor, steps: int) -> Tried:
+def try_fold(
+    plan: Plan,
+    view: TaskView,
+    network: MoENetwork,
+    fold: Fold,
+    number: int,
+    features: Mapping[FeatureSet, Tensor],
+    steps: int,
+) -> Tensor:
+    """Fit a plan to a fold's rows and return its logits on the rows held out, (held, C)."""
+    fit, held = fold
+    part = {key: value[fit] for key, value in features.items()}
+    if plan.head == "match":
+        answers = FeatureSet(_source(plan), "answers")
+        classes = match_classes(part[answers].log(), view.y[fit], view.n_classes)
+        return features[answers][held][:, classes].clamp_min(1e-6).log()
+    head = make_head(plan, network, view.task, part, view.y[fit], view.n_classes)
+    head.to(view.x.device)
+    if isinstance(head, EvidenceHead):
+        logits: Tensor = head({key: features[key][held] for key in head.sets})
+        return logits.detach()
+    return _learned(plan, view, network, fold, head, steps if plan.train else 0, number)
+
+
+def judged(logits: Tensor, y: Tensor, steps: int) -> Tried:
     """Judge logits at the temperature that fits them best: how loud they are says nothing."""
-    losses = [F.cross_entropy(logits * 2.0**power, y).item() for power in range(-6, 5)]
     accuracy = (logits.argmax(1) == y).double().mean().item()
-    return Tried(accuracy, min(losses), steps)
+    return Tried(accuracy, calibrated_losses(logits, y).mean().item(), steps)
+
+
+def calibrated_losses(logits: Tensor, y: Tensor) -> Tensor:
+    """Return the cross-entropy of each row, (N,), at the temperature with the least mean."""
+    losses = [F.cross_entropy(logits * 2.0**p, y, reduction="none") for p in range(-6, 5)]
+    return min(losses, key=lambda loss: loss.mean().item())
 
 
 class _Trial(nn.Module):

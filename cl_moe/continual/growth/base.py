@@ -27,6 +27,7 @@ class Candidate:
         accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
             was ruled out before being tried.
         loss: calibrated cross-entropy on those examples, in nats.
+        dropped: it fell so far behind that it was not tried on all the rows.
         gain: score of the source's features minus the score of the raw input; None without source.
     """
 
@@ -35,6 +36,7 @@ class Candidate:
     accuracy: float | None = None
     gain: float | None = None
     loss: float | None = None
+    dropped: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from cl_moe.continual.growth._budget import full_layers, least_important
 from cl_moe.continual.growth._plan import Plan, Start, decision_of, distinct_paths, fresh_plan
+from cl_moe.continual.growth._race import race
 from cl_moe.continual.growth._takeover import take_over_plans
-from cl_moe.continual.growth._trial import folds, single_examples, try_plan
+from cl_moe.continual.growth._trial import folds, single_examples
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
@@ -115,14 +116,11 @@ class Relatedness(GrowthPolicy):
         features = _features(plans, view, network)
         split = folds(view, self.parts, enough=min(500, max(100, len(view.y) // 5)))
         steps = max(min(view.steps, self.trial_steps), round(self.trial_share * view.steps))
-        tried, spent = [], 0
-        for plan in plans:
-            if plan.train and single_examples(view):
-                tried.append(Candidate(plan.kind, plan.source, None, plan.gain))
-                continue
-            found = try_plan(plan, view, network, split, features, steps)
-            tried.append(Candidate(plan.kind, plan.source, found.accuracy, plan.gain, found.loss))
-            spent += found.steps
+        unjudged = [plan for plan in plans if plan.train and single_examples(view)]
+        plans = [plan for plan in plans if plan not in unjudged]
+        tried, spent = race(plans, view, network, split, features, steps)
+        plans += unjudged
+        tried += [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in unjudged]
         best = self._best(plans, tried)
         if plans[best].kind == "take over":
             self.borrowed.add(view.task)
@@ -144,7 +142,7 @@ class Relatedness(GrowthPolicy):
             reassigns = plan.kind == "reassign"
             return merit - self.margin * plan.grows - self.reassign_margin * reassigns
 
-        return max(range(len(plans)), key=value)
+        return max((i for i, c in enumerate(tried) if not c.dropped), key=value)
 
     def _gains(self, view: TaskView, network: MoENetwork, sources: list[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""

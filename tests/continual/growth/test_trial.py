@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cl_moe.continual.growth._trial import _judged, folds, single_examples
+from cl_moe.continual.growth._race import survivors
+from cl_moe.continual.growth._trial import folds, judged, single_examples
 from cl_moe.continual.view import TaskView
 
 
@@ -46,6 +47,15 @@ def test_a_large_task_is_split_once():
 def test_loudness_is_calibrated_away_and_wrongness_is_not():
     y = torch.tensor([0, 1, 0, 1])
     right = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    assert _judged(right, y, 0).loss == pytest.approx(_judged(8 * right, y, 0).loss, rel=1e-3)
-    assert _judged(right, y, 0).accuracy == 0.75
-    assert _judged(-right, y, 0).loss > _judged(right, y, 0).loss
+    assert judged(right, y, 0).loss == pytest.approx(judged(8 * right, y, 0).loss, rel=1e-3)
+    assert judged(right, y, 0).accuracy == 0.75
+    assert judged(-right, y, 0).loss > judged(right, y, 0).loss
+
+
+def test_a_race_drops_what_is_clearly_behind_and_keeps_what_is_close():
+    draw = torch.Generator().manual_seed(0)
+    good = torch.rand(40, generator=draw)
+    close = good + 0.3 * torch.randn(40, generator=draw)
+    assert survivors({3: good, 5: good + 0.5 * torch.rand(40, generator=draw)}) == [3]
+    assert survivors({3: good, 5: close - close.mean() + good.mean()}) == [3, 5]
+    assert survivors({7: good}) == [7]
