@@ -337,3 +337,20 @@ def test_errors_say_what_is_wrong(stream):
     )
     with pytest.raises(InputError, match="the strategy's model is a Linear"):
         strategy.train(stream.to_benchmark().train_stream[0], eval_streams=[])
+
+
+def test_mntdp_shares_prefixes_and_pays_for_every_candidate(stream):
+    network = NetworkSpec(hidden=[12, 8], layers=2)
+    again = TaskStream([*stream, task_of("a again", 96, 0)])
+    strategy = strategy_of(again, growth="mntdp", network=network)
+    for experience in again.to_benchmark().train_stream:
+        known = list(strategy.model.network.parameters())
+        values = [p.detach().clone() for p in known]
+        strategy.train(experience, eval_streams=[])
+        if strategy.events[-1]["task"]:
+            assert all(torch.equal(p, value) for p, value in zip(known, values, strict=True))
+    budget = 2 * 6  # epochs of 96 rows in batches of 16
+    assert [event["steps"] for event in strategy.events] == [0, *[3 * budget] * 3]
+    assert strategy.clock.train_iterations == 4 * budget
+    for event in strategy.events[1:]:
+        assert {c["kind"] for c in event["candidates"]} == {"reuse", "branch", "fresh"}
