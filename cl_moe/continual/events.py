@@ -39,7 +39,8 @@ def sentence(decision: GrowthDecision, view: TaskView) -> str:
     >>> tried = (Candidate("take over", 4, 0.95), Candidate("fresh", None, 0.533))
     >>> print(
     ...     sentence(
-    ...         GrowthDecision("take over", (), torch.nn.Identity(), 4, candidates=tried), view
+    ...         GrowthDecision("take over", (), torch.nn.Identity(), 4, candidates=tried, chosen=0),
+    ...         view,
     ...     )
     ... )
     task 7 'kmnist-low' took over the path of task 4 'kmnist' (held-out 95.0 against 53.3 fresh)
@@ -55,15 +56,16 @@ def _named(task: int | None, view: TaskView) -> str:
 
 def _evidence(decision: GrowthDecision, view: TaskView) -> str:
     """Compare the winner with growing fresh, or with the next best candidate."""
-    tried = [c for c in decision.candidates if c.accuracy is not None]
-    own = [c for c in tried if (c.kind, c.source) == (decision.kind, decision.source)]
-    others = [c for c in tried if c not in own]
-    if not own or not others:
+    if decision.chosen is None:
+        return ""
+    own = decision.candidates[decision.chosen]
+    others = [c for c in decision.candidates if c is not own and c.accuracy is not None]
+    if own.accuracy is None or not others:
         return ""
     fresh = [c for c in others if c.kind == "fresh"]
     rival = fresh[0] if fresh else max(others, key=lambda c: c.accuracy or 0.0)
     what = rival.kind + (f" of {_named(rival.source, view)}" if rival.source is not None else "")
-    return f" (held-out {_points(own[0])} against {_points(rival)} {what})"
+    return f" (held-out {_points(own)} against {_points(rival)} {what})"
 
 
 def _points(candidate: Candidate) -> str:

@@ -54,8 +54,8 @@ class MoELayer(nn.Module):
         self.pool = ExpertPool()
         self.shared = self.make("shared") if shared else None
         self.assigned: dict[int, tuple[str, ...]] = {}
-        for _ in range(experts):
-            self.add()
+        for number in range(experts):
+            self.add(self.make(str(number)))
         self.out_shape = output_shape(self.make("probe"), in_shape)
 
     def make(self, purpose: str) -> nn.Module:
@@ -63,8 +63,12 @@ class MoELayer(nn.Module):
         return make_module(self.factory, self.in_shape, derive(self.seed, "expert", purpose))
 
     def make_next(self) -> nn.Module:
-        """Return a fresh expert such as would join the pool next."""
-        return self.make(str(self.pool.made))
+        """Return a fresh expert for a task that grows one.
+
+        It starts from the numbers of the first expert, which are those of a network that learns
+        the task alone: what differs later is what was shared, not the luck of initialisation.
+        """
+        return self.make("0")
 
     def add(self, expert: nn.Module | None = None) -> str:
         """Take an expert (a fresh one by default) into the pool, tell the gate, return its id."""

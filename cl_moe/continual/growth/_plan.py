@@ -155,6 +155,7 @@ def decision_of(
     network: MoENetwork,
     features: Mapping[FeatureSet, Tensor],
     candidates: tuple[Candidate, ...] = (),
+    chosen: int | None = None,
     steps: int = 0,
 ) -> GrowthDecision:
     """Return the decision for a plan: its experts and its head as they are before training.
@@ -165,6 +166,7 @@ def decision_of(
         network: the network.
         features: feature sets of all the task's rows that the head begins from.
         candidates: everything that was weighed.
+        chosen: position of the plan among them.
         steps: optimizer steps that weighing took.
     """
     head = make_head(plan, network, view.task, features, view.y, view.n_classes)
@@ -191,5 +193,6 @@ def decision_of(
         train=plan.train,
         retrain=tuple(retrain),
         candidates=candidates,
+        chosen=chosen,
         steps=steps,
     )

@@ -51,6 +51,7 @@ class GrowthDecision:
         train: whether the task is trained at all; False where the decision leaves nothing to learn.
         retrain: (layer, id) of experts in the path that are trained although others use them.
         candidates: everything that was weighed.
+        chosen: position of the winner among them; None where nothing was weighed.
         steps: optimizer steps that deciding took.
     """
 
@@ -61,6 +62,7 @@ class GrowthDecision:
     train: bool = True
     retrain: tuple[tuple[int, str], ...] = ()
     candidates: tuple[Candidate, ...] = field(default=())
+    chosen: int | None = None
     steps: int = 0
 
 

@@ -72,7 +72,7 @@ class MNTDP(GrowthPolicy):
             for plan, one in zip(plans, found, strict=True)
         )
         steps = sum(one.steps for one in found)
-        return decision_of(plans[best], view, network, {}, tried, steps)
+        return decision_of(plans[best], view, network, {}, tried, best, steps)
 
     def _split(self, view: TaskView) -> tuple[Tensor, Tensor]:
         """Return the rows to train on and those to validate on, each in random order."""

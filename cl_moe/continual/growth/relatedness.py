@@ -125,7 +125,7 @@ class Relatedness(GrowthPolicy):
         if plans[best].kind == "take over":
             self.borrowed.add(view.task)
         self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
-        return decision_of(plans[best], view, network, features, tuple(tried), spent)
+        return decision_of(plans[best], view, network, features, tuple(tried), best, spent)
 
     def _best(self, plans: list[Plan], tried: list[Candidate]) -> int:
         """Return the plan that did best on rows held out, less what it must win by.

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from cl_moe.moe.dense import DenseNetwork, TaskNetwork
 from cl_moe.moe.experts.base import Shape, StageFactory
-from cl_moe.seeding import derive
 
 __all__ = ("AloneNetwork",)
 
@@ -14,8 +13,8 @@ __all__ = ("AloneNetwork",)
 class AloneNetwork(TaskNetwork):
     """One trunk and one head a task; earlier ones are frozen when a task arrives.
 
-    Each trunk starts from its own seed, so that a task is learned the same way wherever it stands
-    in the stream and whatever came before.
+    Each starts from the numbers that the dense network and a mixture's fresh experts start from:
+    what differs between methods is what they share, not the luck of initialisation.
 
     Args:
         trunk: makes a trunk for inputs of ``in_shape``.
@@ -47,7 +46,7 @@ class AloneNetwork(TaskNetwork):
     def add_task(self, task: int, n_classes: int) -> None:
         """Freeze what there is and take in a fresh trunk and head."""
         self.requires_grad_(False)
-        fresh = DenseNetwork(self._trunk, self._in_shape, derive(self._seed, "alone", task))
+        fresh = DenseNetwork(self._trunk, self._in_shape, self._seed)
         fresh.add_task(task, n_classes)
         self.trunks[str(task)] = fresh.trunk
         self.heads[str(task)] = fresh.heads[str(task)]
