@@ -6,6 +6,13 @@ VENV   ?= .venv
 JOBS   ?= 2
 DEMO   ?= runs/demo
 
+# Each study in results/ is the shipped scenario of its name; `make results STUDY=name` runs one.
+STUDIES := low_resource_images low_resource_text unseen_images unseen_text \
+           adding_unrelated_images adding_unrelated_text capacity relatedness_dial \
+           ctrl_minus ctrl_plus ctrl_in ctrl_out ctrl_plastic trust_split_mnist \
+           trust_split_mnist_si trust_permuted_mnist
+STUDY   ?= $(STUDIES)
+
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
 
 BIN  := $(VENV)/bin
@@ -19,7 +26,7 @@ say = printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all retest install format notebooks style types imports clean FORCE
+.PHONY: help demo results test test-all retest install format notebooks style types imports clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -28,6 +35,16 @@ help: ## list the targets
 demo: $(DONE)/install ## install, run the built-in study, print its table and where its figures are
 	@$(say) "running the built-in study digits_quick (under a minute; it needs no data; whole runs are not run again)"
 	@$(BIN)/cl-moe run digits_quick --jobs $(JOBS) --out $(DEMO)
+
+results: $(DONE)/text ## run the studies of results/ again on real data (hours; STUDY=name runs one)
+	@test -n "$(CL_MOE_DATA_DIR)" || { echo "the studies run on real data:" \
+	    "set CL_MOE_DATA_DIR to a folder that holds them (see results/README.md)" >&2; exit 1; }
+	@for study in $(STUDY); do \
+	    $(say) "$$study: into runs/results/$$study (whole runs are not run again), then results/$$study"; \
+	    $(BIN)/cl-moe run $$study --jobs $(JOBS) --no-figures --out runs/results/$$study && \
+	    $(BIN)/cl-moe export runs/results/$$study results/$$study \
+	        --command "make results STUDY=$$study" || exit 1; \
+	done
 
 test: $(DONE)/style $(DONE)/types $(DONE)/imports $(DONE)/tests ## run every check
 	@echo "every check has passed on these files (\`make retest\` runs them all again)"
@@ -85,6 +102,11 @@ $(DONE)/dev: pyproject.toml | $(BIN)/python
 	@$(say) "installing cl_moe, what it stands on, and the tools of the checks (the first time takes minutes)"
 	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
 	@touch $(DONE)/install $@
+
+$(DONE)/text: pyproject.toml | $(DONE)/install
+	@$(say) "installing the sentence embeddings that the studies of texts need"
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[text]'
+	@touch $@
 
 # --- the checks --------------------------------------------------------------------------------
 
