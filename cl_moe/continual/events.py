@@ -65,7 +65,8 @@ def _evidence(decision: GrowthDecision, view: TaskView) -> str:
     fresh = [c for c in others if c.kind == "fresh"]
     rival = fresh[0] if fresh else max(others, key=lambda c: c.accuracy or 0.0)
     what = rival.kind + (f" of {_named(rival.source, view)}" if rival.source is not None else "")
-    return f" (held-out {_points(own)} against {_points(rival)} {what})"
+    early = ", dropped early" if rival.dropped else ""
+    return f" (held-out {_points(own)} against {_points(rival)} {what}{early})"
 
 
 def _points(candidate: Candidate) -> str:
