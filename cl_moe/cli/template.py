@@ -61,7 +61,7 @@ epochs = 5
 batch_size = 32
 optimizer = "adam"
 learning_rate = 0.001
-min_steps = 100      # a small task gets more epochs, until it has had so many steps
+min_steps = 100      # the default: a small task gets more epochs, until it has had so many steps
 
 # --- who learns: `cl-moe list methods`; all other keys are the method's parameters ---------------
 

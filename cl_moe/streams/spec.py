@@ -92,7 +92,22 @@ class NetworkSpec(Spec):
 
 
 class TrainingSpec(Spec):
-    """The training budget of a task, the same for every method."""
+    """The training of a task, the same for every method.
+
+    Args:
+        epochs: passes over a task's training data, unless ``min_steps`` asks for more.
+        batch_size: rows of a step.
+        optimizer: adam, adamw or sgd.
+        learning_rate: its step size.
+        weight_decay: its weight decay.
+        momentum: sgd's; other optimizers have none.
+        min_steps: optimizer steps that a task gets at least: the epochs of a small one are raised
+            until it has them, as 25 rows in batches of 32 would otherwise get one step an epoch and
+            no network would leave chance. 0: ``epochs``, however small the task.
+        eval_batch_size: rows of a batch in evaluation; changes no result.
+        validation_fraction: share (0 to 1) of each task's training data held out while grids are
+            searched.
+    """
 
     epochs: int = Field(default=5, ge=1)
     batch_size: int = Field(default=32, ge=1)
@@ -100,7 +115,7 @@ class TrainingSpec(Spec):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    min_steps: int = Field(default=0, ge=0)
+    min_steps: int = Field(default=100, ge=0)
     eval_batch_size: int = Field(default=512, ge=1)
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
 

@@ -37,6 +37,7 @@ hidden = [8]
 
 [training]
 epochs = 1
+min_steps = 0
 
 [[methods]]
 name = "dense"

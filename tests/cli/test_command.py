@@ -27,6 +27,7 @@ FLAGS = {
     "summary": ["DIR", "--json"],
     "plot": ["DIR", "--format", "--out"],
     "report": ["DIR", "--out"],
+    "export": ["DIR", "TARGET", "--command"],
     "list": ["KIND"],
     "new": ["NAME"],
     "check": ["FILE", "--data-dir"],

@@ -34,7 +34,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"name": "b", "source": "blobs", "per_class": 6, "test_per_class": 5},
         ],
         "probes": [{"name": "new", "source": "blobs", "per_class": 3, "test_per_class": 5}],
-        "training": {"epochs": 1},
+        "training": {"epochs": 1, "min_steps": 0},
         "network": {"hidden": [4]},
         "methods": [
             {"name": "dense"},

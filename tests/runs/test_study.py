@@ -14,7 +14,7 @@ from cl_moe import InputError, StudyError, TaskStream, load_study
 from cl_moe.runs.store import StudyFolder
 
 KEY = ["method", "seed", "after_task", "task", "metric", "epoch"]
-ONCE = {"training": {"epochs": 1}, "network": {"hidden": [8]}, "progress": False}
+ONCE = {"training": {"epochs": 1, "min_steps": 0}, "network": {"hidden": [8]}, "progress": False}
 
 
 def ordered(study: cl_moe.Study) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def test_another_study_in_the_same_folder_is_refused(stream: TaskStream, tmp_pat
     out = tmp_path / "study"
     cl_moe.run(stream, [{"name": "ewc", "strength": 2.0}], seeds=1, out=out, **ONCE)
     before = times(out)
-    changed = {**ONCE, "training": {"epochs": 2}}
+    changed = {**ONCE, "training": {"epochs": 2, "min_steps": 0}}
     with pytest.raises(InputError) as error:
         cl_moe.run(stream, [{"name": "ewc", "strength": 3.0}], seeds=1, out=out, **changed)
     assert "training.epochs is 1 there and 2 here" in str(error.value)

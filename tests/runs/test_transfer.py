@@ -13,7 +13,7 @@ from cl_moe import InputError, TaskStream, load_study
 from cl_moe.runs.plan import Streams
 from cl_moe.runs.transfer import make_pair_plan
 
-ONCE = {"training": {"epochs": 1}, "network": {"hidden": [8]}, "progress": False}
+ONCE = {"training": {"epochs": 1, "min_steps": 0}, "network": {"hidden": [8]}, "progress": False}
 
 
 @pytest.fixture
@@ -82,8 +82,10 @@ def test_it_goes_on_and_shares_the_folder_of_a_study(
     pd.testing.assert_frame_equal(kept, first.data.pairs, check_exact=True)
     spec = json.loads((out / "after" / "task1" / "moe" / "seed_0" / "spec.json").read_text())
     assert spec["after"] == "task1"
-    with pytest.raises(InputError, match="training.epochs is 1 there and 2 here"):
-        cl_moe.transfer(three, "moe", seeds=1, out=out, **{**ONCE, "training": {"epochs": 2}})
+    with pytest.raises(InputError, match=r"training\.epochs is 1 there and 2 here"):
+        cl_moe.transfer(
+            three, "moe", seeds=1, out=out, **{**ONCE, "training": {"epochs": 2, "min_steps": 0}}
+        )
 
 
 def test_damaged_pairs_are_named(three: TaskStream, tmp_path: Path) -> None:

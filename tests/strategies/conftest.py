@@ -50,7 +50,7 @@ def context(stream: TaskStream) -> MethodContext:
     return MethodContext(
         stream=stream,
         network=NetworkSpec(hidden=[8, 5]),
-        training=TrainingSpec(epochs=6, batch_size=8, learning_rate=0.03),
+        training=TrainingSpec(epochs=6, batch_size=8, learning_rate=0.03, min_steps=0),
         seed=0,
     )
 

@@ -18,7 +18,7 @@ from cl_moe.strategies.task_aware import TaskAwareMoE
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
 from cl_moe.streams.task import Task, TaskStream
 
-TRAINING = TrainingSpec(epochs=2, batch_size=16, learning_rate=0.01)
+TRAINING = TrainingSpec(epochs=2, batch_size=16, learning_rate=0.01, min_steps=0)
 NETWORK = NetworkSpec(hidden=[12])
 
 
