@@ -128,3 +128,8 @@ def main() -> None:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
         sys.exit(2)
+    except OSError as error:  # a folder that cannot be written, a full disk, a file of another's
+        if error.filename is None:
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}; give another path", err=True)
+        sys.exit(2)

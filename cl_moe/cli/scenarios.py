@@ -79,10 +79,16 @@ def check(
     data_dir: DataDir = None,
 ) -> None:
     """Say everything that is wrong with a scenario; if nothing is, show its tasks and methods."""
+    from cl_moe.runs.plan import Streams
     from cl_moe.runs.planning import make_plan
+    from cl_moe.runs.single import build_problems
 
     plan = make_plan(file, data_dir=data_dir)
-    stream = plan.stream(plan.seeds[0])
+    streams = Streams(plan)
+    stream = streams(plan.jobs()[0])
+    problems = build_problems(plan, plan.first_jobs(), streams)
+    if problems:
+        raise InputError(problems)
     for line in [*plan.notes, repr(stream)]:
         typer.echo(line)
     typer.echo("methods")

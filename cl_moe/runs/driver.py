@@ -62,7 +62,7 @@ class Driver:
         stream = self._streams(Job(self._plan.methods[0], self._plan.seeds[0]))
         self._tasks = len(stream)
         here = describe(self._plan, stream.table())
-        problems = build_problems(self._plan, self._first_jobs(), self._streams)
+        problems = build_problems(self._plan, self._plan.first_jobs(), self._streams)
         if problems:
             raise InputError(problems)
         if fresh:
@@ -71,12 +71,6 @@ class Driver:
             here = self._continued(before, here)
         self._description = here
         self._folder.describe(here)
-
-    def _first_jobs(self) -> list[Job]:
-        """Return a job of every method, and of every setting of those that are tuned."""
-        plan = self._plan
-        untuned = [Job(method, plan.seeds[0]) for method in plan.methods if not method.grid]
-        return untuned + [job for method in plan.methods for job in plan.tuning_jobs(method)]
 
     def _continued(self, before: Mapping[str, Any], here: dict[str, Any]) -> dict[str, Any]:
         """Return the description of a study that goes on; what was kept must fit."""

@@ -212,6 +212,11 @@ class StudyPlan:
             for after in ([None] if method.type == "alone" else first)
         ]
 
+    def first_jobs(self) -> list[Job]:
+        """Return a job of every method, and of every setting of those that are tuned."""
+        untuned = [Job(method, self.seeds[0]) for method in self.methods if not method.grid]
+        return untuned + [job for method in self.methods for job in self.tuning_jobs(method)]
+
     def tuning_jobs(self, method: MethodPlan) -> list[Job]:
         """Return a run for every setting of a method's grid, on the first seed."""
         return [

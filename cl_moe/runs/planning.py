@@ -12,6 +12,7 @@ from cl_moe.errors import InputError, did_you_mean
 from cl_moe.runs.plan import MethodPlan, StudyPlan
 
 if TYPE_CHECKING:
+    import torch
     from pydantic import BaseModel
 
     from cl_moe.streams.scenario import MethodSpec, ScenarioSpec
@@ -23,6 +24,7 @@ MethodLike: TypeAlias = "str | Mapping[str, Any] | MethodSpec"
 Source: TypeAlias = "ScenarioSpec | TaskStream | str | Path"
 
 DEFAULT_SEEDS = 5
+MOST_THREADS = 1024
 _STREAM_METHODS = ("dense", "moe")
 
 Model = TypeVar("Model", bound="BaseModel")
@@ -46,10 +48,9 @@ def make_plan(
     Raises:
         InputError: with every problem of every argument.
     """
-    from cl_moe.streams.scenario import NetworkSpec, ScenarioSpec, TrainingSpec, load_scenario
+    from cl_moe.streams.scenario import NetworkSpec, ScenarioSpec, TrainingSpec
 
-    if isinstance(source, (str, Path)):
-        source = load_scenario(source)
+    source = _source(source)
     scenario = source if isinstance(source, ScenarioSpec) else None
     folder = Path(data_dir) if data_dir is not None else None
     problems = _option_problems(device, threads, folder)
@@ -65,7 +66,7 @@ def make_plan(
     if baseline is None and scenario and scenario.baseline in {m.name for m in chosen}:
         baseline = scenario.baseline
     elif baseline is not None and baseline not in {m.name for m in chosen}:
-        hint = did_you_mean(baseline, [m.name for m in chosen])
+        hint = did_you_mean(str(baseline), [m.name for m in chosen])
         problems.append(f"baseline: no method '{baseline}'; {hint}")
     if problems:
         raise InputError(problems)
@@ -80,11 +81,24 @@ def make_plan(
         methods=tuple(chosen),
         seeds=chosen_seeds,
         baseline=baseline,
-        device=device,
+        device=str(device),
         data_dir=folder,
         threads=threads,
         curves=curves,
         notes=tuple(_found(scenario, resolved)) if scenario and resolved else (),
+    )
+
+
+def _source(source: object) -> ScenarioSpec | TaskStream:
+    from cl_moe.streams.scenario import ScenarioSpec, load_scenario
+    from cl_moe.streams.task import TaskStream
+
+    if isinstance(source, (str, Path)):
+        return load_scenario(source)
+    if isinstance(source, (ScenarioSpec, TaskStream)):
+        return source
+    raise InputError(
+        f"source: {_short(source)} is no scenario; give its name or file, or a TaskStream"
     )
 
 
@@ -102,24 +116,44 @@ def _option_problems(device: str, threads: int, data_dir: Path | None) -> list[s
 
     problems = []
     try:
-        kind = torch.device(device).type
-        if kind == "cuda" and not torch.cuda.is_available():
-            problems.append(f"device: '{device}', but torch sees no CUDA GPU here; give cpu")
-    except RuntimeError:
+        problems += _device_problems(torch.device(device))
+    except (RuntimeError, TypeError):
         problems.append(f"device: '{device}' is not a torch device; give cpu, cuda or cuda:1")
-    if threads < 1:
-        problems.append(f"threads: {threads} is too few; give 1 or more")
+    if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
+        problems.append(f"threads: {threads!r} is not a whole number from 1 to {MOST_THREADS}")
     if data_dir is not None and not data_dir.is_dir():
         problems.append(f"data_dir: '{data_dir}' is not a folder; give one that holds the data")
     return problems
 
 
-def _seeds(seeds: int | Sequence[int]) -> tuple[tuple[int, ...], list[str]]:
+def _device_problems(device: torch.device) -> list[str]:
+    """Return why a device cannot be used here; CUDA is asked, and not yet started."""
+    import torch
+
+    if device.type == "cuda":
+        there = torch.cuda.device_count()
+        known = f"{there} CUDA GPU" if there else "no CUDA GPU"
+        fits = (device.index or 0) < there
+        return [] if fits else [f"device: '{device}', but torch sees {known} here; give cpu"]
+    try:
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # noqa: BLE001 - each kind of device has errors of its own
+        why = str(error).split("\n")[0]
+        return [f"device: '{device}' cannot be used here ({why}); give cpu, or cuda with a GPU"]
+    return []
+
+
+def _seeds(seeds: Any) -> tuple[tuple[int, ...], list[str]]:
     """Return the seeds of a number of seeds, or of a list of them."""
+    from cl_moe.streams.scenario import MOST_SEEDS
+
     if isinstance(seeds, int):
-        if seeds < 1:
-            return (), [f"seeds: {seeds} is too few; give 1 or more"]
+        if not 1 <= seeds <= MOST_SEEDS:
+            fault = "few; give 1 or more" if seeds < 1 else f"many; give {MOST_SEEDS} or fewer"
+            return (), [f"seeds: {seeds} is too {fault}"]
         return tuple(range(seeds)), []
+    if not isinstance(seeds, Iterable):
+        return (), [f"seeds: {seeds!r} is no number of seeds; give 1 or more, or a list of them"]
     listed = tuple(seeds)
     problems = [
         f"seeds: {seed!r} is not a seed; give whole numbers from 0"
@@ -134,7 +168,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[tuple[int, ...], list[str]]:
 
 
 def _methods(
-    given: Sequence[MethodLike] | None, scenario: ScenarioSpec | None
+    given: Any, scenario: ScenarioSpec | None
 ) -> tuple[list[MethodPlan], list[str]]:
     """Return the methods: the scenario's by their labels, others by type with their parameters."""
     from cl_moe.streams.checks import method_problems
@@ -146,6 +180,8 @@ def _methods(
         given = list(own.values()) if scenario else _STREAM_METHODS
     if isinstance(given, (str, Mapping)):
         given = [given]
+    if not isinstance(given, Iterable):
+        return [], [f"methods: {given!r} is no list; give names, or tables such as {{'type': ...}}"]
     chosen, problems = [], []
     for position, item in enumerate(given):
         place = f"methods[{position}]"
@@ -175,6 +211,11 @@ def _methods(
     if not given:
         problems.append(f"methods: none; known: {', '.join(own or catalog.names('method'))}")
     return chosen, problems
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_type(name: str) -> bool:
@@ -210,5 +251,7 @@ def _table(
 
     if isinstance(given, model):
         return given, []
+    if given is not None and not isinstance(given, Mapping):
+        return None, [f"{place}: {given!r} is no table; give a dict such as {{'...': ...}}"]
     values = base.model_dump() if base is not None else {}
     return read_table(model, {**values, **dict(given or {})}, place)

@@ -172,8 +172,8 @@ def run_plan(
     progress: bool = True,
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
-    if jobs < 1:
-        raise InputError(f"jobs: {jobs} is too few; give 1 or more")
+    if type(jobs) is not int or jobs < 1:
+        raise InputError(f"jobs: {jobs!r} is not a whole number from 1")
     with contextlib.ExitStack() as stack:
         if out is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -23,6 +23,7 @@ from cl_moe.moe.experts.base import (
     output_shape,
 )
 from cl_moe.moe.experts.mlp import MLPExpert
+from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import derive
@@ -45,13 +46,33 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
     """
     kind = catalog.resolve("expert", network.kind, "network.kind")
     if not (inspect.isclass(kind) and issubclass(kind, ExpertFactory)):
-        return AnyModule(kind)
+        return AnyModule(_own_expert(kind, network.kind))
     fields = network.model_dump()
     wanted = {name: fields[name] for name in catalog.parameters(kind) if name in fields}
     try:
         return kind(**wanted)
     except (TypeError, ValueError) as error:
         raise InputError(f"network: {error}") from error
+
+
+def _own_expert(make: Callable[[Shape], object], name: str) -> StageFactory:
+    """Return a user's function, with what it raises, and what is no module, as an InputError."""
+
+    def build(shape: Shape) -> nn.Module:
+        try:
+            module = make(shape)
+        except Exception as error:
+            raise InputError(
+                f"network.kind: '{name}' fails for inputs of shape {shape} "
+                f"({type(error).__name__}: {error})"
+            ) from error
+        if not isinstance(module, nn.Module):
+            raise InputError(
+                f"network.kind: '{name}' returns {type(module).__name__}; return a torch nn.Module"
+            )
+        return module
+
+    return build
 
 
 def trunk_stages(network: NetworkSpec, width: float = 1.0) -> list[StageFactory]:
@@ -89,11 +110,7 @@ def build_moe(
         experts: number of experts a layer begins with.
     """
     seed = derive(seed, "network")
-    gate_class = catalog.resolve("gate", gate, "gate")
-    options = dict(gate_options or {})
-    problems = catalog.check_parameters(gate_class, {"in_features": 1, **options}, "gate_options")
-    if problems:
-        raise InputError(problems)
+    make_gate = _gate(gate, dict(gate_options or {}))
     encoder = None
     if spec.encoder_hidden:
         encoder = make_module(_Encoder(spec.encoder_hidden), shape, derive(seed, "encoder"))
@@ -105,7 +122,7 @@ def build_moe(
         build = partial(
             MoELayer,
             factory,
-            gate_class(math.prod(shape), **options),
+            make_gate(math.prod(shape)),
             shape,
             experts=experts,
             shared=spec.shared_expert,
@@ -114,6 +131,25 @@ def build_moe(
         layers.append(_checked(build))
         shape = layers[-1].out_shape
     return TaskModel(MoENetwork(layers, encoder, seed))
+
+
+def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
+    """Return what makes the gate called ``name`` for a number of features, its options checked."""
+    kind = catalog.resolve("gate", name, "gate")
+    if not (inspect.isclass(kind) and issubclass(kind, Gate)):
+        raise InputError(
+            f"gate: '{name}' is no gate; give a subclass of cl_moe.moe.gates.base:Gate"
+        )
+    problems = catalog.check_parameters(kind, {**options, "in_features": 1}, "gate_options")
+    if "in_features" in options:
+        problems.append("gate_options.in_features: is set by the network; take it out")
+    if problems:
+        raise InputError(problems)
+    try:
+        kind(1, **options)
+    except ValueError as error:
+        raise InputError(f"gate_options.{error}") from error
+    return partial(kind, **options)
 
 
 class _Encoder:
@@ -131,5 +167,7 @@ def _checked(build: Callable[[], Built]) -> Built:
     """Turn a network's own refusal of its sizes into an error that names the table."""
     try:
         return build()
-    except ValueError as error:
+    except InputError:
+        raise
+    except (ValueError, RuntimeError) as error:  # of shapes or of memory, torch's are the latter
         raise InputError(f"network: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -226,6 +227,11 @@ def make_growth(name: str, options: Mapping[str, Any] | None = None) -> GrowthPo
         InputError: no such policy, or options that do not fit: all problems.
     """
     policy = catalog.resolve("growth", name, "growth")
+    if not (inspect.isclass(policy) and issubclass(policy, GrowthPolicy)):
+        raise InputError(
+            f"growth: '{name}' is no growth policy; give a subclass of "
+            "cl_moe.continual.growth.base:GrowthPolicy"
+        )
     options = dict(options or {})
     problems = catalog.check_parameters(policy, options, "growth_options")
     if problems:

@@ -78,7 +78,7 @@ def test_settings_change_the_scenario(call: Callable[..., Any], scenario: Path) 
         (("tiny.toml", "--methods", "dens"), "no method 'dens'; did you mean 'dense'?"),
         (("tiny.toml", "--methods", ","), "error: --methods: ',' names nothing"),
         (("tiny.toml", "--set", "training.epohcs=3"), "did you mean 'epochs'?"),
-        (("tiny.toml", "--jobs", "0"), "error: jobs: 0 is too few"),
+        (("tiny.toml", "--jobs", "0"), "error: jobs: 0 is not a whole number"),
         (("tiny.toml", "--jobs", "many"), "Invalid value for '--jobs'"),
         (("tiny.toml", "--device", "abacus"), "error: device: 'abacus' is not a torch device"),
         (("tiny.toml", "--data-dir", "nowhere"), "error: data_dir: 'nowhere' is not a folder"),
@@ -95,6 +95,15 @@ def test_what_the_user_can_put_right(
     assert "Traceback" not in said.err
     assert said.out == ""
     assert list(scenario.parent.rglob("study.json")) == []
+
+
+@pytest.mark.parametrize("out", ["tiny.toml/inside", "x" * 300])
+def test_a_folder_that_cannot_be_made(call: Callable[..., Any], scenario: Path, out: str) -> None:
+    said = call("run", scenario, "--quiet", "--out", out)
+    assert said.code == 2
+    assert said.err.startswith("error: ")
+    assert out in said.err
+    assert sorted(path.name for path in scenario.parent.iterdir()) == ["tiny.toml"]
 
 
 def test_all_problems_stand_on_lines_of_their_own(call: Callable[..., Any], scenario: Path) -> None:

@@ -68,6 +68,14 @@ def test_check_names_every_problem(call: Callable[..., Any], scenario: Path) -> 
     assert said.out == ""
 
 
+def test_check_builds_every_method(call: Callable[..., Any], scenario: Path) -> None:
+    more = '[[methods]]\nname = "moe"\ngate_options = { k = 0 }\n'
+    scenario.write_text(scenario.read_text().replace("[training]", "layers = 3\n[training]") + more)
+    said = call("check", scenario)
+    assert said.code == 2
+    assert "error: method 'moe'.gate_options.k: 0 must be 1 or more experts" in said.err
+
+
 def test_check_shows_tasks_methods_and_runs(call: Callable[..., Any], scenario: Path) -> None:
     grid = '\n[[methods]]\nname = "tuned"\ntype = "ewc"\ngrid = { strength = [1.0, 10.0] }\n'
     scenario.write_text(scenario.read_text() + grid)

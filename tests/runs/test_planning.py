@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
@@ -88,7 +89,7 @@ def test_every_problem_of_every_argument_is_named(stream: TaskStream, tmp_path: 
     text = "\n".join(found)
     for part in (
         "device: 'gpu' is not a torch device",
-        "threads: 0 is too few",
+        "threads: 0 is not a whole number from 1 to 1024",
         "is not a folder; give one that holds the data",
         "seeds: [1, 1] has one twice",
         "methods[0]: no method 'dens'; did you mean 'dense'?",
@@ -106,6 +107,8 @@ def test_every_problem_of_every_argument_is_named(stream: TaskStream, tmp_path: 
     ("seeds", "wanted"),
     [
         (0, "seeds: 0 is too few"),
+        (10**9, "seeds: 1000000000 is too many; give 10000 or fewer"),
+        (1.5, "seeds: 1.5 is no number of seeds"),
         ([], "seeds: none"),
         ([-1], "seeds: -1 is not a seed"),
         (["0"], "seeds: '0' is not a seed"),
@@ -113,6 +116,32 @@ def test_every_problem_of_every_argument_is_named(stream: TaskStream, tmp_path: 
 )
 def test_bad_seeds_are_named(stream: TaskStream, seeds: object, wanted: str) -> None:
     assert wanted in problems(source=stream, seeds=seeds)[0]
+
+
+@pytest.mark.parametrize(
+    ("argument", "wanted"),
+    [
+        ({"source": 3}, "source: 3 is no scenario"),
+        ({"methods": 3}, "methods: 3 is no list"),
+        ({"training": 3}, "training: 3 is no table"),
+        ({"network": "mlp"}, "network: 'mlp' is no table"),
+        ({"baseline": 3}, "baseline: no method '3'"),
+        ({"device": "meta"}, "device: 'meta' cannot be used"),
+        ({"device": "cuda:99"}, "device: 'cuda:99', but torch sees"),
+        ({"device": None}, "device: 'None' is not a torch device"),
+        ({"threads": 10**9}, "threads: 1000000000 is not a whole number"),
+        ({"threads": "1"}, "threads: '1' is not a whole number"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_named(
+    stream: TaskStream, argument: dict[str, object], wanted: str
+) -> None:
+    (problem,) = problems(**{"source": stream, **argument})
+    assert problem.startswith(wanted)
+
+
+def test_a_device_may_be_torchs_own(stream: TaskStream) -> None:
+    assert make_plan(stream, device=torch.device("cpu")).device == "cpu"  # type: ignore[arg-type]
 
 
 def test_no_method_is_a_problem(stream: TaskStream) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 from cl_moe.errors import InputError
 from cl_moe.strategies.evaluation import evaluate
 from cl_moe.strategies.methods.base import Method, build_method
+from cl_moe.streams.spec import NetworkSpec
 
 
 def problems(type, parameters, context):
@@ -101,13 +103,77 @@ def nothing(context, /):
     return None
 
 
+def plain(context):
+    from cl_moe.strategies.methods.base import sequential
+
+    return sequential(context)
+
+
+def no_module(shape):
+    return 3
+
+
+def no_expert(shape):
+    raise KeyError("boom")
+
+
 def test_a_function_of_ones_own_is_a_method(context, monkeypatch):
     import sys
     import types
 
     module = types.ModuleType("my_methods")
-    module.mine, module.nothing = mine, nothing
+    for part in (mine, nothing, plain):
+        setattr(module, part.__name__, part)
     monkeypatch.setitem(sys.modules, "my_methods", module)
     assert isinstance(build_method("my_methods:mine", {"width": 2.0}, context), Method)
     assert "did you mean 'width'?" in problems("my_methods:mine", {"widht": 2.0}, context)[0]
     assert "not a Method" in problems("my_methods:nothing", {}, context)[0]
+    assert isinstance(build_method("my_methods:plain", {}, context), Method)
+
+
+def test_problems_of_parameters_name_the_method(context):
+    assert problems("ewc", {"strength": -1.0}, context) == [
+        "method 'ewc'.strength: -1.0 is below 0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (
+            {"gate": "collections:OrderedDict"},
+            "gate: 'collections:OrderedDict' is no gate",
+        ),
+        (
+            {"growth": "collections:OrderedDict"},
+            "growth: 'collections:OrderedDict' is no growth",
+        ),
+        ({"gate_options": {"k": 0}}, "gate_options.k: 0 must be 1 or more experts"),
+        (
+            {"gate_options": {"in_features": 3}},
+            "gate_options.in_features: is set by the network",
+        ),
+        ({"experts": 0}, "experts: 0 is too few; give 1 or more"),
+    ],
+)
+def test_parts_of_the_mixture_are_checked(context, parameters, words):
+    assert problems("moe", parameters, context)[0].startswith(f"method 'moe'.{words}")
+
+
+@pytest.mark.parametrize("method", ["dense", "moe"])
+def test_experts_of_ones_own_are_checked(context, monkeypatch, method):
+    import sys
+    import types
+    from dataclasses import replace
+
+    module = types.ModuleType("my_experts")
+    module.no_module, module.no_expert = no_module, no_expert
+    module.misfit = lambda shape: nn.Linear(99, 5)
+    monkeypatch.setitem(sys.modules, "my_experts", module)
+    for name, words in {
+        "no_module": "network.kind: 'my_experts:no_module' returns int; return a torch nn.Module",
+        "no_expert": "network.kind: 'my_experts:no_expert' fails for inputs of shape (6,)",
+        "misfit": "network: ",
+    }.items():
+        own = replace(context, network=NetworkSpec(kind=f"my_experts:{name}"))
+        assert problems(method, {}, own)[0].startswith(words)

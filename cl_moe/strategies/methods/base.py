@@ -75,13 +75,27 @@ def build_method(type: str, parameters: Mapping[str, Any], context: MethodContex
     problems = catalog.check_parameters(target, parameters, place)
     if problems:
         raise InputError(problems)
-    method = target(context, **parameters)
+    method = _called(target, parameters, context, place)
     if not isinstance(method, Method):
         raise InputError(
             f"{place}: gives {_a(method)}, not a Method; return "
             "cl_moe.strategies.methods.base.Method(strategy)"
         )
     return method
+
+
+def _called(
+    target: Any, parameters: Mapping[str, Any], context: MethodContext, place: str
+) -> object:
+    """Return what a method's function gives; problems of its parameters name the method."""
+    try:
+        return target(context, **parameters)
+    except InputError as error:
+        own = catalog.parameters(target)
+        raise InputError(
+            f"{place}.{problem}" if problem.split(":")[0].split(".")[0] in own else problem
+            for problem in error.problems
+        ) from error
 
 
 def sequential(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cl_moe.strategies.methods.base import Method, MethodContext
+from cl_moe.strategies.methods.base import Method, MethodContext, require
 
 __all__ = ("moe",)
 
@@ -36,6 +36,7 @@ def moe(
     """
     from cl_moe.strategies.task_aware import TaskAwareMoE
 
+    require({f"experts: {experts} is too few; give 1 or more": experts >= 1})
     options = dict(growth_options or {})
     if max_experts is not None:
         options["max_experts"] = max_experts
