@@ -1,0 +1,24 @@
+"""Avalanche's RWalk, made to know the heads of new tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.training.plugins import RWalkPlugin
+from avalanche.training.utils import copy_params_dict, zerolike_params_dict
+
+__all__ = ("RiemannianWalk",)
+
+
+class RiemannianWalk(RWalkPlugin):
+    """RWalk that takes note of parameters which appear when a task arrives.
+
+    Avalanche's begins its books before the model is adapted to the task, and does not find the new
+    head's parameters in them.
+    """
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Open the books of parameters that are new."""
+        self.checkpoint_loss = zerolike_params_dict(strategy.model) | self.checkpoint_loss
+        self.checkpoint_scores = zerolike_params_dict(strategy.model) | self.checkpoint_scores
+        self.checkpoint_params = copy_params_dict(strategy.model) | self.checkpoint_params
