@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,11 @@ TASK_COLUMNS = (
 TIMING_COLUMNS = ("method", "seed", "after_task")
 PAIR_COLUMNS = ("method", "seed", "after", "task", "value")
 SECONDS = ("train_seconds", "decision_seconds", "eval_seconds")
-EVENT_KEYS = ("method", "seed", "task", "name", "kind", "sentence")
+EVENT_KEYS: Mapping[str, type] = {
+    "method": str, "seed": int, "task": int, "name": str, "kind": str, "sentence": str,
+}  # fmt: skip
+EVENT_LISTS = ("path", "new_experts", "retrained", "frozen", "candidates", "usage")
+"""What an event may hold besides; a method of one's own may leave it out."""
 
 
 def missing_columns(data: StudyData) -> list[str]:
@@ -44,6 +49,9 @@ def missing_columns(data: StudyData) -> list[str]:
         missing = [key for key in EVENT_KEYS if key not in event]
         if missing:
             problems.append(f"events[{number}]: no {', '.join(missing)}")
+        wrong = [k for k, kind in EVENT_KEYS.items() if k in event and type(event[k]) is not kind]
+        wrong += [k for k in EVENT_LISTS if not isinstance(event.get(k, []), list)]
+        problems += [f"events[{number}].{k}: {event[k]!r:.60} is of a wrong kind" for k in wrong]
     return problems
 
 
@@ -80,7 +88,11 @@ def bad_names(data: StudyData) -> list[str]:
 
 def bad_values(data: StudyData) -> list[str]:
     """Name accuracies that are none, and rows that are given twice."""
-    problems = []
+    steps, tasks = data.rows["after_task"], int((~data.tasks["probe"]).sum())
+    problems = [
+        f"rows: after_task {step} of {tasks} tasks; the last is {tasks - 1}, probes have {tasks}"
+        for step in steps[steps > tasks].unique()
+    ]
     for place, accuracy, frame, key in (
         ("rows", data.rows[data.rows["metric"] == "accuracy"], data.rows, ROW_KEY),
         ("pairs", data.pairs, data.pairs, PAIR_COLUMNS[:-1]),

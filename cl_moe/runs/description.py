@@ -116,6 +116,10 @@ _SHAPE: Mapping[str, tuple[type, ...]] = {
     "format": (int,), "name": (str,), "baseline": (str, type(None)), "spec": (dict,),
     "methods": (list,), "tasks": (list,),
 }  # fmt: skip
+_ITEMS: Mapping[str, Mapping[str, Any]] = {
+    "methods": {"name": str, "type": str},
+    "tasks": {"position": int, "task": str, "probe": bool},
+}
 _WORDS = {
     int: "a whole number", str: "a text", dict: "an object", list: "a list", type(None): "null",
 }  # fmt: skip
@@ -136,11 +140,18 @@ def read_description(path: Path) -> dict[str, Any]:
     ]
     if problems:
         raise InputError(problems)
-    for key, wanted in (("methods", ("name", "type")), ("tasks", ("position", "task", "probe"))):
+    for key, wanted in _ITEMS.items():
         for number, item in enumerate(found[key]):
-            missing = [w for w in wanted if not isinstance(item, dict) or w not in item]
-            if missing:
-                problems.append(f"{path}, {key}[{number}]: no {', '.join(missing)}")
+            wrong = [
+                name
+                for name, kinds in wanted.items()
+                if not isinstance(item, dict) or not isinstance(item.get(name, ...), kinds)
+            ]
+            if wrong:
+                problems.append(f"{path}, {key}[{number}]: no {', '.join(wrong)}, or not as written")
+    seeds = found.get("seeds", [])
+    if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
+        problems.append(f"{path}, 'seeds': {seeds!r:.60}; whole numbers are wanted")
     if problems:
         raise InputError(problems)
     return found

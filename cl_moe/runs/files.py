@@ -215,6 +215,8 @@ def _read(path: Path) -> str:
 def _parse(text: str, path: Path, line: int | None) -> Any:
     try:
         return json.loads(text)
+    except RecursionError as error:
+        raise InputError(f"{path}: nested too deeply; was it written by cl-moe?") from error
     except json.JSONDecodeError as error:
         where = f"line {line or error.lineno}, column {error.colno}"
         raise InputError(f"{path}, {where}: not JSON ({error.msg}); is it cut off?") from error

@@ -203,7 +203,7 @@ def load_study(path: str | Path) -> StudyData:
     if is_exported(folder.path):
         rows, timings, events, pairs = read_records(folder.path)
     else:
-        rows, timings, events = _read_runs(folder, every)
+        rows, timings, events = _read_runs(folder, every, len(tasks))
         pairs = _read_pairs(folder, every, tasks)
     if not rows and not pairs:
         raise InputError(f"{path}: no run is whole yet; run the study again to go on")
@@ -223,14 +223,14 @@ def load_study(path: str | Path) -> StudyData:
 
 
 def _read_runs(
-    folder: StudyFolder, methods: Sequence[str]
+    folder: StudyFolder, methods: Sequence[str], tasks: int
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     rows, timings, events, problems = [], [], [], []
     for method in methods:
         for seed in folder.seeds(method):
             run = folder.run_folder(method, seed)
             try:
-                rows += _rows_of(run / "rows.csv", method, seed)
+                rows += _whole(_rows_of(run / "rows.csv", method, seed), run, tasks)
                 timings += read_table(run / "timings.csv", TIMING_COLUMNS)
                 events += read_json_lines(run / "events.jsonl")
             except InputError as error:
@@ -238,6 +238,17 @@ def _read_runs(
     if problems:
         raise InputError(problems)
     return rows, timings, events
+
+
+def _whole(rows: list[dict[str, Any]], run: Path, tasks: int) -> list[dict[str, Any]]:
+    """Return a run's rows; a file cut off at the end of a line is found here."""
+    last = max((row["after_task"] for row in rows), default=-1)
+    if last < tasks - 1:
+        raise InputError(
+            f"{run / 'rows.csv'}: ends after {last + 1} of {tasks} tasks; is it cut off? "
+            f"Remove {run}, and run the study again"
+        )
+    return rows
 
 
 def _read_pairs(

@@ -35,6 +35,22 @@ def test_rows_given_twice_are_refused(study: StudyData) -> None:
         replace(study, rows=pd.concat([study.rows, study.rows.iloc[:1]]))
 
 
+def test_rows_after_the_last_task_are_refused(study: StudyData) -> None:
+    rows = study.rows.assign(after_task=study.rows["after_task"].replace(0, 99))
+    with pytest.raises(InputError, match="rows: after_task 99 of 6 tasks"):
+        replace(study, rows=rows)
+
+
+def test_events_of_a_wrong_kind_are_refused(study: StudyData) -> None:
+    first, *others = study.events
+    with pytest.raises(InputError) as caught:
+        replace(study, events=[{**first, "task": "x", "path": 3}, *others])
+    assert caught.value.problems == [
+        "events[0].task: 'x' is of a wrong kind",
+        "events[0].path: 3 is of a wrong kind",
+    ]
+
+
 def test_pairs_are_looked_at_as_rows_are(study: StudyData, paired_study: StudyData) -> None:
     import pandas as pd
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.reporting import report
 
@@ -60,6 +62,15 @@ def test_a_long_run_lists_its_first_decisions(study: StudyData) -> None:
     text = report(replace(study, events=many, tasks=tasks))
     assert "and 20 more" in text
     assert "60 decisions: fresh 60." in text
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(
+    study: StudyData, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.md").mkdir()
+    with pytest.raises(OSError, match=r"folder\.md"):
+        report(study, tmp_path / "folder.md")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.md"]
 
 
 def test_writing_markdown_leaves_nothing_else_behind(study: StudyData, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ DESCRIPTION: dict[str, Any] = {
     "methods": [{"name": "dense", "type": "dense"}, {"name": "a/b", "type": "ewc"}],
     "tasks": [TASK],
 }
+
+
+def edited(**values: Any) -> str:
+    """Return the description with some values changed, as it stands in its file."""
+    return json.dumps({"format": 1, **DESCRIPTION, **values})
 
 
 def result(method: str, seed: int, value: float = 0.1 + 0.2) -> RunResult:
@@ -105,6 +111,15 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         ("study.json", "{", "study.json, line 1, column 2: not JSON"),
         ("study.json", '{"format": 9}', "this version of cl_moe reads format 1"),
         ("study.json", "{}", "study.json, 'methods': missing; a list is wanted"),
+        ("study.json", "[" * 100_000, "study.json: nested too deeply"),
+        ("study.json", edited(methods=[{"name": 3, "type": "x"}]), "methods[0]: no name, or not"),
+        ("study.json", edited(tasks=[{**TASK, "probe": "no"}]), "tasks[0]: no probe, or not"),
+        ("study.json", edited(seeds=["x"]), "'seeds': ['x']; whole numbers are wanted"),
+        ("study.json", edited(seeds=None), "'seeds': None; whole numbers are wanted"),
+        ("study.json", edited(tasks=[TASK, {**TASK, "position": 1, "task": "b"}]),
+         "rows.csv: ends after 1 of 2 tasks; is it cut off?"),
+        ("runs/dense/seed_3/events.jsonl", '{"method": "dense", "seed": 3, "task": "x", '
+         '"name": "a", "kind": "fresh", "sentence": "s", "path": 3}', "[0].task: 'x' is of a"),
         ("runs/dense/seed_3/rows.csv", "a,b\n", "rows.csv, line 1: the columns are a,b"),
         ("runs/dense/seed_3/timings.csv", "", "timings.csv, line 1: the columns are missing"),
         ("runs/dense/seed_3/events.jsonl", "?", "events.jsonl, line 1, column 1: not JSON"),
