@@ -16,6 +16,10 @@ PROMISED = {
     *("digits_quick", "related_unrelated", "low_resource", "unseen_task", "adding_unrelated"),
     *("recurring", "split_mnist", "permuted_mnist", "long_stream"),
     *("ctrl_minus", "ctrl_plus", "ctrl_in", "ctrl_out", "ctrl_plastic"),
+    *("low_resource_images", "unseen_images", "adding_unrelated_images"),
+    *("low_resource_text", "unseen_text", "adding_unrelated_text"),
+    *("capacity", "relatedness_dial"),
+    *("trust_split_mnist", "trust_split_mnist_si", "trust_permuted_mnist"),
 }
 
 

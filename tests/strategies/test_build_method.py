@@ -31,6 +31,7 @@ def test_every_wrong_parameter_is_named_at_once(context):
         ("ewc_avalanche", {"strength": -1.0, "decay": 2.0}),
         ("si", {"strength": -1.0, "damping": 0.0}),
         ("mas", {"strength": -1.0, "mixing": 2.0}),
+        ("rwalk", {"strength": -1.0, "mixing": 2.0, "every": 0}),
         ("lwf", {"strength": -1.0, "temperature": 0.0}),
         ("packnet", {"keep": 0.0, "retrain": 1.0}),
         ("agem", {"memory_per_task": 0, "sample": 1}),
