@@ -35,6 +35,10 @@ help: ## list the targets
 demo: $(DONE)/install ## install, run the built-in study, print its table and where its figures are
 	@$(say) "running the built-in study digits_quick (under a minute; it needs no data; whole runs are not run again)"
 	@$(BIN)/cl-moe run digits_quick --jobs $(JOBS) --out $(DEMO)
+	@$(say) "done"
+	@echo "to read:       open $(DEMO)/report.html (figures: $(DEMO)/figures/)"
+	@echo "the command:   $(BIN)/cl-moe --help, or: source $(BIN)/activate, and then cl-moe"
+	@echo "to go on:      $(BIN)/cl-moe list scenarios, and README.md"
 
 results: $(DONE)/text ## run the studies of results/ again on real data (hours; STUDY=name runs one)
 	@test -n "$(CL_MOE_DATA_DIR)" || { echo "the studies run on real data:" \

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from cl_moe.runs.store import load_study
     from cl_moe.runs.study import Study, run
     from cl_moe.runs.transfer import transfer
+    from cl_moe.strategies.networks import build_moe
     from cl_moe.strategies.plugin import MoEPlugin
     from cl_moe.strategies.task_aware import TaskAwareMoE
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
+    from cl_moe.streams.spec import NetworkSpec, TrainingSpec
     from cl_moe.streams.task import Task, TaskStream
 
     __version__: str
@@ -33,6 +35,7 @@ __all__ = (
     "InputError",
     "MoENetwork",
     "MoEPlugin",
+    "NetworkSpec",
     "ScenarioSpec",
     "Study",
     "StudyError",
@@ -40,7 +43,9 @@ __all__ = (
     "Task",
     "TaskAwareMoE",
     "TaskStream",
+    "TrainingSpec",
     "__version__",
+    "build_moe",
     "load_scenario",
     "load_study",
     "run",
@@ -51,6 +56,7 @@ _HOME = {
     "InputError": "errors",
     "MoENetwork": "moe.network",
     "MoEPlugin": "strategies.plugin",
+    "NetworkSpec": "streams.spec",
     "ScenarioSpec": "streams.scenario",
     "Study": "runs.study",
     "StudyError": "runs.driver",
@@ -58,6 +64,8 @@ _HOME = {
     "Task": "streams.task",
     "TaskAwareMoE": "strategies.task_aware",
     "TaskStream": "streams.task",
+    "TrainingSpec": "streams.spec",
+    "build_moe": "strategies.networks",
     "load_scenario": "streams.scenario",
     "load_study": "runs.store",
     "run": "runs.study",
