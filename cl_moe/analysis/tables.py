@@ -1,14 +1,23 @@
-"""The table people read: methods down, metrics across, intervals, the best marked."""
+"""The table people read: methods down, metrics across, intervals, a clear best marked."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from cl_moe.analysis.best import RACED, clear_best, joint_methods
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.names import METRICS, heading
-from cl_moe.analysis.stats import RECORD, Interval, intervals, paired, summary, transfer_summary
+from cl_moe.analysis.stats import (
+    RECORD,
+    Interval,
+    intervals,
+    paired,
+    summary,
+    transfer_summary,
+)
 from cl_moe.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -16,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = (
-    "Cell", "TableData", "markdown", "quantity", "rich_table", "table", "table_data",
+    "Cell", "TableData", "markdown", "numbered", "quantity", "rich_table", "table", "table_data",
     "transfer_tables",
 )  # fmt: skip
 
@@ -26,12 +35,19 @@ MAX_GROUPS = 4
 WIDE, WIDEST = 8, 16  # tasks; a transfer matrix that is printed with intervals, and at all
 NOT_REACHED = "not reached"
 FIRST = ("average_accuracy", "forgetting", "learning_transfer")
-LAST = ("probe_accuracy", "samples_to_target", "parameters", "experts")
-RACED = ("share", "examples")  # units in which the best of a column is marked; costs are not
+LAST = ("probe_accuracy", "samples_to_target", "parameters", "experts", "steps")
+STEPS = (
+    "Steps are all of a run's optimizer steps; those of candidates that a method tried for its "
+    "decisions are extra training that others do not get."
+)
+STAR = (
+    "* better than every other method in the race: the 95 % intervals of the differences, paired "
+    "by seed, leave out 0."
+)
 
 
 class Cell(NamedTuple):
-    """A printed value, and whether it is the best of its column."""
+    """A printed value, and whether it is clearly the best of its column."""
 
     text: str
     best: bool = False
@@ -82,22 +98,23 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
             tasks and costs.
 
     Columns that are undefined for all methods are dropped. Values are means over seeds with their
-    95 % interval: ± for Student's t, [low, high] for the bootstrap. The best accuracy of a column,
-    up to the digits printed, is marked; a method of type joint, which sees all tasks at once, is
-    not in the race.
+    95 % interval: ± for Student's t, [low, high] for the bootstrap; by default, costs are means
+    alone. The best of a column is marked where its difference to each other method, paired by
+    seed, has an interval that leaves out 0: not with one seed, and not where methods tie. A method
+    of type joint, which sees all tasks at once, is not in the race.
 
     Raises:
         InputError: a metric is not known.
     """
     means = intervals(summary(data))
     methods = [m for m in data.method_names if any(m == key[0] for key in means)]
-    joint = set(data.methods.loc[data.methods["type"] == "joint", "method"])
     titles: list[str] = []
     columns: list[list[Cell]] = []
     for metric, group in _columns(data, means, metrics):
         found = {m: means[m, metric, group] for m in methods if (m, metric, group) in means}
         titles.append(group.replace("_", " ") if group else heading(metric))
-        columns.append(_column(found, metric, methods, joint))
+        best = clear_best(data, found, metric, group)
+        columns.append(_column(found, metric, methods, best, plain=metrics is None))
         if (metric, group) == ("average_accuracy", None) and data.baseline is not None:
             titles.append(f"against {data.baseline}")
             columns.append(_differences(data, methods))
@@ -105,6 +122,8 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
     cells = [[columns[i][row] for i in kept] for row in range(len(methods))]
     has_groups = any(titles[i] == g.replace("_", " ") for i in kept for g in data.groups())
     note = _note(data, {found.kind for found in means.values()}, has_groups)
+    if metrics is None and any(titles[i] == heading("steps") for i in kept):
+        note += f" {STEPS}"
     return TableData(data.name, [titles[i] for i in kept], methods, cells, note)
 
 
@@ -124,24 +143,13 @@ def _columns(
 
 
 def _column(
-    found: dict[str, Interval], metric: str, methods: list[str], joint: set[str]
+    found: dict[str, Interval], metric: str, methods: list[str], best: str | None, *, plain: bool
 ) -> list[Cell]:
     known = METRICS.get(metric)
     unit = known.unit if known else "count"
-    racing = [m for m, value in found.items() if m not in joint and value.seeds]
-    best = ""
-    if known and known.higher_is_better is not None and unit in RACED and len(racing) > 1:
-        choose = max if known.higher_is_better else min
-        best = quantity(choose(found[m].mean for m in racing), unit)
-    return [
-        Cell(
-            _text(found[m], unit),
-            best not in ("", NOT_REACHED) and m in racing and quantity(found[m].mean, unit) == best,
-        )
-        if m in found
-        else Cell("")
-        for m in methods
-    ]
+    alone = plain and unit not in RACED
+    texts = {m: quantity(v.mean, unit) if alone else _text(v, unit) for m, v in found.items()}
+    return [Cell(texts.get(method, ""), method == best) for method in methods]
 
 
 def _text(found: Interval, unit: str, *, sign: bool = False) -> str:
@@ -173,7 +181,20 @@ def _note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
     note = f"Accuracies in points (per cent). {_over_seeds(data.rows, kinds)}"
     if has_groups:
         note += " A column named after a group of tasks is its average accuracy."
-    return f"{note} * best of its column."
+    joint = ", ".join(joint_methods(data))
+    sees = f" Not in the race: {joint}, which sees all tasks at once." if joint else ""
+    return f"{note} {STAR}{sees}" if data.rows["seed"].nunique() > 1 else note
+
+
+def numbered(tasks: Sequence[str]) -> list[str]:
+    """Return tasks' names after their numbers, from 0 as in decisions, unless they have their own.
+
+    >>> numbered(["mnist", "fashion"]), numbered(["000-fmnist", "001-mnist"])
+    (['0 mnist', '1 fashion'], ['000-fmnist', '001-mnist'])
+    """
+    if all(re.match(rf"0*{number}\b", task) for number, task in enumerate(tasks)):
+        return list(tasks)
+    return [f"{number} {task}" for number, task in enumerate(tasks)]
 
 
 def transfer_tables(data: StudyData) -> list[TableData]:
@@ -198,10 +219,11 @@ def transfer_tables(data: StudyData) -> list[TableData]:
         columns = zip(*(rows[c] for c in ("after", "task", *RECORD, "interval")), strict=True)
         cells = {(i, j): Interval(*found) for i, j, *found in columns}
         texts = [[_gain(cells.get((i, j)), len(tasks)) for j in tasks] for i in tasks]
-        names = [f"{number} {task}" for number, task in enumerate(tasks, start=1)]
-        numbers = [str(number) for number in range(1, len(tasks) + 1)]
+        numbers = [str(number) for number in range(len(tasks))]
         title = f"What {method} gains on a task after one other"
-        tables.append(TableData(title, numbers, names, texts, note, first="learned first"))
+        tables.append(
+            TableData(title, numbers, numbered(tasks), texts, note, first="learned first")
+        )
     return tables
 
 

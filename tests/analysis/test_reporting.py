@@ -35,7 +35,7 @@ def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: St
 def test_transfer_matrices_are_in_the_report(paired_study: StudyData) -> None:
     text = report(paired_study)
     assert "## What experts gains on a task after one other" in text
-    assert "| 1 mnist |  | +10.0 | +10.0 | +10.0 | +10.0 | +10.0 |" in text
+    assert "| 0 mnist |  | +10.0 | +10.0 | +10.0 | +10.0 | +10.0 |" in text
 
 
 def test_an_interrupted_study_says_what_is_missing(study: StudyData) -> None:

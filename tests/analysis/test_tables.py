@@ -24,7 +24,35 @@ def test_columns_in_points_with_intervals_and_the_best_marked(study: StudyData) 
     assert found["experts"][0].startswith("81.8 ± ")
     assert {method for method, (_, best) in found.items() if best} == {"experts"}
     ties = column(study, "forgetting")
-    assert {method for method, (_, best) in ties.items() if best} == {"experts", "alone"}
+    assert ties["experts"][0] == ties["alone"][0] == "0.0 ± 0.0"
+    assert not any(best for _, best in ties.values())
+
+
+def test_a_lead_that_seeds_do_not_settle_has_no_star(study_of: Callable[..., StudyData]) -> None:
+    def stars(ahead: list[float], behind: list[float]) -> list[bool]:
+        data = study_of({"a": [[[v]] for v in ahead], "b": [[[v]] for v in behind]})
+        return [best for _, best in column(data, "average accuracy").values()]
+
+    assert stars([0.9, 0.8, 0.7], [0.8, 0.72, 0.58]) == [True, False]
+    assert stars([0.9, 0.8, 0.7], [0.6, 0.85, 0.7]) == [False, False]
+    assert stars([0.9], [0.5]) == [False, False]
+    assert stars([0.9, 0.9, 0.9], [0.9, 0.9, 0.9]) == [False, False]
+
+
+def test_where_less_is_better_the_least_has_the_star(study_of: Callable[..., StudyData]) -> None:
+    nan = float("nan")
+    runs = {m: [[[0.9, nan], [0.9 - lost - s, 0.8]] for s in (0, 0.01, 0.02)]
+            for m, lost in (("a", 0.3), ("b", 0.1))}  # fmt: skip
+    found = column(study_of(runs), "forgetting")
+    assert [best for _, best in found.values()] == [False, True]
+
+
+def test_steps_are_the_last_column_without_an_interval(study: StudyData) -> None:
+    found = table_data(study)
+    assert found.columns[-1] == "steps"
+    assert {cells[-1].text for cells in found.cells} == {"2.4k"}
+    assert "candidates" in found.note
+    assert "candidates" not in table_data(study, ["steps"]).note
 
 
 def test_groups_and_the_difference_to_the_baseline_have_columns(study: StudyData) -> None:
@@ -40,12 +68,14 @@ def test_wholly_undefined_columns_are_dropped(study_of: Callable[..., StudyData]
     found = table_data(study_of({"dense": [[[0.8]]]}))
     assert found.columns == ["average accuracy"]
     assert "one seed has no interval" in found.note
+    assert "*" not in found.note
 
 
 def test_joint_is_not_in_the_race_and_costs_have_no_best(
     study_of: Callable[..., StudyData], study: StudyData
 ) -> None:
-    data = study_of({"a": [[[0.5]]], "b": [[[0.6]]], "joint": [[[0.9]]]})
+    data = study_of({m: [[[v]], [[v]]] for m, v in (("a", 0.5), ("b", 0.6), ("joint", 0.9))})
+    assert "Not in the race: joint" in table_data(data).note
     found = column(data, "average accuracy")
     assert [found[m][1] for m in ("a", "b", "joint")] == [False, True, False]
     assert not any(best for _, best in column(study, "parameters").values())
@@ -63,7 +93,7 @@ def test_a_target_never_reached_is_said_and_is_not_the_best(study: StudyData) ->
     rows.loc[bad, "value"] = 0.1
     found = column(replace(study, rows=rows), "samples to target")
     assert found["ewc"] == ("not reached", False)
-    assert found["experts"][1]
+    assert not found["experts"][1]  # the difference to ewc has no interval
 
 
 def test_chosen_metrics_are_the_columns_and_unknown_ones_an_error(study: StudyData) -> None:
@@ -102,8 +132,8 @@ def test_transfer_tables_are_numbered_and_signed(study: StudyData, paired_study:
     assert transfer_tables(study) == []
     dense, experts = transfer_tables(paired_study)
     assert dense.title == "What dense gains on a task after one other"
-    assert experts.columns == [str(number) for number in range(1, 7)]
-    assert experts.methods[0] == "1 mnist"
+    assert experts.columns == [str(number) for number in range(6)]
+    assert experts.methods[0] == "0 mnist"
     assert [cell.text for cell in experts.cells[1]] == ["", "", "0.0", "0.0", "0.0", "0.0"]
     assert "one seed has no interval" in experts.note
 

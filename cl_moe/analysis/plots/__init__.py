@@ -21,9 +21,7 @@ from cl_moe.analysis.plots.experts import (
 )
 from cl_moe.analysis.plots.matrices import (
     accuracy_matrix_data,
-    candidate_gains_data,
     draw_accuracy_matrix,
-    draw_gains,
     draw_transfer,
     transfer_data,
 )
@@ -35,13 +33,11 @@ __all__ = (
     "AbsentError",
     "accuracy_matrix_data",
     "average_data",
-    "candidate_gains_data",
     "cost_data",
     "draw_accuracy_matrix",
     "draw_average",
     "draw_cost",
     "draw_forgetting",
-    "draw_gains",
     "draw_samples",
     "draw_timeline",
     "draw_transfer",

@@ -44,12 +44,27 @@ MOST_TASKS = 20
 
 
 class Curve(NamedTuple):
-    """A line with its 95 % t interval over seeds; each of shape [points]."""
+    """A line with its 95 % t interval over seeds, each of shape [points], and the seeds' own.
+
+    ``runs`` has shape [seeds, points].
+    """
 
     x: Array
     mean: Array
     low: Array
     high: Array
+    runs: Array
+
+    @property
+    def few(self) -> bool:
+        """Tell that there are two seeds: their t interval says little, and can fill the plot."""
+        return len(self.runs) == 2
+
+    @property
+    def ends(self) -> tuple[Array, Array]:
+        """What is drawn around the mean, in 0..1: the interval, or two seeds themselves."""
+        low, high = (self.runs[0], self.runs[1]) if self.few else (self.low, self.high)
+        return np.clip(np.fmin(low, high), 0, 1), np.clip(np.fmax(low, high), 0, 1)
 
 
 class Forgetting(NamedTuple):
@@ -91,7 +106,7 @@ def mean_band(x: Array, values_SX: Array) -> Curve:
     """
     known = ~np.isnan(values_SX).all(axis=0)
     shown = values_SX[:, known]
-    return Curve(x[known], np.nanmean(shown, axis=0), *t_band(shown))
+    return Curve(x[known], np.nanmean(shown, axis=0), *t_band(shown), shown)
 
 
 def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
@@ -115,8 +130,10 @@ def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
     return Forgetting(curves, {m: looks(data)[m] for m in runs}, len(tasks))
 
 
-def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.15, **more: Any) -> None:
+def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.18, **more: Any) -> None:
     """Draw a curve with its band (a bar for one point) and a marker at ten points or fewer.
+
+    Two seeds are thin lines in place of a band.
 
     Args:
         ax: where.
@@ -129,10 +146,14 @@ def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.15, **more
         return
     every = max(1, round(len(curve.x) / 10))
     ax.plot(curve.x, curve.mean, **look.line(markevery=every, clip_on=False, zorder=3) | more)
-    low, high = np.clip(curve.low, 0, 1), np.clip(curve.high, 0, 1)
+    low, high = curve.ends
     if len(curve.x) == 1:
-        ax.vlines(curve.x, low, high, color=look.colour, linewidth=0.8, alpha=min(1.0, 4 * shade))
-    ax.fill_between(curve.x, low, high, color=look.colour, alpha=shade, linewidth=0)
+        ax.vlines(curve.x, low, high, color=look.colour, linewidth=0.8, alpha=0.6)
+    elif curve.few:
+        for run in curve.runs:
+            ax.plot(curve.x, run, color=look.colour, linewidth=0.4, alpha=0.6, zorder=2)
+    else:
+        ax.fill_between(curve.x, low, high, color=look.colour, alpha=shade, linewidth=0)
 
 
 def draw_forgetting(info: Forgetting) -> Figure:
@@ -141,7 +162,7 @@ def draw_forgetting(info: Forgetting) -> Figure:
         drawn, panels = grid(len(info.curves), most=5, height=1.35, sharex=True, sharey=True)
         names = short(list(info.curves), 20)
         # Many bands on top of each other hide the lines.
-        shade = 0.15 if len(info.looks) <= 5 else 0.05
+        shade = 0.22 if len(info.looks) <= 5 else 0.12
         for ax, name, lines in zip(panels, names, info.curves.values(), strict=True):
             for method, curve in lines.items():
                 draw_line(ax, curve, info.looks[method], shade=shade, markersize=2.6, linewidth=1)
@@ -159,15 +180,16 @@ def draw_forgetting(info: Forgetting) -> Figure:
 def fit_accuracy(ax: Axes, lines: list[dict[str, Curve]]) -> None:
     """Let y hold all lines, and bands as far as they are not much wider than the lines' range.
 
-    Two or three seeds can have bands of the whole axis, on which no line could be read.
+    Three seeds can have bands of the whole axis, on which no line could be read. The room above
+    100 % is for markers.
     """
     shown = [curve for curves in lines for curve in curves.values()]
     means = np.concatenate([curve.mean for curve in shown])
-    ends = np.concatenate([end for curve in shown for end in (curve.mean, curve.low, curve.high)])
+    ends = np.concatenate([end for curve in shown for end in (curve.mean, *curve.ends)])
     low, high = float(means.min()), float(means.max())
     room = 0.05 + 0.5 * (high - low)
     low = max(0.0, low - room, float(np.nanmin(ends)) - 0.02)
-    high = min(1.0, high + room, float(np.nanmax(ends)) + 0.02)
+    high = min(1.02, high + room, float(np.nanmax(ends)) + 0.02)
     ax.set_ylim(low, high)
 
 
@@ -201,7 +223,7 @@ def draw_average(info: Average) -> Figure:
         task_axis(ax, info.length)
         percent(ax.yaxis)
         fit_accuracy(ax, [info.curves])
-        ax.set(xlabel="tasks learned", ylabel="mean accuracy on them (%)")
+        ax.set(xlabel="tasks learned", ylabel="mean accuracy of the\ntasks learned so far (%)")
         legend(drawn, info.looks)
         sns.despine(fig=drawn)
     return drawn

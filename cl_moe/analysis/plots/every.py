@@ -30,9 +30,7 @@ from cl_moe.analysis.plots.experts import (
 )
 from cl_moe.analysis.plots.matrices import (
     accuracy_matrix_data,
-    candidate_gains_data,
     draw_accuracy_matrix,
-    draw_gains,
     draw_transfer,
     transfer_data,
 )
@@ -63,12 +61,14 @@ class FigureSpec(NamedTuple):
 FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
     {
         "forgetting": FigureSpec(
-            "each task's test accuracy from when it was learned to the end",
+            "each task's test accuracy from when it was learned to the end, with 95 % intervals "
+            "(thin lines: each of two seeds)",
             forgetting_data,
             draw_forgetting,
         ),
         "average_accuracy": FigureSpec(
-            "mean test accuracy on the tasks learned so far",
+            "mean test accuracy on the tasks learned so far, with 95 % intervals (thin lines: each "
+            "of two seeds)",
             average_data,
             draw_average,
         ),
@@ -93,21 +93,15 @@ FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
             draw_transfer,
         ),
         "usage": FigureSpec(
-            "share of each task that goes to each expert",
+            "share of each task that goes to each expert and to the raw input, in one run",
             usage_data,
             draw_usage,
             event_methods,
         ),
         "timeline": FigureSpec(
-            "when experts were grown, reused, taken over and reassigned",
+            "when experts were grown, reused, taken over and reassigned, in one run",
             timeline_data,
             draw_timeline,
-            event_methods,
-        ),
-        "candidates": FigureSpec(
-            "held-out gain of candidates that start from an earlier task over a fresh one",
-            candidate_gains_data,
-            draw_gains,
             event_methods,
         ),
     }

@@ -25,6 +25,8 @@ __all__ = (
 )
 
 MOST_EXPERTS = 40
+RAW = "raw\ninput"  # what a task that borrows leaves to the input itself
+ROUNDING = 1e-4
 GROWING = ("fresh", "copy", "branch")  # kinds of decision that make experts
 # What became of an expert at a task: name in the legend, colour, marker, filled.
 MARKS = {
@@ -40,7 +42,10 @@ MARKS = {
 
 
 class Usage(NamedTuple):
-    """How much each task uses each expert: per layer, shares of shape [tasks, experts]."""
+    """How much each task uses each expert: per layer, shares of shape [tasks, experts].
+
+    The last expert of a layer is the raw input, where a task's answer rests on it, too.
+    """
 
     shares: list[Array]
     experts: list[list[str]]
@@ -51,7 +56,7 @@ class Usage(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """At task ``x`` (from 1) the expert in row ``y`` was used in the way ``kind``."""
+    """At task ``x`` (from 0) the expert in row ``y`` was used in the way ``kind``."""
 
     x: int
     y: int
@@ -102,7 +107,7 @@ def _layer(event: dict[str, Any], key: str, layer: int) -> Any:
 def usage_data(
     data: StudyData, method: str, seed: int | None = None, most: int = MOST_EXPERTS
 ) -> Usage:
-    """Return the share of each task's weight that goes to each expert.
+    """Return the share of each task's weight that goes to each expert, and to the raw input.
 
     Args:
         data: the study.
@@ -125,8 +130,11 @@ def usage_data(
         ).reshape(len(events), len(ids))
         kept = np.sort(np.argsort(-table.sum(axis=0), kind="stable")[:most])
         cut = max(cut, len(ids) - len(kept))
-        shares.append(table[:, kept])
-        shown.append([ids[i] for i in kept])
+        # An answer averaged over earlier paths and the raw input has weights that sum to 1.
+        raw = 1 - table.sum(axis=1)
+        raw[np.abs(raw) < ROUNDING] = 0.0
+        shares.append(np.column_stack([table[:, kept], raw] if raw.any() else [table[:, kept]]))
+        shown.append([ids[i] for i in kept] + [RAW] * int(raw.any()))
     note = f"the {most} most used experts of a layer are shown" if cut else ""
     return Usage(shares, shown, [str(e["name"]) for e in events], method, seed, note)
 
@@ -160,14 +168,15 @@ def draw_usage(info: Usage) -> Figure:
         percent(bar.ax.yaxis)
         bar.set_label("share of the task (%)")
         bar.outline.set_visible(False)
-        drawn.supxlabel("expert" + (f" ({info.note})" if info.note else ""), fontsize=8)
+        notes = "; ".join(note for note in (f"seed {info.seed}", info.note) if note)
+        drawn.supxlabel(f"expert ({notes})", fontsize=8)
     return drawn
 
 
 def _name_tasks(ax: Axes, tasks: list[str], offset: float) -> None:
     at = range(len(tasks)) if len(tasks) <= 35 else evenly(len(tasks), 20)
     names = short(tasks, 18)
-    ax.set_yticks([i + offset for i in at], [f"{i + 1} {names[i]}" for i in at], rotation=0)
+    ax.set_yticks([i + offset for i in at], [names[i] for i in at], rotation=0)
 
 
 def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Timeline:
@@ -192,7 +201,7 @@ def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Time
         for event, here in zip(events, used[layer], strict=True):
             for i in here:
                 kind = _became(event, layer, i, first=i not in born)
-                marks[layer].append(Mark(int(event["task"]) + 1, ids.index(i), kind))
+                marks[layer].append(Mark(int(event["task"]), ids.index(i), kind))
             born.update(here)
     return Timeline(marks, experts, data.stream_tasks, method, seed)
 
@@ -237,14 +246,14 @@ def draw_timeline(info: Timeline) -> Figure:
             if len(panels) > 1:
                 ax.set_title(f"layer {layer + 1}", loc="left")
         at = list(range(count)) if names else evenly(count, 10)
-        labels = short(info.tasks, 18) if names else [str(i + 1) for i in range(count)]
+        labels = short(info.tasks, 18) if names else [str(i) for i in range(count)]
         panels[-1].set_xticks(
-            [i + 1 for i in at], [labels[i] for i in at],
+            at, [labels[i] for i in at],
             rotation=40 if names else 0, ha="right" if names else "center",
             rotation_mode="anchor" if names else "default",
         )  # fmt: skip
-        panels[-1].set_xlim(0.5, count + 0.5)
-        panels[-1].set_xlabel("task")
+        panels[-1].set_xlim(-0.5, count - 0.5)
+        panels[-1].set_xlabel(f"task (seed {info.seed})")
         drawn.supylabel("expert (oldest below)", fontsize=8)
         _legend_of_marks(drawn, {mark.kind for marks in info.marks for mark in marks})
         sns.despine(fig=drawn, left=True)
@@ -255,7 +264,7 @@ def _draw_lives(ax: Axes, marks: list[Mark], ids: list[str], count: int) -> None
     size = 5.0 if count <= 30 and len(ids) <= 25 else 2.5
     for row in range(len(ids)):
         born = min(mark.x for mark in marks if mark.y == row)
-        ax.plot([born, count + 0.4], [row, row], color="#CCCCCC", linewidth=0.8, zorder=1)
+        ax.plot([born, count - 0.6], [row, row], color="#CCCCCC", linewidth=0.8, zorder=1)
     for mark in marks:
         _, colour, marker, filled = MARKS.get(mark.kind, MARKS["fixed"])
         ax.plot(

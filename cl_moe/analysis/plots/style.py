@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+import types
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -35,11 +38,11 @@ __all__ = (
 
 COLUMN, PAGE = 3.5, 7.0  # inches: one column of a two-column page, and both
 # Okabe & Ito (2008), jfly.uni-koeln.de/color, without yellow (too light to print) and black.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+RED, BLUE, GREEN, PINK, ORANGE, SKY = COLOURS = (
+    "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "*", "p")
-DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)))
-# References are no competitors: they are always grey or black, and never solid.
-REFERENCES = {"alone": ("#555555", "d", (0, (5, 2))), "joint": ("#000000", "x", (0, (1, 1.5)))}
+SOLID, DASHED, DOTTED = DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)))
 
 
 class AbsentError(Exception):
@@ -47,7 +50,7 @@ class AbsentError(Exception):
 
 
 class Look(NamedTuple):
-    """A method's colour, marker and dash, the same in every figure of a study."""
+    """A method's colour, marker and dash, the same in every figure."""
 
     colour: str
     marker: str
@@ -58,22 +61,55 @@ class Look(NamedTuple):
         return {"color": self.colour, "marker": self.marker, "linestyle": self.dash, **more}
 
 
-def looks(data: StudyData) -> dict[str, Look]:
-    """Return the look of every method, by its place among the study's methods.
+# The look of a method's type in every study, so that figures can be laid side by side. Methods of
+# one family share a colour. References are no competitors: grey or black, and never solid.
+FIXED: Mapping[str, Look] = types.MappingProxyType(
+    {
+        "moe": Look(RED, "o", SOLID),
+        "dense": Look(BLUE, "s", SOLID),
+        "dense_wide": Look(BLUE, "h", DASHED),
+        "ewc": Look(GREEN, "^", SOLID),
+        "ewc_avalanche": Look(GREEN, "<", DASHED),
+        "si": Look(GREEN, ">", DOTTED),
+        "mas": Look(GREEN, "p", DASHED),
+        "replay": Look(PINK, "D", SOLID),
+        "agem": Look(PINK, "*", DASHED),
+        "lwf": Look(SKY, "v", SOLID),
+        "packnet": Look(ORANGE, "X", SOLID),
+        "progressive": Look(ORANGE, "P", DASHED),
+        "ridge": Look("#999999", "1", DASHED),
+        "nearest_mean": Look("#999999", "2", DOTTED),
+        "alone": Look("#555555", "d", (0, (5, 2))),
+        "joint": Look("#000000", "x", (0, (1, 1.5))),
+    }
+)
 
-    References (types alone and joint) have looks of their own; up to 12 other methods differ in
-    colour and marker, and every six of them in dash.
+
+def looks(data: StudyData) -> dict[str, Look]:
+    """Return the look of every method.
+
+    The first method of a type in :data:`FIXED` has that look, in every study. Any other takes, in
+    the study's order, what shares least with those before it.
     """
-    found: dict[str, Look] = {}
-    taken = 0
-    for method, kind in zip(data.method_names, data.methods["type"], strict=True):
-        if kind in REFERENCES and method == data.of_type(kind):
-            found[method] = Look(*REFERENCES[kind])
-        else:
-            dash = DASHES[taken // len(COLOURS) % len(DASHES)]
-            found[method] = Look(COLOURS[taken % len(COLOURS)], MARKERS[taken % len(MARKERS)], dash)
-            taken += 1
-    return found
+    found = {method: FIXED[kind] for method, kind in _firsts(data) if kind in FIXED}
+    for method in data.method_names:
+        if method not in found:
+            found[method] = _spare(found.values())
+    return {method: found[method] for method in data.method_names}
+
+
+def _firsts(data: StudyData) -> Iterator[tuple[str, str]]:
+    """Yield the first method of every type, and the type."""
+    for kind in dict.fromkeys(map(str, data.methods["type"])):
+        yield str(data.of_type(kind)), kind.replace("-", "_")
+
+
+def _spare(taken: Iterable[Look]) -> Look:
+    """Return the look whose marker, then colour, then dash is rarest among those taken."""
+    taken = list(taken)
+    markers, colours, dashes = (Counter(look[i] for look in taken) for i in (1, 0, 2))
+    every = (Look(*parts) for parts in itertools.product(COLOURS, MARKERS, DASHES))
+    return min(every, key=lambda k: (markers[k.marker], colours[k.colour], dashes[k.dash]))
 
 
 @contextmanager
@@ -119,6 +155,8 @@ def grid(
     axes = drawn.subplots(rows, columns, squeeze=False, **more).flatten()
     for spare in axes[panels:]:
         spare.set_visible(False)
+    for last in axes[max(0, panels - columns) : panels]:
+        last.tick_params(labelbottom=True)  # also where the panel below is empty
     return drawn, list(axes[:panels])
 
 
@@ -141,13 +179,22 @@ def task_axis(ax: Axes, count: int) -> None:
 
 
 def legend(drawn: Figure, shown: dict[str, Look], more: Sequence[Line2D] = ()) -> None:
-    """Put one legend of methods (and of other lines, with their labels) above all panels."""
+    """Put one legend of methods (and of other lines, with their labels) above all panels.
+
+    The figure grows by the legend's rows: the panels keep their size.
+    """
     handles = [Line2D([], [], label=method, **look.line()) for method, look in shown.items()]
     handles += more
-    longest = 0.4 + 0.058 * max(len(str(line.get_label())) for line in handles)  # inches, about
-    columns = max(1, int(drawn.get_figwidth() / longest))
+    # Inches, about; a legend is filled column by column, each as wide as its longest entry.
+    wide = np.array([0.4 + 0.058 * len(str(line.get_label())) for line in handles])
+    columns = next(
+        (n for n in range(len(wide), 1, -1)
+         if sum(part.max() for part in np.array_split(wide, n)) <= drawn.get_figwidth()), 1,
+    )  # fmt: skip
+    rows = math.ceil(len(handles) / columns)
+    drawn.set_figheight(drawn.get_figheight() + 0.15 * (rows - 1))
     drawn.legend(
-        handles=handles, loc="outside upper center", ncols=min(len(handles), columns),
+        handles=handles, loc="outside upper center", ncols=columns,
         handlelength=2.2, handletextpad=0.6, columnspacing=1.0,
     )  # fmt: skip
 

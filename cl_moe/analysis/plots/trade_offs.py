@@ -10,7 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.compute import compute
@@ -95,38 +95,42 @@ def draw_cost(info: Cost) -> Figure:
             for method, (cost, accuracy) in points.items():
                 look = info.looks[method]
                 ax.errorbar(
-                    cost.mean, accuracy.mean, xerr=_arms(cost), yerr=_arms(accuracy),
+                    cost.mean, accuracy.mean, xerr=_arms(cost), yerr=_arms(accuracy, most=1.0),
                     fmt=look.marker, color=look.colour, markersize=5.5, elinewidth=0.8,
                 )  # fmt: skip
-            _cost_axis(ax, [cost.mean for cost, _ in points.values()], METRICS[metric].unit)
+            _cost_axis(ax, [cost for cost, _ in points.values()], METRICS[metric].unit)
             ax.set_xlabel(heading(metric))
         percent(panels[0].yaxis)
         low, high = panels[0].get_ylim()
-        panels[0].set_ylim(max(0.0, low), min(1.0, high))
+        panels[0].set_ylim(max(0.0, low), min(1.02, high))
         panels[0].set_ylabel("average accuracy (%)")
         legend(drawn, info.looks)
         sns.despine(fig=drawn)
     return drawn
 
 
-def _arms(found: Interval) -> list[list[float]] | None:
+def _arms(found: Interval, most: float = math.inf) -> list[list[float]] | None:
+    """Return the lengths of the interval's arms, where the value can be: in 0..most."""
     if math.isnan(found.low) or found.low == found.high:
         return None
     # Rounding may put the mean a hair outside its own interval; an arm has no negative length.
-    low, high = max(0.0, found.mean - found.low), max(0.0, found.high - found.mean)
-    return [[min(low, 0.99 * found.mean)], [high]]
+    low, high = _positive(found), min(most, found.high)
+    return [[max(0.0, found.mean - low)], [max(0.0, high - found.mean)]]
 
 
-def _cost_axis(ax: Axes, values: list[float], unit: str) -> None:
-    """Make x logarithmic where costs differ by much, else linear from 0; print k, M, G."""
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value, unit)))
-    if max(values) <= 6 * min(values):
-        ax.set_xlim(0, 1.15 * max(values))
-        ax.xaxis.set_major_locator(MaxNLocator(5))
-        return
-    low, high = min(values) / 1.5, max(values) * 1.5
+def _positive(found: Interval) -> float:
+    """Return an interval's low end; a tenth of the mean where that is no positive number."""
+    return found.low if found.low > 0 else found.mean / 10
+
+
+def _cost_axis(ax: Axes, costs: list[Interval], unit: str) -> None:
+    """Make x logarithmic over all intervals, a decade at least; print k, M, G."""
+    low = min(c.mean if math.isnan(c.low) else _positive(c) for c in costs) / 1.25
+    high = max(c.mean if math.isnan(c.high) else c.high for c in costs) * 1.25
+    wider = math.sqrt(max(1.0, 10 / (high / low)))
+    low, high = low / wider, high * wider
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if high / low < 60 else (1,)
+    steps = (1, 2, 5) if high / low < 50 else (1,)
     ax.set_xscale("log")
     ax.set_xlim(low, high)
     ax.set_xticks([m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high])
@@ -191,7 +195,7 @@ def draw_samples(info: Samples) -> Figure:
         note = f" ({info.note})" if info.note else ""
         drawn.supxlabel(f"training examples of the unseen task{note}", fontsize=8)
         drawn.supylabel("test accuracy (%)", fontsize=8)
-        target = Line2D([], [], label="95 % of alone with all", **TARGET)
+        target = Line2D([], [], label="95 % of alone with all examples", **TARGET)
         legend(drawn, info.looks, [target] if info.targets else [])
         sns.despine(fig=drawn)
     return drawn

@@ -57,7 +57,15 @@ def test_the_drawing_has_a_panel_a_task_and_a_line_a_method(study: StudyData) ->
     (legend,) = drawn.legends
     assert [text.get_text() for text in legend.get_texts()] == study.method_names
     low, high = panels[0].get_ylim()
-    assert 0 <= low < high <= 1
+    assert 0 <= low < high <= 1.02
+
+
+def test_a_panel_above_an_empty_one_has_its_tick_labels(make: Callable[..., StudyData]) -> None:
+    tasks = [(f"t{k}", "rich", None, None, 60, 0.5) for k in range(7)]
+    drawn = draw_forgetting(forgetting_data(make(seeds=2, tasks=tasks)))
+    panels = [ax for ax in drawn.axes if ax.get_visible()]
+    labelled = [bool(ax.xaxis.get_tick_params()["labelbottom"]) for ax in panels]
+    assert labelled == [False, False, False, True, True, True, True]
 
 
 def test_lines_keep_their_look_in_both_figures(study: StudyData) -> None:
@@ -73,5 +81,10 @@ def test_two_seeds_that_disagree_do_not_stretch_the_axis(
 ) -> None:
     nan = np.nan
     runs = [[[0.95, nan], [0.94, 0.93]], [[0.90, nan], [0.80, 0.92]]]
-    low, _ = draw_average(average_data(study_of({"dense": runs}))).axes[0].get_ylim()
-    assert low > 0.8
+    ax = draw_average(average_data(study_of({"dense": runs}))).axes[0]
+    low, high = ax.get_ylim()
+    assert 0.8 < low < 0.86
+    assert high <= 1.02
+    assert not ax.collections  # no band
+    _, *seeds = [list(line.get_ydata()) for line in ax.lines]
+    assert seeds == [pytest.approx([0.95, 0.935]), pytest.approx([0.90, 0.86])]

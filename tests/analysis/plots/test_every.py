@@ -25,7 +25,7 @@ def test_every_figure_is_written_or_said_to_be_missing(drawn: tuple[list[Path], 
     paths, said = drawn
     assert [path.stem for path in paths] == [
         "forgetting", "average_accuracy", "accuracy_matrix", "cost", "samples",
-        "usage_experts", "timeline_experts", "candidates_experts",
+        "usage_experts", "timeline_experts",
     ]  # fmt: skip
     assert all(path.stat().st_size > 5000 for path in paths)
     assert said == [
@@ -83,7 +83,7 @@ def test_names_that_make_the_same_file_name_do_not_overwrite(
         timings=study.timings.iloc[:0], baseline=None,
     )  # fmt: skip
     paths = plot_all(data, tmp_path, ["svg"], say=lambda _: None)
-    assert len({path.name for path in paths}) == len(paths) == 6
+    assert len({path.name for path in paths}) == len(paths) == 4
 
 
 def test_an_empty_study_draws_nothing(make: Callable[..., StudyData], tmp_path: Path) -> None:

@@ -1,23 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.plots import (
     AbsentError,
     accuracy_matrix_data,
-    candidate_gains_data,
     draw_accuracy_matrix,
-    draw_gains,
     draw_transfer,
     transfer_data,
 )
-from cl_moe.analysis.plots.matrices import Gains
 
 
 def test_matrices_are_means_over_seeds(study: StudyData) -> None:
@@ -32,27 +27,6 @@ def test_cells_are_printed_in_per_cent(study_of: Callable[..., StudyData]) -> No
     data = study_of({"dense": [[[0.9, nan], [0.504, 0.8]]]})
     ax = draw_accuracy_matrix(accuracy_matrix_data(data)).axes[0]
     assert sorted(text.get_text() for text in ax.texts if text.get_text()) == ["50", "80", "90"]
-
-
-def test_candidates_are_compared_with_fresh(study: StudyData) -> None:
-    gains = candidate_gains_data(study, "experts").gains
-    assert gains.loc["mnist", "mnist-inverted"] == pytest.approx(0.31)
-    assert gains.loc["fashion", "fashion-permuted"] == pytest.approx(-0.03)
-    assert np.isnan(gains.loc["fashion", "kmnist-low"])
-    assert "mnist" not in gains.columns  # the first task had nothing to start from
-
-
-def test_many_tasks_are_thinned_and_that_is_said(study: StudyData) -> None:
-    info = candidate_gains_data(study, "experts", most=2)
-    assert list(info.gains.columns) == ["fashion", "fashion-permuted"]
-    assert info.column_label == "new task (2 of 5 shown)"
-    assert info.gains.notna().any(axis=1).all()
-
-
-def test_without_a_fresh_candidate_there_is_no_gain(study: StudyData) -> None:
-    events = [{**event, "candidates": []} for event in study.events]
-    with pytest.raises(AbsentError, match="a fresh one"):
-        candidate_gains_data(replace(study, events=events), "experts")
 
 
 def test_transfer_comes_from_pairs(study: StudyData, paired_study: StudyData) -> None:
@@ -76,9 +50,7 @@ def test_transfer_is_drawn_with_signs_a_panel_a_method(paired_study: StudyData) 
     assert low == -high
 
 
-def test_gains_are_drawn_with_signs_around_zero() -> None:
-    frame = pd.DataFrame([[0.1, -0.2], [0.0, np.nan]], index=["a", "b"], columns=["c", "d"])
-    ax = draw_gains(Gains(frame, "from", "to", "gain")).axes[0]
-    assert [text.get_text() for text in ax.texts if text.get_text()] == ["+10", "-20", "0"]
-    low, high = ax.collections[0].get_clim()
-    assert low == -high
+def test_tasks_are_numbered_as_in_decisions(study: StudyData) -> None:
+    ax = draw_accuracy_matrix(accuracy_matrix_data(study)).axes[0]
+    assert ax.get_yticklabels()[0].get_text() == "0 mnist"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == list("012345")

@@ -8,8 +8,9 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cl_moe import catalog
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.plots.style import REFERENCES, context, evenly, looks, short
+from cl_moe.analysis.plots.style import FIXED, context, evenly, figure, legend, looks, short
 
 
 def test_twelve_methods_and_the_references_look_different(study: StudyData) -> None:
@@ -23,12 +24,37 @@ def test_twelve_methods_and_the_references_look_different(study: StudyData) -> N
     found = looks(data)
     assert len(set(found.values())) == 14
     assert len({look.marker for look in found.values()}) == 14
-    assert found["alone"] == REFERENCES["alone"]
+    assert found["alone"] == FIXED["alone"]
 
 
 def test_a_methods_look_does_not_depend_on_which_ran(study: StudyData) -> None:
     part = replace(study, rows=study.rows[study.rows["method"] == "ewc"])
     assert looks(part)["ewc"] == looks(study)["ewc"]
+
+
+def test_a_type_looks_the_same_in_every_study(study: StudyData) -> None:
+    empty = replace(
+        study, rows=study.rows.iloc[:0], events=[], timings=study.timings.iloc[:0], baseline=None
+    )
+    names = ["own", "moe", "second", "dense-wide"]
+    types = ["a:B", "moe", "moe", "dense-wide"]
+    found = looks(replace(empty, methods=pd.DataFrame({"method": names, "type": types})))
+    assert list(found) == names
+    assert found["moe"] == looks(study)["experts"] == FIXED["moe"]
+    assert found["dense-wide"] == FIXED["dense_wide"]
+    assert len({look.marker for look in found.values()}) == 4
+    assert len(set(FIXED.values())) == len({look.marker for look in FIXED.values()}) == len(FIXED)
+
+
+def test_the_catalogues_methods_have_a_look() -> None:
+    assert set(catalog.names("method")) >= set(FIXED)
+
+
+def test_a_long_legend_leaves_the_panels_their_room() -> None:
+    looks_of = {f"a method with a long name {i}": FIXED["moe"] for i in range(12)}
+    drawn = figure(3.5, 2.5)
+    legend(drawn, looks_of)
+    assert drawn.get_figheight() > 3.2
 
 
 def test_settings_are_undone(make: Callable[..., StudyData]) -> None:

@@ -29,8 +29,20 @@ def test_costs_of_one_size_and_of_many_are_drawn(study: StudyData) -> None:
     rows.loc[(rows["metric"] == "parameters") & (rows["method"] == "alone"), "value"] *= 1000
     panels = draw_cost(cost_data(replace(study, rows=rows))).axes
     assert panels[0].get_xscale() == "log"
-    assert panels[1].get_xscale() == "linear"
-    assert panels[1].get_xlim()[0] == 0
+    assert panels[1].get_xscale() == "log"
+    low, high = panels[1].get_xlim()
+    assert high / low >= 9.99
+
+
+def test_no_interval_is_cut(study: StudyData) -> None:
+    timings = study.timings.copy()
+    timings.loc[timings["method"] == "dense", "train_seconds"] *= 1 + 3 * timings["seed"]
+    info = cost_data(replace(study, timings=timings))
+    ax = draw_cost(info).axes[2]
+    low, high = ax.get_xlim()
+    for cost, _ in info.panels["train_seconds"].values():
+        assert high > cost.high
+        assert low < max(cost.low, cost.mean / 10)
 
 
 def test_without_costs_there_is_no_figure(study_of: Callable[..., StudyData]) -> None:

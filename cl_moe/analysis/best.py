@@ -1,0 +1,48 @@
+"""Which method is clearly the best of a column: ahead by more than seeds account for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.metrics import compute
+from cl_moe.analysis.metrics.names import METRICS
+from cl_moe.analysis.stats import Interval, differences, intervals
+
+__all__ = ("RACED", "clear_best", "joint_methods")
+
+RACED = ("share", "examples")  # units in which there is a best; costs are what they are
+
+
+def joint_methods(data: StudyData) -> list[str]:
+    """Return the methods that see all tasks at once: they are not in the race."""
+    return [str(m) for m in data.methods.loc[data.methods["type"] == "joint", "method"]]
+
+
+def clear_best(
+    data: StudyData, found: Mapping[str, Interval], metric: str, group: str | None
+) -> str | None:
+    """Return the method that is ahead of each other one, beyond what seeds may do; or None.
+
+    Its difference to each other method, paired by seed, has a 95 % interval that leaves out 0. So
+    there is none with one seed, none where methods tie, and none where a mean is not finite.
+
+    Args:
+        data: the study.
+        found: the metric's means by method.
+        metric: name of the metric.
+        group: of tasks; None for all.
+    """
+    known, joint = METRICS.get(metric), joint_methods(data)
+    racing = [m for m, value in found.items() if m not in joint and value.seeds]
+    if known is None or known.higher_is_better is None or known.unit not in RACED:
+        return None
+    if len(racing) < 2:
+        return None
+    sign = 1 if known.higher_is_better else -1
+    best = max(racing, key=lambda method: sign * found[method].mean)
+    values = compute(data)
+    own = values["group"].isna() if group is None else values["group"] == group
+    gaps = intervals(differences(values[own & (values["metric"] == metric)], best))
+    behind = [gaps.get((m, metric, group)) for m in racing if m != best]
+    return best if all(g and max(sign * g.low, sign * g.high) < 0 for g in behind) else None
