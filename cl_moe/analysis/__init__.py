@@ -14,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cl_moe.analysis.caveats import remarks
     from cl_moe.analysis.data import StudyData, accuracy_matrix
     from cl_moe.analysis.metrics import METRICS, compute
     from cl_moe.analysis.plots import plot_all
@@ -28,6 +29,7 @@ __all__ = (
     "compute",
     "paired",
     "plot_all",
+    "remarks",
     "report",
     "rich_table",
     "summary",
@@ -45,6 +47,7 @@ _HOME = {
     "compute": "metrics",
     "paired": "stats",
     "plot_all": "plots",
+    "remarks": "caveats",
     "report": "reporting",
     "rich_table": "tables",
     "summary": "stats",

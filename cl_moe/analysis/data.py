@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,8 @@ class StudyData:
         pairs: method, seed, after, task, value: test accuracy (0..1) on a task right after it was
             learned by a method that had learned one other task before, ``after``, and no more.
             The transfer matrix is measured on these; methods may have pairs and no rows.
+        sources: what data the scenario's sources really were, by their names.
+        tuned: for methods whose parameters were chosen: parameter -> (value, its grid).
 
     Raises:
         InputError: columns are missing, names do not match, values are out of range or given
@@ -79,6 +81,8 @@ class StudyData:
     baseline: str | None = None
     name: str = "study"
     pairs: pd.DataFrame = field(default_factory=_no_pairs)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    tuned: Mapping[str, Mapping[str, tuple[Any, Sequence[Any]]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = missing_columns(self)

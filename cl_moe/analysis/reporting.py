@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, overload
 
+from cl_moe.analysis.caveats import data_line, warnings
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.losses import Loss, compare, method_of_interest, task_losses
 from cl_moe.analysis.metrics.names import METRICS
@@ -103,6 +104,7 @@ def sections(data: StudyData) -> list[Section]:
     """Return the report's text, all of it computed from the study."""
     return [
         Section("What was run", _what_was_run(data)),
+        *_warnings(data),
         Section("Results", _results(data)),
         *_differences(data),
         *_losses(data),
@@ -137,7 +139,13 @@ def _what_was_run(data: StudyData) -> list[str | list[str] | TableData]:
     ]
     note = f"The first {MOST_LINES} of {len(tasks)} tasks." if len(tasks) > MOST_LINES else ""
     titles = [column.replace("_", " ") for column in columns]
-    return [first, *partial, TableData("tasks", titles, names, cells, note, first="task")]
+    used = [data_line(data)] if data.sources else []
+    return [*used, first, *partial, TableData("tasks", titles, names, cells, note, first="task")]
+
+
+def _warnings(data: StudyData) -> list[Section]:
+    found = warnings(data)
+    return [Section("Warnings", [found])] if found else []
 
 
 def _results(data: StudyData) -> list[str | list[str] | TableData]:

@@ -96,10 +96,13 @@ def export(
 
 
 def show(data: StudyData) -> None:
-    """Print the table of methods on standard output, and the transfer matrices, if any."""
-    from cl_moe.analysis import table_data, transfer_tables
+    """Print the table of methods, what to know of it, and the transfer matrices, if any."""
+    from cl_moe.analysis import remarks, table_data, transfer_tables
 
-    _print([table_data(data), *transfer_tables(data)])
+    _print([table_data(data)])
+    for line in remarks(data):
+        typer.echo(line)
+    _print(transfer_tables(data))
 
 
 def show_transfer(study: Study, folder: Path) -> None:

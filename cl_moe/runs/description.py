@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
     from cl_moe.streams.task import Task, TaskStream
 
-__all__ = ("FORMAT", "describe", "differences", "read_description")
+__all__ = ("FORMAT", "describe", "differences", "read_description", "sources", "tuned")
 
 FORMAT = 1
 _OF_A_SCENARIO = ("sources", "tasks", "generate", "probes", "stream")
@@ -72,6 +72,44 @@ def _source_spec(source: ScenarioSpec | TaskStream) -> dict[str, Any]:
         return {"stream": {"name": source.name, "content": _fingerprint(source)}}
     values = source.to_dict()
     return {key: values[key] for key in _OF_A_SCENARIO if key in values}
+
+
+def sources(description: Mapping[str, Any]) -> dict[str, str]:
+    """Return what data a scenario's sources really were, slots decided.
+
+    >>> digits = {"type": "digits", "parameters": {}}
+    >>> noise = {"type": "synthetic", "parameters": {"dim": 64, "image": True}}
+    >>> sources({"spec": {"sources": {"mnist": digits, "fashion": noise}}})
+    {'mnist': 'digits', 'fashion': 'synthetic (dim 64, image true)'}
+    """
+    found = {}
+    for name, source in description["spec"].get("sources", {}).items():
+        if source.get("type"):  # a slot that no task uses stays open
+            pairs = (source.get("parameters") or {}).items()
+            words = ", ".join(
+                f"{key} {value if isinstance(value, str) else json.dumps(value)}"
+                for key, value in pairs
+            )
+            found[name] = f"{source['type']} ({words})" if words else str(source["type"])
+    return found
+
+
+def tuned(description: Mapping[str, Any]) -> dict[str, dict[str, tuple[Any, list[Any]]]]:
+    """Return method -> parameter -> (the value that was chosen, its grid).
+
+    >>> ewc = {"name": "ewc", "grid": {"strength": [1, 10]}, "chosen": {"strength": 10}}
+    >>> tuned({"methods": [ewc, {"name": "dense"}]})
+    {'ewc': {'strength': (10, [1, 10])}}
+    """
+    return {
+        method["name"]: {
+            name: (method["chosen"][name], list(values))
+            for name, values in (method.get("grid") or {}).items()
+            if name in method["chosen"]
+        }
+        for method in description["methods"]
+        if method.get("chosen")
+    }
 
 
 def _fingerprint(stream: TaskStream) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cl_moe.errors import InputError
-from cl_moe.runs.description import FORMAT, read_description
+from cl_moe.runs.description import FORMAT, read_description, sources, tuned
 from cl_moe.runs.files import (
     Column,
     read_json_lines,
@@ -219,6 +219,8 @@ def load_study(path: str | Path) -> StudyData:
         baseline=description["baseline"] if description["baseline"] in names else None,
         name=description["name"],
         pairs=pd.DataFrame(pairs, columns=["method", "seed", "after", "task", "value"]),
+        sources=sources(description),
+        tuned=tuned(description),
     )
 
 

@@ -65,14 +65,17 @@ class Study:
         return transfer_summary(self.data).drop(columns="interval")
 
     def table(self) -> str:
-        """Return the table of methods as text, and the transfer matrices where there are any."""
+        """Return the table of methods as text, what to know of it, and any transfer matrices."""
         from rich.console import Console
 
-        from cl_moe.analysis import rich_table, table_data, transfer_tables
+        from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables
 
         console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as captured:
-            for found in (table_data(self.data), *transfer_tables(self.data)):
+            console.print(rich_table(table_data(self.data)))
+            for line in remarks(self.data):
+                console.print(line, markup=False, highlight=False)
+            for found in transfer_tables(self.data):
                 console.print(rich_table(found))
         return captured.get().rstrip()
 

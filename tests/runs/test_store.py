@@ -160,3 +160,14 @@ def test_what_is_no_study_is_named(tmp_path: Path) -> None:
     StudyFolder(tmp_path / "empty").describe(DESCRIPTION)
     with pytest.raises(InputError, match="no run is whole yet"):
         load_study(tmp_path / "empty")
+
+
+def test_a_study_says_what_its_data_and_choices_were(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    grid = {"name": "dense", "type": "dense", "grid": {"rate": [1, 2]}, "chosen": {"rate": 2}}
+    taken = {"sources": {"mnist": {"type": "digits", "parameters": {}}}}
+    folder.describe({**DESCRIPTION, "methods": [grid], "spec": taken})
+    folder.write(Job(MethodPlan("dense", "dense"), 0), {}, result("dense", 0))
+    data = load_study(tmp_path)
+    assert data.sources == {"mnist": "digits"}
+    assert data.tuned == {"dense": {"rate": (2, [1, 2])}}
