@@ -16,6 +16,9 @@ from cl_moe.moe.network import MoENetwork
 
 __all__ = ("race",)
 
+ROWS_TO_DROP = 30
+"""Rows that must have been held out before a candidate may be dropped."""
+
 
 def race(
     plans: list[Plan],
@@ -51,7 +54,7 @@ def race(
             spent += steps * plan.train
         held = torch.cat([rows for _, rows in split[: number + 1]])
         losses = {i: calibrated_losses(torch.cat(logits[i]), view.y[held]) for i in running}
-        if number + 1 < len(split):
+        if len(held) >= ROWS_TO_DROP and number + 1 < len(split):
             running = survivors(losses)
     found = []
     for plan, parts in zip(plans, logits, strict=True):

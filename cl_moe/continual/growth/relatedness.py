@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
@@ -121,13 +122,15 @@ class Relatedness(GrowthPolicy):
         tried, spent = race(plans, view, network, split, features, steps)
         plans += unjudged
         tried += [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in unjudged]
-        best = self._best(plans, tried)
+        rows = sum(len(held) for _, held in split)
+        prices = [_price(plan, len(network.tasks), view.n_classes) / rows for plan in plans]
+        best = self._best(plans, tried, prices)
         if plans[best].kind == "take over":
             self.borrowed.add(view.task)
         self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
         return decision_of(plans[best], view, network, features, tuple(tried), best, spent)
 
-    def _best(self, plans: list[Plan], tried: list[Candidate]) -> int:
+    def _best(self, plans: list[Plan], tried: list[Candidate], prices: list[float]) -> int:
         """Return the plan that did best on rows held out, less what it must win by.
 
         Cross-entropy tells candidates apart on a few dozen rows where accuracy is a lottery. A plan
@@ -138,7 +141,7 @@ class Relatedness(GrowthPolicy):
         def value(i: int) -> float:
             plan, found = plans[i], tried[i]
             accuracy = 0.5 if found.accuracy is None else found.accuracy
-            merit = -(found.loss or 0.0) if by_loss else accuracy
+            merit = -(found.loss or 0.0) - prices[i] if by_loss else accuracy
             reassigns = plan.kind == "reassign"
             return merit - self.margin * plan.grows - self.reassign_margin * reassigns
 
@@ -188,6 +191,27 @@ class Relatedness(GrowthPolicy):
                 plans.append(Plan("branch", branch, "ridge", task, gains[task]))
             plans.append(Plan("copy", _all("copy", depth), "ridge", task, gains[task]))
         return [*plans, fresh_plan(network)]
+
+
+def _price(plan: Plan, tasks: int, classes: int) -> float:
+    """Return what it takes to say which plan is meant, in nats: its description length.
+
+    A plan that names one of T earlier tasks was the best of T, one that matches classes the best of
+    C! matchings too, an average of S feature sets leans on the best of S. Without the price the best of many chance hits wins a task of a few examples.
+
+    >>> plans = [
+    ...     Plan("fresh", ("fresh",), "fresh"),
+    ...     Plan("take over", ("keep",), "match", source=0),
+    ... ]
+    >>> [round(_price(plan, tasks=4, classes=3), 3) for plan in plans]  # 0, log 4 + log 6
+    [0, 3.178]
+    """
+    if plan.sets:
+        return math.log(len(plan.sets))
+    if plan.source is None:
+        return 0
+    matchings = math.lgamma(classes + 1) if plan.head == "match" else 0.0
+    return math.log(tasks) + matchings
 
 
 def _score_rows(view: TaskView) -> Tensor:
