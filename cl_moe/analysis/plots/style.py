@@ -72,6 +72,7 @@ FIXED: Mapping[str, Look] = types.MappingProxyType(
         "ewc_avalanche": Look(GREEN, "<", DASHED),
         "si": Look(GREEN, ">", DOTTED),
         "mas": Look(GREEN, "p", DASHED),
+        "rwalk": Look(GREEN, "8", DOTTED),
         "replay": Look(PINK, "D", SOLID),
         "agem": Look(PINK, "*", DASHED),
         "lwf": Look(SKY, "v", SOLID),
