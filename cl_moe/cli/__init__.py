@@ -100,7 +100,8 @@ app.command(
     epilog="""\b
 Examples:
   cl-moe list scenarios
-  cl-moe list methods
+  cl-moe list methods ewc
+  cl-moe list keys training
 """,
 )(list_parts)
 app.command(
@@ -122,6 +123,8 @@ Examples:
 
 def main() -> None:
     """Run the command line; what the user can put right goes to standard error, exit code 2."""
+    if "" not in sys.path:  # the current folder, last: ``mine:Gate`` beside a scenario is found,
+        sys.path.append("")  # and no file there can stand in for an installed package
     try:
         app()
     except InputError as error:

@@ -24,31 +24,32 @@ class Kind(str, enum.Enum):
     growth = "growth"
     sources = "sources"
     operators = "operators"
+    keys = "keys"
 
 
 def list_parts(
     kind: Annotated[
         Kind,
         typer.Argument(
-            metavar="KIND", help="scenarios, methods, gates, experts, growth, sources or operators."
+            metavar="KIND",
+            help="scenarios, methods, gates, experts, growth, sources, operators, or keys (of the "
+            "tables training, network and stream).",
         ),
     ],
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One of them: tell all about it.")
+    ] = None,
 ) -> None:
-    """List scenarios or parts: each name, and one line on what it is."""
-    from cl_moe import catalog
+    """List scenarios or parts, a line each; with a name, tell all about that one."""
+    from cl_moe.cli import listing
 
-    if kind is Kind.scenarios:
-        from cl_moe.streams.scenario import read_toml, shipped_scenarios
-
-        # Not checked here: that would import every method.
-        found = shipped_scenarios().items()
-        lines = {name: str(read_toml(path).get("title", "")) for name, path in found}
-    else:
-        part = "growth" if kind is Kind.growth else kind.value.removesuffix("s")
-        lines = {name: catalog.summary(part, name) for name in catalog.names(part)}
+    if name is not None:
+        typer.echo(listing.describe(kind.value, name))
+        return
+    lines = listing.lines(kind.value)
     width = max((len(name) for name in lines), default=0)
-    for name, text in lines.items():
-        typer.echo(f"{name:<{width}}  {text}".rstrip())
+    for found, text in lines.items():
+        typer.echo(f"{found:<{width}}  {text}".rstrip())
 
 
 def new(

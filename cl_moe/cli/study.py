@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,9 @@ import typer
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from cl_moe.analysis.data import StudyData
     from cl_moe.runs.plan import StudyPlan
     from cl_moe.runs.study import Study
     from cl_moe.streams.scenario import ScenarioSpec
@@ -87,8 +91,11 @@ def run(
         curves=curves,
     )
     study, folder = _carry_out(plan, out, jobs=jobs, fresh=fresh, progress=not quiet)
-    show(study.data)
+    asked = _asked_for(study.data, plan)
+    show(asked)
     typer.echo(f"results: {folder}")
+    if len(asked.rows) < len(study.data.rows):
+        typer.echo(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
     if figures:
         draw(study.data, folder)
 
@@ -155,6 +162,24 @@ def _carry_out(plan: StudyPlan, out: Path | None, **how: Any) -> tuple[Study, Pa
         again = shlex.join(word for word in sys.argv[1:] if word != "--fresh")
         typer.echo(f"{stopped}\nto go on: cl-moe {again}", err=True)
         raise typer.Exit(130) from None
+
+
+def _asked_for(data: StudyData, plan: StudyPlan) -> StudyData:
+    """Return what a plan asked for of a folder, which may hold other methods and seeds too."""
+    names = [method.name for method in plan.methods]
+
+    def only(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["method"].isin(names) & frame["seed"].isin(plan.seeds)]
+
+    return replace(
+        data,
+        rows=only(data.rows),
+        methods=data.methods[data.methods["method"].isin(names)],
+        events=[e for e in data.events if e["method"] in names and e["seed"] in plan.seeds],
+        timings=only(data.timings),
+        pairs=only(data.pairs),
+        baseline=data.baseline if data.baseline in names else None,
+    )
 
 
 def parse_words(text: str, option: str) -> list[str]:

@@ -73,7 +73,17 @@ def _gather(values: Any, own: frozenset[str], into: str) -> Any:
 
 
 class NetworkSpec(Spec):
-    """What the networks of all methods are made of."""
+    """What the networks of all methods are made of.
+
+    Args:
+        kind: the trunk, and so what an expert is a part of: mlp, conv, or package.module:Object.
+        hidden: widths of the hidden layers (mlp).
+        channels: channels of the convolutions (conv).
+        feature_dim: width of the features after them (conv).
+        layers: mixture layers that the trunk is cut into; a path is one expert a layer.
+        encoder_hidden: widths of layers before the first expert, which all tasks share.
+        shared_expert: whether each mixture layer has one expert more that all tasks use.
+    """
 
     kind: str = "mlp"
     hidden: list[int] = Field(default=[64])
@@ -98,7 +108,7 @@ class TrainingSpec(Spec):
         epochs: passes over a task's training data, unless ``min_steps`` asks for more.
         batch_size: rows of a step.
         optimizer: adam, adamw or sgd.
-        learning_rate: its step size.
+        learning_rate: the optimizer's step size.
         weight_decay: its weight decay.
         momentum: sgd's; other optimizers have none.
         min_steps: optimizer steps that a task gets at least: the epochs of a small one are raised
@@ -236,7 +246,13 @@ class ProbeSpec(TaskSpec):
 
 
 class StreamSpec(Spec):
-    """What the tasks of a stream share."""
+    """What the tasks of a stream share.
+
+    Args:
+        shape: [features] or [channels, height, width] that all inputs are brought to; null: theirs.
+        order: listed, or shuffled.
+        order_seed: draws the order where it is shuffled.
+    """
 
     shape: list[int] | None = None
     order: Literal["listed", "shuffled"] = "listed"

@@ -75,6 +75,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def run(*words: str | Path) -> Said:
         monkeypatch.setattr(sys, "argv", ["cl-moe", *map(str, words)])
+        monkeypatch.setattr(sys, "path", list(sys.path))  # main adds the current folder
         capsys.readouterr()
         code = 0
         try:

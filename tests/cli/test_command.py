@@ -28,7 +28,7 @@ FLAGS = {
     "plot": ["DIR", "--format", "--out"],
     "report": ["DIR", "--out"],
     "export": ["DIR", "TARGET", "--command"],
-    "list": ["KIND"],
+    "list": ["KIND", "[NAME]"],
     "new": ["NAME"],
     "check": ["FILE", "--data-dir"],
 }  # fmt: skip

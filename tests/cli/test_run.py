@@ -52,6 +52,19 @@ def test_a_run_prints_its_table_and_keeps_its_results(
     assert (data.method_names, data.seeds, data.baseline) == (["dense"], [0, 3], "dense")
 
 
+def test_the_table_holds_what_was_asked_for(call: Callable[..., Any], scenario: Path) -> None:
+    assert call("run", scenario, "--no-figures").code == 0
+    said = call("run", scenario, "--methods", "ewc", "--seeds", "1", "--no-figures")
+    assert said.code == 0
+    assert "│ ewc " in said.out
+    assert "│ dense " not in said.out
+    assert "Mean over 1 seed;" in said.out
+    assert "cl-moe summary runs/tiny shows all" in said.out
+    everything = call("summary", "runs/tiny").out
+    assert "│ dense " in everything
+    assert "Mean over 2 seeds;" in everything
+
+
 def test_quiet_is_quiet(call: Callable[..., Any], scenario: Path) -> None:
     said = call("run", scenario, "--seeds", "1", "--methods", "dense", "--no-figures", "--quiet")
     assert said.code == 0

@@ -23,6 +23,53 @@ def test_everything_is_listed_with_a_line(call: Callable[..., Any], kind: Kind) 
         assert [line.split()[0] for line in lines] == catalog.names("growth")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "wanted"),
+    [
+        ("methods", "ewc", ["Kirkpatrick et al. 2017", "strength: float = 100.0"]),
+        ("gates", "task-conditioned", ["parameters:"]),
+        ("operators", "noise", ["standard deviation", "strength: float = 0.3"]),
+        ("sources", "torchvision", ["dataset: str   (required)"]),
+        ("keys", "training", ["min_steps = 100", "optimizer steps"]),
+        ("keys", "network.hidden", ["hidden = [64]"]),
+        ("scenarios", "digits_quick", ["[[tasks]]"]),
+    ],
+)
+def test_one_of_them_is_told_in_full(
+    call: Callable[..., Any], kind: str, name: str, wanted: list[str]
+) -> None:
+    said = call("list", kind, name)
+    assert said.code == 0
+    assert [text for text in wanted if text not in said.out] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "close"),
+    [
+        ("methods", "ewk", "ewc"),
+        ("keys", "trainin", "training"),
+        ("scenarios", "digits_quik", "digits_quick"),
+    ],
+)
+def test_a_name_that_is_not_there(
+    call: Callable[..., Any], kind: str, name: str, close: str
+) -> None:
+    said = call("list", kind, name)
+    assert said.code == 2
+    assert f"'{name}'; did you mean '{close}" in said.err
+
+
+def test_parts_in_the_current_folder_are_found(call: Callable[..., Any], scenario: Path) -> None:
+    text = "from cl_moe.strategies.methods.dense import dense as own_dense\n"
+    (scenario.parent / "parts_of_mine.py").write_text(text)
+    scenario.write_text(
+        scenario.read_text() + '\n[[methods]]\nname = "mine"\ntype = "parts_of_mine:own_dense"\n'
+    )
+    said = call("check", scenario)
+    assert said.code == 0, said.err
+    assert "mine (parts_of_mine:own_dense)" in said.out
+
+
 def test_an_unknown_kind(call: Callable[..., Any]) -> None:
     said = call("list", "gate")
     assert said.code == 2
