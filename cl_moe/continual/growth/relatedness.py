@@ -197,7 +197,8 @@ def _price(plan: Plan, tasks: int, classes: int) -> float:
     """Return what it takes to say which plan is meant, in nats: its description length.
 
     A plan that names one of T earlier tasks was the best of T, one that matches classes the best of
-    C! matchings too, an average of S feature sets leans on the best of S. Without the price the best of many chance hits wins a task of a few examples.
+    C! matchings too, an average of S feature sets leans on the best of S. Without the price the
+    best of many chance hits wins a task of a few examples.
 
     >>> plans = [
     ...     Plan("fresh", ("fresh",), "fresh"),
