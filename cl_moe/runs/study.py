@@ -146,7 +146,8 @@ def run(
         network: changes to the network, e.g. ``{"hidden": [128]}``.
         baseline: name of the method that the others are compared with.
         threads: torch threads of each run.
-        curves: record learning curves (test accuracy after epochs 0 to 5 of each task).
+        curves: record learning curves (test accuracy after epochs 0 to 5 of each task, however
+            many there are).
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
 

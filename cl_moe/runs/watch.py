@@ -12,7 +12,11 @@ from cl_moe.runs.isolation import untouched_randomness
 __all__ = ("CURVE_EPOCHS", "TrainingWatch", "attached")
 
 CURVE_EPOCHS = 5
-"""Beta: a learning curve has a point after each of the epochs 0 to this (Veniat et al. 2021)."""
+"""Beta: a learning curve has a point after each of the epochs 0 to this, at most.
+
+Veniat et al. 2021 take a point after each of the first beta steps; we take whole epochs. So a curve
+tells of a task's start: ``min_steps`` may train a small task for many epochs more.
+"""
 
 
 class TrainingWatch:

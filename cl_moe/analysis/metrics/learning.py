@@ -26,7 +26,9 @@ def learning_curve_area(curve: Sequence[tuple[int, float]], beta: int = 5) -> fl
 
     Lopez-Paz & Ranzato's and Chaudhry et al. 2019's learning curve area (arxiv.org/abs/1812.00420,
     eq. 4), as used by Veniat et al. 2021 (arxiv.org/abs/2012.12631): an epoch without a value
-    takes the last one before it. Undefined without a value at epoch 0.
+    takes the last one before it. Undefined without a value at epoch 0. Theirs are the first beta
+    steps, these the first beta epochs: it tells how fast a task is learned at its start, and not
+    of the epochs after beta that ``min_steps`` gives a small task.
 
     >>> round(learning_curve_area([(0, 0.1), (1, 0.5), (2, 0.8)], beta=3), 3)  # then 0.8 again
     0.55

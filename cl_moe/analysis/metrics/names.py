@@ -58,7 +58,7 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
         ),
         "learning_curve_area": Metric(
             "learning-curve area", "share", True,
-            "test accuracies at epochs 0, 1, ... while each task was learned",
+            "test accuracies at the first epochs, 0 to 5, while each task was learned",
         ),
         "unrelated_task_slope": Metric(
             "change per unrelated task", "share", True,
