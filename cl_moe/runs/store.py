@@ -149,7 +149,11 @@ class StudyFolder:
             write_table(draft / "rows.csv", ROW_COLUMNS, result.rows)
             write_json_lines(draft / "events.jsonl", result.events)
             write_table(draft / "timings.csv", TIMING_COLUMNS, result.timings)
-            draft.rename(target)
+            try:
+                draft.rename(target)
+            except OSError:
+                if not target.is_dir():  # else another process was faster, and has the same rows
+                    raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

@@ -84,6 +84,13 @@ def test_a_write_that_fails_leaves_nothing(folder: StudyFolder) -> None:
     assert not list(folder.path.glob(".writing*"))
 
 
+def test_of_two_processes_the_first_ones_run_stays(folder: StudyFolder) -> None:
+    job = Job(MethodPlan("dense", "x"), seed=3)
+    folder.write(job, {"seed": 3}, result("dense", 3, value=0.9))
+    assert load_study(folder.path).rows["value"].tolist() == [0.1 + 0.2] * 4
+    assert not list(folder.path.glob(".writing*"))
+
+
 def test_drafts_of_a_killed_process_are_removed(folder: StudyFolder) -> None:
     (folder.path / ".writing-x").mkdir()
     folder.describe(DESCRIPTION)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cl_moe.runs.plan import Job, MethodPlan, RunResult, StudyPlan
+from cl_moe.runs.plan import Job, MethodPlan, RunResult, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
@@ -29,6 +29,21 @@ def test_every_setting_is_a_job_on_the_first_seed(plan: StudyPlan, tmp_path: Pat
         (2, 1, {"strength": 10.0}),
         (2, 2, {"strength": 100.0}),
     ]
+
+
+def test_settings_learn_from_and_are_scored_on_training_data_alone(
+    plan: StudyPlan, tmp_path: Path
+) -> None:
+    streams = Streams(plan)
+    (job, *_) = Tuning(plan, StudyFolder(tmp_path), {}).open_jobs()
+    held = streams(job)
+    assert not held.probes
+    for task, whole in zip(held, streams(plan.jobs()[0]), strict=True):
+        seen = {tuple(row) for row in whole.tensors("train")[0].tolist()}
+        for split in ("train", "test"):
+            rows = task.tensors(split)[0].tolist()
+            assert 0 < len(rows) < len(seen)
+            assert {tuple(row) for row in rows} < seen
 
 
 @pytest.mark.parametrize(

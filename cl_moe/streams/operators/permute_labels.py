@@ -55,6 +55,11 @@ class PermuteLabels(Operator):
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with labels permuted, its classes' names with them."""
+        if self.shift is not None and self.shift % task.n_classes == 0:
+            raise InputError(
+                f"task '{task.name}': shift {self.shift} leaves {task.n_classes} classes as they "
+                "are; give a number that they do not divide"
+            )
         new = self.permutation(task.n_classes, seed)
         names = [task.classes[int(old)] for old in new.argsort()]
         return map_labels(task, self, lambda y: new[y], names, "permuted-labels")

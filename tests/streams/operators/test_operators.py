@@ -119,6 +119,18 @@ def test_inverting_twice_changes_nothing() -> None:
     torch.testing.assert_close(twice, task.tensors("train")[0])
 
 
+def test_inverted_inputs_keep_their_range() -> None:
+    x = torch.tensor([[-2.0, 3.0], [0.0, 1.0]])
+    task = Task("vectors", (x, [0, 1]), (x, [0, 1]), "ab")
+    assert Invert()(task).tensors("test")[0].tolist() == [[3.0, -2.0], [1.0, 0.0]]
+
+
+def test_a_shift_by_all_classes_is_refused() -> None:
+    with pytest.raises(InputError, match="task 't': shift 6 leaves 3 classes as they are"):
+        PermuteLabels(shift=6)(images())
+    assert PermuteLabels(shift=10**20)(images()).n_classes == 3
+
+
 def test_the_background_is_coloured_and_the_ink_stays() -> None:
     x = torch.zeros(2, 3, 2, 2)
     x[:, :, 0, 0] = 1.0
