@@ -7,7 +7,7 @@ JOBS   ?= 2
 DEMO   ?= runs/demo
 
 # Each study in results/ is the shipped scenario of its name; `make results STUDY=name` runs one.
-STUDIES := low_resource_images low_resource_text unseen_images unseen_text \
+STUDIES := related_unrelated low_resource_images low_resource_text unseen_images unseen_text \
            adding_unrelated_images adding_unrelated_text capacity relatedness_dial \
            ctrl_minus ctrl_plus ctrl_in ctrl_out ctrl_plastic trust_split_mnist \
            trust_split_mnist_si trust_permuted_mnist
