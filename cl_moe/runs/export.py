@@ -157,14 +157,6 @@ def _head(draft: Path, description: Mapping[str, Any], command: str) -> list[Sec
     if description.get("description"):
         blocks.append(" ".join(str(description["description"]).split()))
     blocks.append(f"```console\n$ {command}\n```")
-    sources = description["spec"].get("sources", {}).items()
-    taken = [
-        f"{name}: {' '.join(map(str, [source['type'], *source['parameters'].values()]))}"
-        for name, source in sources
-        if source.get("type")
-    ]
-    if taken:
-        blocks += ["Where data came from (files: in the folder that CL_MOE_DATA_DIR names):", taken]
     head = [Section(str(description.get("title") or "The study"), blocks)]
     findings = draft / FINDINGS
     if findings.exists():

@@ -106,7 +106,6 @@ def test_the_page(kept: Path) -> None:
     assert lines[:3] == ["# toy", "", "## Two blobs"]
     assert "Said on two lines." in lines
     assert "$ cl-moe run toy.toml --methods dense,ewc,moe,alone --seeds 2" in lines
-    assert "- blobs: synthetic 6 2" in lines
     for path in (kept / "figures").iterdir():
         assert f"](figures/{path.name})" in page
 
