@@ -109,14 +109,12 @@ class TrainingSpec(Spec):
         batch_size: rows of a step.
         optimizer: adam, adamw or sgd.
         learning_rate: the optimizer's step size.
-        weight_decay: its weight decay.
-        momentum: sgd's; other optimizers have none.
+        weight_decay, momentum: the optimizer's; momentum is sgd's alone.
         min_steps: optimizer steps that a task gets at least: the epochs of a small one are raised
             until it has them, as 25 rows in batches of 32 would otherwise get one step an epoch and
             no network would leave chance. 0: ``epochs``, however small the task.
         eval_batch_size: rows of a batch in evaluation; changes no result.
-        validation_fraction: share (0 to 1) of each task's training data held out while grids are
-            searched.
+        validation_fraction: share of a task's training data held out while grids are searched.
     """
 
     epochs: int = Field(default=5, ge=1)
