@@ -45,6 +45,8 @@ def race(
     Returns:
         For each plan what was found on the rows it was tried on, and the optimizer steps in all.
     """
+    if not plans:
+        return [], 0
     logits: list[list[Tensor]] = [[] for _ in plans]
     running, spent = list(range(len(plans))), 0
     for number, fold in enumerate(split):
