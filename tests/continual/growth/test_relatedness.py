@@ -215,7 +215,7 @@ def test_bad_options_are_refused():
 
 
 def test_one_example_a_class_leaves_nothing_to_judge_and_is_still_decided(trained):
-    """With many classes every row is a fold of its own; without a head to match nothing is tried."""
+    """Every row is a fold of its own; without a head to match nothing can be tried."""
     x = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
     view = replace(view_of(1, x, torch.arange(40)), n_classes=40)
     decision = Relatedness().decide(view, trained)
