@@ -17,6 +17,10 @@ class RiemannianWalk(RWalkPlugin):
     head's parameters in them.
     """
 
+    checkpoint_loss: dict[str, Any]
+    checkpoint_scores: dict[str, Any]
+    checkpoint_params: dict[str, Any]
+
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Open the books of parameters that are new."""
         self.checkpoint_loss = zerolike_params_dict(strategy.model) | self.checkpoint_loss
