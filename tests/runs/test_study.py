@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 
 import cl_moe
 from cl_moe import InputError, StudyError, TaskStream, load_study
+from cl_moe.runs import single
+from cl_moe.runs.planning import make_plan
 from cl_moe.runs.store import StudyFolder
 
 KEY = ["method", "seed", "after_task", "task", "metric", "epoch"]
@@ -171,3 +174,17 @@ def test_a_scenario_file_runs(scenario: Path) -> None:
     assert study.data.method_names == ["dense", "joint"]
     assert study.data.seeds == [0, 1]
     assert study.data.name == "tiny"
+
+
+def test_a_probe_leaves_the_state_at_the_end_of_the_stream_as_it_is(stream: TaskStream) -> None:
+    plan = make_plan(stream, ["moe"], seeds=1, training={"epochs": 1})
+    run = single._Run(plan, plan.jobs()[0], stream, lambda progress: None)
+    for task in range(len(stream)):
+        run.learn(task)
+    model = run._strategy.model
+    before = copy.deepcopy(dict(model.named_parameters()))
+    run.learn_probe(0)
+    after = dict(model.named_parameters())
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not model.knows(len(stream))

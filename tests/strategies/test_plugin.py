@@ -115,6 +115,17 @@ def test_the_optimizer_holds_exactly_the_trainable_parameters_while_training(str
     assert all(held and known for held, known in seen)
 
 
+@pytest.mark.parametrize("gate", ["task", "multi_gate", "task_conditioned"])
+def test_what_a_gate_holds_for_a_task_ends_with_it(stream, gate):
+    strategy = strategy_of(stream, gate=gate, growth="fixed", experts=3)
+    for experience in stream.to_benchmark().train_stream:
+        strategy.train(experience, eval_streams=[])
+    (layer,) = strategy.model.network.moe_layers
+    held = {task: layer.gate.task_parameters(task) for task in range(3)}
+    assert all(held.values())
+    assert not any(p.requires_grad for parameters in held.values() for p in parameters)
+
+
 def test_a_grown_expert_learns_in_the_experience_in_which_it_was_grown(stream):
     """Grown one hook later it would be missing from the optimizer."""
     strategy = strategy_of(stream)
@@ -249,10 +260,11 @@ def test_reassigning_keeps_the_budget_and_logs_what_was_lost(protect):
     assert strategy.model.network.moe_layers[0].pool.frozen == ["e0"]
 
 
-def test_protection_keeps_more_of_the_old_task_than_none():
+@pytest.mark.parametrize(("kind", "strong"), [("distillation", 5.0), ("ewc", 1000.0)])
+def test_protection_keeps_more_of_the_old_task_than_none(kind, strong):
     hard = TaskStream([task_of("a", 300, 0), task_of("b", 300, 1, shift=2)])
     kept = {}
-    for protect, strength in (("distillation", 5.0), ("none", 0.0)):
+    for protect, strength in ((kind, strong), ("none", 0.0)):
         strategy = strategy_of(
             hard,
             growth="relatedness",
@@ -270,7 +282,7 @@ def test_protection_keeps_more_of_the_old_task_than_none():
         x, y = hard[0].tensors("test")
         with torch.no_grad():
             kept[protect] = (strategy.model.eval()(x, 0).argmax(1) == y).float().mean().item()
-    assert kept["distillation"] > kept["none"] + 0.05
+    assert kept[kind] > kept["none"] + 0.05
 
 
 def test_a_label_that_returns_learns_on_with_its_own_expert(stream):

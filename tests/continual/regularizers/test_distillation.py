@@ -27,6 +27,18 @@ def test_the_penalty_is_zero_until_the_expert_moves():
     assert memory.penalty(made, x) > 1e-3
 
 
+def test_it_is_hintons_divergence_with_both_sides_softened():
+    torch.manual_seed(0)
+    made, x = network(), torch.randn(16, 4)
+    memory = Distillation(made, [0], [(0, "e0")], strength=3.0, temperature=2.0)
+    before = (made(x, 0) / 2).softmax(1).detach()
+    with torch.no_grad():
+        made.moe_layers[0].pool["e0"][0].weight.add_(torch.randn(8, 4))
+    after = (made(x, 0) / 2).softmax(1)
+    divergence = (before * (before / after).log()).sum(1).mean()
+    torch.testing.assert_close(memory.penalty(made, x), 3 * 4 * divergence)
+
+
 def test_only_the_retrained_expert_is_copied():
     made = network()
     memory = Distillation(made, [0], [(0, "e0")])

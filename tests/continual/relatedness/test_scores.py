@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cl_moe.continual.relatedness.scores import SCORES, ncm
+from cl_moe.continual.relatedness.scores import SCORES, knn, ncm
 
 G = torch.Generator().manual_seed(0)
 Y = torch.arange(60) % 3
@@ -28,6 +28,12 @@ class TestEveryScore:
         x = torch.cat([SOME, SOME[:1]])
         value = SCORES[name](torch.cat([x, torch.ones(61, 1)], 1), y)
         assert value == value
+
+
+def test_no_example_is_its_own_neighbour():
+    angle = torch.tensor([0.0, 0.1, 1.5, 1.6, 3.0, 3.1])  # each one's nearest is of the other class
+    x, y = torch.stack([angle.cos(), angle.sin()], 1), torch.tensor([0, 1, 0, 1, 0, 1])
+    assert knn(x, y, k=1) == 0.0
 
 
 def test_nearest_class_mean_leaves_each_example_out():
