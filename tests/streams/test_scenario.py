@@ -129,6 +129,11 @@ def test_a_scenario_survives_being_written_down() -> None:
         ("training.learning_rate", float("inf"), "training.learning_rate: inf is not a finite"),
         ("tasks.0.name", "a@1", "tasks[0].name: 'a@1' holds an @"),
         ("tasks.0.variant", "v", "tasks[0].variant: source 'd' (digits) has no variants"),
+        (
+            "tasks.1",
+            {"name": "b", "from": "a", "related_to": "s1", "relatedness": 0.5},
+            "tasks[1]: variant and related_to go with source",
+        ),
         ("tasks.1.from", "s2", "tasks[1].from: 's2' is not earlier in the file; move it up"),
         ("tasks.1.from", "zz", "tasks[1].from: no earlier task 'zz'"),
         (
