@@ -225,9 +225,7 @@ class TaskSpec(Spec):
         if (self.related_to is None) != (self.relatedness is None):
             raise ValueError("related_to and relatedness go together; give both or neither")
         if self.from_ is not None and (self.variant is not None or self.related_to is not None):
-            raise ValueError(
-                "variant and related_to go with source; a task with from takes its origin's"
-            )
+            raise ValueError("variant and related_to go with source, not with from")
         return self
 
 
