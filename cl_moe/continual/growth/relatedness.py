@@ -169,6 +169,7 @@ class Relatedness(GrowthPolicy):
             {task: gains[task] for task in few},
             self.borrowed,
             _score_rows(view),
+            self.parts,
             limit=self.candidates,
         )
         if isinstance(network.moe_layers[-1].gate, EvidenceGate) and (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 from cl_moe.continual.growth._budget import full_layers
 from cl_moe.continual.growth._plan import module_of
+from cl_moe.continual.growth._takeover import take_over_plans
 from cl_moe.continual.growth.fixed import FixedPool
 from cl_moe.continual.growth.per_task import PerTask
 from cl_moe.continual.growth.relatedness import Relatedness
@@ -221,3 +223,15 @@ def test_one_example_a_class_leaves_nothing_to_judge_and_is_still_decided(traine
     decision = Relatedness().decide(view, trained)
     assert decision.kind in {"reuse", "copy", "fresh"}
     assert all(c.accuracy is None for c in decision.candidates)
+
+
+def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(trained):
+    network = copy.deepcopy(trained)
+    for task in range(1, 5):  # heads of no use, on the same path
+        network.add_task(task, [["e0"]], network.new_head(task, 4))
+    x, y = rings(60, 1)
+    view = view_of(5, x, (y + 1) % 4)
+    plans = take_over_plans(view, network, {0: 0.1}, {1}, torch.arange(60), parts=3, limit=2)
+    assert len(plans) == 2
+    assert plans[0].source == 0
+    assert {plan.source for plan in plans}.isdisjoint({1})
