@@ -68,7 +68,7 @@ format: $(DONE)/dev ## let ruff set the code right
 	@$(BIN)/ruff format .
 
 notebooks: $(DONE)/dev ## run the notebooks at full size and keep what they print
-	@OMP_NUM_THREADS=1 $(BIN)/jupyter execute --inplace notebooks/*.ipynb
+	@OMP_NUM_THREADS=1 PYTHONWARNINGS=ignore $(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 style: $(DONE)/style ## ruff: rules and format
 types: $(DONE)/types ## mypy

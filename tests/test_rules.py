@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -146,3 +147,12 @@ def test_each_part_is_tested() -> None:
             if not any(named.search(text) or name in path.stem for path, text in files.items()):
                 missing.append(f"{kind} {name}")
     assert not missing
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_keep_what_they_found_and_no_warnings(path):
+    """A warning would show a reader somebody's folders."""
+    cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert outputs
+    assert not [o for o in outputs if o.get("name") == "stderr" or o["output_type"] == "error"]
