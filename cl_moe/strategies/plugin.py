@@ -152,26 +152,17 @@ class MoEPlugin(SupervisedPlugin):
         for depth, id_ in decision.retrain:
             network.moe_layers[depth].pool.unfreeze(id_)
         network.add_task(view.task, path, decision.head.to(view.x.device))
-        self.events.append(
-            {
-                "task": view.task,
-                "name": view.name,
-                "kind": decision.kind,
-                "sentence": sentence(decision, view),
-                "source": None if decision.source is None else view.name_of(decision.source),
-                "path": path,
-                "new_experts": new,
-                "retrained": [list(place) for place in decision.retrain],
-                "frozen": [
-                    [depth, id_]
-                    for depth, layer in enumerate(network.moe_layers)
-                    for id_ in layer.pool.frozen
-                ],
-                "candidates": candidates_of(decision, view),
-                "experts": sum(len(layer.pool) for layer in network.moe_layers),
-                "steps": decision.steps,
-                "seconds": seconds,
-            }
+        self._log(
+            view.task,
+            network,
+            kind=decision.kind,
+            sentence=sentence(decision, view),
+            source=None if decision.source is None else view.name_of(decision.source),
+            new_experts=new,
+            retrained=[list(place) for place in decision.retrain],
+            candidates=candidates_of(decision, view),
+            steps=decision.steps,
+            seconds=seconds,
         )
 
     def _return(self, task: int, network: MoENetwork) -> None:
@@ -182,21 +173,29 @@ class MoEPlugin(SupervisedPlugin):
                 others = {i for t, e in layer.assigned.items() if t != task for i in e}
                 for id_ in set(layer.assigned[task]) - others:
                     layer.pool.unfreeze(id_)
+        name = self._name(task)
+        done = f"task {task} '{name}' returned and learns on"
+        self._log(task, network, kind="return", sentence=done, source=name)
+
+    def _log(self, task: int, network: MoENetwork, **what: Any) -> None:
+        """Keep a record of what was done for a task, and of the experts as they are then."""
         self.events.append(
             {
                 "task": task,
                 "name": self._name(task),
-                "kind": "return",
-                "sentence": f"task {task} '{self._name(task)}' returned and learns on",
-                "source": self._name(task),
                 "path": [list(e) for e in network.path(task)] if network.owns_path(task) else [],
                 "new_experts": [],
                 "retrained": [],
-                "frozen": [],
+                "frozen": [
+                    [depth, id_]
+                    for depth, layer in enumerate(network.moe_layers)
+                    for id_ in layer.pool.frozen
+                ],
                 "candidates": [],
                 "experts": sum(len(layer.pool) for layer in network.moe_layers),
                 "steps": 0,
                 "seconds": 0.0,
+                **what,
             }
         )
 

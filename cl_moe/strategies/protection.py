@@ -25,8 +25,8 @@ class Protection:
     """Applies what a growth policy asks for: ``protect`` and ``protect_strength``.
 
     ``distillation`` keeps the earlier tasks' answers on the new task's inputs, ``ewc`` keeps the
-    parameters of the expert near where the earlier tasks need them; neither stores old data. A
-    policy without these attributes asks for nothing.
+    parameters of the expert near where the earlier tasks need them; neither stores old data. By
+    default a policy asks for nothing.
 
     Args:
         growth: the policy.
@@ -34,9 +34,8 @@ class Protection:
     """
 
     def __init__(self, growth: GrowthPolicy, seed: int = 0) -> None:
-        self.kind = getattr(growth, "protect", "none")
-        self.strength = getattr(growth, "protect_strength", 0.0)
-        self.remembers = self.kind == "ewc" and getattr(growth, "max_experts", None) is not None
+        self.kind, self.strength = growth.protect, growth.protect_strength
+        self.remembers = self.kind == "ewc" and growth.max_experts is not None
         self.seed = seed
         self.springs: dict[Place, EWC] = {}
         self.retrained: tuple[Place, ...] = ()

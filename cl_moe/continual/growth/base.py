@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import nn
 
@@ -74,6 +75,12 @@ class GrowthPolicy(ABC):
 
     freezes = True
     """Whether the experts of a task are frozen when it ends."""
+    max_experts: int | None = None
+    """Experts a layer may have in use; None for no limit."""
+    protect: Literal["distillation", "ewc", "none"] = "none"
+    """What shields earlier tasks while an expert in use is retrained."""
+    protect_strength: float = 0.0
+    """Its factor in the loss."""
 
     @abstractmethod
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
