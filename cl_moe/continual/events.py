@@ -6,13 +6,14 @@ from typing import Any
 
 from cl_moe.continual.growth.base import Candidate, GrowthDecision
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.heads import RAW, EvidenceHead
 
 __all__ = ("candidates_of", "sentence")
 
 _PHRASES = {
     "take over": "took over the path of {source}",
     "reuse": "reuses the frozen path of {source} under a new head",
-    "average": "is answered by an average over earlier paths and the raw input",
+    "average": "is answered by an average: {shares}",
     "branch": "shares the lower layers of {source} and grew the upper ones",
     "copy": "grew from a copy of the path of {source}",
     "fresh": "grew fresh experts",
@@ -46,12 +47,23 @@ def sentence(decision: GrowthDecision, view: TaskView) -> str:
     task 7 'kmnist-low' took over the path of task 4 'kmnist' (held-out 95.0 against 53.3 fresh)
     """
     phrase = _PHRASES.get(decision.kind, decision.kind)
-    done = phrase.format(source=_named(decision.source, view))
+    shares = _shares(decision.head, view) if isinstance(decision.head, EvidenceHead) else ""
+    done = phrase.format(source=_named(decision.source, view), shares=shares)
     return f"task {view.task} '{view.name}' {done}{_evidence(decision, view)}"
 
 
 def _named(task: int | None, view: TaskView) -> str:
     return "" if task is None else f"task {task} '{view.name_of(task)}'"
+
+
+def _shares(head: EvidenceHead, view: TaskView) -> str:
+    """Say what an average leans on, most first."""
+    ranked = sorted(head.shares.items(), key=lambda pair: -pair[1])
+    named = [
+        f"{100 * share:.0f} % {'the raw input' if task == RAW.task else _named(task, view)}"
+        for task, share in ranked
+    ]
+    return ", ".join(named)
 
 
 def _evidence(decision: GrowthDecision, view: TaskView) -> str:

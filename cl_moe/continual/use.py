@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cl_moe.moe.heads import EvidenceHead
-from cl_moe.moe.network import RAW, MoENetwork
+from cl_moe.moe.heads import RAW, EvidenceHead
+from cl_moe.moe.network import MoENetwork
 
 __all__ = ("importance", "readers")
 
@@ -18,20 +18,20 @@ def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
     """
     found: dict[tuple[int, str], dict[int, float]] = {}
 
-    def read(task: int, path_of: int, weight: float) -> None:
-        for depth, experts in enumerate(network.path(path_of)):
+    def read(task: int, source: int, weight: float) -> None:
+        head = network.heads[str(source)]
+        if isinstance(head, EvidenceHead):
+            for path_of, share in head.shares.items():
+                if path_of != RAW.task:
+                    read(task, path_of, weight * share)
+            return
+        for depth, experts in enumerate(network.path(source)):
             for id_ in experts:
                 shares = found.setdefault((depth, id_), {})
                 shares[task] = shares.get(task, 0.0) + weight / len(experts)
 
     for task in network.tasks:
-        head = network.heads[str(task)]
-        if isinstance(head, EvidenceHead):
-            for key, weight in head.weights.items():
-                if key.task != RAW.task:
-                    read(task, key.task, weight)
-        else:
-            read(task, task, 1.0)
+        read(task, task, 1.0)
     return found
 
 

@@ -2,80 +2,72 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.moe.ridge import RidgeAnswer
-
-__all__ = ("EvidenceHead", "FeatureSet", "linear_of", "take_over")
+__all__ = ("RAW", "Block", "EvidenceHead", "linear_of", "take_over")
 
 
-class FeatureSet(NamedTuple):
-    """What one term of an evidence head reads.
+class Block(NamedTuple):
+    """Something that earlier paths make of a row, for another task's head to read.
 
     Attributes:
         task: the earlier task whose path is read; -1 for the raw input.
-        part: the path's features, its answers (class probabilities), or both side by side.
+        part: the path's ``"features"``, its ``"answers"`` (class probabilities), its
+            ``"log answers"``, or the output of its stage of that number (images are averaged over
+            2 x 2 pixels).
     """
 
     task: int
-    part: Literal["features", "answers", "both"] = "features"
+    part: str | int = "features"
+
+
+RAW = Block(-1)
+"""The raw input, behind the encoder where there is one."""
 
 
 class EvidenceHead(nn.Module):
-    """Averages the closed-form answers on several feature sets: p(y|x) = sum_s w_s p_s(y|x).
+    """One linear map of blocks of earlier paths: the pool of several closed-form answers.
 
-    The weights are those of :class:`~cl_moe.moe.gates.evidence.EvidenceGate`. Feature sets of
-    weight below one in a thousand are left out, so that predicting costs only what counts.
+    A logarithmic opinion pool p(y|x) ~ prod_s p_s(y|x)^w_s (Genest & Zidek 1986, eq. 3.11) of
+    softmax-linear answers is itself softmax-linear: its logits are the weighted sum of theirs. So
+    however many answers are pooled, a row costs one pass through each path and one matrix product a
+    block.
 
     Args:
-        answers: the closed-form answer on each feature set.
-        weights: (S,), the weight of each.
+        weights: for each block, what its values are multiplied by, (C, D_b).
+        bias: (C,).
+        shares: weight of each path, by the task that it belongs to (-1: the raw input); they sum
+            to 1.
 
-    >>> from cl_moe.moe.ridge import fit_ridge
-    >>> x, y = torch.rand(8, 3), torch.tensor([0, 1] * 4)
-    >>> head = EvidenceHead({FeatureSet(-1): fit_ridge(x, y, 2)}, torch.ones(1))
-    >>> head({FeatureSet(-1): x}).exp().sum(1).allclose(torch.ones(8))
-    True
+    >>> head = EvidenceHead({RAW: torch.eye(2)}, torch.zeros(2), {-1: 1.0})
+    >>> head({RAW: torch.tensor([[3.0, 4.0]])}).tolist()
+    [[3.0, 4.0]]
     """
 
-    def __init__(self, answers: Mapping[FeatureSet, RidgeAnswer], weights: Tensor) -> None:
+    def __init__(
+        self, weights: Mapping[Block, Tensor], bias: Tensor, shares: Mapping[int, float]
+    ) -> None:
         super().__init__()
-        kept = [i for i, weight in enumerate(weights.tolist()) if weight >= 1e-3]
-        self.sets: list[FeatureSet] = [list(answers)[i] for i in kept]
-        share = weights[kept] / weights[kept].sum()
-        self.log_weights = nn.Parameter(share.log())
-        self.linears = nn.ModuleList()
-        for key in self.sets:
-            answer = answers[key]
-            self.linears.append(linear_of(answer.weight, answer.bias))
-
-    @property
-    def weights(self) -> dict[FeatureSet, float]:
-        """The weight of each feature set."""
-        shares = self.log_weights.detach().softmax(0).tolist()
-        return dict(zip(self.sets, shares, strict=True))
+        self.blocks = list(weights)
+        self.weights = nn.ParameterList(nn.Parameter(w.detach().clone()) for w in weights.values())
+        self.bias = nn.Parameter(bias.detach().clone())
+        self.shares = dict(shares)
 
     @property
     def n_classes(self) -> int:
         """Number of classes."""
-        linear = self.linears[0]
-        assert isinstance(linear, nn.Linear)
-        return linear.out_features
+        return len(self.bias)
 
-    def forward(self, features: Mapping[FeatureSet, Tensor]) -> Tensor:
-        """Return log-probabilities (B, C), which serve as logits."""
-        terms = [
-            F.log_softmax(linear(features[key]), dim=1)
-            for key, linear in zip(self.sets, self.linears, strict=True)
-        ]
-        weights = F.log_softmax(self.log_weights, dim=0)
-        return torch.logsumexp(torch.stack(terms) + weights[:, None, None], dim=0)
+    def forward(self, values: Mapping[Block, Tensor]) -> Tensor:
+        """Return logits (B, C) from the values of the blocks, each (B, D_b)."""
+        logits: Tensor = self.bias
+        for block, weight in zip(self.blocks, self.weights, strict=True):
+            logits = logits + F.linear(values[block], weight)
+        return logits
 
 
 def take_over(head: nn.Module, classes: Sequence[int]) -> nn.Module:
@@ -86,12 +78,12 @@ def take_over(head: nn.Module, classes: Sequence[int]) -> nn.Module:
     >>> bool(torch.equal(new.weight[0], old.weight[2]))
     True
     """
+    rows = list(classes)
     if isinstance(head, EvidenceHead):
-        new = copy.deepcopy(head)
-        new.linears = nn.ModuleList(take_over(linear, classes) for linear in head.linears)
-        return new
+        weights = {b: w[rows] for b, w in zip(head.blocks, head.weights, strict=True)}
+        return EvidenceHead(weights, head.bias[rows], head.shares)
     assert isinstance(head, nn.Linear)
-    return linear_of(head.weight[list(classes)], head.bias[list(classes)])
+    return linear_of(head.weight[rows], head.bias[rows])
 
 
 def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from cl_moe.moe.experts.base import make_module
-from cl_moe.moe.heads import EvidenceHead, FeatureSet
+from cl_moe.moe.experts.base import make_module, stages_of
+from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.seeding import derive
 
-__all__ = ("RAW", "MoENetwork")
-
-RAW = FeatureSet(-1)
-"""The raw input as a feature set."""
+__all__ = ("MoENetwork",)
 
 
 class MoENetwork(nn.Module):
@@ -69,6 +68,14 @@ class MoENetwork(nn.Module):
         """Tell whether a task runs through the layers (not answered from earlier paths)."""
         return not isinstance(self.heads[str(task)], EvidenceHead)
 
+    def n_classes(self, task: int) -> int:
+        """Return the number of classes of a task."""
+        head = self.heads[str(task)]
+        if isinstance(head, EvidenceHead):
+            return head.n_classes
+        assert isinstance(head, nn.Linear)
+        return head.out_features
+
     def new_head(self, task: int, n_classes: int) -> nn.Linear:
         """Return a fresh linear head for a task, which is not part of the network yet."""
         head = make_module(
@@ -108,26 +115,61 @@ class MoENetwork(nn.Module):
                 losses[name] = losses[name] + loss if name in losses else loss
         return z.flatten(1), losses
 
-    def feature_sets(self, x: Tensor, sets: Iterable[FeatureSet]) -> dict[FeatureSet, Tensor]:
-        """Return the features of earlier paths, each path run once: (B, D_s) a set.
+    def inner_stages(self, task: int) -> int:
+        """Return how many outputs of stages a task's path has below its features."""
+        return sum(len(part) for part in self._parts(task)) - 1
+
+    def blocks(self, x: Tensor, wanted: Iterable[Block]) -> dict[Block, Tensor]:
+        """Return what earlier paths make of rows, each path run once: (B, D) a block.
 
         A task that is answered from other paths has answers, but no features of its own.
         """
-        wanted = list(sets)
-        ready: dict[FeatureSet, Tensor] = {}
-        for task in {key.task for key in wanted}:
+        asked = list(wanted)
+        ready: dict[Block, Tensor] = {}
+        for task in {block.task for block in asked}:
             if task == RAW.task:
                 ready[RAW] = self.encode(x).flatten(1)
                 continue
+            parts = {block.part for block in asked if block.task == task}
             if not self.owns_path(task):
-                ready[FeatureSet(task, "answers")] = self(x, task).softmax(1)
-                continue
-            features, _ = self.features(x, task)
-            answers = self.heads[str(task)](features).softmax(1)
-            ready[FeatureSet(task, "features")] = features
-            ready[FeatureSet(task, "answers")] = answers
-            ready[FeatureSet(task, "both")] = torch.cat([features, answers], dim=1)
-        return {key: ready[key] for key in wanted}
+                logits = self(x, task)
+            else:
+                inner = [part for part in parts if isinstance(part, int)]
+                top = max(inner) if len(inner) == len(parts) else None
+                outputs = self._stage_outputs(x, task, top)
+                for stage, z in enumerate(outputs):
+                    if stage in parts:
+                        ready[Block(task, stage)] = _flat(z)
+                if top is not None:
+                    continue
+                ready[Block(task)] = outputs[-1].flatten(1)
+                logits = self.heads[str(task)](ready[Block(task)])
+            ready[Block(task, "answers")] = logits.softmax(1)
+            ready[Block(task, "log answers")] = logits.log_softmax(1)
+        return {block: ready[block] for block in asked}
+
+    def _parts(self, task: int) -> list[list[nn.Module]]:
+        """Return a task's path as modules to call in turn, layer by layer.
+
+        A layer is told apart into its expert's stages where the task has one expert there and
+        nothing is added to what that gives.
+        """
+        parts: list[list[nn.Module]] = []
+        for layer in self.moe_layers:
+            ids = layer.assigned[task]
+            direct = len(ids) == 1 and layer.gate.task_aware and layer.shared is None
+            parts.append(stages_of(layer.pool[ids[0]]) if direct else [layer])
+        return parts
+
+    def _stage_outputs(self, x: Tensor, task: int, top: int | None) -> list[Tensor]:
+        """Return the outputs of a path's stages, up to the one called ``top``."""
+        z, outputs = self.encode(x), []
+        for module in itertools.chain.from_iterable(self._parts(task)):
+            z = module(z, task)[0] if isinstance(module, MoELayer) else module(z)
+            outputs.append(z)
+            if top is not None and len(outputs) > top:
+                break
+        return outputs
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
@@ -137,7 +179,7 @@ class MoENetwork(nn.Module):
         """Return the logits (B, C) of one task, and the auxiliary losses of the pass."""
         head = self.heads[str(task)]
         if isinstance(head, EvidenceHead):
-            return head(self.feature_sets(x, head.sets)), {}
+            return head(self.blocks(x, head.blocks)), {}
         features, losses = self.features(x, task)
         return head(features), losses
 
@@ -160,10 +202,16 @@ class MoENetwork(nn.Module):
 
     def _borrowed_usage(self, x: Tensor, head: EvidenceHead) -> list[dict[str, float]]:
         shares: list[dict[str, float]] = [{} for _ in self.layers]
-        for key, weight in head.weights.items():
-            if key.task == RAW.task:
+        for source, weight in head.shares.items():
+            if source == RAW.task:
                 continue
-            for total, part in zip(shares, self.usage(x, key.task), strict=True):
+            for total, part in zip(shares, self.usage(x, source), strict=True):
                 for id_, share in part.items():
                     total[id_] = total.get(id_, 0.0) + weight * share
         return shares
+
+
+def _flat(z: Tensor) -> Tensor:
+    """Return a stage's output as rows; images are averaged over 2 x 2 pixels first."""
+    pooled = F.avg_pool2d(z, 2, ceil_mode=True) if z.dim() == 4 else z
+    return pooled.flatten(1)

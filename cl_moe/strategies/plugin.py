@@ -45,9 +45,10 @@ class MoEPlugin(SupervisedPlugin):
     Attributes:
         events: one record a decision, plain and JSON-able: ``task``, ``name``, ``kind``,
             ``sentence``, ``source``, ``path``, ``new_experts``, ``frozen``, ``candidates``,
-            ``experts``, ``steps``, ``seconds``, and, when the task has ended, ``usage`` (layer by
-            layer, the share of each expert) and, after a reassignment, ``agreement`` (share of the
-            new inputs that earlier tasks still answer as before).
+            ``experts``, ``steps`` (of deciding), ``learned`` (those of them that were kept),
+            ``seconds`` (without those that ``learned`` took), and, when the task has ended,
+            ``usage`` (layer by layer, the share of each expert) and, after a reassignment,
+            ``agreement`` (share of the new inputs that earlier tasks still answer as before).
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class MoEPlugin(SupervisedPlugin):
         self.protection = Protection(self.growth, seed)
         self._open: list[int] = []
         self._learns = True
+        self._learned = 0
 
     # Hooks of Avalanche, in the order in which they are called.
 
@@ -70,7 +72,7 @@ class MoEPlugin(SupervisedPlugin):
         """Decide how the tasks of the experience are answered, and apply it."""
         self._close(strategy)
         network = _network(strategy)
-        self._learns = False
+        self._learns, self._learned = False, 0
         for task, n_classes in classes_by_task(strategy.experience.dataset).items():
             self._open.append(task)
             if str(task) in network.heads:
@@ -80,17 +82,24 @@ class MoEPlugin(SupervisedPlugin):
             view = self._view(strategy, task, n_classes)
             start = time.perf_counter()
             decision = self.growth.decide(view, network)
-            seconds = time.perf_counter() - start
+            seconds = time.perf_counter() - start - decision.learned_seconds
             self._apply(decision, view, network, seconds)
             self._learns |= decision.train
+            self._learned = decision.learned
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Leave the optimizer with exactly the trainable parameters."""
         sync_optimizer(strategy.optimizer, strategy.model)
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """End the training of a task for which the decision left nothing to learn."""
-        if not self._learns:
+        """End the training of a task that has learned all it was to learn.
+
+        What a trial has taught the experts is not taught again: the task's training is shorter by
+        as many whole epochs.
+        """
+        steps = len(strategy.dataloader)
+        done = strategy.clock.train_exp_epochs + self._learned // steps
+        if not self._learns or (self._learned and done >= strategy.train_epochs):
             strategy.stop_training()
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -162,6 +171,7 @@ class MoEPlugin(SupervisedPlugin):
             retrained=[list(place) for place in decision.retrain],
             candidates=candidates_of(decision, view),
             steps=decision.steps,
+            learned=decision.learned,
             seconds=seconds,
         )
 
@@ -194,6 +204,7 @@ class MoEPlugin(SupervisedPlugin):
                 "candidates": [],
                 "experts": sum(len(layer.pool) for layer in network.moe_layers),
                 "steps": 0,
+                "learned": 0,
                 "seconds": 0.0,
                 **what,
             }

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from cl_moe.continual.growth.base import (
-    Candidate,
-    Expert,
-    GrowthDecision,
-    fresh_expert,
-)
-from cl_moe.continual.relatedness.matching import match_classes
+from cl_moe.continual.growth.base import Expert, GrowthDecision, fresh_expert
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import EvidenceHead, FeatureSet, linear_of, take_over
+from cl_moe.moe.heads import Block, linear_of, take_over
+from cl_moe.moe.matching import match_classes
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.opinions import Opinion, Pool
 from cl_moe.moe.ridge import fit_ridge
 from cl_moe.seeding import generator
 
 __all__ = (
     "HeadStart",
+    "Heads",
     "Plan",
     "Start",
     "decision_of",
     "distinct_paths",
     "fresh_plan",
-    "make_head",
     "module_of",
 )
 
@@ -55,7 +51,7 @@ class Plan:
         head: where its head begins.
         source: label of the earlier task whose path is kept, copied or retrained.
         gain: how much better the source's features are than the raw input.
-        sets: feature sets of an evidence head.
+        opinions: what an evidence head pools.
         train: whether gradient descent follows.
     """
 
@@ -64,10 +60,19 @@ class Plan:
     head: HeadStart
     source: int | None = None
     gain: float | None = None
-    sets: tuple[FeatureSet, ...] = ()
+    opinions: tuple[Opinion, ...] = ()
     train: bool = True
     waiting: tuple[str | None, ...] = field(default=())
     """For each layer, the id of an unused expert that a fresh start would take; None for none."""
+
+    @property
+    def blocks(self) -> set[Block]:
+        """The blocks of earlier paths that its head begins from."""
+        if self.opinions:
+            return {block for opinion in self.opinions for block in opinion.blocks}
+        if self.source is None or self.head == "fresh":
+            return set()
+        return {Block(self.source, "log answers" if self.head == "match" else "features")}
 
     @property
     def grows(self) -> bool:
@@ -95,41 +100,51 @@ def module_of(plan: Plan, depth: int, network: MoENetwork) -> nn.Module:
     return expert if plan.starts[depth] == "keep" else copy.deepcopy(expert).requires_grad_(True)
 
 
-def make_head(
-    plan: Plan,
-    network: MoENetwork,
-    task: int,
-    features: Mapping[FeatureSet, Tensor],
-    y_N: Tensor,
-    n_classes: int,
-) -> nn.Module:
-    """Return a plan's head for the rows given, which may be a part of the task's.
+class Heads:
+    """Makes the heads of a task's candidates, on all of its rows or on some.
 
     Args:
-        plan: the candidate.
-        network: where the source's head is.
-        task: label of the new task.
-        features: the feature sets of those rows that the head begins from.
-        y_N: their labels.
-        n_classes: number of classes.
+        view: the task.
+        network: where earlier heads are.
+        blocks: values on the task's rows of the blocks that the heads begin from.
     """
-    if plan.head == "evidence":
-        answers = {key: fit_ridge(features[key], y_N, n_classes) for key in plan.sets}
-        gate = network.moe_layers[-1].gate
-        assert isinstance(gate, EvidenceGate)
-        losses = [answer.loo_loss for answer in answers.values()]
-        draw = generator(network.seed, "route", task)  # the same paths in every fold
-        return EvidenceHead(answers, gate.weigh(losses, len(y_N), draw))
-    if plan.head == "fresh":
-        return network.new_head(task, n_classes)
-    assert plan.source is not None
-    if plan.head == "match":
-        log_probs = features[FeatureSet(plan.source, "answers")].log()
-        old = network.heads[str(plan.source)]
-        return take_over(old, match_classes(log_probs, y_N, n_classes))
-    source_features = features[FeatureSet(plan.source)]
-    answer = fit_ridge(source_features[:RIDGE_ROWS], y_N[:RIDGE_ROWS], n_classes)
-    return linear_of(answer.weight, answer.bias)
+
+    def __init__(self, view: TaskView, network: MoENetwork, blocks: Mapping[Block, Tensor]) -> None:
+        self.view, self.network, self.blocks = view, network, blocks
+        self._pool: Pool | None = None
+
+    def of(self, plan: Plan, rows: Tensor | None = None) -> nn.Module:
+        """Return a plan's head as it is before training, fitted to the rows given."""
+        view, network = self.view, self.network
+        if plan.head == "evidence":
+            gate = network.moe_layers[-1].gate
+            assert isinstance(gate, EvidenceGate)
+            self._pool = self._pool or Pool(self.blocks, view.y, view.n_classes)
+            draw = generator(network.seed, "route", view.task)  # the same paths for some rows
+            return self._pool.head(plan.opinions, gate, rows, draw)
+        if plan.head == "fresh":
+            return network.new_head(view.task, view.n_classes)
+        assert plan.source is not None
+        (values,) = (self.blocks[block] for block in plan.blocks)
+        y = view.y
+        if rows is not None:
+            values, y = values[rows], y[rows]
+        if plan.head == "match":
+            old = network.heads[str(plan.source)]
+            return take_over(old, match_classes(values, y, view.n_classes))
+        answer = fit_ridge(values[:RIDGE_ROWS], y[:RIDGE_ROWS], view.n_classes)
+        return linear_of(answer.weight, answer.bias)
+
+    def answers(self, plan: Plan, fit: Tensor, held: Tensor) -> Tensor:
+        """Return a plan's logits (held, C) where it needs no experts trained."""
+        if plan.head == "match":
+            (block,) = plan.blocks
+            values = self.blocks[block]
+            classes = match_classes(values[fit], self.view.y[fit], self.view.n_classes)
+            return values[held][:, classes]
+        head, read = self.of(plan, fit), {b: self.blocks[b][held] for b in plan.blocks}
+        logits: Tensor = head(read) if plan.opinions else head(*read.values())
+        return logits
 
 
 def distinct_paths(network: MoENetwork) -> list[int]:
@@ -153,10 +168,9 @@ def decision_of(
     plan: Plan,
     view: TaskView,
     network: MoENetwork,
-    features: Mapping[FeatureSet, Tensor],
-    candidates: tuple[Candidate, ...] = (),
-    chosen: int | None = None,
-    steps: int = 0,
+    head: nn.Module,
+    parts: Sequence[nn.Module] = (),
+    **log: Any,
 ) -> GrowthDecision:
     """Return the decision for a plan: its experts and its head as they are before training.
 
@@ -164,12 +178,10 @@ def decision_of(
         plan: the candidate that was chosen.
         view: the task.
         network: the network.
-        features: feature sets of all the task's rows that the head begins from.
-        candidates: everything that was weighed.
-        chosen: position of the plan among them.
-        steps: optimizer steps that weighing took.
+        head: the task's head.
+        parts: the modules above the layers that are kept, where a trial has trained them already.
+        log: what else the decision records.
     """
-    head = make_head(plan, network, view.task, features, view.y, view.n_classes)
     path: list[tuple[Expert, ...]] = []
     retrain = []
     for depth, start in enumerate(plan.starts):
@@ -180,6 +192,8 @@ def decision_of(
             (expert,) = layer.assigned[plan.source]
             if start == "retrain":
                 retrain.append((depth, expert))
+        elif parts:
+            expert = parts[depth - plan.kept]
         elif start == "fresh":
             expert = fresh_expert(layer)
         else:
@@ -192,7 +206,5 @@ def decision_of(
         source=plan.source,
         train=plan.train,
         retrain=tuple(retrain),
-        candidates=candidates,
-        chosen=chosen,
-        steps=steps,
+        **log,
     )

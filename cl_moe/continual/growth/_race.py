@@ -1,97 +1,50 @@
-"""Trying several candidates at once, and no longer than it takes to tell them apart."""
+"""Training several candidates no longer than it takes to tell them apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
-from cl_moe.continual.growth._plan import Plan
-from cl_moe.continual.growth._trial import Fold, calibrated_losses, judged, try_fold
-from cl_moe.continual.growth.base import Candidate
-from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import FeatureSet
-from cl_moe.moe.network import MoENetwork
+from cl_moe.continual.growth._trial import Trial, Tried
 
 __all__ = ("race",)
 
-ROWS_TO_DROP = 30
-"""Rows that must have been held out before a candidate may be dropped."""
+
+HOPELESS = 2.0
+"""A candidate with more than this times the loss to beat, half-way through its trial, is given up."""
 
 
 def race(
-    plans: list[Plan],
-    view: TaskView,
-    network: MoENetwork,
-    split: list[Fold],
-    features: Mapping[FeatureSet, Tensor],
-    steps: int,
-) -> tuple[list[Candidate], int]:
-    """Try plans fold by fold; one that is clearly behind is not tried on the folds that are left.
+    trials: Sequence[Trial], lap: int, until: int, to_beat: float
+) -> tuple[Trial, dict[int, Tried]]:
+    """Train candidates lap by lap; after each lap the worse half drops out.
 
-    A racing algorithm (Maron & Moore 1994) on paired losses: after each fold a plan is dropped
-    whose mean loss exceeds the best one's by more than the standard error of the difference on
-    the same rows.
+    Successive halving (Jamieson & Talwalkar 2016, algorithm 1). The last one goes on to ``until``
+    steps, and what it has learned can be kept: only the steps of those that drop out are lost. One
+    that is far from what is to be had without training is stopped half-way.
 
     Args:
-        plans: the candidates.
-        view: the task.
-        network: the network, which is left as it is.
-        split: from :func:`~cl_moe.continual.growth._trial.folds`.
-        features: feature sets of all the task's rows.
-        steps: optimizer steps a fold, where a plan is trained.
+        trials: the candidates.
+        lap: optimizer steps between two looks at the rows held out.
+        until: steps that the last one has taken at the end.
+        to_beat: loss of the best answer that needs no training.
 
     Returns:
-        For each plan what was found on the rows it was tried on, and the optimizer steps in all.
+        The last one, and what each showed when it was last looked at, by its place in ``trials``.
     """
-    if not plans:
-        return [], 0
-    logits: list[list[Tensor]] = [[] for _ in plans]
-    running, spent = list(range(len(plans))), 0
-    for number, fold in enumerate(split):
+    seen: dict[int, Tried] = {}
+    running = list(range(len(trials)))
+    steps = 0
+    while len(running) > 1:
+        steps = min(steps + lap, until)
         for i in running:
-            plan = plans[i]
-            logits[i].append(try_fold(plan, view, network, fold, number, features, steps))
-            spent += steps * plan.train
-        held = torch.cat([rows for _, rows in split[: number + 1]])
-        losses = {i: calibrated_losses(torch.cat(logits[i]), view.y[held]) for i in running}
-        if len(held) >= ROWS_TO_DROP and number + 1 < len(split):
-            running = survivors(losses)
-    found = []
-    for plan, parts in zip(plans, logits, strict=True):
-        held = torch.cat([rows for _, rows in split[: len(parts)]])
-        result = judged(torch.cat(parts), view.y[held], 0)
-        found.append(
-            Candidate(
-                plan.kind,
-                plan.source,
-                result.accuracy,
-                plan.gain,
-                result.loss,
-                dropped=len(parts) < len(split),
-            )
-        )
-    return found, spent
-
-
-def survivors(losses: Mapping[int, Tensor]) -> list[int]:
-    """Return the keys that are not clearly behind the best, given the losses on the same rows.
-
-    >>> survivors(
-    ...     {
-    ...         0: torch.tensor([0.1, 0.2, 0.1, 0.2]),
-    ...         1: torch.tensor([2.0, 2.1, 2.2, 2.0]),
-    ...         2: torch.tensor([0.0, 0.3, 0.4, 0.0]),
-    ...     }
-    ... )
-    [0, 2]
-    """
-    best = min(losses, key=lambda i: losses[i].mean().item())
-
-    def behind(i: int) -> bool:
-        difference = losses[i] - losses[best]
-        error = difference.std() / len(difference) ** 0.5
-        return bool(difference.mean() > error) and i != best
-
-    return [i for i in losses if not behind(i)]
+            trials[i].train(steps)
+            seen[i] = trials[i].judge()
+        running.sort(key=lambda i: seen[i].loss)
+        running = running[: len(running) // 2]
+    (last,) = running
+    for goal in (max(steps, until // 2), until):
+        trials[last].train(goal)
+        seen[last] = trials[last].judge()
+        if seen[last].loss > HOPELESS * to_beat:
+            break
+    return trials[last], seen

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.continual.growth._plan import Plan, make_head, module_of
-from cl_moe.continual.relatedness.matching import match_classes
+from cl_moe.continual.growth._plan import Heads, Plan, module_of
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import EvidenceHead, FeatureSet
+from cl_moe.moe.matching import calibrated
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = (
-    "Fold",
-    "Tried",
-    "calibrated_losses",
-    "folds",
-    "judged",
-    "single_examples",
-    "try_fold",
-    "try_plan",
-)
+__all__ = ("Split", "Trial", "Tried", "judged", "single_examples", "split_of")
 
-Fold = tuple[Tensor, Tensor]
-"""Rows to fit, rows held out."""
+
+class Split(NamedTuple):
+    """Rows of a task to fit, and rows held out."""
+
+    fit: Tensor
+    held: Tensor
 
 
 class Tried(NamedTuple):
@@ -37,36 +31,32 @@ class Tried(NamedTuple):
     Attributes:
         accuracy: 0 to 1.
         loss: cross-entropy after calibration, in nats.
-        steps: optimizer steps that the trial took.
     """
 
     accuracy: float
     loss: float
-    steps: int
 
 
-def folds(view: TaskView, parts: int, enough: int) -> list[Fold]:
-    """Split a task's rows for out-of-sample accuracy.
+def split_of(view: TaskView) -> Split:
+    """Hold out a fifth of a task's rows: 100 at least where that is a third or less, 500 at most.
 
-    One split that holds out a fifth (``enough`` rows at most) serves where that many are to be had.
-    A smaller task is cut into ``parts`` with the classes spread evenly, each held out in turn, so
-    that every row gives evidence: to choose among many candidates on a dozen rows is a lottery.
-    Where a class has one example, each row is a part of its own.
+    The classes are spread evenly, and each keeps an example to be learned from.
 
-    >>> view = TaskView(0, "t", torch.zeros(9, 1), torch.arange(9) % 3, 3, 1, 1, torch.optim.Adam)
-    >>> [(len(fit), view.y[held].tolist()) for fit, held in folds(view, parts=3, enough=100)]
-    [(6, [0, 1, 2]), (6, [0, 1, 2]), (6, [0, 1, 2])]
-    >>> [(len(fit), len(held)) for fit, held in folds(view, parts=3, enough=1)]
-    [(8, 1)]
+    >>> y = torch.arange(30) % 3
+    >>> view = TaskView(0, "t", torch.zeros(30, 1), y, 3, 1, 1, torch.optim.Adam)
+    >>> fit, held = split_of(view)
+    >>> len(fit), y[held].bincount().tolist()
+    (21, [3, 3, 3])
     """
     n = len(view.y)
-    order = torch.randperm(n, generator=generator(view.seed, "folds", view.task))
-    if n // 5 >= enough:
-        return [(order[enough:], order[:enough])]
-    by_class = order[view.y[order].cpu().argsort(stable=True)]
-    parts = n if single_examples(view) else max(2, min(parts, n))
-    part_of = torch.arange(n) % parts
-    return [(by_class[part_of != i], by_class[part_of == i]) for i in range(parts)]
+    wanted = min(500, max(n // 5, min(100, n // 3)))
+    order = torch.randperm(n, generator=generator(view.seed, "split", view.task))
+    y = view.y.cpu()[order]
+    held = torch.zeros(n, dtype=torch.bool)
+    for label in y.unique():
+        own = (y == label).nonzero().flatten()
+        held[own[: min(len(own) - 1, wanted * len(own) // n)]] = True
+    return Split(order[~held], order[held])
 
 
 def single_examples(view: TaskView) -> bool:
@@ -74,69 +64,69 @@ def single_examples(view: TaskView) -> bool:
     return bool((view.y.bincount(minlength=view.n_classes) == 1).any())
 
 
-def try_plan(
-    plan: Plan,
-    view: TaskView,
-    network: MoENetwork,
-    split: list[Fold],
-    features: Mapping[FeatureSet, Tensor],
-    steps: int,
-) -> Tried:
-    """Try a plan on rows that it was not fitted to, fold after fold.
+def judged(logits: Tensor, y: Tensor) -> Tried:
+    """Judge logits at the temperature that fits them best: how loud they are says nothing."""
+    accuracy = (logits.argmax(1) == y).double().mean().item()
+    return Tried(accuracy, calibrated(logits, y)[1].mean().item())
+
+
+class Trial:
+    """A candidate in training on the rows to fit, a few steps at a time.
+
+    Only what lies above the layers that it keeps is trained; those are run once.
 
     Args:
         plan: the candidate.
         view: the task.
         network: the network, which is left as it is.
-        split: from :func:`folds`.
-        features: feature sets of all the task's rows, for heads that begin from them.
-        steps: optimizer steps a fold, where the plan is trained.
+        split: rows to fit and rows held out.
+        heads: makes its head.
+
+    Attributes:
+        steps: optimizer steps taken so far.
+        seconds: what they took.
     """
-    logits = [
-        try_fold(plan, view, network, fold, number, features, steps)
-        for number, fold in enumerate(split)
-    ]
-    labels = view.y[torch.cat([held for _, held in split])]
-    return judged(torch.cat(logits), labels, steps * len(split) * plan.train)
+
+    def __init__(
+        self,
+        plan: Plan,
+        view: TaskView,
+        network: MoENetwork,
+        split: Split,
+        heads: Heads,
+    ) -> None:
+        self.plan, self.view, self.split = plan, view, split
+        self.top = _Top(plan, network, heads.of(plan, split.fit)).to(view.x.device)
+        with torch.no_grad():
+            self._fit, self._held = (_run_kept(plan, view.x[rows], network) for rows in split)
+        trained = [p for p in self.top.parameters() if p.requires_grad]
+        self._optimizer = view.make_optimizer(trained)
+        self._draw = generator(view.seed, "trial", view.task)
+        self._batches: list[Tensor] = []
+        self.steps, self.seconds = 0, 0.0
+
+    def train(self, until: int) -> None:
+        """Train up to so many steps in all."""
+        start = time.perf_counter()
+        y = self.view.y[self.split.fit]
+        while self.steps < until:
+            if not self._batches:
+                rows = torch.randperm(len(y), generator=self._draw)
+                self._batches = list(rows.split(self.view.batch_size))
+            batch = self._batches.pop()
+            self._optimizer.zero_grad()
+            F.cross_entropy(self.top(self._fit[batch]), y[batch]).backward()
+            self._optimizer.step()
+            self.steps += 1
+        self.seconds += time.perf_counter() - start
+
+    def judge(self) -> Tried:
+        """Return how well it does on the rows held out."""
+        with torch.no_grad():
+            return judged(self.top(self._held), self.view.y[self.split.held])
 
 
-def try_fold(
-    plan: Plan,
-    view: TaskView,
-    network: MoENetwork,
-    fold: Fold,
-    number: int,
-    features: Mapping[FeatureSet, Tensor],
-    steps: int,
-) -> Tensor:
-    """Fit a plan to a fold's rows and return its logits on the rows held out, (held, C)."""
-    fit, held = fold
-    part = {key: value[fit] for key, value in features.items()}
-    if plan.head == "match":
-        answers = FeatureSet(_source(plan), "answers")
-        classes = match_classes(part[answers].log(), view.y[fit], view.n_classes)
-        return features[answers][held][:, classes].clamp_min(1e-6).log()
-    head = make_head(plan, network, view.task, part, view.y[fit], view.n_classes)
-    head.to(view.x.device)
-    if isinstance(head, EvidenceHead):
-        logits: Tensor = head({key: features[key][held] for key in head.sets})
-        return logits.detach()
-    return _learned(plan, view, network, fold, head, steps if plan.train else 0, number)
-
-
-def judged(logits: Tensor, y: Tensor, steps: int) -> Tried:
-    """Judge logits at the temperature that fits them best: how loud they are says nothing."""
-    accuracy = (logits.argmax(1) == y).double().mean().item()
-    return Tried(accuracy, calibrated_losses(logits, y).mean().item(), steps)
-
-
-def calibrated_losses(logits: Tensor, y: Tensor) -> Tensor:
-    """Return the cross-entropy of each row, (N,), at the temperature with the least mean."""
-    losses = [F.cross_entropy(logits * 2.0**p, y, reduction="none") for p in range(-6, 5)]
-    return min(losses, key=lambda loss: loss.mean().item())
-
-
-class _Trial(nn.Module):
+class _Top(nn.Module):
     """The part of a candidate above the layers it keeps."""
 
     def __init__(self, plan: Plan, network: MoENetwork, head: nn.Module) -> None:
@@ -153,47 +143,9 @@ class _Trial(nn.Module):
         return logits
 
 
-def _learned(
-    plan: Plan,
-    view: TaskView,
-    network: MoENetwork,
-    fold: Fold,
-    head: nn.Module,
-    steps: int,
-    number: int,
-) -> Tensor:
-    """Train what a plan trains on the rows to fit; return logits of the rows held out."""
-    fit, _ = fold
-    with torch.no_grad():
-        below_fit, below_held = (_run_kept(plan, view.x[rows], network) for rows in fold)
-    trial = _Trial(plan, network, head).to(view.x.device)
-    _fit(trial, below_fit, view.y[fit], view, steps, number)
-    with torch.no_grad():
-        logits: Tensor = trial(below_held)
-    return logits
-
-
 def _run_kept(plan: Plan, x: Tensor, network: MoENetwork) -> Tensor:
     z = network.encode(x)
     for depth in range(plan.kept):
-        z, _ = network.moe_layers[depth](z, _source(plan))
+        assert plan.source is not None, f"'{plan.kind}' builds on no earlier task"
+        z, _ = network.moe_layers[depth](z, plan.source)
     return z
-
-
-def _source(plan: Plan) -> int:
-    assert plan.source is not None, f"'{plan.kind}' builds on no earlier task"
-    return plan.source
-
-
-def _fit(trial: _Trial, z: Tensor, y: Tensor, view: TaskView, steps: int, number: int) -> None:
-    trained = [p for p in trial.parameters() if p.requires_grad]
-    optimizer = view.make_optimizer(trained)
-    draw = generator(view.seed, "trial", view.task, number)
-    rows: list[Tensor] = []
-    for _ in range(steps):
-        if not rows:
-            rows = list(torch.randperm(len(y), generator=draw).split(view.batch_size))
-        batch = rows.pop()
-        optimizer.zero_grad()
-        F.cross_entropy(trial(z[batch]), y[batch]).backward()
-        optimizer.step()

@@ -28,7 +28,7 @@ class Candidate:
         accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
             was ruled out before being tried.
         loss: calibrated cross-entropy on those examples, in nats.
-        dropped: it fell so far behind that it was not tried on all the rows.
+        dropped: it fell behind while it was trained, and was not trained on.
         gain: score of the source's features minus the score of the raw input; None without source.
     """
 
@@ -54,6 +54,9 @@ class GrowthDecision:
         candidates: everything that was weighed.
         chosen: position of the winner among them; None where nothing was weighed.
         steps: optimizer steps that deciding took.
+        learned: those of them that trained what the path and the head are now; the task's own
+            training is shorter by as many.
+        learned_seconds: what they took.
     """
 
     kind: str
@@ -65,6 +68,8 @@ class GrowthDecision:
     candidates: tuple[Candidate, ...] = field(default=())
     chosen: int | None = None
     steps: int = 0
+    learned: int = 0
+    learned_seconds: float = 0.0
 
 
 class GrowthPolicy(ABC):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_moe.continual.growth._plan import Plan, Start, decision_of, distinct_paths, fresh_plan
-from cl_moe.continual.growth._trial import try_plan
+from cl_moe.continual.growth._plan import (
+    Heads,
+    Plan,
+    Start,
+    decision_of,
+    distinct_paths,
+    fresh_plan,
+)
+from cl_moe.continual.growth._trial import Split, Trial
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
@@ -61,18 +70,28 @@ class MNTDP(GrowthPolicy):
         """Return the prefix that does best on validation rows, under fresh layers."""
         sources = distinct_paths(network)
         if not sources:
-            return decision_of(fresh_plan(network), view, network, {})
+            head = network.new_head(view.task, view.n_classes)
+            return decision_of(fresh_plan(network), view, network, head)
         fit, held = self._split(view)
         scores = {task: self._score(view, network, task, fit, held) for task in sources}
         plans = _prefixes(max(sources, key=lambda task: scores[task]), network)
-        found = [try_plan(plan, view, network, [(fit, held)], {}, view.steps) for plan in plans]
+        heads = Heads(view, network, {})
+        trials = [Trial(plan, view, network, Split(fit, held), heads) for plan in plans]
+        for trial in trials:
+            trial.train(view.steps)
+        found = [trial.judge() for trial in trials]
         best = max(range(len(plans)), key=lambda i: found[i].accuracy)
         tried = tuple(
             Candidate(plan.kind, plan.source, accuracy=one.accuracy, loss=one.loss)
             for plan, one in zip(plans, found, strict=True)
         )
-        steps = sum(one.steps for one in found)
-        return decision_of(plans[best], view, network, {}, tried, best, steps)
+        head = network.new_head(view.task, view.n_classes)
+        log: dict[str, Any] = {
+            "candidates": tried,
+            "chosen": best,
+            "steps": view.steps * len(plans),
+        }
+        return decision_of(plans[best], view, network, head, **log)
 
     def _split(self, view: TaskView) -> tuple[Tensor, Tensor]:
         """Return the rows to train on and those to validate on, each in random order."""

@@ -1,53 +1,67 @@
-"""Growth by relatedness: take over, reuse, average, copy or grow, whichever holds up best."""
+"""Growth by relatedness: answer from earlier paths, take over, copy or grow, whichever holds up."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from cl_moe.continual.growth._budget import full_layers, least_important
-from cl_moe.continual.growth._plan import Plan, Start, decision_of, distinct_paths, fresh_plan
+from cl_moe.continual.growth._menu import Reading, menu
+from cl_moe.continual.growth._plan import (
+    Heads,
+    Plan,
+    Start,
+    decision_of,
+    distinct_paths,
+    fresh_plan,
+)
 from cl_moe.continual.growth._race import race
 from cl_moe.continual.growth._takeover import take_over_plans
-from cl_moe.continual.growth._trial import folds, single_examples
+from cl_moe.continual.growth._trial import Trial, Tried, judged, single_examples, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import FeatureSet
-from cl_moe.moe.network import RAW, MoENetwork
+from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
 __all__ = ("Relatedness",)
 
-Kind = Literal["take over", "average", "reuse", "branch", "copy", "fresh"]
+Kind = Literal["average", "take over", "reuse", "branch", "copy", "fresh"]
 
 SCORE_ROWS = 512
 """Rows of the new task that scores are computed on."""
-HOPELESS = -0.1
-"""A copy from a source whose gain is lower learns like a fresh expert; it is not tried."""
+LAP = 0.05
+"""Share of the task's steps between two looks at candidates that are trained side by side."""
 
 
 class Relatedness(GrowthPolicy):
     """Builds on what is most related, where that holds up on examples held out.
 
     Earlier paths are ranked by gain: a closed-form score on the path's features minus the same
-    score on the raw input. Only the best few are tried, each on rows it was not fitted to:
+    score on the raw input. The candidates, on the best few of them:
 
+    * *average*: closed-form answers on earlier paths, stage by stage, and on the raw input, and
+      earlier answers with their classes matched, pooled by evidence (with the evidence gate, for
+      tasks of up to ``average_up_to`` examples); nothing is trained.
     * *take over*: an earlier task's answers as they are, classes matched one to one; nothing is
       trained.
-    * *average*: closed-form answers on earlier paths and the raw input, weighed by evidence
-      (with the evidence gate, for tasks of up to ``average_up_to`` examples).
     * *reuse*: an earlier path, frozen, under a new head.
     * *branch*: its lower layers frozen, its upper ones copied and trained (with several layers).
-    * *copy*: all its experts copied and trained.
-    * *fresh*: new experts.
-    * *reassign*: with ``max_experts`` in use, instead of copying: among the most related paths, the
+    * *copy*: all its experts copied and trained; only of a path whose features are better than the
+      raw input.
+    * *fresh*: new experts, where there is nothing to copy.
+    * *reassign*: with ``max_experts`` in use, instead of growing: among the most related paths, the
       one whose experts matter least to earlier tasks is retrained in place, under protection.
+
+    A task with fewer than ``train_from`` examples gets the average. Else the candidates that are
+    trained race on a part of the task's rows, the last one is compared there with those that are
+    not, and if it wins it goes on from where it is: a decision costs no optimizer steps but those
+    of candidates that lose.
 
     The default policy, and this project's own; ranking by gain and the trial of paths follow MNTDP
     (Veniat et al. 2021) in spirit.
@@ -56,49 +70,50 @@ class Relatedness(GrowthPolicy):
         score: closed-form score: ``ncm``, ``logme``, ``ridge`` or ``knn``.
         criterion: what candidates are compared by on rows held out: calibrated cross-entropy
             (``loss``, nats) or ``accuracy`` (0 to 1).
-        candidates: earlier paths that are tried, best first.
-        trial_share: share of the task's optimizer steps that each trained candidate gets a fold.
-        trial_steps: steps it gets at least, where the task has as many: a small task's candidates
-            are trained to the end, or those that start well would always win.
-        parts: folds that a small task is cut into.
+        candidates: earlier paths that are considered, best first.
+        trial_share: share of the task's optimizer steps after which a candidate in training is
+            compared with those that need none.
+        train_from: fewest examples for which candidates are trained beside an average.
         margin: by how much growing must beat not growing, in the unit of the criterion.
         max_experts: experts a layer may have in use; None for no limit.
         reassign_margin: by how much retraining an expert in use must beat leaving it alone.
         protect: what shields earlier tasks while an expert is retrained: ``distillation`` on the
             new inputs, ``ewc`` on that expert alone, or ``none``.
         protect_strength: its factor in the loss.
-        average_up_to: most examples for which averages of closed-form answers are tried.
+        average_up_to: most examples for which averages of closed-form answers are considered.
         kinds: candidates that are considered, of those above; where none of them is to be had the
             task grows fresh experts, or with ``max_experts`` in use is given some.
+        reads: what an average reads of an earlier path: its ``features``, its ``answers``, its
+            inner ``stages``, and ``take over`` for its answers with their classes matched.
     """
 
     def __init__(
         self,
         score: Literal["ncm", "logme", "ridge", "knn"] = "ncm",
         criterion: Literal["loss", "accuracy"] = "loss",
-        candidates: int = 3,
-        trial_share: float = 0.3,
-        trial_steps: int = 150,
-        parts: int = 3,
+        candidates: int = 4,
+        trial_share: float = 0.5,
+        train_from: int = 64,
         margin: float = 0.005,
         max_experts: int | None = None,
         reassign_margin: float = 0.05,
         protect: Literal["distillation", "ewc", "none"] = "distillation",
         protect_strength: float = 1.0,
-        average_up_to: int = 512,
+        average_up_to: int = 2048,
         kinds: Sequence[Kind] = get_args(Kind),
+        reads: Sequence[Reading] = get_args(Reading),
     ) -> None:
         if max_experts is not None and max_experts < 1:
             raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
         if not 0 < trial_share <= 1:
             raise ValueError(f"trial_share: {trial_share} must be above 0 and at most 1")
-        unknown = set(kinds).difference(get_args(Kind))
-        if unknown:
-            raise ValueError(f"kinds: {sorted(unknown)} must be among {get_args(Kind)}")
-        self.kinds = (*kinds, "reassign")
+        for name, given, known in (("kinds", kinds, Kind), ("reads", reads, Reading)):
+            unknown = set(given).difference(get_args(known))
+            if unknown:
+                raise ValueError(f"{name}: {sorted(unknown)} must be among {get_args(known)}")
+        self.kinds, self.reads = (*kinds, "reassign"), tuple(reads)
         self.score, self.criterion = score, criterion
-        self.candidates, self.parts = candidates, parts
-        self.trial_share, self.trial_steps = trial_share, trial_steps
+        self.candidates, self.trial_share, self.train_from = candidates, trial_share, train_from
         self.margin, self.reassign_margin = margin, reassign_margin
         self.max_experts, self.average_up_to = max_experts, average_up_to
         self.protect, self.protect_strength = protect, protect_strength
@@ -109,43 +124,83 @@ class Relatedness(GrowthPolicy):
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
         sources = distinct_paths(network)
         if not sources:
-            return decision_of(fresh_plan(network), view, network, {})
+            fresh = fresh_plan(network)
+            return decision_of(fresh, view, network, network.new_head(view.task, view.n_classes))
         gains = self._gains(view, network, sources)
-        ranked = sorted(sources, key=lambda task: -gains[task])
-        possible = self._plans(view, network, ranked, gains)
-        plans = [plan for plan in possible if plan.kind in self.kinds] or possible[-1:]
-        features = _features(plans, view, network)
-        split = folds(view, self.parts, enough=min(500, max(100, len(view.y) // 5)))
-        steps = max(min(view.steps, self.trial_steps), round(self.trial_share * view.steps))
-        unjudged = [plan for plan in plans if plan.train and single_examples(view)]
-        plans = [plan for plan in plans if plan not in unjudged]
-        tried, spent = race(plans, view, network, split, features, steps)
-        plans += unjudged
-        tried += [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in unjudged]
-        rows = sum(len(held) for _, held in split)
-        prices = [_price(plan, len(network.tasks), view.n_classes) / rows for plan in plans]
-        best = self._best(plans, tried, prices)
-        if plans[best].kind == "take over":
+        plans = self._plans(view, network, gains)
+        with torch.no_grad():
+            wanted = {block for plan in plans for block in plan.blocks}
+            heads = Heads(view, network, network.blocks(view.x, wanted))
+        trials: dict[int, Trial] = {}
+        tried = [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in plans]
+        best = next((i for i, plan in enumerate(plans) if plan.head != "match"), 0)
+        if not single_examples(view) and (len(plans) > 1 or self.max_experts):
+            trials, tried, best = self._judged(plans, view, network, heads)
+        plan, trial = plans[best], trials.get(best)
+        if plan.kind == "take over":
             self.borrowed.add(view.task)
         self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
-        return decision_of(plans[best], view, network, features, tuple(tried), best, spent)
+        log: dict[str, Any] = {"candidates": tuple(tried), "chosen": best}
+        log["steps"] = sum(one.steps for one in trials.values())
+        if trial is None or "retrain" in plan.starts or any(plan.waiting):
+            return decision_of(plan, view, network, heads.of(plan), **log)
+        log |= {"learned": trial.steps, "learned_seconds": trial.seconds}
+        return decision_of(plan, view, network, trial.top.head, list(trial.top.parts), **log)
 
-    def _best(self, plans: list[Plan], tried: list[Candidate], prices: list[float]) -> int:
+    def _judged(
+        self, plans: Sequence[Plan], view: TaskView, network: MoENetwork, heads: Heads
+    ) -> tuple[dict[int, Trial], list[Candidate], int]:
+        """Try every plan on the same rows held out.
+
+        Returns:
+            The candidates that were trained, by their place among the plans; what was found; and
+            the place of the best.
+        """
+        split = split_of(view)
+        found: dict[int, Tried] = {}
+        trials: dict[int, Trial] = {}
+        for i, plan in enumerate(plans):
+            if plan.grows or "retrain" in plan.starts:
+                trials[i] = Trial(plan, view, network, split, heads)
+            else:
+                with torch.no_grad():
+                    found[i] = judged(heads.answers(plan, *split), view.y[split.held])
+        last = None
+        if trials:
+            lap = max(1, round(LAP * view.steps))
+            until = max(1, round(self.trial_share * view.steps))
+            to_beat = min((tried.loss for tried in found.values()), default=math.inf)
+            last, seen = race(list(trials.values()), lap, until, to_beat)
+            found |= {list(trials)[i]: tried for i, tried in seen.items()}
+        dropped = {i for i, trial in trials.items() if trial is not last}
+        prices = [_price(plan, len(network.tasks), view.n_classes) for plan in plans]
+        best = self._best(plans, found, prices, len(split.held), dropped)
+        candidates = [
+            Candidate(p.kind, p.source, found[i].accuracy, p.gain, found[i].loss, i in dropped)
+            for i, p in enumerate(plans)
+        ]
+        return trials, candidates, best
+
+    def _best(
+        self,
+        plans: Sequence[Plan],
+        found: Mapping[int, Tried],
+        prices: Sequence[float],
+        rows: int,
+        dropped: set[int],
+    ) -> int:
         """Return the plan that did best on rows held out, less what it must win by.
 
-        Cross-entropy tells candidates apart on a few dozen rows where accuracy is a lottery. A plan
-        that could not be tried counts as half right: another must be clearly good to beat it.
+        Cross-entropy tells candidates apart on a few dozen rows where accuracy is a lottery.
         """
-        by_loss = self.criterion == "loss" and all(c.loss is not None for c in tried)
 
         def value(i: int) -> float:
-            plan, found = plans[i], tried[i]
-            accuracy = 0.5 if found.accuracy is None else found.accuracy
-            merit = -(found.loss or 0.0) - prices[i] if by_loss else accuracy
-            reassigns = plan.kind == "reassign"
-            return merit - self.margin * plan.grows - self.reassign_margin * reassigns
+            by_loss = -found[i].loss - prices[i] / rows
+            merit = by_loss if self.criterion == "loss" else found[i].accuracy
+            reassigns = "retrain" in plans[i].starts
+            return merit - self.margin * plans[i].grows - self.reassign_margin * reassigns
 
-        return max((i for i, c in enumerate(tried) if not c.dropped), key=value)
+        return max((i for i in sorted(found) if i not in dropped), key=value)
 
     def _gains(self, view: TaskView, network: MoENetwork, sources: list[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""
@@ -156,50 +211,83 @@ class Relatedness(GrowthPolicy):
             raw = score(network.encode(x).flatten(1), y)
             return {task: score(network.features(x, task)[0], y) - raw for task in sources}
 
-    def _plans(
-        self, view: TaskView, network: MoENetwork, ranked: list[int], gains: Mapping[int, float]
-    ) -> list[Plan]:
+    def _plans(self, view: TaskView, network: MoENetwork, gains: Mapping[int, float]) -> list[Plan]:
         """Return what is worth trying, cheapest first: on a tie the first one wins."""
-        depth = len(network.layers)
-        keep = _all("keep", depth)
-        few = ranked[: self.candidates]
+        ranked = sorted(gains, key=lambda task: -gains[task])[: self.candidates]
+        gate = network.moe_layers[-1].gate
+        few = len(view.y) <= self.average_up_to and "average" in self.kinds
+        if few and isinstance(gate, EvidenceGate):
+            paths = list(gains) if gate.weights != "evidence" else ranked
+            opinions = menu(view, network, paths, self.borrowed, self.reads)
+            plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
+            if len(view.y) < self.train_from:
+                return plans
+        else:
+            plans = self._whole_paths(view, network, gains, ranked)
+        grown = self._grown(network, gains, ranked)
+        return [p for p in (*plans, *grown) if p.kind in self.kinds] or [
+            self._last_resort(network, gains, ranked)
+        ]
+
+    def _whole_paths(
+        self,
+        view: TaskView,
+        network: MoENetwork,
+        gains: Mapping[int, float],
+        ranked: Sequence[int],
+    ) -> list[Plan]:
+        """Return plans that answer by one earlier path as it is."""
         plans = take_over_plans(
             view,
             network,
-            {task: gains[task] for task in few},
+            {task: gains[task] for task in ranked},
             self.borrowed,
             _score_rows(view),
-            self.parts,
             limit=self.candidates,
         )
-        if isinstance(network.moe_layers[-1].gate, EvidenceGate) and (
-            len(view.y) <= self.average_up_to and not single_examples(view)
-        ):
-            sets = [RAW, *(FeatureSet(t, p) for t in ranked[:8] for p in ("features", "both"))]
-            plans.append(Plan("average", (), "evidence", sets=tuple(sets), train=False))
-        hopeful = [task for task in few if gains[task] > HOPELESS]
-        plans += [Plan("reuse", keep, "ridge", task, gains[task]) for task in hopeful[:2]]
-        full = full_layers(network, self.max_experts)
-        if full:
-            victim = least_important(few, full, network, self.worth)
-            starts: tuple[Start, ...] = tuple(
-                "retrain" if layer in full else "copy" for layer in range(depth)
+        keep = _all("keep", len(network.layers))
+        return [*plans, *(Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2])]
+
+    def _grown(
+        self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
+    ) -> list[Plan]:
+        """Return plans that add experts, or where no more may be added retrain some."""
+        depth, best = len(network.layers), ranked[0]
+        if full_layers(network, self.max_experts):
+            return [self._last_resort(network, gains, ranked)]
+        if gains[best] <= 0 and "fresh" in self.kinds:
+            return [fresh_plan(network)]
+        branches = [
+            Plan(
+                "branch",
+                _all("keep", kept) + _all("copy", depth - kept),
+                "ridge",
+                best,
+                gains[best],
             )
-            return [*plans, Plan("reassign", starts, "ridge", victim, gains[victim])]
-        for task in hopeful[:1]:
-            for kept in range(depth - 1, 0, -1):
-                branch = keep[:kept] + _all("copy", depth - kept)
-                plans.append(Plan("branch", branch, "ridge", task, gains[task]))
-            plans.append(Plan("copy", _all("copy", depth), "ridge", task, gains[task]))
-        return [*plans, fresh_plan(network)]
+            for kept in range(depth - 1, 0, -1)
+        ]
+        return [*branches, Plan("copy", _all("copy", depth), "ridge", best, gains[best])]
+
+    def _last_resort(
+        self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
+    ) -> Plan:
+        full = full_layers(network, self.max_experts)
+        if not full:
+            return fresh_plan(network)
+        victim = least_important(ranked, full, network, self.worth)
+        starts: tuple[Start, ...] = tuple(
+            "retrain" if layer in full else "copy" for layer in range(len(network.layers))
+        )
+        return Plan("reassign", starts, "ridge", victim, gains[victim])
 
 
 def _price(plan: Plan, tasks: int, classes: int) -> float:
     """Return what it takes to say which plan is meant, in nats: its description length.
 
     A plan that names one of T earlier tasks was the best of T, one that matches classes the best of
-    C! matchings too, an average of S feature sets leans on the best of S. Without the price the
-    best of many chance hits wins a task of a few examples.
+    C! matchings too. Without the price the best of many chance hits wins a task of a few examples.
+    The answers that an average pools have their prices each.
 
     >>> plans = [
     ...     Plan("fresh", ("fresh",), "fresh"),
@@ -208,8 +296,6 @@ def _price(plan: Plan, tasks: int, classes: int) -> float:
     >>> [round(_price(plan, tasks=4, classes=3), 3) for plan in plans]  # 0, log 4 + log 6
     [0, 3.178]
     """
-    if plan.sets:
-        return math.log(len(plan.sets))
     if plan.source is None:
         return 0
     matchings = math.lgamma(classes + 1) if plan.head == "match" else 0.0
@@ -223,13 +309,3 @@ def _score_rows(view: TaskView) -> Tensor:
 
 def _all(start: Start, depth: int) -> tuple[Start, ...]:
     return (start,) * depth
-
-
-@torch.no_grad()
-def _features(plans: list[Plan], view: TaskView, network: MoENetwork) -> dict[FeatureSet, Tensor]:
-    """Return every feature set that a plan's head begins from, for all rows of the task."""
-    wanted = {key for plan in plans for key in plan.sets}
-    for plan in plans:
-        if plan.source is not None:
-            wanted.add(FeatureSet(plan.source, "answers" if plan.head == "match" else "features"))
-    return network.feature_sets(view.x, wanted)

@@ -9,7 +9,16 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-__all__ = ("ExpertFactory", "Shape", "StageFactory", "cut", "make_module", "output_shape")
+__all__ = (
+    "ExpertFactory",
+    "Shape",
+    "StageFactory",
+    "Stages",
+    "cut",
+    "make_module",
+    "output_shape",
+    "stages_of",
+)
 
 Shape = tuple[int, ...]
 StageFactory = Callable[[Shape], nn.Module]
@@ -52,6 +61,15 @@ def _groups(items: list[StageFactory], parts: int) -> list[list[StageFactory]]:
     return [items[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
+class Stages(nn.Sequential):
+    """Several stages of a trunk as one expert, whose outputs can still be told apart."""
+
+
+def stages_of(expert: nn.Module) -> list[nn.Module]:
+    """Return an expert's stages from the input up; one that was not cut from a trunk is its own."""
+    return list(expert) if isinstance(expert, Stages) else [expert]
+
+
 class _Chain:
     """Several stages as one."""
 
@@ -63,7 +81,7 @@ class _Chain:
         for stage in self.stages:
             modules.append(stage(in_shape))
             in_shape = output_shape(modules[-1], in_shape)
-        return modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+        return modules[0] if len(modules) == 1 else Stages(*modules)
 
 
 def output_shape(module: nn.Module, in_shape: Shape) -> Shape:

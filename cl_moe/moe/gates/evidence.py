@@ -17,31 +17,30 @@ class EvidenceGate(TaskGate):
     """Weighs the paths of earlier tasks by how well each one explains the new task.
 
     A path is what an earlier task is answered by, from the input to its features. For a task with
-    few examples one answer a path is computed in closed form (ridge regression) together with its
-    leave-one-out cross-entropy l_p, and the answers are averaged with the weights
+    few examples several answers a path are computed in closed form (ridge regression) together
+    with their leave-one-out cross-entropies l_s, and the answers are pooled with the weights
 
-        w_p = softmax_p( -sqrt(n) l_p )        n: examples of the task
+        w_s = softmax_s( -sqrt(n) l_s )        n: examples of the task
 
-    which is the posterior over paths under a flat prior with the likelihood tempered from n to
-    sqrt(n), since leave-one-out losses of paths that share data are correlated. Nothing is learned
-    by descent, so nothing can be forgotten, and the weights are the task's map of relatedness.
-    A task that has grown an expert of its own is routed as by :class:`TaskGate`.
+    which is the posterior over answers under a flat prior with the likelihood tempered from n to
+    sqrt(n), since leave-one-out losses of answers that share data are correlated. Nothing is
+    learned by descent, so nothing can be forgotten, and the weights are the task's map of
+    relatedness. A task that has grown an expert of its own is routed as by :class:`TaskGate`.
 
-    Task-aware gating in the sense of Gupta et al. 2022; mixtures of answers rather than features
-    are those of Jacobs et al. 1991 (eq. 1.3).
+    Task-aware gating in the sense of Gupta et al. 2022; the pool is
+    :class:`~cl_moe.moe.heads.EvidenceHead`.
 
     Args:
         in_features: length of a row once flattened.
-        k: feature sets that are kept, best first; each costs a pass through its path, the raw input
-            costs none.
+        k: paths that are kept, best first; each costs a pass, the raw input costs none.
         balance: as in :class:`~cl_moe.moe.gates.base.Gate`.
         z: as in :class:`~cl_moe.moe.gates.base.Gate`.
-        weights: ``evidence``, or a control that looks at none: ``uniform`` weighs all paths alike,
-            ``random`` draws ``k`` of them and weighs those alike. The answers on the paths are the
-            same closed-form ones, so what differs is the routing alone.
+        weights: ``evidence``, or a control that looks at none: ``uniform`` weighs the answers on
+            all paths alike, ``random`` draws ``k`` paths and weighs theirs alike. The answers
+            are the same closed-form ones, so what differs is the routing alone.
 
-    >>> gate = EvidenceGate(in_features=4, k=2)
-    >>> [round(w, 3) for w in gate.weigh([0.5, 0.4, 2.0], examples=100).tolist()]
+    >>> gate = EvidenceGate(in_features=4, k=1)  # the raw input and two paths
+    >>> [round(w, 3) for w in gate.weigh([0.5, 0.4, 2.0], paths=[-1, 0, 1], examples=100).tolist()]
     [0.269, 0.731, 0.0]
     """
 
@@ -57,23 +56,31 @@ class EvidenceGate(TaskGate):
         self.weights = weights
 
     def weigh(
-        self, losses: Sequence[float], examples: int, draw: torch.Generator | None = None
+        self,
+        losses: Sequence[float],
+        paths: Sequence[int],
+        examples: int,
+        draw: torch.Generator | None = None,
     ) -> Tensor:
-        """Return the weights of paths, shape (P,), zero beyond the k best (or the k drawn).
+        """Return the weights of the answers, shape (S,), zero beyond the k best (or drawn) paths.
 
         Args:
-            losses: leave-one-out cross-entropy of each path, in nats.
+            losses: leave-one-out cross-entropy of each answer, in nats.
+            paths: the path each one reads; -1 for the raw input, which is always kept.
             examples: number of training examples n.
             draw: where ``random`` weights are drawn from.
         """
-        paths = len(losses)
+        on = torch.tensor(paths)
         if self.weights == "uniform":
-            return torch.full((paths,), 1 / paths)
+            return torch.full((len(on),), 1 / len(on))
+        found = on[on >= 0].unique()
         if self.weights == "random":
             assert draw is not None, "random weights need a generator"
-            drawn = torch.randperm(paths, generator=draw)[: self.k]
-            return torch.zeros(paths).index_fill_(0, drawn, 1 / len(drawn))
+            kept = found[torch.randperm(len(found), generator=draw)[: self.k]]
+            chosen = torch.isin(on, kept) | (on < 0)
+            return chosen / chosen.sum()
         logits = -(examples**0.5) * torch.tensor(losses, dtype=torch.float64)
-        if self.k < len(losses):
-            logits[logits < logits.topk(self.k).values[-1]] = -torch.inf
+        best = torch.stack([logits[on == path].max() for path in found]) if len(found) else logits
+        kept = found[best.argsort(descending=True, stable=True)[: self.k]] if len(found) else found
+        logits[~torch.isin(on, kept) & (on >= 0)] = -torch.inf
         return torch.softmax(logits, dim=0).float()

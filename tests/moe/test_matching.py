@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cl_moe.continual.relatedness.matching import match_classes
+from cl_moe.moe.matching import match_classes
 
 
 @given(st.permutations(range(5)), st.integers(0, 99))

@@ -1,0 +1,168 @@
+"""Closed-form answers on blocks of earlier paths, weighed by evidence and pooled into one head.
+
+Shape letters: N examples, M of them looked at for evidence, D values of a block, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.matching import match_classes, matching_evidence
+from cl_moe.moe.ridge import LeaveOneOut, leave_one_out
+
+__all__ = ("Opinion", "Pool")
+
+EVIDENCE_ROWS = 256
+"""Examples that are looked at for evidence: an eigendecomposition costs their number cubed."""
+NEGLIGIBLE = 0.1
+"""An answer with less weight than this times the largest is left out of the pool."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One answer of those that are pooled.
+
+    Attributes:
+        blocks: what it reads. A regression reads them side by side, each scaled to one length.
+        price: nats that it takes to say which answer is meant.
+        matched: whether it is a take-over: the block is the log of an earlier task's answers, whose
+            classes are matched with the new ones, and nothing else is fitted. Else it is ridge
+            regression.
+    """
+
+    blocks: tuple[Block, ...]
+    price: float = 0.0
+    matched: bool = False
+
+    @property
+    def task(self) -> int:
+        """The earlier task whose path is read; -1 for the raw input alone."""
+        return max(block.task for block in self.blocks)
+
+
+class Pool:
+    """Weighs opinions by leave-one-out evidence, and pools them.
+
+    The evidence of an opinion is its leave-one-out cross-entropy plus its price a row, both in nats
+    a row; it is looked for once, on the first rows that a head is asked for. With one example of a
+    class nothing can be left out: then the raw input answers alone.
+
+    Args:
+        values: the blocks' values on the task's N rows, each (N, D).
+        y_N: labels.
+        n_classes: number of classes C.
+
+    >>> x, y = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 2
+    >>> x[:, 0] += 4 * y
+    >>> pool = Pool({RAW: x, Block(0): torch.zeros(60, 2)}, y, 2)
+    >>> head = pool.head([Opinion((RAW,)), Opinion((Block(0),))], EvidenceGate(3))
+    >>> round(head.shares[-1], 2), [block.task for block in head.blocks]
+    (1.0, [-1])
+    """
+
+    def __init__(self, values: Mapping[Block, Tensor], y_N: Tensor, n_classes: int) -> None:
+        self.values, self.y, self.n_classes = values, y_N, n_classes
+        self._single = bool((y_N.bincount(minlength=n_classes) == 1).any())
+        self._scaled: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
+        self._gram: dict[Block, Tensor] = {}
+        self._fits: dict[Opinion, LeaveOneOut] = {}
+
+    def head(
+        self,
+        opinions: Sequence[Opinion],
+        gate: EvidenceGate,
+        rows: Tensor | None = None,
+        draw: torch.Generator | None = None,
+    ) -> EvidenceHead:
+        """Return the head that pools the opinions with the gate's weights.
+
+        Args:
+            opinions: what may be pooled.
+            gate: weighs them.
+            rows: the rows to fit; all of them by default.
+            draw: where ``random`` weights are drawn from.
+        """
+        rows = torch.arange(len(self.y), device=self.y.device) if rows is None else rows
+        if self._single:
+            opinions = [Opinion((RAW,))]
+            self._fits[opinions[0]] = LeaveOneOut(1.0, 8.0, 0.0)
+        some = rows[:EVIDENCE_ROWS]
+        losses = [self._weighed(o, some).loss + o.price / len(some) for o in opinions]
+        weights = gate.weigh(losses, [o.task for o in opinions], len(some), draw)
+        weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
+        shares = (weights / weights.sum()).tolist()
+        return self._pooled({o: s for o, s in zip(opinions, shares, strict=True) if s}, rows)
+
+    def _weighed(self, opinion: Opinion, rows: Tensor) -> LeaveOneOut:
+        if opinion not in self._fits:
+            self._fits[opinion] = self._evidence(opinion, rows)
+        return self._fits[opinion]
+
+    def _evidence(self, opinion: Opinion, rows: Tensor) -> LeaveOneOut:
+        if opinion.matched:
+            log_probs = self.values[opinion.blocks[0]][rows]
+            temperature, loss = matching_evidence(log_probs, self.y[rows], self.n_classes)
+            return LeaveOneOut(0.0, temperature, loss)
+        x = [self._scaled_of(block)[2][rows].double() for block in opinion.blocks]
+        gram = sum((part @ part.T for part in x[1:]), x[0] @ x[0].T)
+        return leave_one_out(gram, self.y[rows], self.n_classes)
+
+    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EvidenceHead:
+        """Return the weighted sum of the opinions' logits as one linear map a block."""
+        weights: dict[Block, Tensor] = {}
+        target = F.one_hot(self.y[rows], self.n_classes).double().mean(0)
+        bias = torch.zeros_like(target)
+        by_path: dict[int, float] = {}
+        for opinion, share in shares.items():
+            by_path[opinion.task] = by_path.get(opinion.task, 0.0) + share
+            factor = share * self._fits[opinion].temperature
+            if opinion.matched:
+                log_probs = self.values[opinion.blocks[0]]
+                classes = match_classes(log_probs[rows], self.y[rows], self.n_classes)
+                chosen = torch.eye(log_probs.shape[1], dtype=bias.dtype, device=bias.device)
+                _add(weights, opinion.blocks[0], factor * chosen[classes])
+                continue
+            alpha = self._solved(opinion, rows)
+            bias = bias + factor * target
+            for block in opinion.blocks:
+                mean, scale, x = self._scaled_of(block)
+                weight = (x[rows].double().T @ alpha).T / scale
+                _add(weights, block, factor * weight)
+                bias = bias - factor * weight @ mean
+        return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
+
+    def _solved(self, opinion: Opinion, rows: Tensor) -> Tensor:
+        """Return the dual coefficients (N, C) of ridge regression on rows."""
+        gram = torch.stack([self._gram_of(block) for block in opinion.blocks]).sum(0)
+        gram = gram[rows][:, rows].double()
+        centred = F.one_hot(self.y[rows], self.n_classes).double()
+        centred = centred - centred.mean(0)
+        gram.diagonal().add_(self._fits[opinion].strength)
+        return torch.cholesky_solve(centred, torch.linalg.cholesky(gram))
+
+    def _scaled_of(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean (D,), scale and the values (N, D) with mean 0 and mean square length 1."""
+        if block not in self._scaled:
+            x = self.values[block].detach()
+            mean = x.double().mean(0)
+            x = x - mean.float()
+            scale = x.double().square().sum(1).mean().sqrt().clamp_min(1e-9)
+            self._scaled[block] = (mean, scale, x / scale.float())
+        return self._scaled[block]
+
+    def _gram_of(self, block: Block) -> Tensor:
+        if block not in self._gram:
+            x = self._scaled_of(block)[2]
+            self._gram[block] = x @ x.T
+        return self._gram[block]
+
+
+def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:
+    weights[block] = weights[block] + weight if block in weights else weight
