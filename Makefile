@@ -20,13 +20,13 @@ DONE := $(VENV)/.done
 
 # A step that passed is not run again until a file it reads, or the data folder, changes.
 SOURCES := $(shell find cl_moe tests scenarios notebooks README.md Makefile pyproject.toml \
-                   -type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+                   -type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null) $(wildcard results/*.py)
 
 say = printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo results test test-all retest install format notebooks style types imports clean FORCE
+.PHONY: help demo results claims test test-all retest install format notebooks style types imports clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -49,6 +49,10 @@ results: $(DONE)/text ## run the studies of results/ again on real data (hours; 
 	    $(BIN)/cl-moe export runs/results/$$study results/$$study \
 	        --command "make results STUDY=$$study" || exit 1; \
 	done
+	@$(MAKE) --no-print-directory claims
+
+claims: $(DONE)/install ## print what is claimed and what results/ has measured; write results/claims.md
+	@$(BIN)/python results/claims.py
 
 test: $(DONE)/style $(DONE)/types $(DONE)/imports $(DONE)/tests ## run every check
 	@echo "every check has passed on these files (\`make retest\` runs them all again)"
