@@ -17,7 +17,7 @@ from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.matching import match_classes, matching_evidence
 from cl_moe.moe.ridge import LeaveOneOut, leave_one_out
 
-__all__ = ("Opinion", "Pool")
+__all__ = ("Opinion", "Pool", "evidence_rows")
 
 EVIDENCE_ROWS = 256
 """Examples that are looked at for evidence: an eigendecomposition costs their number cubed."""
@@ -89,16 +89,16 @@ class Pool:
             rows: the rows to fit; all of them by default.
             draw: where ``random`` weights are drawn from.
         """
-        rows = torch.arange(len(self.y), device=self.y.device) if rows is None else rows
         if self._single:
             opinions = [Opinion((RAW,))]
             self._fits[opinions[0]] = LeaveOneOut(1.0, 8.0, 0.0)
-        some = rows[:EVIDENCE_ROWS]
+        some = evidence_rows(len(self.y)) if rows is None else rows[evidence_rows(len(rows))]
         losses = [self._weighed(o, some).loss + o.price / len(some) for o in opinions]
         weights = gate.weigh(losses, [o.task for o in opinions], len(some), draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
-        return self._pooled({o: s for o, s in zip(opinions, shares, strict=True) if s}, rows)
+        kept = {o: share for o, share in zip(opinions, shares, strict=True) if share}
+        return self._pooled(kept, slice(None) if rows is None else rows)
 
     def _weighed(self, opinion: Opinion, rows: Tensor) -> LeaveOneOut:
         if opinion not in self._fits:
@@ -114,7 +114,7 @@ class Pool:
         gram = sum((part @ part.T for part in x[1:]), x[0] @ x[0].T)
         return leave_one_out(gram, self.y[rows], self.n_classes)
 
-    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EvidenceHead:
+    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor | slice) -> EvidenceHead:
         """Return the weighted sum of the opinions' logits as one linear map a block."""
         weights: dict[Block, Tensor] = {}
         target = F.one_hot(self.y[rows], self.n_classes).double().mean(0)
@@ -133,12 +133,12 @@ class Pool:
             bias = bias + factor * target
             for block in opinion.blocks:
                 mean, scale, x = self._scaled_of(block)
-                weight = (x[rows].double().T @ alpha).T / scale
+                weight = (alpha.float().T @ x[rows]).double() / scale
                 _add(weights, block, factor * weight)
                 bias = bias - factor * weight @ mean
         return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
 
-    def _solved(self, opinion: Opinion, rows: Tensor) -> Tensor:
+    def _solved(self, opinion: Opinion, rows: Tensor | slice) -> Tensor:
         """Return the dual coefficients (N, C) of ridge regression on rows."""
         gram = torch.stack([self._gram_of(block) for block in opinion.blocks]).sum(0)
         gram = gram[rows][:, rows].double()
@@ -162,6 +162,15 @@ class Pool:
             x = self._scaled_of(block)[2]
             self._gram[block] = x @ x.T
         return self._gram[block]
+
+
+def evidence_rows(n: int) -> Tensor:
+    """Return which of n rows are looked at for evidence: evenly spread, in case they are sorted.
+
+    >>> len(evidence_rows(9)), evidence_rows(511)[:3].tolist()
+    (9, [0, 2, 4])
+    """
+    return torch.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().long()
 
 
 def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:

@@ -12,7 +12,7 @@ from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.matching import matching_evidence
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import EVIDENCE_ROWS, Opinion
+from cl_moe.moe.opinions import Opinion, evidence_rows
 
 __all__ = ("Reading", "matchable", "menu")
 
@@ -61,7 +61,8 @@ def _matched(
     view: TaskView, network: MoENetwork, paths: Sequence[int], borrowed: Collection[int]
 ) -> list[Block]:
     """Return the log-answers that match the new labels best on rows not matched on."""
-    x, y = view.x[:EVIDENCE_ROWS], view.y[:EVIDENCE_ROWS]
+    rows = evidence_rows(len(view.y))
+    x, y = view.x[rows], view.y[rows]
     losses: dict[Block, float] = {}
     for task in matchable(view, network, paths, borrowed):
         block = Block(task, "log answers")

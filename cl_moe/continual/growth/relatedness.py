@@ -33,7 +33,7 @@ __all__ = ("Relatedness",)
 
 Kind = Literal["average", "take over", "reuse", "branch", "copy", "fresh"]
 
-SCORE_ROWS = 512
+SCORE_ROWS = 256
 """Rows of the new task that scores are computed on."""
 LAP = 0.05
 """Share of the task's steps between two looks at candidates that are trained side by side."""
