@@ -1,4 +1,4 @@
-"""Networks with a head a task, and the dense one that mixtures are compared with."""
+"""Networks that answer by task, and the dense ones that mixtures are compared with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
 from cl_moe.seeding import derive
 
-__all__ = ("DenseNetwork", "TaskNetwork", "widen_head")
+__all__ = ("DenseNetwork", "SharedHeadNetwork", "TaskNetwork", "widen_head")
 
 
 class TaskNetwork(nn.Module, ABC):
@@ -77,6 +77,57 @@ class DenseNetwork(TaskNetwork):
         """Return the logits (B, C) of one task for its rows."""
         features = self.trunk(x).flatten(1)
         logits: Tensor = self.heads[str(task)](features)
+        return logits
+
+
+class SharedHeadNetwork(TaskNetwork):
+    """One trunk and one linear head for all tasks: a row's answer is the same whatever its task.
+
+    The network of domain-incremental learning (van de Ven & Tolias 2019, "Three scenarios for
+    continual learning"): classes mean the same in every task, and a task can be answered before it
+    is learned. It starts as :class:`DenseNetwork` starts into its task 0.
+
+    Attributes:
+        heads: the tasks learned so far, in that order; each only passes on what ``head`` answers.
+        head: what they share.
+
+    Args:
+        trunk: makes the trunk for inputs of ``in_shape``.
+        in_shape: shape of a row.
+        n_classes: classes of every task.
+        seed: where initial parameters are derived from.
+
+    >>> import torch
+    >>> from cl_moe.moe.experts.base import cut
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> network = SharedHeadNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,), n_classes=3)
+    >>> x = torch.rand(5, 4)
+    >>> network(x, task=0).shape, torch.equal(network(x, task=0), network(x, task=7))
+    (torch.Size([5, 3]), True)
+    """
+
+    def __init__(self, trunk: StageFactory, in_shape: Shape, n_classes: int, seed: int = 0) -> None:
+        super().__init__()
+        start = DenseNetwork(trunk, in_shape, seed)
+        start.add_task(0, n_classes)
+        self.trunk, self.feature_dim, self.n_classes = start.trunk, start.feature_dim, n_classes
+        self.head = start.heads["0"]
+
+    def add_task(self, task: int, n_classes: int) -> None:
+        """Take note of a task.
+
+        Raises:
+            ValueError: it has more classes than the head.
+        """
+        if n_classes > self.n_classes:
+            raise ValueError(
+                f"task {task} has {n_classes} classes, and the head of all tasks {self.n_classes}"
+            )
+        self.heads[str(task)] = nn.Identity()
+
+    def forward(self, x: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of any task for its rows."""
+        logits: Tensor = self.head(self.trunk(x).flatten(1))
         return logits
 
 

@@ -34,9 +34,11 @@ def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, A
     """
     from cl_moe.runs.environment import version
 
+    # Not written where it is as it always was, so that studies from before it can go on.
+    later = {"heads"} if plan.network.heads == "task" else None
     spec = {
         **_source_spec(plan.source),
-        "network": plan.network.model_dump(mode="json"),
+        "network": plan.network.model_dump(mode="json", exclude=later),
         "training": plan.training.model_dump(mode="json"),
         "device": plan.device,
         "threads": plan.threads,

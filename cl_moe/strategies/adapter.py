@@ -8,7 +8,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
-from cl_moe.moe.dense import TaskNetwork, widen_head
+from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("TaskModel", "classes_by_task")
@@ -28,6 +28,7 @@ class TaskModel(MultiTaskModule):
 
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
+        one_head: all tasks have the same head, so that none needs to be learned to be answered.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
             to the loss empties it.
     """
@@ -35,11 +36,12 @@ class TaskModel(MultiTaskModule):
     def __init__(self, network: TaskNetwork | MoENetwork) -> None:
         super().__init__()
         self.network = network
+        self.one_head = isinstance(network, SharedHeadNetwork)
         self.auxiliary: dict[str, Tensor] = {}
 
     def knows(self, task: int) -> bool:
         """Tell whether the model can answer a task."""
-        return str(task) in self.network.heads
+        return self.one_head or str(task) in self.network.heads
 
     def adaptation(self, experience: CLExperience) -> None:
         """Give the tasks of a training experience their heads (dense), or room for new classes.
@@ -50,7 +52,7 @@ class TaskModel(MultiTaskModule):
             return
         for task, n_classes in classes_by_task(experience.dataset).items():
             self.known_train_tasks_labels.add(task)
-            if not self.knows(task):
+            if str(task) not in self.network.heads:
                 if isinstance(self.network, MoENetwork):
                     raise RuntimeError(
                         f"task {task} has no experts: give the strategy a MoEPlugin, "
@@ -67,11 +69,13 @@ class TaskModel(MultiTaskModule):
         """Return logits (B, C) for rows x (B, ...) with one task label each.
 
         Classes beyond a task's own are :data:`ABSENT`. ``task_labels=None`` gives a dictionary of
-        every known task's logits for all rows, as Avalanche's plugins expect.
+        every learned task's logits for all rows, as Avalanche's plugins expect; where the tasks
+        share their head, of the first one's alone, which are all.
         """
         self.auxiliary = {}
         if task_labels is None:
-            return {task: self.forward_single_task(x, task) for task in self.network.tasks}
+            tasks = self.network.tasks[: 1 if self.one_head else None]
+            return {task: self.forward_single_task(x, task) for task in tasks}
         if isinstance(task_labels, int):
             return self.forward_single_task(x, task_labels)
         first = int(task_labels[0])

@@ -12,7 +12,7 @@ from torch import nn
 
 from cl_moe import catalog
 from cl_moe.errors import InputError
-from cl_moe.moe.dense import DenseNetwork
+from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts._any import AnyModule
 from cl_moe.moe.experts.base import (
     ExpertFactory,
@@ -32,6 +32,7 @@ from cl_moe.strategies.adapter import TaskModel
 if TYPE_CHECKING:
     from cl_moe.strategies.methods.base import MethodContext
     from cl_moe.streams.spec import NetworkSpec
+    from cl_moe.streams.task import TaskStream
 
 __all__ = ("build_dense", "build_moe", "expert_factory", "trunk_stages")
 
@@ -84,11 +85,35 @@ def trunk_stages(network: NetworkSpec, width: float = 1.0) -> list[StageFactory]
 
 
 def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
-    """Return a dense network with one head a task; ``width`` multiplies every hidden width."""
+    """Return the dense network, with the heads that ``network.heads`` asks for.
+
+    Args:
+        context: what all methods are given.
+        width: multiplies every hidden width.
+
+    Raises:
+        InputError: the network cannot be built, or one head does not fit all tasks.
+    """
     (trunk,) = cut(trunk_stages(context.network, width), 1)
     shape = tuple(context.stream.shape)
     seed = derive(context.seed, "network")
-    return TaskModel(_checked(lambda: DenseNetwork(trunk, shape, seed)))
+    if context.network.heads == "task":
+        return TaskModel(_checked(lambda: DenseNetwork(trunk, shape, seed)))
+    classes = _classes_of_all(context.stream)
+    return TaskModel(_checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed)))
+
+
+def _classes_of_all(stream: TaskStream) -> int:
+    """Return the number of classes that every task and probe has."""
+    first, *others = (*stream, *stream.probes)
+    for other in others:
+        if other.n_classes != first.n_classes:
+            raise InputError(
+                f"network.heads: 'shared' is for tasks with the same classes, but "
+                f"'{first.name}' has {first.n_classes} and '{other.name}' {other.n_classes}; "
+                "give 'task', or as many classes to each"
+            )
+    return first.n_classes
 
 
 def build_moe(

@@ -18,8 +18,8 @@ __all__ = ("RegularizationPlugin", "shared_parameters")
 class RegularizationPlugin(SupervisedPlugin):
     """Adds a regularizer's penalty to the loss, and consolidates at the end of every task.
 
-    Protected are the trainable parameters outside the heads: an old task's head gets no gradient
-    while another task is learned, so a penalty on it would be zero.
+    Protected are the trainable parameters outside the heads of single tasks: an old task's head
+    gets no gradient while another task is learned, so a penalty on it would be zero.
 
     Args:
         regularizer: decides the penalty.
@@ -66,7 +66,7 @@ class _LogLikelihood:
 
 
 def shared_parameters(model: TaskModel) -> dict[str, nn.Parameter]:
-    """Return the trainable parameters that several tasks may use: all outside the heads."""
+    """Return the trainable parameters that several tasks may use: all but their own heads."""
     return {
         name: parameter
         for name, parameter in model.network.named_parameters()

@@ -83,6 +83,10 @@ class NetworkSpec(Spec):
         layers: mixture layers that the trunk is cut into; a path is one expert a layer.
         encoder_hidden: widths of layers before the first expert, which all tasks share.
         shared_expert: whether each mixture layer has one expert more that all tasks use.
+        heads: task, a head a task; or shared, one head for all tasks (domain-incremental: all have
+            the same classes, and can be answered before they are learned). It is for the methods
+            that train one dense network; moe, alone, progressive, packnet, ridge and nearest_mean
+            keep apart what each task has learned, and so have a head a task always.
     """
 
     kind: str = "mlp"
@@ -92,6 +96,7 @@ class NetworkSpec(Spec):
     layers: int = Field(default=1, ge=1)
     encoder_hidden: list[int] = Field(default=[])
     shared_expert: bool = False
+    heads: Literal["task", "shared"] = "task"
 
     @field_validator("hidden", "channels", "encoder_hidden")
     @classmethod

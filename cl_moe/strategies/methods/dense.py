@@ -8,9 +8,9 @@ __all__ = ("dense",)
 
 
 def dense(context: MethodContext, /) -> Method:
-    """Fine-tune one dense network with a head a task; nothing is done against forgetting.
+    """Fine-tune one dense network; nothing is done against forgetting.
 
     The lower bound of every study: it has the active parameters of a mixture with one expert a
-    row.
+    row. It has a head a task, or one for all where ``heads = "shared"`` under ``[network]``.
     """
     return sequential(context)

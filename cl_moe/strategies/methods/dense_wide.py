@@ -34,7 +34,7 @@ def dense_wide(context: MethodContext, /, *, experts: int | None = None) -> Meth
 
 def _width(context: MethodContext, experts: int) -> float:
     """Return the factor whose parameter count comes nearest to that of the mixture."""
-    encoder, trunk, heads = _sizes(context, 1.0)
+    encoder, trunk, heads = _sizes(context, 1.0, mixture=True)
     wanted = encoder + (experts + context.network.shared_expert) * trunk + heads
     # parameters grow at least linearly with the width, so this many experts' width is enough
     low, high = 1.0, float(experts + 1)
@@ -44,8 +44,11 @@ def _width(context: MethodContext, experts: int) -> float:
     return min((low, high), key=lambda width: abs(sum(_sizes(context, width)) - wanted))
 
 
-def _sizes(context: MethodContext, width: float) -> tuple[int, int, int]:
-    """Return the parameters of encoder, trunk and all heads; nothing is allocated."""
+def _sizes(context: MethodContext, width: float, mixture: bool = False) -> tuple[int, int, int]:
+    """Return the parameters of encoder, trunk and all heads; nothing is allocated.
+
+    A mixture has a head a task, also where dense networks have one for all.
+    """
     import torch
 
     from cl_moe.strategies.networks import build_dense
@@ -53,7 +56,8 @@ def _sizes(context: MethodContext, width: float) -> tuple[int, int, int]:
     with torch.device("meta"):
         network: Any = build_dense(context, width).network
     encoder = _count(network.trunk[0]) if context.network.encoder_hidden else 0
-    classes = sum(task.n_classes for task in context.stream)
+    one_head = context.network.heads == "shared" and not mixture
+    classes = sum(task.n_classes for task in context.stream[: 1 if one_head else None])
     return encoder, _count(network.trunk) - encoder, (network.feature_dim + 1) * classes
 
 

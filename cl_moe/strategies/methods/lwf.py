@@ -11,7 +11,7 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
     """Keep the old heads' answers to the new task's inputs as they were (Avalanche's LwF).
 
     Li & Hoiem 2016, "Learning without forgetting", eq. 1 to 3. Each step asks all old heads, of the
-    network and of its copy from the end of the last task.
+    network and of its copy from the end of the last task; a head that tasks share is asked once.
 
     Args:
         context: what all methods are given.
