@@ -19,13 +19,14 @@ from cl_moe.streams.operators.permute_labels import PermuteLabels
 from cl_moe.streams.operators.permute_pixels import PermutePixels
 from cl_moe.streams.operators.repeat import Repeat
 from cl_moe.streams.operators.rotate import Rotate
+from cl_moe.streams.operators.standardize import Standardize
 from cl_moe.streams.operators.subset import Subset
 from cl_moe.streams.spec import OperatorSpec
 from cl_moe.streams.task import Task
 
 ALL: list[Operator] = [
     Background(), Invert(), Noise(0.2), PerClass(2), PermuteLabels(), PermuteLabels(shift=1),
-    PermutePixels(), Repeat(), Rotate(90), Rotate(30), Subset(2), Subset(("c", 0)),
+    PermutePixels(), Repeat(), Rotate(90), Rotate(30), Standardize(), Subset(2), Subset(("c", 0)),
 ]  # fmt: skip
 
 
@@ -53,7 +54,8 @@ def test_what_all_operators_keep(operator: Operator) -> None:
     assert made.group == "rich"
     assert made.shape == task.shape
     x, y = made.tensors("train")
-    assert 0 <= float(x.min()) <= float(x.max()) <= 1
+    if not isinstance(operator, Standardize):
+        assert 0 <= float(x.min()) <= float(x.max()) <= 1
     assert set(y.tolist()) == set(range(made.n_classes))
     if not isinstance(operator, (PerClass, Subset)):
         assert (made.n_train, made.n_test) == (task.n_train, task.n_test)
@@ -111,6 +113,18 @@ def test_small_turns_go_the_same_way_as_quarter_turns() -> None:
     for degrees, row in ((90, 2), (80, 2), (45, 4)):  # counter-clockwise is up
         turned = Rotate(degrees)(task).tensors("train")[0][0, 0]
         assert abs(int(turned.argmax()) // 21 - row) <= 1
+
+
+def test_standardized_inputs_have_the_training_inputs_scale() -> None:
+    task = images()
+    made = Standardize()(task)
+    x, test_x = made.tensors("train")[0], made.tensors("test")[0]
+    assert float(x.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(x.std(correction=0)) == pytest.approx(1)
+    assert torch.equal(test_x, x[:3])  # the same images, changed by the same numbers
+    same = torch.full((4, 2), 7.0)
+    flat = Standardize()(Task("flat", (same, [0, 1, 0, 1]), (same, [0, 1, 0, 1]), "ab"))
+    assert flat.tensors("test")[0].abs().max() == 0
 
 
 def test_inverting_twice_changes_nothing() -> None:
