@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
@@ -38,6 +39,10 @@ class TaskNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
+
+    def depends_on(self, task: int) -> Iterable[nn.Module | Tensor] | None:
+        """Return all that can change a task's answers; None: it is not known."""
+        return None
 
 
 class DenseNetwork(TaskNetwork):
@@ -78,6 +83,10 @@ class DenseNetwork(TaskNetwork):
         features = self.trunk(x).flatten(1)
         logits: Tensor = self.heads[str(task)](features)
         return logits
+
+    def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change a task's answers."""
+        return self.trunk, self.heads[str(task)]
 
 
 class SharedHeadNetwork(TaskNetwork):
@@ -129,6 +138,10 @@ class SharedHeadNetwork(TaskNetwork):
         """Return the logits (B, C) of any task for its rows."""
         logits: Tensor = self.head(self.trunk(x).flatten(1))
         return logits
+
+    def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change a task's answers, which is the same for each."""
+        return self.trunk, self.head
 
 
 def widen_head(head: nn.Linear, n_classes: int) -> nn.Linear:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +87,14 @@ class MoELayer(nn.Module):
     def offered(self, task: int) -> list[str]:
         """Return the ids that the gate may choose from for a task."""
         return list(self.assigned[task]) if self.gate.task_aware else self.pool.ids
+
+    def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
+        """Yield all that can change what the layer makes of a task's rows."""
+        ids = self.offered(task)
+        yield from (self.pool[id_] for id_ in ids)
+        yield from self.gate.depends_on(task, ids)
+        if self.shared is not None:
+            yield self.shared
 
     def forward(self, x: Tensor, task: int) -> tuple[Tensor, Routing]:
         """Return the combined outputs, (B, *out_shape), and the routing that made them."""

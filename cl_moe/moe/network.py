@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -182,6 +182,24 @@ class MoENetwork(nn.Module):
             return head(self.blocks(x, head.blocks)), {}
         features, losses = self.features(x, task)
         return head(features), losses
+
+    def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
+        """Yield all that can change a task's answers: its path, or those that its head reads."""
+        if self.encoder is not None:
+            yield self.encoder
+        ahead, reached = [task], {RAW.task}
+        while ahead:
+            now = ahead.pop()
+            if now in reached:
+                continue
+            reached.add(now)
+            head = self.heads[str(now)]
+            yield head
+            if isinstance(head, EvidenceHead):
+                ahead += [block.task for block in head.blocks]
+                continue
+            for layer in self.moe_layers:
+                yield from layer.depends_on(now)
 
     @torch.no_grad()
     def usage(self, x: Tensor, task: int) -> list[dict[str, float]]:

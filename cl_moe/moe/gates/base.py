@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,10 @@ class Gate(nn.Module, ABC):
     def task_parameters(self, task: int) -> list[nn.Parameter]:
         """Return the parameters that serve ``task`` alone; they are frozen when it ends."""
         return []
+
+    def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change how a task's rows are routed among ``experts``."""
+        return [*self.parameters(), *self.buffers()]
 
     def forward(self, x: Tensor, task: int, experts: Sequence[str]) -> Routing:
         """Route a batch of one task.

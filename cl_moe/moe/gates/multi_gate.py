@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,10 @@ class MultiGate(Gate):
     def task_parameters(self, task: int) -> list[nn.Parameter]:
         """Return the task's router."""
         return list(self.routers[str(task)].parameters())
+
+    def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change how a task's rows are routed."""
+        return self.task_parameters(task)
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:
         """Return (B, E)."""

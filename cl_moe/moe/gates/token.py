@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,10 @@ class TokenGate(Gate):
     def add_expert(self, expert: str, generator: torch.Generator) -> None:
         """Make the expert's column of W."""
         self.columns[expert] = new_column(self.in_features, generator)
+
+    def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change how a task's rows are routed."""
+        return [self.columns[expert] for expert in experts]
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:
         """Return (B, E)."""

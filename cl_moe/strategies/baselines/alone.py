@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 from cl_moe.moe.dense import DenseNetwork, TaskNetwork
@@ -55,3 +57,7 @@ class AloneNetwork(TaskNetwork):
         """Return the logits (B, C) of one task for its rows."""
         logits: Tensor = self.heads[str(task)](self.trunks[str(task)](x).flatten(1))
         return logits
+
+    def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change a task's answers."""
+        return self.trunks[str(task)], self.heads[str(task)]

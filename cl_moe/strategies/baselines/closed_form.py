@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -79,6 +79,10 @@ class ClosedFormNetwork(TaskNetwork):
         """Return the logits (B, C) of one task for its rows."""
         logits: Tensor = self.heads[str(task)](x.flatten(1))
         return logits
+
+    def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change a task's answers."""
+        return (self.heads[str(task)],)
 
 
 class ClosedFormPlugin(SupervisedPlugin):

@@ -87,19 +87,30 @@ class PackedNetwork(TaskNetwork):
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
-        seen = {
-            name: weight * self._visible(owner, task)
-            for name, (weight, owner) in zip(self._names, self._weights(), strict=True)
-        }
-        features = functional_call(self.trunk, seen, (x,)).flatten(1)
+        features = functional_call(self.trunk, self._seen(task), (x,)).flatten(1)
         logits: Tensor = self.heads[str(task)](features)
         return logits
+
+    def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
+        """Yield all that can change a task's answers: of the weights, what it sees of them."""
+        yield self.heads[str(task)]
+        seen = self._seen(task)
+        for name, tensor in (*self.trunk.named_parameters(), *self.trunk.named_buffers()):
+            # a hidden weight below zero is -0.0 to the task, which + 0.0 makes 0.0
+            yield seen[name] + 0.0 if name in seen else tensor
 
     def active_parameters(self, task: int) -> int:
         """Return the number of parameters that a task's answers depend on."""
         weights = sum(int(self._visible(owner, task).sum()) for _, owner in self._weights())
         vectors = sum(p.numel() for p in self.trunk.parameters() if p.ndim <= 1)
         return weights + vectors + sum(p.numel() for p in self.heads[str(task)].parameters())
+
+    def _seen(self, task: int) -> dict[str, Tensor]:
+        """Return the trunk's weights by name, zero where a task does not see them."""
+        return {
+            name: weight * self._visible(owner, task)
+            for name, (weight, owner) in zip(self._names, self._weights(), strict=True)
+        }
 
     def _visible(self, owner: Tensor, task: int) -> Tensor:
         position = list(self.heads).index(str(task)) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -77,8 +77,7 @@ class ProgressiveNetwork(TaskNetwork):
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows; later columns are not run."""
-        names = list(self.columns)
-        needed: list[Any] = [self.columns[name] for name in names[: names.index(str(task)) + 1]]
+        needed = self._needed(task)
         h = [x] * len(needed)
         for position in range(len(self._stages)):
             h = [column["stages"][position](h_k) for column, h_k in zip(needed, h, strict=True)]
@@ -88,6 +87,15 @@ class ProgressiveNetwork(TaskNetwork):
             ]
         logits: Tensor = self.heads[str(task)](h[-1].flatten(1))
         return logits
+
+    def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
+        """Return all that can change a task's answers."""
+        return *self._needed(task), self.heads[str(task)]
+
+    def _needed(self, task: int) -> list[Any]:
+        """Return a task's column, behind those that it reads."""
+        names = list(self.columns)
+        return [self.columns[name] for name in names[: names.index(str(task)) + 1]]
 
 
 class _Lateral:
