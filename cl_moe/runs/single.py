@@ -16,6 +16,7 @@ from cl_moe.runs.watch import TrainingWatch, attached
 from cl_moe.seeding import derive
 
 if TYPE_CHECKING:
+    from cl_moe.strategies.evaluation import Record
     from cl_moe.strategies.methods.base import Method
     from cl_moe.streams.task import TaskStream
 
@@ -26,8 +27,9 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
     """Train ``job``'s method on ``stream`` task by task, and return all that was measured.
 
     After each task every task seen so far is evaluated, and every later one that the method can
-    answer. Then each probe is learned from a copy of the end state. The process's random states
-    and thread count are as before at the end.
+    answer; a task whose answers cannot have changed keeps its values. Then each probe is learned
+    from a copy of the end state. The process's random states and thread count are as before at the
+    end.
 
     Args:
         plan: network, training, device, threads.
@@ -96,6 +98,7 @@ class _Run:
         method = _build(plan, job, stream)
         self._strategy, self.joint = method.strategy, method.joint
         self._benchmark = stream.to_benchmark()
+        self._evaluated: Record = {}
 
     def result(self) -> RunResult:
         return RunResult(self._rows, self._events, self._timings, environment(self._plan))
@@ -170,7 +173,9 @@ class _Run:
             self._tell(Progress(self._job.label, stage, stages, name, epoch, epochs, accuracy))
 
         def measure() -> float | None:
-            found = self._accuracies(strategy, [task])
+            from cl_moe.strategies.evaluation import evaluate
+
+            found = evaluate(strategy, self._tests([task]))
             return found[0].accuracy if found else None
 
         whole = self._job.setting is None and self._job.after is None  # a run of the stream
@@ -182,14 +187,14 @@ class _Run:
             self._row(after, task, "accuracy", accuracy, epoch)
 
     def _evaluate(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
-        for found in self._accuracies(strategy, tasks):
+        from cl_moe.strategies.evaluation import evaluate_changed
+
+        for found in evaluate_changed(strategy, self._tests(tasks), self._evaluated):
             self._row(after, found.task, "accuracy", found.accuracy)
             self._row(after, found.task, "loss", found.loss)
 
-    def _accuracies(self, strategy: Any, tasks: Sequence[int]) -> list[Any]:
-        from cl_moe.strategies.evaluation import evaluate
-
-        return evaluate(strategy, [self._benchmark.test_stream[task] for task in tasks])
+    def _tests(self, tasks: Sequence[int]) -> list[Any]:
+        return [self._benchmark.test_stream[task] for task in tasks]
 
     def _costs(self, strategy: Any, task: int, after: int, steps: int) -> None:
         from cl_moe.strategies.costs import cost

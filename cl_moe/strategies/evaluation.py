@@ -13,7 +13,10 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch.nn import functional as F
 
-__all__ = ("Evaluation", "evaluate")
+from cl_moe.strategies.fingerprint import Fingerprints
+from cl_moe.strategies.loader import TensorLoader
+
+__all__ = ("Evaluation", "Record", "evaluate", "evaluate_changed")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class Evaluation:
     n: int
 
 
+Record = dict[int, tuple[bytes, Evaluation]]
+"""By task: the fingerprint of what its answers depended on, and what was found."""
+
+
 def evaluate(strategy: Any, experiences: Iterable[Any]) -> list[Evaluation]:
     """Evaluate a strategy on experiences of one task each, in their order.
 
@@ -44,10 +51,40 @@ def evaluate(strategy: Any, experiences: Iterable[Any]) -> list[Evaluation]:
         strategy: any Avalanche ``SupervisedTemplate``.
         experiences: experiences with one task label each.
     """
-    known = [experience for experience in experiences if _knows(strategy, experience)]
-    if not known:
-        return []
+    return _count(strategy, [e for e in experiences if _knows(strategy, e)]).found
+
+
+def evaluate_changed(strategy: Any, experiences: Iterable[Any], record: Record) -> list[Evaluation]:
+    """Return what :func:`evaluate` would, evaluating only what may have changed since.
+
+    A task is evaluated again unless its :class:`~cl_moe.strategies.fingerprint.Fingerprints` say
+    that all its answers depend on is the same bit for bit; always where there is no fingerprint,
+    or where a transform, which may draw random numbers, makes the test rows.
+
+    Args:
+        strategy: as for :func:`evaluate`; or a copy of it.
+        experiences: as for :func:`evaluate`, each time the same one a task.
+        record: what was found before; is brought up to date.
+    """
+    fingerprints = Fingerprints(strategy)
+    known = {_task(e): e for e in experiences if _knows(strategy, e)}
+    now = {task: fingerprints.of(task) for task in known}
+    changed = [t for t in known if now[t] is None or t not in record or record[t][0] != now[t]]
+    counter = _count(strategy, [known[task] for task in changed])
+    found = {evaluation.task: evaluation for evaluation in counter.found}
+    for task, evaluation in found.items():
+        record.pop(task, None)
+        fingerprint = now[task]
+        if fingerprint is not None and task not in counter.fetched:
+            record[task] = (fingerprint, evaluation)
+    return [found[task] if task in found else record[task][1] for task in known]
+
+
+def _count(strategy: Any, known: list[Any]) -> _Counter:
+    """Run the evaluation loop on experiences that the model knows."""
     counter = _Counter()
+    if not known:
+        return counter
     # the last plugin is Avalanche's clock, which must stay the last
     strategy.plugins.insert(len(strategy.plugins) - 1, counter)
     try:
@@ -55,15 +92,21 @@ def evaluate(strategy: Any, experiences: Iterable[Any]) -> list[Evaluation]:
             strategy.eval(known)
     finally:
         strategy.plugins.remove(counter)
-    return counter.found
+    return counter
 
 
 class _Counter(SupervisedPlugin):
-    """Counts right answers and sums losses, experience by experience."""
+    """Counts right answers and sums losses, experience by experience.
+
+    Attributes:
+        found: one evaluation an experience.
+        fetched: tasks whose rows were not plain tensors.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Evaluation] = []
+        self.fetched: set[int] = set()
         self._right = self._loss = torch.zeros((), dtype=torch.float64)
         self._n = 0
 
@@ -78,10 +121,12 @@ class _Counter(SupervisedPlugin):
         self._n += len(y)
 
     def after_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        rows = max(1, self._n)
+        rows, task = max(1, self._n), _task(strategy.experience)
+        if not isinstance(strategy.dataloader, TensorLoader):
+            self.fetched.add(task)
         self.found.append(
             Evaluation(
-                task=_task(strategy.experience),
+                task=task,
                 accuracy=float(self._right) / rows,
                 loss=float(self._loss) / rows,
                 n=self._n,

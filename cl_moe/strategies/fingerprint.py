@@ -1,0 +1,114 @@
+"""Hashes that tell whether a strategy may answer a task differently than before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedPlugin
+from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.plugins.clock import Clock
+from torch import Tensor, nn
+
+__all__ = ("Fingerprints",)
+
+HOOKS = [name for name in dir(SupervisedPlugin) if "_eval" in name]
+"""Hooks by which a plugin takes part in evaluation."""
+
+
+class Fingerprints:
+    """Fingerprints of a strategy as it is now: of all that its answers to each task depend on.
+
+    The hash is of the values themselves (not of torch's version counters, which do not notice what
+    is written through ``.data``), and each module is read once however many tasks share it. It is
+    quick beside evaluating: a parameter is read once, not once a row.
+
+    There is none where more than the network may have a say: a strategy, a network or a module of
+    it that is neither ours nor torch's, a plugin that acts in evaluation.
+
+    Args:
+        strategy: any Avalanche ``SupervisedTemplate``; must not change while this is used.
+
+    >>> from cl_moe.strategies.task_aware import TaskAwareMoE
+    >>> strategy = TaskAwareMoE(shape=(4,))
+    >>> network = strategy.model.network
+    >>> network.add_task(0, [["e0"]], network.new_head(0, n_classes=2))
+    >>> before = Fingerprints(strategy).of(0)
+    >>> len(before), before == Fingerprints(strategy).of(0)
+    (32, True)
+    >>> network.heads["0"].bias.data[0] += 1
+    >>> before == Fingerprints(strategy).of(0)
+    False
+    """
+
+    def __init__(self, strategy: Any) -> None:
+        self._network = strategy.model.network if _is_known(strategy) else None
+        self._digests: dict[nn.Module, bytes] = {}
+
+    def of(self, task: int) -> bytes | None:
+        """Return the fingerprint of a task that the model knows; None where there is none."""
+        parts = None if self._network is None else self._network.depends_on(task)
+        if parts is None:
+            return None
+        found = blake2b(digest_size=32)
+        for part in parts:
+            found.update(self._module(part) if isinstance(part, nn.Module) else _tensor(part))
+        return found.digest()
+
+    def _module(self, module: nn.Module) -> bytes:
+        if module not in self._digests:
+            found = blake2b(digest_size=32)
+            for name, part in module.named_modules(remove_duplicate=False):
+                found.update(repr((name, type(part).__qualname__, _settings(part))).encode())
+                for tensor in _own_tensors(part):
+                    found.update(_tensor(tensor))
+            self._digests[module] = found.digest()
+        return self._digests[module]
+
+
+def _is_known(strategy: Any) -> bool:
+    """Tell whether the tensors of a network of ours decide alone what is answered."""
+    parts = [strategy, strategy.model, getattr(strategy.model, "network", None)]
+    return (
+        all(_root(part) == "cl_moe" for part in parts)
+        and all(_root(module) in ("cl_moe", "torch") for module in strategy.model.modules())
+        and not any(_acts(plugin) for plugin in strategy.plugins)
+    )
+
+
+def _root(value: object) -> str:
+    return type(value).__module__.split(".")[0]
+
+
+def _acts(plugin: Any) -> bool:
+    """Tell whether a plugin does something in evaluation; counting batches is nothing."""
+    if isinstance(plugin, EvaluationPlugin):
+        return bool(plugin.metrics)
+    if type(plugin) is Clock:
+        return False
+    idle = [getattr(SupervisedPlugin, hook) for hook in HOOKS]
+    own = [getattr(type(plugin), hook, None) for hook in HOOKS]
+    return any(o is not None and o is not i for o, i in zip(own, idle, strict=True))
+
+
+def _settings(module: nn.Module) -> dict[str, object]:
+    """Return what a module keeps beside tensors and modules: sizes, strides, what it reads."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and name != "training"
+    }
+
+
+def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+
+
+def _tensor(tensor: Tensor) -> bytes:
+    values = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+    found = blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode(), digest_size=32)
+    found.update(values.data)
+    return found.digest()
