@@ -16,6 +16,7 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,12 +28,14 @@ from cl_moe.streams.sources import _embeddings
 from cl_moe.streams.sources.base import SourceData, data_folder, encode, split_apart
 
 __all__ = (
-    "banking77", "clinc150", "cola", "cr", "dbpedia", "mpqa", "mrpc", "rte", "sms_spam", "sst2",
-    "stackoverflow", "subj", "trec",
+    "banking77", "clinc150", "cola", "cr", "dbpedia", "mpqa", "mrpc", "qnli", "rte", "sms_spam",
+    "sst2", "stackoverflow", "stsb", "subj", "trec", "wnli",
 )  # fmt: skip
 
 MOST_TRAIN, MOST_TEST, LEAST_PER_CLASS = 2000, 1000, 50
 TEST_FRACTION = 0.2  # of sets that come without a test set
+SIMILAR = 3.0
+"""Least similarity of alike sentences, on the scale from 0 to 5: they say roughly the same."""
 
 Example = tuple[tuple[str, ...], str]
 """The text of an example, or the two of a pair; and its label."""
@@ -77,6 +80,33 @@ def mrpc(data_dir: Path | None = None) -> SourceData:
 def rte(data_dir: Path | None = None) -> SourceData:
     """Whether a text entails a sentence (Dagan et al. 2005 and after): pairs."""
     return _glue(data_folder(data_dir) / "text/glue/RTE", texts=(1, 2), label=3)
+
+
+@at_hand_with("glue/WNLI/train.tsv", "glue/WNLI/dev.tsv")
+def wnli(data_dir: Path | None = None) -> SourceData:
+    """Whether a sentence follows, where a pronoun decides (Levesque et al. 2012): pairs."""
+    return _glue(data_folder(data_dir) / "text/glue/WNLI", texts=(1, 2), label=3)
+
+
+@at_hand_with("glue/QNLI/dev.tsv")
+def qnli(data_dir: Path | None = None) -> SourceData:
+    """Whether a sentence answers a question (Rajpurkar et al. 2016): pairs, of dev.tsv alone."""
+    return _embedded(_tsv(data_folder(data_dir) / "text/glue/QNLI/dev.tsv", (1, 2), label=3))
+
+
+@at_hand_with("glue/STS-B/train.tsv", "glue/STS-B/dev.tsv")
+def stsb(genre: Literal["captions", "forum", "news"], data_dir: Path | None = None) -> SourceData:
+    """Whether two sentences of a genre are alike (Cer et al. 2017), by :data:`SIMILAR`: pairs."""
+    folder = data_folder(data_dir) / "text/glue/STS-B"
+    train, test = (
+        [
+            ((u, v), "alike" if float(similarity) >= SIMILAR else "unlike")
+            for (where, u, v), similarity in _tsv(folder / f"{split}.tsv", (1, 7, 8), label=9)
+            if where.startswith(f"main-{genre}")  # forum in the one file is forums in the other
+        ]
+        for split in ("train", "dev")
+    )
+    return _embedded(train, test)
 
 
 @at_hand_with("sentconv/TREC.train.all", "sentconv/TREC.test.all")
@@ -160,14 +190,17 @@ def sms_spam(data_dir: Path | None = None) -> SourceData:
 def _glue(folder: Path, *, texts: Sequence[int], label: int, header: bool = True) -> SourceData:
     """Read train.tsv and dev.tsv (GLUE's test labels are secret): columns of texts, and a label."""
     train, test = (
-        [
-            (tuple(cells[k] for k in texts), cells[label])
-            for line in _lines(folder / f"{split}.tsv")[header:]
-            if len(cells := line.split("\t")) > max(*texts, label)
-        ]
-        for split in ("train", "dev")
+        _tsv(folder / f"{split}.tsv", texts, label, header) for split in ("train", "dev")
     )
     return _embedded(train, test)
+
+
+def _tsv(path: Path, texts: Sequence[int], label: int, header: bool = True) -> list[Example]:
+    return [
+        (tuple(cells[k] for k in texts), cells[label])
+        for line in _lines(path)[header:]
+        if len(cells := line.split("\t")) > max(*texts, label)
+    ]
 
 
 def _marked(path: Path) -> list[Example]:

@@ -80,6 +80,14 @@ FILES = {
     "glue/MRPC/dev.tsv": "Quality\tID\tID\ta\tb\n1\t1\t2\tx\ty\n",
     "glue/RTE/train.tsv": "i\ts\tt\tl\n0\tu\tv\tentailment\n1\tu\tw\tnot_entailment\n",
     "glue/RTE/dev.tsv": "i\ts\tt\tl\n0\tx\ty\tentailment\n",
+    "glue/WNLI/train.tsv": "i\ts\tt\tl\n0\tu\tv\t1\n1\tu\tw\t0\n",
+    "glue/WNLI/dev.tsv": "i\ts\tt\tl\n0\tx\ty\t1\n",
+    "glue/QNLI/dev.tsv": "i\tq\ts\tl\n" + "0\tu\tv\tentailment\n1\tu\tw\tnot_entailment\n" * 5,
+    "glue/STS-B/train.tsv": "i\tgenre\tf\ty\to\ta\tb\ts\tt\tscore\n"
+    + "0\tmain-news\tf\ty\to\ta\tb\tu\tv\t3.000\n1\tmain-news\tf\ty\to\ta\tb\tu\tw\t2.9\n"
+    + "2\tmain-forum\tf\ty\to\ta\tb\tlonger\tv\t5.0\n",
+    "glue/STS-B/dev.tsv": "i\tgenre\tf\ty\to\ta\tb\ts\tt\tscore\n"
+    + "0\tmain-news\tf\ty\to\ta\tb\tx\ty\t0.5\n1\tmain-forums\tf\ty\to\ta\tb\tx\ty\t4\n",
     "sentconv/TREC.train.all": "0 How ?\n1 What\x85 ?\n",
     "sentconv/TREC.test.all": "1 Who ?\n",
     "sentconv/subj.all": "0 a b\n1 c d\n" * 5,
@@ -98,7 +106,8 @@ FILES = {
     "sms_spam/SMSSpamCollection": "ham\thi\nspam\twin\n" * 5,
 }  # fmt: skip
 SETS = sorted(sys.modules[catalog.resolve("source", "text_sets.py:sst2").__module__].__all__)
-PAIRS = {"mrpc", "rte"}
+PAIRS = {"mrpc", "qnli", "rte", "stsb", "wnli"}
+PARTS: dict[str, dict[str, str]] = {"clinc150": {"domain": "banking"}, "stsb": {"genre": "news"}}
 
 
 @pytest.fixture
@@ -118,8 +127,8 @@ def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def load(name: str, folder: Path) -> SourceData:
-    values = {"domain": "banking"} if name == "clinc150" else {}
-    source = make_source(SourceSpec(type=f"text_sets.py:{name}", parameters=values), "sources.t")
+    spec = SourceSpec(type=f"text_sets.py:{name}", parameters=PARTS.get(name, {}))
+    source = make_source(spec, "sources.t")
     assert source.available(folder) is None
     return source.load(seed=0, data_dir=folder)
 
@@ -130,6 +139,14 @@ def test_a_text_set_is_read(name: str, texts: Path) -> None:
     assert data.problems(name) == []
     assert len(data.classes) == 2
     assert data.train_x.shape[1] == (8 if name in PAIRS else 2)
+
+
+def test_alike_sentences_are_those_of_a_genre_from_a_similarity_on(texts: Path) -> None:
+    data = load("stsb", texts)
+    assert data.classes == ("alike", "unlike")
+    assert data.train_y.tolist() == [0, 1]
+    assert data.test_y.tolist() == [1]
+    assert data.train_x[:, 0].tolist() == [1, 1]  # one letter: the genre asked for, no other
 
 
 def test_what_separates_columns_may_stand_in_the_last_one(texts: Path) -> None:
