@@ -9,6 +9,7 @@ DEMO   ?= runs/demo
 # Each study in results/ is the shipped scenario of its name; `make results STUDY=name` runs one.
 STUDIES := related_unrelated low_resource_images low_resource_text unseen_images unseen_text \
            adding_unrelated_images adding_unrelated_text capacity relatedness_dial \
+           ablation_images ablation_text \
            ctrl_minus ctrl_plus ctrl_in ctrl_out ctrl_plastic trust_split_mnist \
            trust_split_mnist_si trust_permuted_mnist
 STUDY   ?= $(STUDIES)

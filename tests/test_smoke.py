@@ -18,7 +18,7 @@ PROMISED = {
     *("ctrl_minus", "ctrl_plus", "ctrl_in", "ctrl_out", "ctrl_plastic"),
     *("low_resource_images", "unseen_images", "adding_unrelated_images"),
     *("low_resource_text", "unseen_text", "adding_unrelated_text"),
-    *("capacity", "relatedness_dial"),
+    *("capacity", "relatedness_dial", "ablation_images", "ablation_text"),
     *("trust_split_mnist", "trust_split_mnist_si", "trust_permuted_mnist"),
 }
 
