@@ -13,7 +13,7 @@ from cl_moe.moe.pool import ExpertPool
 from cl_moe.moe.routing import Routing
 from cl_moe.seeding import derive, generator
 
-__all__ = ("MoELayer",)
+__all__ = ("MoELayer", "combine")
 
 
 class MoELayer(nn.Module):
@@ -100,34 +100,40 @@ class MoELayer(nn.Module):
         """Return the combined outputs, (B, *out_shape), and the routing that made them."""
         ids = self.offered(task)
         routing: Routing = self.gate(x, task, ids)
-        y = (
-            self._shared_choice(x, routing, ids)
-            if routing.shared
-            else self._by_row(x, routing, ids)
-        )
+        y = combine(x, routing, [self.pool[id_] for id_ in ids])
         if self.shared is not None:
             y = y + self.shared(x)
         return y, routing
 
-    def _shared_choice(self, x: Tensor, routing: Routing, ids: list[str]) -> Tensor:
-        """All rows go to the same experts: call each directly, nothing to sort."""
-        if len(ids) == 1:
-            return self.pool[ids[0]](x)  # type: ignore[no-any-return]
-        parts = [
-            weight * self.pool[ids[chosen]](x)
-            for weight, chosen in zip(routing.weights[0], routing.chosen[0].tolist(), strict=True)
-        ]
-        return torch.stack(parts).sum(0)
 
-    def _by_row(self, x: Tensor, routing: Routing, ids: list[str]) -> Tensor:
-        """Sort the (row, expert) pairs by expert, so that each expert sees its rows at once."""
-        order = routing.chosen.flatten().argsort(stable=True)
-        rows = order // routing.chosen.shape[1]
-        counts = routing.chosen.flatten().bincount(minlength=len(ids)).tolist()
-        outputs = [
-            self.pool[ids[e]](x[part]) for e, part in enumerate(rows.split(counts)) if part.numel()
-        ]
-        y = torch.cat(outputs)
-        weight = routing.weights.flatten()[order].view(-1, *[1] * (y.dim() - 1))
-        empty = torch.zeros(x.shape[0], *y.shape[1:], dtype=y.dtype, device=y.device)
-        return empty.index_add(0, rows, y * weight.to(y.dtype))
+def combine(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor:
+    """Return the weighted sums of the chosen experts' outputs, (B, *out_shape).
+
+    >>> routing = Routing(torch.tensor([[0.5], [1.0]]), torch.tensor([[0], [1]]))
+    >>> combine(torch.tensor([[2.0], [-2.0]]), routing, [nn.Identity(), nn.ReLU()]).tolist()
+    [[1.0], [0.0]]
+    """
+    return (_shared_choice if routing.shared else _by_row)(x, routing, experts)
+
+
+def _shared_choice(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor:
+    """All rows go to the same experts: call each directly, nothing to sort."""
+    if len(experts) == 1:
+        return experts[0](x)  # type: ignore[no-any-return]
+    parts = [
+        weight * experts[chosen](x)
+        for weight, chosen in zip(routing.weights[0], routing.chosen[0].tolist(), strict=True)
+    ]
+    return torch.stack(parts).sum(0)
+
+
+def _by_row(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor:
+    """Sort the (row, expert) pairs by expert, so that each expert sees its rows at once."""
+    order = routing.chosen.flatten().argsort(stable=True)
+    rows = order // routing.chosen.shape[1]
+    counts = routing.chosen.flatten().bincount(minlength=len(experts)).tolist()
+    outputs = [experts[e](x[part]) for e, part in enumerate(rows.split(counts)) if part.numel()]
+    y = torch.cat(outputs)
+    weight = routing.weights.flatten()[order].view(-1, *[1] * (y.dim() - 1))
+    empty = torch.zeros(x.shape[0], *y.shape[1:], dtype=y.dtype, device=y.device)
+    return empty.index_add(0, rows, y * weight.to(y.dtype))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cl_moe.moe.experts.base import make_module, stages_of
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.reading import Part, Stage, reach, read_answers, read_path
 from cl_moe.seeding import derive
 
 __all__ = ("MoENetwork",)
@@ -117,7 +116,7 @@ class MoENetwork(nn.Module):
 
     def inner_stages(self, task: int) -> int:
         """Return how many outputs of stages a task's path has below its features."""
-        return sum(len(part) for part in self._parts(task)) - 1
+        return len(self.stages(task)) - 1
 
     def blocks(self, x: Tensor, wanted: Iterable[Block]) -> dict[Block, Tensor]:
         """Return what earlier paths make of rows, each path run once: (B, D) a block.
@@ -127,49 +126,31 @@ class MoENetwork(nn.Module):
         asked = list(wanted)
         ready: dict[Block, Tensor] = {}
         for task in {block.task for block in asked}:
-            if task == RAW.task:
-                ready[RAW] = self.encode(x).flatten(1)
-                continue
             parts = {block.part for block in asked if block.task == task}
-            if not self.owns_path(task):
-                logits = self(x, task)
-            else:
-                inner = [part for part in parts if isinstance(part, int)]
-                top = max(inner) if len(inner) == len(parts) else None
-                outputs = self._stage_outputs(x, task, top)
-                for stage, z in enumerate(outputs):
-                    if stage in parts:
-                        ready[Block(task, stage)] = _flat(z)
-                if top is not None:
-                    continue
-                ready[Block(task)] = outputs[-1].flatten(1)
-                logits = self.heads[str(task)](ready[Block(task)])
-            ready[Block(task, "answers")] = logits.softmax(1)
-            ready[Block(task, "log answers")] = logits.log_softmax(1)
+            for part, value in self._read(x, task, parts).items():
+                ready[Block(task, part)] = value
         return {block: ready[block] for block in asked}
 
-    def _parts(self, task: int) -> list[list[nn.Module]]:
-        """Return a task's path as modules to call in turn, layer by layer.
+    def _read(self, x: Tensor, task: int, parts: Collection[Part]) -> dict[Part, Tensor]:
+        if task == RAW.task:
+            return read_path(self.encode(x), [], None, parts)
+        if not self.owns_path(task):
+            return read_answers(self(x, task), parts)
+        stages = [_callable(stage, task) for stage in self.stages(task)[: reach(parts)]]
+        return read_path(self.encode(x), stages, self.heads[str(task)], parts)
+
+    def stages(self, task: int) -> list[nn.Module]:
+        """Return a task's path as modules to call in turn.
 
         A layer is told apart into its expert's stages where the task has one expert there and
-        nothing is added to what that gives.
+        nothing is added to what that gives; else it is one stage.
         """
-        parts: list[list[nn.Module]] = []
+        stages: list[nn.Module] = []
         for layer in self.moe_layers:
             ids = layer.assigned[task]
             direct = len(ids) == 1 and layer.gate.task_aware and layer.shared is None
-            parts.append(stages_of(layer.pool[ids[0]]) if direct else [layer])
-        return parts
-
-    def _stage_outputs(self, x: Tensor, task: int, top: int | None) -> list[Tensor]:
-        """Return the outputs of a path's stages, up to the one called ``top``."""
-        z, outputs = self.encode(x), []
-        for module in itertools.chain.from_iterable(self._parts(task)):
-            z = module(z, task)[0] if isinstance(module, MoELayer) else module(z)
-            outputs.append(z)
-            if top is not None and len(outputs) > top:
-                break
-        return outputs
+            stages += stages_of(layer.pool[ids[0]]) if direct else [layer]
+        return stages
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
@@ -229,7 +210,5 @@ class MoENetwork(nn.Module):
         return shares
 
 
-def _flat(z: Tensor) -> Tensor:
-    """Return a stage's output as rows; images are averaged over 2 x 2 pixels first."""
-    pooled = F.avg_pool2d(z, 2, ceil_mode=True) if z.dim() == 4 else z
-    return pooled.flatten(1)
+def _callable(stage: nn.Module, task: int) -> Stage:
+    return (lambda z: stage(z, task)[0]) if isinstance(stage, MoELayer) else stage
