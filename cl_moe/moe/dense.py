@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
+from cl_moe.moe.extract import FixedTask, frozen_copy
 from cl_moe.seeding import derive
 
 __all__ = ("DenseNetwork", "SharedHeadNetwork", "TaskNetwork", "widen_head")
@@ -39,6 +40,14 @@ class TaskNetwork(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
+
+    def for_task(self, task: int) -> nn.Module:
+        """Return a module of its own that answers one task; it learns nothing more.
+
+        It takes rows x (B, ...) and gives logits (B, C). Here it is a copy of the whole network
+        with the task fixed; networks that can tell what a task uses copy that alone.
+        """
+        return frozen_copy(FixedTask(self, task))
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor] | None:
         """Return all that can change a task's answers; None: it is not known."""
@@ -83,6 +92,10 @@ class DenseNetwork(TaskNetwork):
         features = self.trunk(x).flatten(1)
         logits: Tensor = self.heads[str(task)](features)
         return logits
+
+    def for_task(self, task: int) -> nn.Module:
+        """Return a copy of the trunk and the task's head, in a row."""
+        return frozen_copy(nn.Sequential(self.trunk, nn.Flatten(), self.heads[str(task)]))
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
         """Return all that can change a task's answers."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_moe.moe.experts.base import make_module, stages_of
+from cl_moe.moe.extract import task_module
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.reading import Part, Stage, reach, read_answers, read_path
@@ -163,6 +164,35 @@ class MoENetwork(nn.Module):
             return head(self.blocks(x, head.blocks)), {}
         features, losses = self.features(x, task)
         return head(features), losses
+
+    def for_task(self, task: int) -> nn.Module:
+        """Return a module of its own that answers one task: a copy of what the task uses, no more.
+
+        Where a layer has one expert for the task, that is an ``nn.Sequential`` of the encoder, an
+        expert a layer, and the head. Experts whose weights are the same for all rows are summed
+        with these weights; a gate that looks at rows comes along, with the task fixed
+        (:class:`~cl_moe.moe.extract.RoutedExperts`). A task answered by an evidence head takes
+        the paths that this reads, as far up as it reads them.
+
+        The module takes rows x (B, ...) and gives logits (B, C), those of the network to 1e-6. It
+        is in evaluation mode and takes no gradients, learns nothing more when the network does, and
+        can be exported (``torch.export.export``, ``torch.onnx.export``).
+
+        Raises:
+            InputError: the network does not know the task.
+
+        >>> from cl_moe.moe.experts.mlp import MLPExpert
+        >>> from cl_moe.moe.gates.task import TaskGate
+        >>> layer = MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,), experts=2)
+        >>> network = MoENetwork([layer])
+        >>> network.add_task(0, [["e1"]], network.new_head(0, n_classes=3))
+        >>> answer, x = network.for_task(0), torch.rand(5, 4)
+        >>> torch.allclose(answer(x), network(x, task=0), atol=1e-6)
+        True
+        >>> sum(p.numel() for p in answer.parameters())  # of one expert and the head
+        67
+        """
+        return task_module(self, task)
 
     def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
         """Yield all that can change a task's answers: its path, or those that its head reads."""

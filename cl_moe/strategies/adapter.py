@@ -9,6 +9,7 @@ from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
 from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
+from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("TaskModel", "classes_by_task")
@@ -98,6 +99,26 @@ class TaskModel(MultiTaskModule):
         for name, loss in losses.items():
             self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
         return logits
+
+    def for_task(self, task: int) -> nn.Module:
+        """Return a module of its own that answers one task, without Avalanche and without routing.
+
+        It takes rows x (B, ...) and gives logits (B, C); of a mixture it holds the task's experts
+        alone (:meth:`MoENetwork.for_task`).
+
+        Raises:
+            InputError: the model does not know the task.
+
+        >>> from cl_moe import NetworkSpec, build_moe
+        >>> model = build_moe(NetworkSpec(hidden=[8, 6]), shape=(4,), seed=0)
+        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_classes=3))
+        >>> answer, x = model.for_task(0), torch.rand(5, 4)
+        >>> torch.allclose(answer(x), model(x, 0), atol=1e-6)
+        True
+        """
+        if not self.knows(task):
+            raise unknown_task(task, self.network.tasks)
+        return self.network.for_task(task)
 
 
 def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:

@@ -29,6 +29,8 @@ class Gate(nn.Module, ABC):
 
     task_aware = True
     """Whether a task is offered only the experts assigned to it (else all that exist)."""
+    reads_rows = True
+    """Whether the choice depends on the row (else on the task alone)."""
 
     def __init__(self, in_features: int, k: int = 1, balance: float = 0.0, z: float = 0.0) -> None:
         super().__init__()

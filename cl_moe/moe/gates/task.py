@@ -24,6 +24,8 @@ class TaskGate(Gate):
     torch.Size([1, 2])
     """
 
+    reads_rows = False
+
     def __init__(self, in_features: int, k: int = 1, balance: float = 0.0, z: float = 0.0) -> None:
         super().__init__(in_features, k, balance, z)
         self.rows = nn.ParameterDict()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cl_moe.moe.dense import DenseNetwork, TaskNetwork
 from cl_moe.moe.experts.base import Shape, StageFactory
+from cl_moe.moe.extract import frozen_copy
 
 __all__ = ("AloneNetwork",)
 
@@ -57,6 +58,11 @@ class AloneNetwork(TaskNetwork):
         """Return the logits (B, C) of one task for its rows."""
         logits: Tensor = self.heads[str(task)](self.trunks[str(task)](x).flatten(1))
         return logits
+
+    def for_task(self, task: int) -> nn.Module:
+        """Return a copy of the task's trunk and head, in a row."""
+        trunk, head = self.trunks[str(task)], self.heads[str(task)]
+        return frozen_copy(nn.Sequential(trunk, nn.Flatten(), head))
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
         """Return all that can change a task's answers."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from cl_moe.moe.dense import TaskNetwork
 from cl_moe.moe.experts.base import Shape
+from cl_moe.moe.extract import frozen_copy
 from cl_moe.moe.heads import linear_of
 from cl_moe.moe.ridge import fit_ridge
 from cl_moe.seeding import generator
@@ -79,6 +80,10 @@ class ClosedFormNetwork(TaskNetwork):
         """Return the logits (B, C) of one task for its rows."""
         logits: Tensor = self.heads[str(task)](x.flatten(1))
         return logits
+
+    def for_task(self, task: int) -> nn.Module:
+        """Return a copy of the task's classifier."""
+        return frozen_copy(nn.Sequential(nn.Flatten(), self.heads[str(task)]))
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
         """Return all that can change a task's answers."""
