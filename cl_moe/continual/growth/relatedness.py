@@ -255,19 +255,19 @@ class Relatedness(GrowthPolicy):
         depth, best = len(network.layers), ranked[0]
         if full_layers(network, self.max_experts):
             return [self._last_resort(network, gains, ranked)]
-        if gains[best] <= 0 and "fresh" in self.kinds:
-            return [fresh_plan(network)]
-        branches = [
+        copies = [
             Plan(
-                "branch",
+                "branch" if kept else "copy",
                 _all("keep", kept) + _all("copy", depth - kept),
                 "ridge",
                 best,
                 gains[best],
             )
-            for kept in range(depth - 1, 0, -1)
+            for kept in reversed(range(depth))
         ]
-        return [*branches, Plan("copy", _all("copy", depth), "ridge", best, gains[best])]
+        copies = [plan for plan in copies if plan.kind in self.kinds]
+        no_better = gains[best] <= 0 and "fresh" in self.kinds
+        return [fresh_plan(network)] if no_better or not copies else copies
 
     def _last_resort(
         self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
