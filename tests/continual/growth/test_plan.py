@@ -108,10 +108,15 @@ def test_random_paths_are_the_same_for_some_rows_and_for_all(view):
 
 
 def test_heads_are_fitted_to_the_rows_given(view):
+    """The rows held out say the opposite of the others: whoever reads them too is found out."""
     network = network_of()
+    told = network(view.x, 1).log_softmax(1)[:, 0]
+    y = (told > told.median()).long()
+    y[HELD] = 1 - y[HELD]
+    view = replace(view, y=y)
     heads = heads_of(view, network, MATCH, RIDGE)
     features = network.features(view.x, 0)[0]
-    for rows in (FIT, torch.arange(60)):
+    for rows in (FIT, HELD, torch.arange(60)):
         answer = fit_ridge(features[rows], view.y[rows], 2)
         head = heads.of(RIDGE, rows)
         assert torch.allclose(head.weight, answer.weight)
@@ -119,6 +124,7 @@ def test_heads_are_fitted_to_the_rows_given(view):
         classes = match_classes(network(view.x, 1).log_softmax(1)[rows], view.y[rows], 2)
         assert torch.equal(heads.of(MATCH, rows).weight, network.heads["1"].weight[classes])
     assert torch.equal(heads.of(RIDGE).weight, heads.of(RIDGE, torch.arange(60)).weight)
+    assert not torch.equal(heads.of(MATCH, FIT).weight, heads.of(MATCH, HELD).weight)
     fresh = heads.of(fresh_plan(network))
     assert torch.equal(fresh.weight, network.new_head(2, 2).weight)
 

@@ -114,7 +114,7 @@ class TestTrial:
         once, twice = (trial_of(plan, view, network) for _ in range(2))
         start = learned(once)
         once.train(23)
-        twice.train(7)  # the epoch has 5 batches
+        twice.train(7)  # an epoch has 6 batches
         looks = [twice.judge() for _ in range(2)]
         twice.train(23)
         twice.train(20)  # it is there already
@@ -161,6 +161,19 @@ class TestTrial:
         held = trial.split.held
         with torch.no_grad():
             assert trial.judge() == judged(network(view.x[held], view.task), view.y[held])
+
+
+def test_an_epoch_is_every_row_to_fit_once_in_an_order_of_its_own(view, network):
+    trial = trial_of(PLANS[2], view, network)
+    read = []
+    trial.top.register_forward_hook(lambda module, given, _: read.append(given[0]))
+    trial.train(12)
+    assert sorted(len(batch) for batch in read) == [2, 2, *[8] * 10]  # 42 rows twice
+    one, two = torch.cat(read[:6]), torch.cat(read[6:])
+    rows = view.x[trial.split.fit]
+    for epoch in (one, two):
+        assert sorted(epoch.tolist()) == sorted(rows.tolist())
+    assert not torch.equal(one, two)
 
 
 def test_a_fresh_start_begins_at_the_expert_that_waits(view, network):
