@@ -43,6 +43,7 @@ class EvidenceHead(nn.Module):
         shares: weight of each path, by the task that it belongs to (-1: the raw input); they sum
             to 1.
 
+    >>> import torch
     >>> head = EvidenceHead({RAW: torch.eye(2)}, torch.zeros(2), {-1: 1.0})
     >>> head({RAW: torch.tensor([[3.0, 4.0]])}).tolist()
     [[3.0, 4.0]]
@@ -73,6 +74,7 @@ class EvidenceHead(nn.Module):
 def take_over(head: nn.Module, classes: Sequence[int]) -> nn.Module:
     """Return a copy of a head whose output c is the old head's output ``classes[c]``.
 
+    >>> import torch
     >>> old = nn.Linear(2, 3)
     >>> new = take_over(old, [2, 0])
     >>> bool(torch.equal(new.weight[0], old.weight[2]))
@@ -89,6 +91,7 @@ def take_over(head: nn.Module, classes: Sequence[int]) -> nn.Module:
 def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:
     """Return a linear map with copies of the given parameters; draws no random numbers.
 
+    >>> import torch
     >>> linear_of(torch.eye(2), torch.zeros(2))(torch.tensor([3.0, 4.0])).tolist()
     [3.0, 4.0]
     """

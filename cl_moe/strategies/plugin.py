@@ -72,20 +72,20 @@ class MoEPlugin(SupervisedPlugin):
         """Decide how the tasks of the experience are answered, and apply it."""
         self._close(strategy)
         network = _network(strategy)
-        self._learns, self._learned = False, 0
+        learned: list[int] = []  # steps that each task has behind it, of those that learn on
         for task, n_classes in classes_by_task(strategy.experience.dataset).items():
             self._open.append(task)
             if str(task) in network.heads:
                 self._return(task, network)
-                self._learns = True
+                learned.append(0)
                 continue
             view = self._view(strategy, task, n_classes)
             start = time.perf_counter()
             decision = self.growth.decide(view, network)
             seconds = time.perf_counter() - start - decision.learned_seconds
             self._apply(decision, view, network, seconds)
-            self._learns |= decision.train
-            self._learned = decision.learned
+            learned += [decision.learned] if decision.train else []
+        self._learns, self._learned = bool(learned), min(learned, default=0)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Leave the optimizer with exactly the trainable parameters."""

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from cl_moe.moe.ridge import STRENGTHS, TEMPERATURES, fit_ridge
+from cl_moe.moe.ridge import STRENGTHS, TEMPERATURES, fit_ridge, leave_one_out
 
 
 def slow_loo_scores(x, y, classes, strength):
@@ -36,6 +36,36 @@ def test_leave_one_out_equals_leaving_each_one_out(n, d, seed):
         scores = slow_loo_scores(x, y, 3, float(strength * scale))
         exact += [F.nll_loss(F.log_softmax(t * scores, 1), y).item() for t in TEMPERATURES]
     assert abs(answer.loo_loss - min(exact)) < 1e-4
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(6, 20), st.integers(1, 30), st.integers(0, 99))
+def test_inner_products_alone_tell_what_refits_without_each_example_do(n, d, seed):
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=g, dtype=torch.float64)
+    x, y = x - x.mean(0), torch.arange(n) % 3
+    found = leave_one_out(x @ x.T, y, 3)
+    scale = float(x.square().sum() / n)
+    losses = {}
+    for strength in STRENGTHS:
+        scores = slow_loo_scores(x, y, 3, strength * scale)
+        for t in TEMPERATURES:
+            losses[strength, t] = F.nll_loss(F.log_softmax(t * scores, 1), y).item()
+    assert abs(found.loss - min(losses.values())) < 1e-6
+    assert any(abs(found.strength / scale / s - 1) < 1e-6 for s in STRENGTHS)
+    assert found.temperature in TEMPERATURES
+    exact = found.temperature * slow_loo_scores(x, y, 3, found.strength)
+    assert torch.allclose(found.log_probs, exact.log_softmax(1), atol=1e-5)
+
+
+def test_both_ways_to_leave_one_out_agree_and_classes_may_be_absent():
+    g = torch.Generator().manual_seed(0)
+    y = 3 * (torch.arange(40) % 2)
+    x = torch.randn(40, 60, generator=g, dtype=torch.float64) + F.one_hot(y, 60)
+    centred = x - x.mean(0)
+    found, answer = leave_one_out(centred @ centred.T, y, 5), fit_ridge(x, y, 5)
+    assert abs(found.loss - answer.loo_loss) < 1e-6
+    assert torch.allclose(found.log_probs, answer.loo_log_probs.double(), atol=1e-5)
 
 
 def test_the_answer_predicts_as_its_weights_say_and_ignores_scale():

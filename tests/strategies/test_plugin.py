@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
+from avalanche.benchmarks import dataset_benchmark
 from avalanche.core import SupervisedPlugin
 from avalanche.training import Naive
 from avalanche.training.plugins import EvaluationPlugin, EWCPlugin, LwFPlugin, ReplayPlugin
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from cl_moe.continual.growth.per_task import PerTask
 from cl_moe.errors import InputError
 from cl_moe.strategies.networks import build_moe
 from cl_moe.strategies.plugin import MoEPlugin, make_growth
@@ -215,30 +219,140 @@ def test_it_composes_with_plugins_of_avalanche(stream, plugin, growth, order):
     assert len({id(p) for p in held}) == len(held)
 
 
-def test_a_task_that_is_taken_over_is_not_trained_and_still_ends_well(stream):
-    again = Task("again", stream[0].train, stream[0].test, ("no", "yes"))
-    twice = TaskStream([task_of("a", 400, 0), Task("again", *_part(stream[0], 40), again.classes)])
+def twice(n, **options):
+    """Learn a task, then n of its rows as another; return the strategy and the first task."""
+    first = task_of("a", 400, 0)
+    x, y = first.tensors("train")
+    again = Task("again", (x[:n], y[:n]), first.test, ("no", "yes"))
     training = TRAINING.model_copy(update={"epochs": 40})
+    stream = TaskStream([first, again])
     strategy = strategy_of(
-        twice, growth="relatedness", training=training, network=NetworkSpec(hidden=[32])
+        stream,
+        growth="relatedness",
+        training=training,
+        network=NetworkSpec(hidden=[32]),
+        **options,
     )
-    for experience in twice.to_benchmark().train_stream:
+    steps = []
+    for experience in stream.to_benchmark().train_stream:
         strategy.train(experience, eval_streams=[])
+        steps.append(strategy.clock.train_exp_iterations)
+    return strategy, first, steps
+
+
+def accuracies(strategy, task):
+    """Accuracy on a task's test rows as task 0 and as task 1."""
+    x, y = task.tensors("test")
+    model = strategy.model.eval()
+    with torch.no_grad():
+        return [(model(x, label).argmax(1) == y).float().mean().item() for label in (0, 1)]
+
+
+def test_a_task_that_is_taken_over_is_not_trained_and_still_ends_well():
+    strategy, task, steps = twice(40, gate="task")
     event = strategy.events[1]
     assert event["kind"] == "take over", event["sentence"]
     assert event["sentence"].startswith("task 1 'again' took over the path of task 0 'a' (held-out")
     assert event["experts"] == 1
     assert event["usage"] == [{"e0": 1.0}]
-    x, y = twice[0].tensors("test")
-    model = strategy.model.eval()
-    with torch.no_grad():
-        first, second = ((model(x, task).argmax(1) == y).float().mean() for task in (0, 1))
+    assert steps == [1000, 0]
+    first, second = accuracies(strategy, task)
     assert first == second > 0.8
 
 
-def _part(task, n):
-    x, y = task.tensors("train")
-    return (x[:n], y[:n]), task.tensors("test")
+def test_a_task_that_is_answered_by_an_average_is_not_trained_and_still_ends_well():
+    strategy, task, steps = twice(40)
+    event = strategy.events[1]
+    assert event["kind"] == "average", event["sentence"]
+    assert event["sentence"] == "task 1 'again' is answered by an average: 100 % task 0 'a'"
+    assert (event["experts"], event["path"], event["steps"]) == (1, [], 0)
+    assert event["usage"] == [{"e0": pytest.approx(1.0)}]
+    assert steps == [1000, 0]
+    head = strategy.model.network.heads["1"]
+    assert not any(p.requires_grad for p in head.parameters())
+    first, second = accuracies(strategy, task)
+    assert first > 0.8
+    assert second == pytest.approx(first, abs=0.02)
+
+
+class Steps:
+    """Counts the steps of every optimizer while it is open: of trials and of training alike."""
+
+    def __enter__(self):
+        self.count = 0
+        self.hook = register_optimizer_step_post_hook(self.add)
+        return self
+
+    def add(self, *_):
+        self.count += 1
+
+    def __exit__(self, *_):
+        self.hook.remove()
+
+
+class TestWhatATrialLearnedIsNotTaughtAgain:
+    @pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
+    @pytest.mark.parametrize("epochs", [1, 2, 7])
+    def test_a_task_takes_its_budget_and_not_an_epoch_more(self, stream, epochs, share):
+        """Whether its steps were taken in a trial or after it, and those of losers on top."""
+        training = TRAINING.model_copy(update={"epochs": epochs})
+        strategy = strategy_of(
+            stream,
+            growth="relatedness",
+            growth_options={"margin": -5.0, "trial_share": share},
+            training=training,
+            network=NetworkSpec(hidden=[12, 8], layers=2),
+        )
+        for experience in stream.to_benchmark().train_stream:
+            with Steps() as taken:
+                strategy.train(experience, eval_streams=[])
+            event = strategy.events[-1]
+            lost = event["steps"] - event["learned"]
+            assert epochs * 6 <= taken.count - lost < (epochs + 1) * 6
+            assert taken.count == event["steps"] + strategy.clock.train_exp_iterations
+            if event["task"]:
+                assert event["learned"] == max(1, round(share * epochs * 6))
+                assert 0 < event["seconds"] < 5
+
+    def test_what_goes_on_is_what_was_tried(self, stream):
+        """With the whole budget spent in the trial, nothing moves after it."""
+        seen = []
+
+        class Look(SupervisedPlugin):
+            def before_training_exp(self, strategy, **kwargs):
+                if strategy.clock.train_exp_counter:
+                    seen.append(snapshot(strategy.model))
+
+        options = {"margin": -5.0, "trial_share": 1.0}
+        strategy = strategy_of(
+            stream, growth="relatedness", growth_options=options, plugins=[Look()]
+        )
+        first, second, _ = stream.to_benchmark().train_stream
+        strategy.train(first, eval_streams=[])
+        strategy.train(second, eval_streams=[])
+        (before,) = seen
+        assert strategy.events[1]["new_experts"] == [[0, "e1"]]
+        assert same(before, strategy.model)
+        fresh = strategy.model.network.moe_layers[0].make_next()
+        assert not same(snapshot(fresh), strategy.model.network.moe_layers[0].pool["e1"])
+        assert set(strategy.model.network.moe_layers[0].pool.frozen) == {"e0", "e1"}
+
+    @pytest.mark.parametrize("beside", ["a task that begins anew", "a task that returns"])
+    def test_a_task_in_the_same_experience_is_trained_all_the_same(self, stream, beside):
+        class OneIsTried(PerTask):
+            """Task 2 grows too, and has learned much already."""
+
+            def decide(self, view, network):
+                decision = super().decide(view, network)
+                return replace(decision, learned=30 * (view.task == 2))
+
+        first, second, third = (e.dataset for e in stream.to_benchmark().train_stream)
+        other = first if beside == "a task that returns" else second
+        together = dataset_benchmark([first, other.concat(third)], [first]).train_stream
+        strategy = strategy_of(stream, growth=OneIsTried())
+        strategy.train(together[0], eval_streams=[])
+        strategy.train(together[1], eval_streams=[])
+        assert strategy.clock.train_exp_iterations == 2 * 12
 
 
 @pytest.mark.parametrize("protect", ["distillation", "ewc", "none"])

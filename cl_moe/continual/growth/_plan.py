@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -86,6 +87,23 @@ class Plan:
             if start != "keep":
                 return depth
         return len(self.starts)
+
+    def price(self, tasks: int, classes: int) -> float:
+        """Return what it takes to say which plan is meant, in nats: its description length.
+
+        A plan that names one of T earlier tasks was the best of T, one that matches classes the
+        best of C! matchings too. Without the price the best of many chance hits wins a task of a
+        few examples. The answers that an average pools have their prices each.
+
+        >>> fresh = Plan("fresh", ("fresh",), "fresh")
+        >>> matched = Plan("take over", ("keep",), "match", source=0)
+        >>> [round(plan.price(tasks=4, classes=3), 3) for plan in (fresh, matched)]
+        [0.0, 3.178]
+        """
+        if self.source is None:
+            return 0.0
+        matchings = math.lgamma(classes + 1) if self.head == "match" else 0.0  # log C!
+        return math.log(tasks) + matchings
 
 
 def module_of(plan: Plan, depth: int, network: MoENetwork) -> nn.Module:

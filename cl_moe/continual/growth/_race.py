@@ -8,9 +8,8 @@ from cl_moe.continual.growth._trial import Trial, Tried
 
 __all__ = ("race",)
 
-
 HOPELESS = 2.0
-"""A candidate with more than this times the loss to beat, half-way through its trial, is given up."""
+"""A candidate is given up half-way through its trial with more than this times the loss to beat."""
 
 
 def race(

@@ -173,7 +173,7 @@ class Relatedness(GrowthPolicy):
             last, seen = race(list(trials.values()), lap, until, to_beat)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
-        prices = [_price(plan, len(network.tasks), view.n_classes) for plan in plans]
+        prices = [plan.price(len(network.tasks), view.n_classes) for plan in plans]
         best = self._best(plans, found, prices, len(split.held), dropped)
         candidates = [
             Candidate(p.kind, p.source, found[i].accuracy, p.gain, found[i].loss, i in dropped)
@@ -255,19 +255,19 @@ class Relatedness(GrowthPolicy):
         depth, best = len(network.layers), ranked[0]
         if full_layers(network, self.max_experts):
             return [self._last_resort(network, gains, ranked)]
-        if gains[best] <= 0 and "fresh" in self.kinds:
-            return [fresh_plan(network)]
-        branches = [
+        copies = [
             Plan(
-                "branch",
+                "branch" if kept else "copy",
                 _all("keep", kept) + _all("copy", depth - kept),
                 "ridge",
                 best,
                 gains[best],
             )
-            for kept in range(depth - 1, 0, -1)
+            for kept in reversed(range(depth))
         ]
-        return [*branches, Plan("copy", _all("copy", depth), "ridge", best, gains[best])]
+        copies = [plan for plan in copies if plan.kind in self.kinds]
+        no_better = gains[best] <= 0 and "fresh" in self.kinds
+        return [fresh_plan(network)] if no_better or not copies else copies
 
     def _last_resort(
         self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
@@ -280,26 +280,6 @@ class Relatedness(GrowthPolicy):
             "retrain" if layer in full else "copy" for layer in range(len(network.layers))
         )
         return Plan("reassign", starts, "ridge", victim, gains[victim])
-
-
-def _price(plan: Plan, tasks: int, classes: int) -> float:
-    """Return what it takes to say which plan is meant, in nats: its description length.
-
-    A plan that names one of T earlier tasks was the best of T, one that matches classes the best of
-    C! matchings too. Without the price the best of many chance hits wins a task of a few examples.
-    The answers that an average pools have their prices each.
-
-    >>> plans = [
-    ...     Plan("fresh", ("fresh",), "fresh"),
-    ...     Plan("take over", ("keep",), "match", source=0),
-    ... ]
-    >>> [round(_price(plan, tasks=4, classes=3), 3) for plan in plans]  # 0, log 4 + log 6
-    [0, 3.178]
-    """
-    if plan.source is None:
-        return 0
-    matchings = math.lgamma(classes + 1) if plan.head == "match" else 0.0
-    return math.log(tasks) + matchings
 
 
 def _score_rows(view: TaskView) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 
 from cl_moe import catalog
 from cl_moe.moe.experts._any import AnyModule
-from cl_moe.moe.experts.base import cut, make_module, output_shape
+from cl_moe.moe.experts.base import cut, make_module, output_shape, stages_of
 
 SHAPE = (1, 8, 8)
 
@@ -29,6 +29,19 @@ class TestEveryExpert:
                 shape, parameters = output_shape(part, shape), parameters + count(part)
             assert shape == output_shape(whole, SHAPE)
             assert parameters == count(whole)
+
+    def test_the_stages_of_a_part_can_be_told_apart(self, name):
+        stages = catalog.resolve("expert", name)([4, 3]).stages()
+        (whole,) = cut(stages, 1)
+        trunk = make_module(whole, SHAPE, seed=0)
+        assert len(stages_of(trunk)) == len(stages)
+        x = z = torch.randn(2, *SHAPE)
+        for stage in stages_of(trunk):
+            assert stages_of(stage) == [stage]
+            z = stage(z)
+        assert torch.equal(trunk(x), z)
+        lowest = make_module(cut(stages, len(stages))[0], SHAPE, seed=0)
+        assert stages_of(lowest) == [lowest]
 
     def test_widening_multiplies_the_features(self, name):
         kind = catalog.resolve("expert", name)()

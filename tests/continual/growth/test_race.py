@@ -1,0 +1,87 @@
+"""Successive halving, on trials whose losses are written down beforehand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cl_moe.continual.growth._race import race
+from cl_moe.continual.growth._trial import Tried
+
+
+class Written:
+    """A trial whose loss after so many steps is known; it notes when it is trained and judged."""
+
+    def __init__(self, loss):
+        self.loss, self.steps, self.judged_at = loss, 0, []
+
+    def train(self, until):
+        self.steps = max(self.steps, until)
+
+    def judge(self):
+        self.judged_at.append(self.steps)
+        return Tried(0.5, self.loss(self.steps))
+
+
+def flat(*losses):
+    return [Written(lambda _, loss=loss: loss) for loss in losses]
+
+
+def test_the_worse_half_drops_out_after_each_lap_and_the_last_one_goes_on():
+    trials = flat(0.4, 0.1, 0.3, 0.2, 0.5)
+    last, seen = race(trials, lap=10, until=100, to_beat=math.inf)
+    assert last is trials[1]
+    assert [trial.steps for trial in trials] == [10, 100, 10, 20, 10]  # 5, then 2, then 1
+    assert trials[1].judged_at == [10, 20, 50, 100]
+    assert {i: tried.loss for i, tried in seen.items()} == {0: 0.4, 1: 0.1, 2: 0.3, 3: 0.2, 4: 0.5}
+
+
+def test_one_that_learns_slowly_is_judged_by_where_it_is_and_what_it_showed_last_is_told():
+    early = Written(lambda steps: 0.5 - 0.001 * steps)
+    late = Written(lambda steps: 1.0 - 0.01 * steps)
+    last, seen = race([late, early], lap=10, until=100, to_beat=math.inf)
+    assert last is early
+    assert late.steps == 10
+    assert seen[1].loss == pytest.approx(0.4)
+    assert seen[0].loss == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("loss", "steps"), [(0.41, 50), (0.39, 100)])
+def test_the_last_one_is_given_up_half_way_where_there_is_no_hope(loss, steps):
+    (trial,) = flat(loss)
+    last, seen = race([trial], lap=10, until=100, to_beat=0.2)
+    assert last is trial
+    assert trial.steps == steps
+    assert seen[0].loss == loss
+
+
+def test_one_that_gets_good_enough_by_half_way_goes_on():
+    trial = Written(lambda steps: 1.0 if steps < 50 else 0.3)
+    race([trial], lap=10, until=100, to_beat=0.2)
+    assert trial.steps == 100
+
+
+def test_a_lap_is_never_longer_than_the_race():
+    trials = flat(0.2, 0.1, 0.3, 0.4)
+    race(trials, lap=30, until=40, to_beat=math.inf)
+    assert [trial.steps for trial in trials] == [40, 40, 30, 30]
+
+
+@given(
+    st.lists(st.floats(0.1, 2), min_size=1, max_size=9, unique=True),
+    st.integers(1, 30),
+    st.integers(1, 60),
+)
+def test_the_best_wins_all_are_judged_and_none_is_trained_beyond_the_end(losses, lap, until):
+    trials = flat(*losses)
+    last, seen = race(trials, lap, until, to_beat=math.inf)
+    assert last.loss(0) == min(losses)
+    assert last.steps == until
+    assert set(seen) == set(range(len(losses)))
+    assert all(trial.steps <= until for trial in trials)
+    rounds = math.floor(math.log2(len(losses)))
+    lost = sum(trial.steps for trial in trials if trial is not last)
+    assert lost <= lap * sum(len(losses) // 2**r for r in range(rounds))

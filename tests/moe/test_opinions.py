@@ -1,0 +1,220 @@
+"""The pool equals what its opinions say one by one, and leans on those that evidence is for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.heads import RAW, Block
+from cl_moe.moe.matching import match_classes, matching_evidence
+from cl_moe.moe.opinions import Opinion, Pool
+from cl_moe.moe.ridge import leave_one_out
+
+FEATURES, ANSWERS, LOG_ANSWERS = Block(0), Block(0, "answers"), Block(0, "log answers")
+STAGE = Block(1, 0)
+RIDGES = [
+    Opinion((RAW,)),
+    Opinion((RAW, FEATURES), price=0.5),
+    Opinion((RAW, ANSWERS), price=0.5),
+    Opinion((STAGE,), price=0.5),
+]
+MATCHED = Opinion((LOG_ANSWERS,), price=1.0, matched=True)
+
+
+def task(n=48, classes=3, seed=0, signal=1.0):
+    """Rows whose class shows a little in the input, and more on the path of task 0."""
+    draw = torch.Generator().manual_seed(seed)
+    y = torch.arange(n) % classes
+    clue = F.one_hot(y, classes).float()
+    logits = 2 * signal * clue.roll(1, 1) + torch.randn(n, classes, generator=draw)
+    values = {
+        RAW: signal * clue @ torch.randn(classes, 7, generator=draw)
+        + 2 * torch.randn(n, 7, generator=draw),
+        FEATURES: 30 + 10 * (signal * clue + torch.randn(n, classes, generator=draw)),
+        ANSWERS: logits.softmax(1),
+        LOG_ANSWERS: logits.log_softmax(1),
+        STAGE: torch.randn(n, 60, generator=draw),  # more values than rows
+    }
+    return values, y
+
+
+def said(opinion, values, y, classes, rows, seen):
+    """What one opinion fitted to rows says of all, logits (N, C), and its loss on those seen."""
+    if opinion.matched:
+        (log_probs,) = (values[block].double() for block in opinion.blocks)
+        temperature, loss = matching_evidence(log_probs[seen], y[seen], classes)
+        matched = log_probs[:, match_classes(log_probs[rows], y[rows], classes)]
+        return temperature * matched, loss
+    parts = []
+    for block in opinion.blocks:
+        x = values[block].double() - values[block].double().mean(0)
+        parts.append(x / x.square().sum(1).mean().sqrt())
+    x = torch.cat(parts, 1)
+    found = leave_one_out(x[seen] @ x[seen].T, y[seen], classes)
+    target = F.one_hot(y[rows], classes).double()
+    system = x[rows].T @ x[rows] + found.strength * torch.eye(x.shape[1])
+    weight = torch.linalg.solve(system, x[rows].T @ (target - target.mean(0)))
+    logits = found.temperature * (x @ weight + target.mean(0))
+    return logits, found.loss
+
+
+def check(head, gate, opinions, values, y, rows, seen):
+    """Compare a head with the weighted sum of what each opinion says; return the weights."""
+    logits, losses = zip(*(said(o, values, y, 3, rows, seen) for o in opinions), strict=True)
+    losses = [loss + o.price / len(seen) for loss, o in zip(losses, opinions, strict=True)]
+    share = gate.weigh(losses, [o.task for o in opinions], len(seen))
+    share = torch.where(share < 0.1 * share.max(), 0.0, share).double()
+    share = share / share.sum()
+    expected = sum(w * z for w, z in zip(share, logits, strict=True))
+    assert torch.allclose(head(values).double(), expected, atol=1e-3)
+    pooled = sum(w * z.log_softmax(1) for w, z in zip(share, logits, strict=True)).softmax(1)
+    assert torch.allclose(head(values).softmax(1).double(), pooled, atol=1e-3)
+    for path, found in head.shares.items():
+        own = sum(float(w) for w, o in zip(share, opinions, strict=True) if o.task == path)
+        assert found == pytest.approx(own, abs=1e-6)
+    assert sum(head.shares.values()) == pytest.approx(1)
+    assert len(set(head.blocks)) == len(head.blocks)
+    return share
+
+
+@pytest.mark.parametrize(("weights", "pooled"), [("evidence", 3), ("uniform", 5)])
+@pytest.mark.parametrize("kept", [48, 30])
+def test_the_head_is_the_weighted_sum_of_what_each_opinion_says(weights, pooled, kept):
+    values, y = task(signal=0.4)
+    gate, opinions = EvidenceGate(7, k=2, weights=weights), [*RIDGES, MATCHED]
+    rows = torch.randperm(48, generator=torch.Generator().manual_seed(1))[:kept]
+    head = Pool(values, y, 3).head(opinions, gate, rows)
+    share = check(head, gate, opinions, values, y, rows, seen=rows)
+    assert (share > 0).sum() >= pooled
+
+
+def test_evidence_is_looked_for_once_and_all_the_rows_asked_for_are_fitted():
+    values, y = task(signal=0.4)
+    pool, gate = Pool(values, y, 3), EvidenceGate(7, k=2, weights="uniform")
+    part = torch.arange(30)
+    pool.head(RIDGES, gate, part)
+    check(pool.head(RIDGES, gate), gate, RIDGES, values, y, torch.arange(48), seen=part)
+
+
+def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatch):
+    monkeypatch.setattr("cl_moe.moe.opinions.EVIDENCE_ROWS", 30)
+    values, y = task(signal=0.4)
+    gate, rows = EvidenceGate(7, k=2), torch.arange(48)
+    head = Pool(values, y, 3).head(RIDGES, gate)
+    check(head, gate, RIDGES, values, y, rows, seen=rows[:30])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.permutations(range(4)), st.integers(0, 99))
+def test_a_matched_opinion_finds_permuted_labels_again(order, seed):
+    old = torch.arange(40) % 4
+    noise = torch.randn(40, 4, generator=torch.Generator().manual_seed(seed))
+    log_answers = (6 * F.one_hot(old, 4) + noise).log_softmax(1)
+    values = {RAW: noise, LOG_ANSWERS: log_answers}
+    pool = Pool(values, torch.tensor(order)[old], 4)
+    head = pool.head([Opinion((RAW,)), MATCHED], EvidenceGate(4))
+    expected = torch.tensor(order)[log_answers.argmax(1)]
+    assert torch.equal(head(values).argmax(1), expected)
+    assert head.shares[0] > 0.9
+
+
+def test_an_old_head_with_more_classes_is_matched_too():
+    old = torch.tensor([4, 1, 2]).repeat(10)
+    values = {LOG_ANSWERS: (5 * F.one_hot(old, 6)).float().log_softmax(1)}
+    y = torch.arange(30) % 3
+    head = Pool(values, y, 3).head([MATCHED], EvidenceGate(4))
+    assert head.n_classes == 3
+    assert torch.equal(head(values).argmax(1), y)
+
+
+@pytest.mark.parametrize("weights", ["evidence", "uniform", "random"])
+def test_with_one_example_of_a_class_the_raw_input_answers_alone(weights):
+    values, _ = task(n=7, classes=3)
+    y = torch.tensor([0, 0, 0, 1, 1, 1, 2])
+    values[RAW] = values[RAW] + 20 * F.one_hot(y, 7)
+    head = Pool(values, y, 3).head(
+        [*RIDGES, MATCHED], EvidenceGate(7, weights=weights), draw=torch.Generator()
+    )
+    assert head.shares == {-1: 1.0}
+    assert head.blocks == [RAW]
+    assert torch.equal(head(values).argmax(1), y)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 99), st.integers(12, 47))
+def test_only_the_labels_of_the_rows_given_are_used(seed, kept):
+    values, y = task(seed=seed)
+    draw = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(48, generator=draw)[:kept]
+    elsewhere = torch.ones(48, dtype=torch.bool)
+    elsewhere[rows] = False
+    other = torch.where(elsewhere, (y + 1) % 3, y)
+
+    def head(labels):
+        made = Pool(values, labels, 3).head([*RIDGES, MATCHED], EvidenceGate(7), rows)
+        return {name: value.clone() for name, value in made.state_dict().items()}
+
+    one, two = head(y), head(other)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    wrong = y.clone()
+    wrong[rows[:4]] = (wrong[rows[:4]] + 1) % 3
+    assert not torch.equal(head(wrong)["bias"], one["bias"])
+
+
+def test_evidence_prefers_a_path_that_tells_the_classes_apart():
+    values, y = task(n=120, signal=0.0)
+    values[FEATURES] = F.one_hot(y, 3) + 0.3 * values[STAGE][:, :3]
+    both = [Opinion((RAW,)), Opinion((RAW, FEATURES)), Opinion((STAGE,))]
+    head = Pool(values, y, 3).head(both, EvidenceGate(7, k=2))
+    assert max(head.shares, key=head.shares.__getitem__) == 0
+    assert head.shares[0] > 0.8
+
+
+def test_what_has_a_negligible_weight_is_left_out_with_all_that_it_reads():
+    values, y = task(n=120, signal=0.0)
+    values[FEATURES] = F.one_hot(y, 3) + 0.1 * values[STAGE][:, :3]
+    opinions = [Opinion((RAW,)), Opinion((FEATURES,)), Opinion((STAGE,))]
+    head = Pool(values, y, 3).head(opinions, EvidenceGate(7, k=2))
+    assert head.blocks == [FEATURES]
+    assert head.shares == {0: 1.0}
+
+
+def test_the_weights_are_those_of_what_the_gate_keeps():
+    values, y = task()
+    values[Block(2)] = values[FEATURES] + values[STAGE][:, :3]
+    opinions = [*RIDGES, Opinion((RAW, Block(2)))]
+    for k in (1, 2):
+        head = Pool(values, y, 3).head(opinions, EvidenceGate(7, k=k))
+        assert len(set(head.shares) - {-1}) <= k
+    random = EvidenceGate(7, k=1, weights="random")
+    draws = [torch.Generator().manual_seed(seed) for seed in (0, 0, 1, 2, 3, 4, 5)]
+    shares = [Pool(values, y, 3).head(opinions, random, draw=draw).shares for draw in draws]
+    assert shares[0] == shares[1]
+    assert {path for share in shares for path in share} == {-1, 0, 1, 2}
+    for share in shares:
+        assert len(share) == 2
+
+
+def test_a_choice_that_takes_more_words_gets_less_weight():
+    values, y = task()
+
+    def share(price):
+        opinions = [Opinion((RAW,)), Opinion((RAW, FEATURES), price)]
+        return Pool(values, y, 3).head(opinions, EvidenceGate(7)).shares.get(0, 0.0)
+
+    assert share(0.0) > share(5.0) > share(50.0) == 0.0
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.floats(0.01, 1000), st.floats(-100, 100))
+def test_neither_the_scale_nor_the_shift_of_a_block_matters(scale, shift):
+    values, y = task()
+    moved = {**values, FEATURES: scale * (values[FEATURES] + shift)}
+    gate = EvidenceGate(7, weights="uniform")
+    one, two = (Pool(v, y, 3).head(RIDGES[:2], gate)(v) for v in (values, moved))
+    assert torch.allclose(one, two, atol=1e-2)
