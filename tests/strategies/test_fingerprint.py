@@ -156,9 +156,12 @@ def test_rows_from_a_transform_are_evaluated_each_time(context, learn, monkeypat
     strategy = learn(context, "alone").strategy
     tests = list(context.stream.to_benchmark().test_stream)[:2]
     noise = torch.Generator().manual_seed(0)
-    tests[0].dataset = tests[0].dataset.eval().replace_current_transform_group(
-        (lambda x: x + torch.rand(x.shape, generator=noise), None)
-    )
+    plain = tests[0].dataset.eval()
+
+    def noisy(x):
+        return x + torch.rand(x.shape, generator=noise)
+
+    tests[0].dataset = plain.replace_current_transform_group((noisy, None))
     seen, record = counted(strategy, monkeypatch), {}
     for _ in range(2):
         evaluate_changed(strategy, tests, record)
