@@ -17,7 +17,7 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead, linear_of
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import Opinion
+from cl_moe.moe.opinions import EVIDENCE_ROWS, Opinion
 
 ORDER = torch.tensor([3, 1, 0, 2])
 ALL = ("features", "answers", "stages", "take over")
@@ -103,6 +103,22 @@ def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, net
     view = replace(view, y=y, n_classes=4)
     found = [o for o in menu(view, network, [0, 1], (), ["take over"]) if o.matched]
     assert len(found) == TAKE_OVERS
+    assert found[0].blocks == (Block(10, "log answers"),)
+
+
+def test_rows_that_lie_class_by_class_are_matched_in_all_classes(view, network):
+    """Task 11 tells class 0 for sure and no other; task 10 tells all of them, less surely."""
+    x = torch.randn(1200, 4, generator=torch.Generator().manual_seed(1))
+    best = x.argmax(1)
+    order = best.argsort(stable=True)  # some 300 rows of class 0 come first
+    view = replace(view, x=x[order], y=best[order], n_classes=4)
+    assert (view.y[:EVIDENCE_ROWS] == 0).all()
+    one, all_ = torch.zeros(4, 4), 0.5 * torch.eye(4)
+    one[0] = 9.0
+    for task, weight in ((10, all_), (11, one)):
+        bias = torch.tensor([5.0 * (task == 11), 0.0, 0.0, 0.0])
+        network.add_task(task, [], EvidenceHead({RAW: weight}, bias, {-1: 1.0}))
+    found = [o for o in menu(view, network, [0], (), ["take over"]) if o.matched]
     assert found[0].blocks == (Block(10, "log answers"),)
 
 

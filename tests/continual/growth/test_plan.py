@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from cl_moe.continual.growth._plan import (
     Heads,
@@ -127,6 +128,18 @@ def test_heads_are_fitted_to_the_rows_given(view):
     assert not torch.equal(heads.of(MATCH, FIT).weight, heads.of(MATCH, HELD).weight)
     fresh = heads.of(fresh_plan(network))
     assert torch.equal(fresh.weight, network.new_head(2, 2).weight)
+
+
+def test_rows_that_lie_class_by_class_are_looked_at_in_all_classes():
+    """The first ones, as many as are looked at for evidence, are of one class."""
+    n, draw = 900, torch.Generator().manual_seed(0)
+    y = torch.arange(n) * 3 // n
+    clue = F.one_hot(y, 3) + 0.2 * torch.randn(n, 3, generator=draw)
+    x = torch.randn(n, 4, generator=draw)
+    view = TaskView(2, "t", x, y, 3, 10, 8, lambda p: torch.optim.Adam(p))
+    blocks = {RAW: x, Block(0): clue, Block(1): torch.randn(n, 2, generator=draw)}
+    heads = Heads(view, network_of(), blocks)
+    assert heads.of(AVERAGE).shares == {0: 1.0}
 
 
 @pytest.mark.parametrize("plan", [AVERAGE, MATCH, RIDGE], ids=lambda plan: plan.kind)
