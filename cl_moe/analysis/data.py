@@ -127,9 +127,13 @@ class StudyData:
         }
 
     def of_type(self, kind: str) -> str | None:
-        """Return the label of the first method of a type (``alone``, ``joint``), or None."""
-        found = self.methods.loc[self.methods["type"] == kind, "method"]
-        return str(found.iloc[0]) if len(found) else None
+        """Return the method of a type (``alone``, ``joint``): of several the one called like it.
+
+        Else the first one; None where there is none. A variant with a name of its own does not
+        stand for its type, wherever the study lists it.
+        """
+        found = [str(m) for m in self.methods.loc[self.methods["type"] == kind, "method"]]
+        return kind if kind in found else next(iter(found), None)
 
     def accuracies(self) -> dict[tuple[str, int], Array]:
         """Return every run's accuracy matrix, by (method, seed); see :func:`accuracy_matrix`."""

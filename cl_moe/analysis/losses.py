@@ -53,14 +53,16 @@ class Loss(NamedTuple):
 def method_of_interest(data: StudyData) -> str | None:
     """Return the method a report is about.
 
-    The first one that logs decisions; else the first that is no reference and not the baseline;
-    else the first.
+    Of those that log decisions the one that stands for its type, before its variants; else the
+    first that is no reference and not the baseline; else the first.
     """
     logged = {str(event["method"]) for event in data.events}
     references = {data.of_type("alone"), data.of_type("joint"), data.baseline}
     own = [method for method in data.method_names if method not in references]
-    found = [method for method in data.method_names if method in logged] or own
-    return next(iter(found or data.method_names), None)
+    types = dict(zip(data.methods["method"], data.methods["type"], strict=True))
+    deciding = [method for method in data.method_names if method in logged]
+    plain = [method for method in deciding if method == data.of_type(types[method])]
+    return next(iter(plain or deciding or own or data.method_names), None)
 
 
 def compare(data: StudyData, method: str) -> tuple[list[Loss], int]:

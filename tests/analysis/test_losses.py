@@ -8,12 +8,29 @@ import pytest
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.losses import compare, method_of_interest, task_losses
+from cl_moe.analysis.plots.style import FIXED, looks
 
 
 def test_the_method_that_decides_is_of_interest(study: StudyData) -> None:
     assert method_of_interest(study) == "experts"
     assert method_of_interest(replace(study, events=[])) == "experts"
     assert method_of_interest(replace(study, events=[], baseline="experts")) == "dense"
+
+
+def test_a_variant_that_is_listed_first_does_not_stand_for_its_type(
+    study_of: Callable[..., StudyData],
+) -> None:
+    data = study_of({"mntdp": [[[0.5]]], "moe": [[[0.6]]]})
+    event = {"seed": 0, "task": 0, "name": "t0", "kind": "fresh", "sentence": "", "path": []}
+    data = replace(
+        data,
+        methods=data.methods.assign(type="moe"),
+        events=[{**event, "method": name} for name in ("mntdp", "moe")],
+    )
+    assert data.of_type("moe") == "moe"
+    assert method_of_interest(data) == "moe"
+    assert looks(data)["moe"] == FIXED["moe"]
+    assert looks(data)["mntdp"].colour != FIXED["moe"].colour
 
 
 def test_only_references_leave_the_first(study_of: Callable[..., StudyData]) -> None:

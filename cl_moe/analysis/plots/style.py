@@ -89,18 +89,18 @@ FIXED: Mapping[str, Look] = types.MappingProxyType(
 def looks(data: StudyData) -> dict[str, Look]:
     """Return the look of every method.
 
-    The first method of a type in :data:`FIXED` has that look, in every study. Any other takes, in
-    the study's order, what shares least with those before it.
+    The method that stands for a type in :data:`FIXED` has that look, in every study. Any other
+    takes, in the study's order, what shares least with those before it.
     """
-    found = {method: FIXED[kind] for method, kind in _firsts(data) if kind in FIXED}
+    found = {method: FIXED[kind] for method, kind in _plain(data) if kind in FIXED}
     for method in data.method_names:
         if method not in found:
             found[method] = _spare(found.values())
     return {method: found[method] for method in data.method_names}
 
 
-def _firsts(data: StudyData) -> Iterator[tuple[str, str]]:
-    """Yield the first method of every type, and the type."""
+def _plain(data: StudyData) -> Iterator[tuple[str, str]]:
+    """Yield the method that stands for every type, and the type."""
     for kind in dict.fromkeys(map(str, data.methods["type"])):
         yield str(data.of_type(kind)), kind.replace("-", "_")
 

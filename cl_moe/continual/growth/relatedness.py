@@ -139,7 +139,9 @@ class Relatedness(GrowthPolicy):
         plan, trial = plans[best], trials.get(best)
         if plan.kind == "take over":
             self.borrowed.add(view.task)
-        self.worth[view.task] = max(0.0, (tried[best].accuracy or 0.0) - 1 / view.n_classes)
+        accuracy = tried[best].accuracy
+        if accuracy is not None:
+            self.worth[view.task] = max(0.0, accuracy - 1 / view.n_classes)
         log: dict[str, Any] = {"candidates": tuple(tried), "chosen": best}
         log["steps"] = sum(one.steps for one in trials.values())
         if trial is None or "retrain" in plan.starts or any(plan.waiting):
