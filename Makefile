@@ -14,20 +14,24 @@ STUDIES := related_unrelated low_resource_images low_resource_text unseen_images
            trust_split_mnist_si trust_permuted_mnist
 STUDY   ?= $(STUDIES)
 
+# Each benchmark is a module benchmarks/NAME.py; `make bench BENCH=name` runs one.
+BENCHES := $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%.py benchmarks/measuring.py,$(wildcard benchmarks/*.py)))
+BENCH   ?= $(BENCHES)
+
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)
 
 BIN  := $(VENV)/bin
 DONE := $(VENV)/.done
 
 # A step that passed is not run again until a file it reads, or the data folder, changes.
-SOURCES := $(shell find cl_moe tests scenarios notebooks README.md Makefile pyproject.toml \
+SOURCES := $(shell find cl_moe tests benchmarks scenarios notebooks README.md Makefile pyproject.toml \
                    -type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null) $(wildcard results/*.py)
 
 say = printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo results claims test test-all retest install format notebooks style types imports clean FORCE
+.PHONY: help demo results claims bench test test-all retest install format notebooks style types imports clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -54,6 +58,12 @@ results: $(DONE)/text ## run the studies of results/ again on real data (hours; 
 
 claims: $(DONE)/install ## print what is claimed and what results/ has measured; write results/claims.md
 	@$(BIN)/python results/claims.py
+
+bench: $(DONE)/bench ## take every benchmark again, side by side (BENCH=name takes one); write results/benchmarks
+	@for bench in $(BENCH); do \
+	    $(say) "$$bench: into results/benchmarks/$$bench.md"; \
+	    OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$bench || exit 1; \
+	done
 
 test: $(DONE)/style $(DONE)/types $(DONE)/imports $(DONE)/tests ## run every check
 	@echo "every check has passed on these files (\`make retest\` runs them all again)"
@@ -117,10 +127,15 @@ $(DONE)/text: pyproject.toml | $(DONE)/install
 	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[text]'
 	@touch $@
 
+$(DONE)/bench: pyproject.toml | $(DONE)/install
+	@$(say) "installing what the benchmarks compare with"
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 # --- the checks --------------------------------------------------------------------------------
 
 # One process a core, one torch thread a process: more only get in each other's way.
-PYTEST = OMP_NUM_THREADS=1 CL_MOE_FAST=1 $(BIN)/python -m pytest -q -n $(JOBS) --nbmake tests cl_moe notebooks
+PYTEST = OMP_NUM_THREADS=1 CL_MOE_FAST=1 $(BIN)/python -m pytest -q -n $(JOBS) --nbmake tests cl_moe benchmarks notebooks
 
 $(DONE)/style: $(DONE)/dev $(SOURCES)
 	@$(say) "style: ruff"

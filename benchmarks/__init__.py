@@ -1,0 +1,1 @@
+"""Benchmarks: quotients measured side by side; README.md explains each."""
