@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from cl_moe.moe.experts.base import make_module, stages_of
 from cl_moe.moe.extract import task_module
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
-from cl_moe.moe.reading import Part, Stage, reach, read_answers, read_path
+from cl_moe.moe.reading import PathReader
 from cl_moe.seeding import derive
 
 __all__ = ("MoENetwork",)
@@ -122,23 +122,23 @@ class MoENetwork(nn.Module):
     def blocks(self, x: Tensor, wanted: Iterable[Block]) -> dict[Block, Tensor]:
         """Return what earlier paths make of rows, each path run once: (B, D) a block.
 
-        A task that is answered from other paths has answers, but no features of its own.
+        See :class:`~cl_moe.moe.reading.PathReader`, which reads the same rows several times.
         """
-        asked = list(wanted)
-        ready: dict[Block, Tensor] = {}
-        for task in {block.task for block in asked}:
-            parts = {block.part for block in asked if block.task == task}
-            for part, value in self._read(x, task, parts).items():
-                ready[Block(task, part)] = value
-        return {block: ready[block] for block in asked}
+        return PathReader(self, x).blocks(wanted)
 
-    def _read(self, x: Tensor, task: int, parts: Collection[Part]) -> dict[Part, Tensor]:
-        if task == RAW.task:
-            return read_path(self.encode(x), [], None, parts)
-        if not self.owns_path(task):
-            return read_answers(self(x, task), parts)
-        stages = [_callable(stage, task) for stage in self.stages(task)[: reach(parts)]]
-        return read_path(self.encode(x), stages, self.heads[str(task)], parts)
+    def route(self, task: int) -> int:
+        """Return the task that stands for the path a task runs, -1 where that is the raw input.
+
+        It is the first task on that path. A task answered from earlier paths stands for itself
+        where it reads more than one.
+        """
+        head = self.heads[str(task)]
+        if isinstance(head, EvidenceHead):
+            read = {block.task for block in head.blocks}
+            runs = {source if source == RAW.task else self.route(source) for source in read}
+            runs.discard(RAW.task)
+            return task if len(runs) > 1 else next(iter(runs), RAW.task)
+        return next(t for t in self.tasks if self.owns_path(t) and self.path(t) == self.path(task))
 
     def stages(self, task: int) -> list[nn.Module]:
         """Return a task's path as modules to call in turn.
@@ -238,7 +238,3 @@ class MoENetwork(nn.Module):
                 for id_, share in part.items():
                     total[id_] = total.get(id_, 0.0) + weight * share
         return shares
-
-
-def _callable(stage: nn.Module, task: int) -> Stage:
-    return (lambda z: stage(z, task)[0]) if isinstance(stage, MoELayer) else stage

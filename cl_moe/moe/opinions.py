@@ -35,16 +35,24 @@ class Opinion:
         matched: whether it is a take-over: the block is the log of an earlier task's answers, whose
             classes are matched with the new ones, and nothing else is fitted. Else it is ridge
             regression.
+        route: the task that stands for the path it reads (:meth:`MoENetwork.route`), where that is
+            not ``task`` itself: opinions on one path cost one pass together.
     """
 
     blocks: tuple[Block, ...]
     price: float = 0.0
     matched: bool = False
+    route: int | None = None
 
     @property
     def task(self) -> int:
         """The earlier task whose path is read; -1 for the raw input alone."""
         return max(block.task for block in self.blocks)
+
+    @property
+    def path(self) -> int:
+        """The task that stands for the path that is run; -1 for the raw input alone."""
+        return self.task if self.route is None else self.route
 
 
 class Pool:
@@ -72,6 +80,7 @@ class Pool:
         self._single = bool((y_N.bincount(minlength=n_classes) == 1).any())
         self._scaled: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
         self._gram: dict[Block, Tensor] = {}
+        self._looked_at: dict[Block, Tensor] = {}
         self._fits: dict[Opinion, LeaveOneOut] = {}
 
     def head(
@@ -94,7 +103,7 @@ class Pool:
             self._fits[opinions[0]] = LeaveOneOut(1.0, 8.0, 0.0)
         some = evidence_rows(len(self.y)) if rows is None else rows[evidence_rows(len(rows))]
         losses = [self._weighed(o, some).loss + o.price / len(some) for o in opinions]
-        weights = gate.weigh(losses, [o.task for o in opinions], len(some), draw)
+        weights = gate.weigh(losses, [o.path for o in opinions], len(some), draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
         kept = {o: share for o, share in zip(opinions, shares, strict=True) if share}
@@ -110,8 +119,7 @@ class Pool:
             log_probs = self.values[opinion.blocks[0]][rows]
             temperature, loss = matching_evidence(log_probs, self.y[rows], self.n_classes)
             return LeaveOneOut(0.0, temperature, loss)
-        x = [self._scaled_of(block)[2][rows].double() for block in opinion.blocks]
-        gram = sum((part @ part.T for part in x[1:]), x[0] @ x[0].T)
+        gram = torch.stack([self._some_gram(block, rows) for block in opinion.blocks]).sum(0)
         return leave_one_out(gram, self.y[rows], self.n_classes)
 
     def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor | slice) -> EvidenceHead:
@@ -156,6 +164,13 @@ class Pool:
             scale = x.double().square().sum(1).mean().sqrt().clamp_min(1e-9)
             self._scaled[block] = (mean, scale, x / scale.float())
         return self._scaled[block]
+
+    def _some_gram(self, block: Block, rows: Tensor) -> Tensor:
+        """Return inner products of the rows looked at for evidence, which are always the same."""
+        if block not in self._looked_at:
+            x = self._scaled_of(block)[2][rows].double()
+            self._looked_at[block] = x @ x.T
+        return self._looked_at[block]
 
     def _gram_of(self, block: Block) -> Tensor:
         if block not in self._gram:

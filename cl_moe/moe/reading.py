@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ("Part", "Stage", "reach", "read_answers", "read_path")
+from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.layer import MoELayer
+
+if TYPE_CHECKING:
+    from cl_moe.moe.network import MoENetwork
+
+__all__ = ("Part", "PathReader", "Stage", "reach", "read_answers", "read_path")
 
 Part = str | int
 """As in :class:`~cl_moe.moe.heads.Block`."""
@@ -63,6 +70,71 @@ def read_answers(logits: Tensor, parts: Collection[Part]) -> dict[Part, Tensor]:
     """
     forms = {"answers": logits.softmax, "log answers": logits.log_softmax}
     return {part: form(1) for part, form in forms.items() if part in parts}
+
+
+class PathReader:
+    """Reads earlier paths on the same rows; a stage that several tasks share is run once.
+
+    Args:
+        network: whose paths are read; must not change meanwhile.
+        x: the rows (B, ...).
+
+    >>> import torch
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> from cl_moe.moe.gates.task import TaskGate
+    >>> from cl_moe.moe.network import MoENetwork
+    >>> network = MoENetwork([MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,))])
+    >>> for task in (0, 1):
+    ...     network.add_task(task, [["e0"]], network.new_head(task, n_classes=3))
+    >>> wanted = [Block(0), Block(1), Block(1, "answers")]
+    >>> found = PathReader(network, torch.rand(5, 4)).blocks(wanted)
+    >>> found[Block(0)] is found[Block(1)], found[Block(1, "answers")].shape
+    (True, torch.Size([5, 3]))
+    """
+
+    def __init__(self, network: MoENetwork, x: Tensor) -> None:
+        self._network, self._z = network, network.encode(x)
+        self._outputs: dict[tuple[object, ...], Tensor] = {}
+        self._ready: dict[Block, Tensor] = {}
+
+    def blocks(self, wanted: Iterable[Block]) -> dict[Block, Tensor]:
+        """Return the values of blocks, (B, D) each.
+
+        A task that is answered from other paths has answers, but no features of its own.
+        """
+        asked = list(wanted)
+        missing = [block for block in asked if block not in self._ready]
+        for task in dict.fromkeys(block.task for block in missing):
+            parts = {block.part for block in missing if block.task == task}
+            for part, value in self._read(task, parts).items():
+                self._ready[Block(task, part)] = value
+        return {block: self._ready[block] for block in asked}
+
+    def _read(self, task: int, parts: Collection[Part]) -> dict[Part, Tensor]:
+        if task == RAW.task:
+            return read_path(self._z, [], None, parts)
+        head = self._network.heads[str(task)]
+        if isinstance(head, EvidenceHead):
+            return read_answers(head(self.blocks(head.blocks)), parts)
+        stages: list[Stage] = []
+        prefix: tuple[object, ...] = ()
+        for stage in self._network.stages(task)[: reach(parts)]:
+            routed = isinstance(stage, MoELayer)  # what it does depends on the task, too
+            prefix = (*prefix, (id(stage), task) if routed else id(stage))
+            stages.append(self._once(_callable(stage, task), prefix))
+        return read_path(self._z, stages, head, parts)
+
+    def _once(self, stage: Stage, prefix: tuple[object, ...]) -> Stage:
+        def run(z: Tensor) -> Tensor:
+            if prefix not in self._outputs:
+                self._outputs[prefix] = stage(z)
+            return self._outputs[prefix]
+
+        return run
+
+
+def _callable(stage: nn.Module, task: int) -> Stage:
+    return (lambda z: stage(z, task)[0]) if isinstance(stage, MoELayer) else stage
 
 
 def _flat(z: Tensor) -> Tensor:

@@ -81,17 +81,20 @@ def _best(
     target = y.mean(0)
     y = y - target
     projected, squared = left.T @ y, left.square()
+    temperatures = y.new_tensor(TEMPERATURES)[:, None, None]
+    rows = torch.arange(len(y_N), device=y_N.device)
     best: LeaveOneOut | None = None
     for strength in STRENGTHS:
         shrink = eigenvalues / (eigenvalues + strength * scale)
         fitted = left @ (shrink[:, None] * projected)
         leverage = (squared @ shrink + 1 / len(y_N)).clamp_max(1 - 1e-6)
         loo = y - (y - fitted) / (1 - leverage)[:, None] + target
-        for temperature in TEMPERATURES:
-            log_probs = F.log_softmax(temperature * loo, dim=1)
-            loss = F.nll_loss(log_probs, y_N).item()
-            if best is None or loss < best.loss:
-                best = LeaveOneOut(float(strength * scale), temperature, loss, log_probs)
+        log_probs_TNC = (temperatures * loo).log_softmax(2)
+        losses = -log_probs_TNC[:, rows, y_N].mean(1)
+        t = int(losses.argmin())
+        if best is None or float(losses[t]) < best.loss:
+            found = (float(strength * scale), TEMPERATURES[t], float(losses[t]))
+            best = LeaveOneOut(*found, log_probs_TNC[t].clone())
     assert best is not None
     return best
 

@@ -80,9 +80,9 @@ class MoEPlugin(SupervisedPlugin):
                 learned.append(0)
                 continue
             view = self._view(strategy, task, n_classes)
-            start = time.perf_counter()
+            start = time.process_time()
             decision = self.growth.decide(view, network)
-            seconds = time.perf_counter() - start - decision.learned_seconds
+            seconds = time.process_time() - start - decision.learned_seconds
             self._apply(decision, view, network, seconds)
             learned += [decision.learned] if decision.train else []
         self._learns, self._learned = bool(learned), min(learned, default=0)

@@ -6,15 +6,14 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-import torch
-
+from cl_moe.continual.growth._sample import Sample
+from cl_moe.continual.growth._takeover import best_matched, matchable
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, Block
-from cl_moe.moe.matching import matching_evidence
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import Opinion, evidence_rows
+from cl_moe.moe.opinions import Opinion
 
-__all__ = ("Reading", "matchable", "menu")
+__all__ = ("Reading", "menu")
 
 TAKE_OVERS = 4
 """Earlier tasks whose answers are pooled with their classes matched, at most."""
@@ -31,6 +30,7 @@ def menu(
     paths: Sequence[int],
     borrowed: Collection[int],
     reads: Collection[Reading],
+    sample: Sample,
 ) -> tuple[Opinion, ...]:
     """Return the answers to pool: ridge regressions, and the best take-overs.
 
@@ -43,6 +43,7 @@ def menu(
         paths: the tasks whose paths are considered.
         borrowed: tasks whose head was itself taken over: they would give the same answers again.
         reads: what of a path may be read.
+        sample: what take-overs are judged on.
     """
     price = math.log(len(network.tasks))
     found = [Opinion((RAW,))]
@@ -52,34 +53,9 @@ def menu(
         stages = network.inner_stages(task) if "stages" in reads else 0
         found += [Opinion((Block(task, stage),), price) for stage in range(stages)]
     price += math.lgamma(view.n_classes + 1)
-    matched = _matched(view, network, paths, borrowed) if "take over" in reads else []
-    return (*found, *(Opinion((block,), price, matched=True) for block in matched))
-
-
-@torch.no_grad()
-def _matched(
-    view: TaskView, network: MoENetwork, paths: Sequence[int], borrowed: Collection[int]
-) -> list[Block]:
-    """Return the log-answers that match the new labels best on rows not matched on."""
-    rows = evidence_rows(len(view.y))
-    x, y = view.x[rows], view.y[rows]
-    losses: dict[Block, float] = {}
-    for task in matchable(view, network, paths, borrowed):
-        block = Block(task, "log answers")
-        log_probs = network.blocks(x, [block])[block]
-        losses[block] = matching_evidence(log_probs, y, view.n_classes)[1]
-    return sorted(losses, key=lambda block: losses[block])[:TAKE_OVERS]
-
-
-def matchable(
-    view: TaskView, network: MoENetwork, paths: Sequence[int], borrowed: Collection[int]
-) -> list[int]:
-    """Return the tasks whose answers might be taken over: on a path in question, or pooled."""
-    known = {network.path(task) for task in paths}
-    return [
-        task
-        for task in network.tasks
-        if task not in borrowed
-        and (not network.owns_path(task) or network.path(task) in known)
-        and network.n_classes(task) >= view.n_classes
-    ]
+    if "take over" in reads:
+        tasks = matchable(view, network, paths, borrowed)
+        for block in best_matched(tasks, sample, view.n_classes, TAKE_OVERS):
+            route = network.route(block.task)
+            found.append(Opinion((block,), price, matched=True, route=route))
+    return tuple(found)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from cl_moe.continual.growth._trial import Trial, Tried
 
-__all__ = ("race",)
+__all__ = ("forecast", "race")
 
-HOPELESS = 2.0
-"""A candidate is given up half-way through its trial with more than this times the loss to beat."""
+HOPE = 2.0
+"""A candidate in training may be expected to learn this times as fast as it just has."""
 
 
 def race(
@@ -18,8 +19,9 @@ def race(
     """Train candidates lap by lap; after each lap the worse half drops out.
 
     Successive halving (Jamieson & Talwalkar 2016, algorithm 1). The last one goes on to ``until``
-    steps, and what it has learned can be kept: only the steps of those that drop out are lost. One
-    that is far from what is to be had without training is stopped half-way.
+    steps, and what it has learned can be kept: only the steps of those that drop out are lost. It
+    is looked at each time its steps have doubled, and given up where it has no hope of reaching
+    what is to be had without training (:func:`forecast`).
 
     Args:
         trials: the candidates.
@@ -41,9 +43,35 @@ def race(
         running.sort(key=lambda i: seen[i].loss)
         running = running[: len(running) // 2]
     (last,) = running
-    for goal in (max(steps, until // 2), until):
-        trials[last].train(goal)
+    before = (steps, seen[last].loss) if steps else None
+    while steps < until:
+        steps = min(2 * steps or lap, until)
+        trials[last].train(steps)
         seen[last] = trials[last].judge()
-        if seen[last].loss > HOPELESS * to_beat:
+        now = (steps, seen[last].loss)
+        if before and forecast(before, now, until) > to_beat:
             break
+        before = now
     return trials[last], seen
+
+
+def forecast(before: tuple[int, float], now: tuple[int, float], until: int) -> float:
+    """Return the loss that a candidate might have after ``until`` steps, at its best.
+
+    Learning curves are close to straight lines in the logarithms of steps and loss (Hestness et al.
+    2017), if anything flatter later: so the line is drawn on from the last two looks, twice as
+    steep (``HOPE``), for the benefit of the doubt.
+
+    Args:
+        before: steps and loss at an earlier look.
+        now: steps and loss at the last one.
+        until: steps to look ahead to.
+
+    >>> round(forecast((10, 1.0), (20, 0.9), until=40), 3)  # 0.9 * 0.9 ** 2
+    0.729
+    """
+    (s, loss), (t, loss_now) = before, now
+    if t >= until or min(loss, loss_now) <= 0:
+        return loss_now
+    slope = math.log(loss_now / loss) / math.log(t / s)
+    return loss_now * math.exp(HOPE * slope * math.log(until / t))

@@ -2,54 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
-from torch import Tensor
 
-from cl_moe.continual.growth._menu import matchable
 from cl_moe.continual.growth._plan import Plan, Start
+from cl_moe.continual.growth._sample import Sample
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import Block
 from cl_moe.moe.matching import matching_evidence
 from cl_moe.moe.network import MoENetwork
 
-__all__ = ("take_over_plans",)
+__all__ = ("best_matched", "matchable", "take_over_plans")
+
+
+def matchable(
+    view: TaskView, network: MoENetwork, paths: Sequence[int], borrowed: Collection[int]
+) -> list[int]:
+    """Return the tasks whose answers might be taken over: on a path in question, or pooled."""
+    known = {network.path(task) for task in paths}
+    return [
+        task
+        for task in network.tasks
+        if task not in borrowed
+        and (not network.owns_path(task) or network.path(task) in known)
+        and network.n_classes(task) >= view.n_classes
+    ]
 
 
 @torch.no_grad()
+def best_matched(
+    tasks: Sequence[int], sample: Sample, n_classes: int, limit: int
+) -> dict[Block, float]:
+    """Return the log-answers that match new labels best, and their losses, best first.
+
+    Each is judged by its calibrated loss on rows that its classes were not matched on: of dozens of
+    tasks some always match a handful of labels by chance.
+
+    Args:
+        tasks: earlier tasks.
+        sample: what to judge on.
+        n_classes: number of new classes.
+        limit: how many to return at most.
+    """
+    log_answers = sample.reader.blocks(Block(task, "log answers") for task in tasks)
+    losses = {b: matching_evidence(v, sample.y, n_classes)[1] for b, v in log_answers.items()}
+    return {block: losses[block] for block in sorted(losses, key=losses.__getitem__)[:limit]}
+
+
 def take_over_plans(
     view: TaskView,
     network: MoENetwork,
     gains: Mapping[int, float],
     borrowed: Collection[int],
-    rows: Tensor,
+    sample: Sample,
     limit: int,
 ) -> list[Plan]:
     """Return the most promising take-overs, best first.
 
-    In the running are the tasks on the paths in ``gains``, and those answered by an average; each
-    is judged by its calibrated loss on rows that its classes were not matched on: of dozens of
-    tasks some always match a handful of labels by chance.
+    In the running are the tasks on the paths in ``gains``, and those answered by an average.
 
     Args:
         view: the new task.
         network: the network.
         gains: gain of the paths worth trying, by the task that stands for each.
         borrowed: tasks whose head was itself taken over: they would give the same answers again.
-        rows: rows of the new task to judge on.
+        sample: what to judge on.
         limit: plans to return at most.
     """
     paths = {network.path(task): gain for task, gain in gains.items()}
-    x, y = view.x[rows], view.y[rows]
-    found = []
-    for task in matchable(view, network, list(gains), borrowed):
-        own = network.owns_path(task)
+    plans = []
+    tasks = matchable(view, network, list(gains), borrowed)
+    for block in best_matched(tasks, sample, view.n_classes, limit):
+        own = network.owns_path(block.task)
         starts: tuple[Start, ...] = tuple("keep" for _ in network.layers if own)
-        gain = paths[network.path(task)] if own else None
-        block = Block(task, "log answers")
-        log_probs = network.blocks(x, [block])[block]
-        loss = matching_evidence(log_probs, y, view.n_classes)[1]
-        found.append((loss, Plan("take over", starts, "match", task, gain, train=False)))
-    found.sort(key=lambda pair: pair[0])
-    return [plan for _, plan in found[:limit]]
+        gain = paths[network.path(block.task)] if own else None
+        plans.append(Plan("take over", starts, "match", block.task, gain, train=False))
+    return plans

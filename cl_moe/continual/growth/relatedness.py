@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
 
 from cl_moe.continual.growth._budget import full_layers, least_important
 from cl_moe.continual.growth._menu import Reading, menu
@@ -20,21 +19,21 @@ from cl_moe.continual.growth._plan import (
     fresh_plan,
 )
 from cl_moe.continual.growth._race import race
+from cl_moe.continual.growth._sample import Sample, sample_of
 from cl_moe.continual.growth._takeover import take_over_plans
 from cl_moe.continual.growth._trial import Trial, Tried, judged, single_examples, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.network import MoENetwork
-from cl_moe.seeding import generator
+from cl_moe.moe.reading import PathReader
 
 __all__ = ("Relatedness",)
 
 Kind = Literal["average", "take over", "reuse", "branch", "copy", "fresh"]
 
-SCORE_ROWS = 256
-"""Rows of the new task that scores are computed on."""
 LAP = 0.05
 """Share of the task's steps between two looks at candidates that are trained side by side."""
 
@@ -126,11 +125,14 @@ class Relatedness(GrowthPolicy):
         if not sources:
             fresh = fresh_plan(network)
             return decision_of(fresh, view, network, network.new_head(view.task, view.n_classes))
-        gains = self._gains(view, network, sources)
-        plans = self._plans(view, network, gains)
         with torch.no_grad():
+            sample = sample_of(view, network)
+            gains = self._gains(sample, sources)
+            plans = self._plans(view, network, gains, sample)
             wanted = {block for plan in plans for block in plan.blocks}
-            heads = Heads(view, network, network.blocks(view.x, wanted))
+            whole = len(sample.y) == len(view.y)
+            reader = sample.reader if whole else PathReader(network, view.x)
+            heads = Heads(view, network, reader.blocks(wanted))
         trials: dict[int, Trial] = {}
         tried = [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in plans]
         best = next((i for i, plan in enumerate(plans) if plan.head != "match"), 0)
@@ -204,28 +206,28 @@ class Relatedness(GrowthPolicy):
 
         return max((i for i in sorted(found) if i not in dropped), key=value)
 
-    def _gains(self, view: TaskView, network: MoENetwork, sources: list[int]) -> dict[int, float]:
+    def _gains(self, sample: Sample, sources: Sequence[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""
-        rows = _score_rows(view)
-        x, y = view.x[rows], view.y[rows]
         score = SCORES[self.score]
-        with torch.no_grad():
-            raw = score(network.encode(x).flatten(1), y)
-            return {task: score(network.features(x, task)[0], y) - raw for task in sources}
+        found = sample.reader.blocks([RAW, *map(Block, sources)])
+        raw = score(found[RAW], sample.y)
+        return {task: score(found[Block(task)], sample.y) - raw for task in sources}
 
-    def _plans(self, view: TaskView, network: MoENetwork, gains: Mapping[int, float]) -> list[Plan]:
+    def _plans(
+        self, view: TaskView, network: MoENetwork, gains: Mapping[int, float], sample: Sample
+    ) -> list[Plan]:
         """Return what is worth trying, cheapest first: on a tie the first one wins."""
         ranked = sorted(gains, key=lambda task: -gains[task])[: self.candidates]
         gate = network.moe_layers[-1].gate
         few = len(view.y) <= self.average_up_to and "average" in self.kinds
         if few and isinstance(gate, EvidenceGate):
             paths = list(gains) if gate.weights != "evidence" else ranked
-            opinions = menu(view, network, paths, self.borrowed, self.reads)
+            opinions = menu(view, network, paths, self.borrowed, self.reads, sample)
             plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
             if len(view.y) < self.train_from:
                 return plans
         else:
-            plans = self._whole_paths(view, network, gains, ranked)
+            plans = self._whole_paths(view, network, gains, ranked, sample)
         grown = self._grown(network, gains, ranked)
         return [p for p in (*plans, *grown) if p.kind in self.kinds] or [
             self._last_resort(network, gains, ranked)
@@ -237,16 +239,11 @@ class Relatedness(GrowthPolicy):
         network: MoENetwork,
         gains: Mapping[int, float],
         ranked: Sequence[int],
+        sample: Sample,
     ) -> list[Plan]:
         """Return plans that answer by one earlier path as it is."""
-        plans = take_over_plans(
-            view,
-            network,
-            {task: gains[task] for task in ranked},
-            self.borrowed,
-            _score_rows(view),
-            limit=self.candidates,
-        )
+        best = {task: gains[task] for task in ranked}
+        plans = take_over_plans(view, network, best, self.borrowed, sample, self.candidates)
         keep = _all("keep", len(network.layers))
         return [*plans, *(Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2])]
 
@@ -282,11 +279,6 @@ class Relatedness(GrowthPolicy):
             "retrain" if layer in full else "copy" for layer in range(len(network.layers))
         )
         return Plan("reassign", starts, "ridge", victim, gains[victim])
-
-
-def _score_rows(view: TaskView) -> Tensor:
-    rows = torch.randperm(len(view.y), generator=generator(view.seed, "score", view.task))
-    return rows[:SCORE_ROWS]
 
 
 def _all(start: Start, depth: int) -> tuple[Start, ...]:

@@ -47,7 +47,7 @@ class EvidenceGate(TaskGate):
     def __init__(
         self,
         in_features: int,
-        k: int = 2,
+        k: int = 1,
         balance: float = 0.0,
         z: float = 0.0,
         weights: Literal["evidence", "uniform", "random"] = "evidence",

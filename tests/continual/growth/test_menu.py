@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cl_moe.continual.growth._menu import TAKE_OVERS, matchable, menu
-from cl_moe.continual.growth._takeover import take_over_plans
+from cl_moe.continual.growth._menu import TAKE_OVERS, menu
+from cl_moe.continual.growth._sample import sample_of
+from cl_moe.continual.growth._takeover import matchable, take_over_plans
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
@@ -53,7 +54,7 @@ def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, netwo
         Opinion((RAW, Block(0, "answers")), price),
         Opinion((Block(0, 0),), price),
         Opinion((Block(0, 1),), price),
-        Opinion((Block(0, "log answers"),), matching, matched=True),
+        Opinion((Block(0, "log answers"),), matching, matched=True, route=0),
     }
 
 
@@ -69,7 +70,7 @@ def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, netwo
     ],
 )
 def test_only_what_is_asked_for_is_read(view, network, reads, expected):
-    found = menu(view, network, [0, 1], (), reads)
+    found = menu(view, network, [0, 1], (), reads, sample_of(view, network))
     assert found[0] == Opinion((RAW,))
     assert parts(found, 0) == parts(found, 1) == expected
 
@@ -92,8 +93,10 @@ def test_answers_may_be_taken_over_if_they_are_other_ones_and_classes_enough(vie
     assert matchable(view, network, [1], ()) == [1, 2, 4]
     assert matchable(view, network, [0], ()) == [0, 4]
     assert matchable(view, network, [0, 1], {2, 4}) == [0, 1]
-    assert parts(menu(view, network, [1], {2}, ["take over"]), 2) == set()
-    assert parts(menu(view, network, [1], (), ["take over"]), 4) == {"log answers"}
+    assert parts(menu(view, network, [1], {2}, ["take over"], sample_of(view, network)), 2) == set()
+    assert parts(menu(view, network, [1], (), ["take over"], sample_of(view, network)), 4) == {
+        "log answers"
+    }
 
 
 def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, network):
@@ -101,7 +104,11 @@ def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, net
         network.add_task(task, [["e0"]], network.new_head(task, 4))
     y = ORDER[add_reader(network, view, 10)]
     view = replace(view, y=y, n_classes=4)
-    found = [o for o in menu(view, network, [0, 1], (), ["take over"]) if o.matched]
+    found = [
+        o
+        for o in menu(view, network, [0, 1], (), ["take over"], sample_of(view, network))
+        if o.matched
+    ]
     assert len(found) == TAKE_OVERS
     assert found[0].blocks == (Block(10, "log answers"),)
 
@@ -118,7 +125,11 @@ def test_rows_that_lie_class_by_class_are_matched_in_all_classes(view, network):
     for task, weight in ((10, all_), (11, one)):
         bias = torch.tensor([5.0 * (task == 11), 0.0, 0.0, 0.0])
         network.add_task(task, [], EvidenceHead({RAW: weight}, bias, {-1: 1.0}))
-    found = [o for o in menu(view, network, [0], (), ["take over"]) if o.matched]
+    found = [
+        o
+        for o in menu(view, network, [0], (), ["take over"], sample_of(view, network))
+        if o.matched
+    ]
     assert found[0].blocks == (Block(10, "log answers"),)
 
 
@@ -127,7 +138,7 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
         network.add_task(task, [["e1"]], network.new_head(task, 4))
     y = ORDER[add_reader(network, view, 6)]
     view = replace(view, y=y, n_classes=4)
-    plans = take_over_plans(view, network, {1: 0.1}, {2}, torch.arange(60), limit=2)
+    plans = take_over_plans(view, network, {1: 0.1}, {2}, sample_of(view, network), limit=2)
     assert len(plans) == 2
     assert plans[0].source == 6
     assert (plans[0].gain, plans[0].starts, plans[0].train) == (0.1, ("keep",), False)
@@ -135,5 +146,5 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
     values = torch.eye(4)
     network.add_task(7, [], EvidenceHead({RAW: values}, torch.zeros(4), {-1: 1.0}))
     view = replace(view, y=view.x.argmax(1))
-    first, *_ = take_over_plans(view, network, {1: 0.1}, (), torch.arange(60), limit=2)
+    first, *_ = take_over_plans(view, network, {1: 0.1}, (), sample_of(view, network), limit=2)
     assert (first.source, first.gain, first.starts) == (7, None, ())

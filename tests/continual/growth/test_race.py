@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cl_moe.continual.growth._race import race
+from cl_moe.continual.growth._race import forecast, race
 from cl_moe.continual.growth._trial import Tried
 
 
@@ -35,7 +35,7 @@ def test_the_worse_half_drops_out_after_each_lap_and_the_last_one_goes_on():
     last, seen = race(trials, lap=10, until=100, to_beat=math.inf)
     assert last is trials[1]
     assert [trial.steps for trial in trials] == [10, 100, 10, 20, 10]  # 5, then 2, then 1
-    assert trials[1].judged_at == [10, 20, 50, 100]
+    assert trials[1].judged_at == [10, 20, 40, 80, 100]
     assert {i: tried.loss for i, tried in seen.items()} == {0: 0.4, 1: 0.1, 2: 0.3, 3: 0.2, 4: 0.5}
 
 
@@ -49,19 +49,43 @@ def test_one_that_learns_slowly_is_judged_by_where_it_is_and_what_it_showed_last
     assert seen[0].loss == pytest.approx(0.9)
 
 
-@pytest.mark.parametrize(("loss", "steps"), [(0.41, 50), (0.39, 100)])
-def test_the_last_one_is_given_up_half_way_where_there_is_no_hope(loss, steps):
-    (trial,) = flat(loss)
-    last, seen = race([trial], lap=10, until=100, to_beat=0.2)
+def test_the_last_one_is_looked_at_as_its_steps_double_and_given_up_where_there_is_no_hope():
+    (trial,) = flat(0.41)
+    last, seen = race([trial], lap=10, until=100, to_beat=0.4)
     assert last is trial
-    assert trial.steps == steps
-    assert seen[0].loss == loss
+    assert trial.judged_at == [10, 20]
+    assert seen[0].loss == 0.41
 
 
-def test_one_that_gets_good_enough_by_half_way_goes_on():
-    trial = Written(lambda steps: 1.0 if steps < 50 else 0.3)
+def test_one_that_learns_fast_enough_to_catch_up_is_not_given_up():
+    def falling(steps):
+        return steps**-0.2
+
+    to_beat = falling(100) + 1e-6  # just reached at the end
+    trial = Written(falling)
+    race([trial], lap=10, until=100, to_beat=to_beat)
+    assert trial.judged_at == [10, 20, 40, 80, 100]
+
+
+@pytest.mark.parametrize(("slope", "looks"), [(-0.09, [10, 20]), (-0.11, [10, 20, 40])])
+def test_it_is_given_twice_the_pace_for_the_benefit_of_the_doubt(slope, looks):
+    to_beat = 20**slope * 5 ** (-0.2)  # 0.1 and twice that pace, from 20 to 100 steps
+    trial = Written(lambda steps: steps**slope)
+    race([trial], lap=10, until=100, to_beat=to_beat)
+    assert trial.judged_at == looks
+
+
+def test_one_that_has_nothing_left_to_learn_goes_on():
+    trial = Written(lambda steps: 0.0)
     race([trial], lap=10, until=100, to_beat=0.2)
     assert trial.steps == 100
+
+
+@given(st.integers(1, 50), st.floats(0.01, 5), st.integers(51, 90), st.floats(0.01, 5))
+def test_a_forecast_goes_on_the_way_it_went(s, loss, t, loss_now):
+    ahead = forecast((s, loss), (t, loss_now), until=100)
+    assert ahead == pytest.approx(loss_now) or (ahead < loss_now) == (loss_now < loss)
+    assert forecast((s, loss), (t, loss_now), until=t) == loss_now
 
 
 def test_a_lap_is_never_longer_than_the_race():

@@ -11,6 +11,7 @@ from torch import nn
 
 from cl_moe.continual.growth._budget import full_layers, least_important
 from cl_moe.continual.growth._plan import Heads
+from cl_moe.continual.growth._sample import sample_of
 from cl_moe.continual.growth._trial import Trial, judged, split_of
 from cl_moe.continual.growth.fixed import FixedPool
 from cl_moe.continual.growth.per_task import PerTask
@@ -203,6 +204,12 @@ class TestWhatItCosts:
         assert decision.learned == 150
 
 
+def plans_of(policy, view, network, gains=None):
+    """Return what a policy would try, given the gain of each path."""
+    sample = sample_of(view, network)
+    return policy._plans(view, network, gains or policy._gains(sample, [0]), sample)
+
+
 class TestWhatATrialLearned:
     """The winner goes on from where its trial left it."""
 
@@ -222,7 +229,7 @@ class TestWhatATrialLearned:
         assert decision.kind == kind
         assert decision.learned > 0
         assert decision.learned_seconds > 0
-        plans = policy._plans(view, network, policy._gains(view, network, [0]))
+        plans = plans_of(policy, view, network)
         plan = plans[decision.chosen]
         with torch.no_grad():
             heads = Heads(view, network, network.blocks(view.x, plan.blocks))
@@ -298,7 +305,7 @@ def test_the_same_view_gives_the_same_decision(trained):
 
 
 def test_layers_may_be_shared_below_and_new_above(two_layers):
-    plans = Relatedness()._plans(unrelated(80), two_layers, {0: 0.1})
+    plans = plans_of(Relatedness(), unrelated(80), two_layers, {0: 0.1})
     assert {plan.kind: plan.starts for plan in plans} == {
         "average": (),
         "branch": ("keep", "copy"),
@@ -308,7 +315,7 @@ def test_layers_may_be_shared_below_and_new_above(two_layers):
 
 def test_what_beats_the_raw_input_is_copied_and_else_the_start_is_fresh(trained):
     for gain, kind in ((0.01, "copy"), (0.0, "fresh"), (-0.2, "fresh")):
-        plans = Relatedness()._plans(unrelated(80), trained, {0: gain})
+        plans = plans_of(Relatedness(), unrelated(80), trained, {0: gain})
         assert [plan.kind for plan in plans] == ["average", kind]
 
 
@@ -346,7 +353,7 @@ class TestBudget:
         assert least_important([2, 1, 0], [0], network, worth) == 1
         policy = Relatedness(max_experts=3)
         policy.worth = worth
-        plans = policy._plans(view_of(4, *rings(80, 7)), network, {0: 0.0, 1: 0.0, 2: 0.0})
+        plans = plans_of(policy, view_of(4, *rings(80, 7)), network, {0: 0.0, 1: 0.0, 2: 0.0})
         (plan,) = [p for p in plans if p.kind == "reassign"]
         assert (plan.source, plan.starts) == (1, ("retrain",))
 
@@ -377,13 +384,13 @@ class TestKinds:
 
     def test_where_there_may_be_no_copy_a_fresh_start_is_considered(self, trained):
         policy = Relatedness(kinds=["take over", "fresh"])
-        plans = policy._plans(related(60), trained, {0: 0.1})
+        plans = plans_of(policy, related(60), trained, {0: 0.1})
         assert [plan.kind for plan in plans] == ["take over", "fresh"]
-        plans = Relatedness(kinds=["branch", "fresh"])._plans(related(60), trained, {0: 0.1})
+        plans = plans_of(Relatedness(kinds=["branch", "fresh"]), related(60), trained, {0: 0.1})
         assert [plan.kind for plan in plans] == ["fresh"]
 
     def test_where_there_may_be_no_fresh_start_what_is_worse_is_copied(self, trained):
-        plans = Relatedness(kinds=["reuse", "copy"])._plans(related(60), trained, {0: -0.1})
+        plans = plans_of(Relatedness(kinds=["reuse", "copy"]), related(60), trained, {0: -0.1})
         assert [plan.kind for plan in plans] == ["reuse", "copy"]
 
     def test_where_none_is_to_be_had_the_task_grows(self, trained):
