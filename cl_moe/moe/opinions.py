@@ -17,7 +17,7 @@ from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.matching import match_classes, matching_evidence
 from cl_moe.moe.ridge import LeaveOneOut, leave_one_out
 
-__all__ = ("Opinion", "Pool", "evidence_rows")
+__all__ = ("Opinion", "Pool", "evenly", "evidence_rows", "single_examples")
 
 EVIDENCE_ROWS = 256
 """Examples that are looked at for evidence: an eigendecomposition costs their number cubed."""
@@ -59,7 +59,7 @@ class Pool:
     """Weighs opinions by leave-one-out evidence, and pools them.
 
     The evidence of an opinion is its leave-one-out cross-entropy plus its price a row, both in nats
-    a row; it is looked for once, on the first rows that a head is asked for. With one example of a
+    a row; it is looked for once, on the first rows that a head is asked for. With one example a
     class nothing can be left out: then the raw input answers alone.
 
     Args:
@@ -77,7 +77,7 @@ class Pool:
 
     def __init__(self, values: Mapping[Block, Tensor], y_N: Tensor, n_classes: int) -> None:
         self.values, self.y, self.n_classes = values, y_N, n_classes
-        self._single = bool((y_N.bincount(minlength=n_classes) == 1).any())
+        self._single = single_examples(y_N)
         self._scaled: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
         self._gram: dict[Block, Tensor] = {}
         self._looked_at: dict[Block, Tensor] = {}
@@ -185,7 +185,26 @@ def evidence_rows(n: int) -> Tensor:
     >>> len(evidence_rows(9)), evidence_rows(511)[:3].tolist()
     (9, [0, 2, 4])
     """
-    return torch.linspace(0, n - 1, min(n, EVIDENCE_ROWS)).round().long()
+    return evenly(n, EVIDENCE_ROWS)
+
+
+def evenly(n: int, most: int) -> Tensor:
+    """Return which of n rows to take, ``most`` at most, evenly spread.
+
+    >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    return torch.linspace(0, n - 1, min(n, most)).round().long()
+
+
+def single_examples(y_N: Tensor) -> bool:
+    """Tell whether most classes have but one example: left out, nothing is there to learn it from.
+
+    >>> single_examples(torch.tensor([0, 1, 2, 2])), single_examples(torch.tensor([0, 1, 1, 2, 2]))
+    (True, False)
+    """
+    counts = y_N.bincount()
+    return bool(2 * (counts == 1).sum() > (counts > 0).sum())
 
 
 def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:

@@ -132,9 +132,10 @@ def test_an_old_head_with_more_classes_is_matched_too():
 
 
 @pytest.mark.parametrize("weights", ["evidence", "uniform", "random"])
-def test_with_one_example_of_a_class_the_raw_input_answers_alone(weights):
+def test_with_one_example_a_class_the_raw_input_answers_alone(weights):
     values, _ = task(n=7, classes=3)
-    y = torch.tensor([0, 0, 0, 1, 1, 1, 2])
+    values = {block: value[:4] for block, value in values.items()}
+    y = torch.tensor([0, 1, 2, 1])
     values[RAW] = values[RAW] + 20 * F.one_hot(y, 7)
     head = Pool(values, y, 3).head(
         [*RIDGES, MATCHED], EvidenceGate(7, weights=weights), draw=torch.Generator()
@@ -218,3 +219,22 @@ def test_neither_the_scale_nor_the_shift_of_a_block_matters(scale, shift):
     gate = EvidenceGate(7, weights="uniform")
     one, two = (Pool(v, y, 3).head(RIDGES[:2], gate)(v) for v in (values, moved))
     assert torch.allclose(one, two, atol=1e-2)
+
+
+def test_one_rare_class_does_not_send_a_task_to_the_raw_input():
+    values, y = task(signal=3.0)
+    y[y == 2] = 0
+    y[5] = 2  # the one example of its class
+    head = Pool(values, y, 3).head([*RIDGES, MATCHED], EvidenceGate(7))
+    assert head.shares[0] > 0.5
+
+
+def test_opinions_on_one_path_are_told_by_their_tasks_and_cost_one_pass():
+    values, y = task(signal=0.4)
+    other = Block(5, "log answers")
+    values[other] = values[LOG_ANSWERS] + 0.1
+    apart = [*RIDGES[:2], Opinion((other,), matched=True)]
+    together = [*RIDGES[:2], Opinion((other,), matched=True, route=0)]
+    pool, gate = Pool(values, y, 3), EvidenceGate(7, k=1)
+    assert len({0, 5} & set(pool.head(apart, gate).shares)) == 1
+    assert {0, 5} <= set(pool.head(together, gate).shares)

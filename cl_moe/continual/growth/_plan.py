@@ -16,7 +16,7 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import Block, linear_of, take_over
 from cl_moe.moe.matching import match_classes
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import Opinion, Pool
+from cl_moe.moe.opinions import Opinion, Pool, evenly
 from cl_moe.moe.ridge import fit_ridge
 from cl_moe.seeding import generator
 
@@ -39,7 +39,7 @@ HeadStart = Literal["fresh", "ridge", "match", "evidence"]
 head with its classes matched, or as an average of closed-form answers."""
 
 RIDGE_ROWS = 2000
-"""Ridge heads are fitted to so many rows at most."""
+"""Ridge heads are fitted to so many rows at most, evenly spread in case they are sorted."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ class Heads:
         if plan.head == "match":
             old = network.heads[str(plan.source)]
             return take_over(old, match_classes(values, y, view.n_classes))
-        answer = fit_ridge(values[:RIDGE_ROWS], y[:RIDGE_ROWS], view.n_classes)
+        some = evenly(len(y), RIDGE_ROWS)
+        answer = fit_ridge(values[some], y[some], view.n_classes)
         return linear_of(answer.weight, answer.bias)
 
     def answers(self, plan: Plan, fit: Tensor, held: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from cl_moe.moe.matching import calibrated
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = ("Split", "Trial", "Tried", "judged", "single_examples", "split_of")
+__all__ = ("Split", "Trial", "Tried", "judged", "split_of")
 
 
 class Split(NamedTuple):
@@ -57,11 +57,6 @@ def split_of(view: TaskView) -> Split:
         own = (y == label).nonzero().flatten()
         held[own[: min(len(own) - 1, wanted * len(own) // n)]] = True
     return Split(order[~held], order[held])
-
-
-def single_examples(view: TaskView) -> bool:
-    """Tell whether a class has but one example: held out, nothing is left to learn it from."""
-    return bool((view.y.bincount(minlength=view.n_classes) == 1).any())
 
 
 def judged(logits: Tensor, y: Tensor) -> Tried:

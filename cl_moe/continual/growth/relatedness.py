@@ -21,13 +21,14 @@ from cl_moe.continual.growth._plan import (
 from cl_moe.continual.growth._race import race
 from cl_moe.continual.growth._sample import Sample, sample_of
 from cl_moe.continual.growth._takeover import take_over_plans
-from cl_moe.continual.growth._trial import Trial, Tried, judged, single_examples, split_of
+from cl_moe.continual.growth._trial import Trial, Tried, judged, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.opinions import single_examples
 from cl_moe.moe.reading import PathReader
 
 __all__ = ("Relatedness",)
@@ -136,7 +137,7 @@ class Relatedness(GrowthPolicy):
         trials: dict[int, Trial] = {}
         tried = [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in plans]
         best = next((i for i, plan in enumerate(plans) if plan.head != "match"), 0)
-        if not single_examples(view) and (len(plans) > 1 or self.max_experts):
+        if not single_examples(view.y) and (len(plans) > 1 or self.max_experts):
             trials, tried, best = self._judged(plans, view, network, heads)
         plan, trial = plans[best], trials.get(best)
         if plan.kind == "take over":

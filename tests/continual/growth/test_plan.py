@@ -130,6 +130,18 @@ def test_heads_are_fitted_to_the_rows_given(view):
     assert torch.equal(fresh.weight, network.new_head(2, 2).weight)
 
 
+def test_a_ridge_head_sees_all_classes_of_many_rows_that_lie_class_by_class(view, monkeypatch):
+    monkeypatch.setattr("cl_moe.continual.growth._plan.RIDGE_ROWS", 10)
+    order = view.y.argsort(stable=True)
+    view = replace(view, x=view.x[order], y=view.y[order])
+    assert (view.y[:10] == 0).all()
+    network = network_of()
+    head = heads_of(view, network, RIDGE).of(RIDGE)
+    with torch.no_grad():
+        answers = head(network.features(view.x, 0)[0]).argmax(1)
+    assert set(answers.tolist()) == {0, 1}
+
+
 def test_rows_that_lie_class_by_class_are_looked_at_in_all_classes():
     """The first ones, as many as are looked at for evidence, are of one class."""
     n, draw = 900, torch.Generator().manual_seed(0)

@@ -193,12 +193,13 @@ class TestWhatItCosts:
     def test_a_hopeless_trial_is_cut_short(self, trained):
         decision = Relatedness().decide(related(200), trained)
         assert decision.kind == "average"
-        assert (decision.steps, decision.learned) == (75, 0)  # half of half the steps, and lost
+        assert (decision.steps, decision.learned) == (30, 0)  # two laps of 300 steps, and lost
 
     def test_those_that_drop_out_take_a_lap(self, two_layers):
-        decision = Relatedness().decide(related(800), two_layers)
-        assert [c.kind for c in decision.candidates] == ["average", "branch", "copy"]
-        assert [c.dropped for c in decision.candidates] == [False, False, True]
+        policy = Relatedness(kinds=["branch", "copy"])
+        decision = policy.decide(related(800), two_layers)
+        assert [c.kind for c in decision.candidates] == ["branch", "copy"]
+        assert [c.dropped for c in decision.candidates] == [False, True]
         assert decision.steps == 150 + 15
         assert decision.candidates[decision.chosen].kind == decision.kind == "branch"
         assert decision.learned == 150
@@ -224,7 +225,7 @@ class TestWhatATrialLearned:
     )
     def test_is_what_the_task_begins_with(self, request, fixture, view, kind):
         network = request.getfixturevalue(fixture)
-        policy = Relatedness()
+        policy = Relatedness(kinds=["average", kind] if kind == "fresh" else [kind])
         decision = policy.decide(view, network)
         assert decision.kind == kind
         assert decision.learned > 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from cl_moe.continual.growth._plan import Heads, Plan, fresh_plan
-from cl_moe.continual.growth._trial import Trial, judged, single_examples, split_of
+from cl_moe.continual.growth._trial import Trial, judged, split_of
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
@@ -53,10 +53,6 @@ class TestSplit:
         assert torch.equal(split_of(view).held, split_of(view).held)
         for other in (replace(view, seed=1), replace(view, task=6)):
             assert set(split_of(view).held.tolist()) != set(split_of(other).held.tolist())
-
-    def test_with_one_example_of_a_class_there_is_nothing_to_judge_by(self):
-        assert single_examples(view_of([0, 1, 1, 2, 2], 3))
-        assert not single_examples(view_of([0, 0, 2, 2], 3))  # no example is no single one
 
 
 def test_loudness_is_calibrated_away_and_wrongness_is_not():
