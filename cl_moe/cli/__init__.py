@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cl_moe.cli.results import export, plot, report, summary
+from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
 from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError
@@ -95,6 +95,13 @@ Examples:
   cl-moe summary results/digits_quick
 """
 )(export)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe unpack results/related_unrelated runs/mine
+  cl-moe run related_unrelated --methods moe,dense,my_methods:lora --out runs/mine
+"""
+)(unpack)
 app.command(
     "list",
     epilog="""\b

@@ -1,4 +1,4 @@
-"""``cl-moe summary``, ``plot``, ``report`` and ``export``: what came out of a study."""
+"""``cl-moe summary``, ``plot``, ``report``, ``export``, ``unpack``: what came out of a study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cl_moe.analysis.tables import TableData
     from cl_moe.runs.study import Study
 
-__all__ = ("draw", "export", "plot", "report", "show", "show_transfer", "summary")
+__all__ = ("draw", "export", "plot", "report", "show", "show_transfer", "summary", "unpack")
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder that cl-moe run has written.")
@@ -93,6 +93,28 @@ def export(
     from cl_moe.runs.export import export as write_export
 
     typer.echo(str(write_export(folder, target, command=command)))
+
+
+def unpack(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="An exported study, say results/NAME.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="The folder to write, new or empty.")
+    ],
+    without: Annotated[
+        str, typer.Option(help="Methods to leave out, with commas between: they run again.")
+    ] = "",
+) -> None:
+    """Make an exported study a folder that cl-moe run goes on from.
+
+    So a method of your own is compared with baselines that need not be run again.
+    """
+    from cl_moe.cli.study import parse_words
+    from cl_moe.runs.unpack import unpack as write_unpacked
+
+    left_out = parse_words(without, "--without") if without else []
+    typer.echo(str(write_unpacked(folder, target, without=left_out)))
 
 
 def show(data: StudyData) -> None:
