@@ -94,6 +94,25 @@ class Strategy(TensorBatches, SupervisedTemplate):
             self.dataloader = TensorLoader([tensors], order)
         return tensors is not None
 
+    def model_adaptation(self, model: Any = None) -> Any:
+        """Let the model take in the experience; not in evaluation, which changes nothing."""
+        if self.is_training:
+            return super().model_adaptation(model)
+        return self.model if model is None else model
+
+    def _load_train_state(self, prev_state: dict[str, Any]) -> None:
+        """Go back to what evaluation has interrupted.
+
+        Avalanche sets modes by ``train``, which goes through all below a module, for every module.
+        """
+        modes = prev_state.pop("model_training_mode")
+        for name, module in self.model.named_modules():
+            mode = modes.get(name, True)
+            if module.training != mode:
+                module.training = mode
+        for name, value in prev_state.items():
+            setattr(self, name, value)
+
     def make_optimizer(self, reset_optimizer_state: bool = False, **kwargs: Any) -> None:
         """Let the optimizer hold exactly the trainable parameters, each with its state."""
         sync_optimizer(self.optimizer, self.model)
