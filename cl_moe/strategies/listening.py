@@ -6,12 +6,16 @@ from typing import Any
 
 from avalanche.core import BasePlugin, BaseSGDPlugin, SupervisedPlugin
 from avalanche.evaluation import PluginMetric
+from avalanche.evaluation.metric_definitions import GenericPluginMetric
 from avalanche.training.plugins import EvaluationPlugin
 
 __all__ = ("Listener",)
 
 NOTHING_IS_DONE = {BasePlugin, BaseSGDPlugin, SupervisedPlugin, PluginMetric}
 """Classes of Avalanche whose hooks are there to be overridden."""
+
+BEFORE_A_BATCH = ("before_training_iteration", "before_eval_iteration")
+"""Hooks at which Avalanche's own metrics begin anew, if they are metrics of single batches."""
 
 
 class Listener:
@@ -51,4 +55,6 @@ class Listener:
 
 def _acts(part: Any, hook: str) -> bool:
     owner = next((kind for kind in type(part).__mro__ if hook in vars(kind)), None)
+    if owner is GenericPluginMetric and hook in BEFORE_A_BATCH:
+        return part._reset_at == "iteration"
     return hasattr(part, hook) if owner is None else owner not in NOTHING_IS_DONE
