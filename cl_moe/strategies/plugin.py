@@ -107,7 +107,9 @@ class MoEPlugin(SupervisedPlugin):
         auxiliary, strategy.model.auxiliary = strategy.model.auxiliary, {}
         for loss in auxiliary.values():
             strategy.loss = strategy.loss + loss
-        strategy.loss = strategy.loss + self.protection.penalty(_network(strategy), strategy.mb_x)
+        if self.protection.retrained:
+            penalty = self.protection.penalty(_network(strategy), strategy.mb_x)
+            strategy.loss = strategy.loss + penalty
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Measure how the tasks use the experts, and what a reassignment changed."""
