@@ -20,9 +20,9 @@ class BatchEWC(Regularizer):
     .. math:: strength \sum_t \sum_i F_{t,i} (\theta_i - \theta^*_{t,i})^2
 
     The sum is a parabola around the parameters :math:`\theta^*` of the last task. Three things are
-    kept, none of which grows with the number of tasks: its stiffness :math:`\sum_t F_t`, the pull
-    of the earlier tasks at its centre :math:`\sum_t F_t (\theta^* - \theta^*_t)`, and its value
-    there. (A centre in the middle would be rounded, and then nothing is exact near the last task.)
+    kept, none of which grows with the number of tasks: its stiffness :math:`\sum_t F_t`, its slope
+    at the centre :math:`2 \sum_t F_t (\theta^* - \theta^*_t)`, and its value there. (A centre where
+    the slope is zero would be rounded, and the gradient near the last task's parameters with it.)
 
     Args:
         strength: Avalanche's ``ewc_lambda``.
@@ -41,7 +41,7 @@ class BatchEWC(Regularizer):
         assert batch_size > 0
         self.strength, self.batch_size = strength, batch_size
         self.stiffness: dict[str, Tensor] = {}
-        self.pull: dict[str, Tensor] = {}
+        self.slope: dict[str, Tensor] = {}
         self.centre: dict[str, Tensor] = {}
         self.value = 0.0
 
@@ -64,16 +64,16 @@ class BatchEWC(Regularizer):
             if name in self.stiffness:
                 self.value += float(self._rise(name, centre))
                 away = centre - self.centre[name]
-                self.pull[name] = self.pull[name] + self.stiffness[name] * away
+                self.slope[name] = self.slope[name] + 2 * self.stiffness[name] * away
                 self.stiffness[name] = self.stiffness[name] + new[name]
             else:
-                self.stiffness[name], self.pull[name] = new[name], torch.zeros_like(centre)
+                self.stiffness[name], self.slope[name] = new[name], torch.zeros_like(centre)
             self.centre[name] = centre
 
     def _rise(self, name: str, parameter: Tensor) -> Tensor:
         """Return by how much one tensor's parabola is higher than at its centre."""
         away = parameter - self.centre[name]
-        return (torch.addcmul(2 * self.pull[name], self.stiffness[name], away) * away).sum()
+        return (torch.addcmul(self.slope[name], self.stiffness[name], away) * away).sum()
 
 
 @torch.no_grad()
