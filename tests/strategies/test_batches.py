@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from cl_moe import TensorBatches
 from cl_moe.runs.isolation import isolated, seed_all
 from cl_moe.strategies.loader import SampleLoader, TensorLoader, from_tensors
+from cl_moe.strategies.methods.base import sequential
 
 
 class QuickNaive(TensorBatches, Naive):
@@ -113,6 +114,15 @@ def test_replays_batches_are_half_memory(stream):
     seen, _ = learned(QuickNaive, experiences, [ReplayPlugin(mem_size=11)])
     joint = seen.batches[len(seen.batches) // 2 :]
     assert joint[0][-1].tolist() == [1] * 7 + [0] * 7
+
+
+def test_replay_in_our_own_strategy_takes_tensors_too(context):
+    seen = Seen()
+    strategy = sequential(context, plugins=[ReplayPlugin(mem_size=11), seen]).strategy
+    for experience in list(context.stream.to_benchmark().train_stream)[:2]:
+        strategy.train(experience, eval_streams=[])
+    assert seen.loaders == {TensorLoader}
+    assert len(seen.batches[-1][0]) == 16
 
 
 def test_a_data_set_of_several_tasks_is_balanced_as_avalanche_balances_it(stream):
