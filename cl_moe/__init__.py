@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cl_moe.runs.store import load_study
     from cl_moe.runs.study import Study, run
     from cl_moe.runs.transfer import transfer
+    from cl_moe.strategies.batches import TensorBatches
     from cl_moe.strategies.networks import build_moe
     from cl_moe.strategies.plugin import MoEPlugin
     from cl_moe.strategies.task_aware import TaskAwareMoE
@@ -43,6 +44,7 @@ __all__ = (
     "Task",
     "TaskAwareMoE",
     "TaskStream",
+    "TensorBatches",
     "TrainingSpec",
     "__version__",
     "build_moe",
@@ -64,6 +66,7 @@ _HOME = {
     "Task": "streams.task",
     "TaskAwareMoE": "strategies.task_aware",
     "TaskStream": "streams.task",
+    "TensorBatches": "strategies.batches",
     "TrainingSpec": "streams.spec",
     "build_moe": "strategies.networks",
     "load_scenario": "streams.scenario",

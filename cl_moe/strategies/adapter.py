@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.network import MoENetwork
+from cl_moe.strategies.tensors import numbers_of
 
 __all__ = ("TaskModel", "classes_by_task")
 
@@ -79,9 +80,9 @@ class TaskModel(MultiTaskModule):
             return {task: self.forward_single_task(x, task) for task in tasks}
         if isinstance(task_labels, int):
             return self.forward_single_task(x, task_labels)
-        first = int(task_labels[0])
-        if bool((task_labels == first).all()):
-            return self.forward_single_task(x, first)
+        labels = task_labels.tolist()
+        if labels.count(labels[0]) == len(labels):
+            return self.forward_single_task(x, labels[0])
         parts = [(task_labels == task).nonzero().flatten() for task in task_labels.unique()]
         outputs = [self.forward_single_task(x[p], int(task_labels[p[0]])) for p in parts]
         width = max(output.shape[1] for output in outputs)
@@ -123,6 +124,5 @@ class TaskModel(MultiTaskModule):
 
 def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:
     """Return, for each task label in an Avalanche data set, its largest class label plus 1."""
-    targets = torch.as_tensor(list(dataset.targets))
-    tasks = torch.as_tensor(list(dataset.targets_task_labels))
+    targets, tasks = numbers_of(dataset.targets), numbers_of(dataset.targets_task_labels)
     return {int(task): int(targets[tasks == task].max()) + 1 for task in tasks.unique()}

@@ -12,6 +12,8 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.plugins.clock import Clock
 from torch import Tensor, nn
 
+from cl_moe.strategies.listening import Listener
+
 __all__ = ("Fingerprints",)
 
 HOOKS = [name for name in dir(SupervisedPlugin) if "_eval" in name]
@@ -84,6 +86,8 @@ def _root(value: object) -> str:
 
 def _acts(plugin: Any) -> bool:
     """Tell whether a plugin does something in evaluation; counting batches is nothing."""
+    if isinstance(plugin, Listener):
+        plugin = plugin.evaluator
     if isinstance(plugin, EvaluationPlugin):
         return bool(plugin.metrics)
     if type(plugin) is Clock:

@@ -18,10 +18,10 @@ from cl_moe.continual.view import TaskView
 from cl_moe.errors import InputError
 from cl_moe.moe.network import MoENetwork
 from cl_moe.strategies.adapter import TaskModel, classes_by_task
-from cl_moe.strategies.loader import tensors_of
 from cl_moe.strategies.optimizer import clone_optimizer, sync_optimizer
 from cl_moe.strategies.protection import Protection
 from cl_moe.strategies.template import Strategy, epochs_for
+from cl_moe.strategies.tensors import tensors_of
 
 __all__ = ("MoEPlugin", "make_growth")
 
@@ -107,7 +107,9 @@ class MoEPlugin(SupervisedPlugin):
         auxiliary, strategy.model.auxiliary = strategy.model.auxiliary, {}
         for loss in auxiliary.values():
             strategy.loss = strategy.loss + loss
-        strategy.loss = strategy.loss + self.protection.penalty(_network(strategy), strategy.mb_x)
+        if self.protection.retrained:
+            penalty = self.protection.penalty(_network(strategy), strategy.mb_x)
+            strategy.loss = strategy.loss + penalty
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Measure how the tasks use the experts, and what a reassignment changed."""
@@ -277,7 +279,7 @@ def _rows(strategy: Any, task: int) -> tuple[Tensor, Tensor]:
         y = torch.as_tensor(list(data.targets))
         tasks = torch.as_tensor(list(data.targets_task_labels))
     else:
-        x, y, tasks = tensors
+        x, y, tasks = tensors[0], tensors[1], tensors[-1]
     own = tasks == task
     if not bool(own.all()):
         x, y = x[own], y[own]

@@ -28,16 +28,21 @@ class RegularizationPlugin(SupervisedPlugin):
     def __init__(self, regularizer: Regularizer) -> None:
         super().__init__()
         self.regularizer = regularizer
+        self._parameters: dict[str, nn.Parameter] = {}
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Note what is shared: to go through all heads in every step would cost more and more."""
+        self._parameters = shared_parameters(strategy.model)
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Add the penalty to the loss of the batch."""
-        parameters = shared_parameters(strategy.model)
-        if parameters:
-            strategy.loss = strategy.loss + self.regularizer.penalty(parameters)
+        if self._parameters:
+            strategy.loss = strategy.loss + self.regularizer.penalty(self._parameters)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Consolidate on the training data of the task that ends."""
-        model, parameters = strategy.model, shared_parameters(strategy.model)
+        model, parameters = strategy.model, self._parameters
+        self._parameters = {}
         if not parameters:
             return
         x, y, tasks = samples(strategy.experience.dataset.eval())

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_moe.strategies.loader import tensors_of
+from cl_moe.strategies.tensors import tensors_of
 
 __all__ = ("samples",)
 
@@ -19,7 +19,7 @@ def samples(dataset: Any) -> tuple[Tensor, Tensor, Tensor]:
     """
     tensors = tensors_of(dataset)
     if tensors is not None:
-        return tensors
+        return tensors[0], tensors[1], tensors[-1]
     rows = [dataset[row] for row in range(len(dataset))]
     x = torch.stack([torch.as_tensor(row[0]) for row in rows])
     y, tasks = (torch.tensor([int(row[column]) for row in rows]) for column in (1, -1))

@@ -14,8 +14,11 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_moe.strategies.adapter import TaskModel
-from cl_moe.strategies.loader import TensorLoader, tensors_of
+from cl_moe.strategies.batches import TensorBatches
+from cl_moe.strategies.listening import Listener
+from cl_moe.strategies.loader import Rows, TensorLoader
 from cl_moe.strategies.optimizer import make_optimizer, sync_optimizer
+from cl_moe.strategies.tensors import tensors_of
 
 if TYPE_CHECKING:
     from cl_moe.streams.spec import TrainingSpec
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ("Strategy", "epochs_for")
 
 
-class Strategy(SupervisedTemplate):
+class Strategy(TensorBatches, SupervisedTemplate):
     """A ``SupervisedTemplate`` that any Avalanche plugin works with.
 
     It differs in three things: batches come straight from tensors wherever the data are tensors;
@@ -58,7 +61,12 @@ class Strategy(SupervisedTemplate):
             plugins=list(plugins),
             evaluator=evaluator or EvaluationPlugin(loggers=[BaseLogger()]),
         )
+        self.plugins[self.plugins.index(self.evaluator)] = Listener(self.evaluator)
         self.training = training
+
+    def forward(self) -> Any:
+        """Ask the model for the logits (B, C) of the batch."""
+        return self.model(self.mb_x, self.mb_task_id)
 
     def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
         self.train_epochs = self.planned_epochs()
@@ -70,19 +78,40 @@ class Strategy(SupervisedTemplate):
 
     def make_train_dataloader(self, shuffle: bool = True, **kwargs: Any) -> None:
         """Make the training batches from tensors; fall back to Avalanche's loader."""
-        tensors = tensors_of(self.adapted_dataset)
-        if tensors is None:
+        if not self._load_tensors(self.train_mb_size, shuffle):
             super().make_train_dataloader(shuffle=shuffle, **kwargs)
-        else:
-            self.dataloader = TensorLoader(tensors, self.train_mb_size, shuffle)
 
     def make_eval_dataloader(self, shuffle: bool = False, **kwargs: Any) -> None:
         """Make the evaluation batches from tensors; fall back to Avalanche's loader."""
-        tensors = tensors_of(self.adapted_dataset)
-        if tensors is None:
+        if not self._load_tensors(self.eval_mb_size, shuffle):
             super().make_eval_dataloader(shuffle=shuffle, **kwargs)
-        else:
-            self.dataloader = TensorLoader(tensors, self.eval_mb_size, shuffle)
+
+    def _load_tensors(self, batch_size: int, shuffle: bool) -> bool:
+        """Load the adapted data set, unbalanced, in one draw a pass; False: it is no tensors."""
+        tensors = tensors_of(self.adapted_dataset)
+        if tensors is not None:
+            order = Rows(len(tensors[0]), batch_size, shuffle)
+            self.dataloader = TensorLoader([tensors], order)
+        return tensors is not None
+
+    def model_adaptation(self, model: Any = None) -> Any:
+        """Let the model take in the experience; not in evaluation, which changes nothing."""
+        if self.is_training:
+            return super().model_adaptation(model)
+        return self.model if model is None else model
+
+    def _load_train_state(self, prev_state: dict[str, Any]) -> None:
+        """Go back to what evaluation has interrupted.
+
+        Avalanche sets modes by ``train``, which goes through all below a module, for every module.
+        """
+        modes = prev_state.pop("model_training_mode")
+        for name, module in self.model.named_modules():
+            mode = modes.get(name, True)
+            if module.training != mode:
+                module.training = mode
+        for name, value in prev_state.items():
+            setattr(self, name, value)
 
     def make_optimizer(self, reset_optimizer_state: bool = False, **kwargs: Any) -> None:
         """Let the optimizer hold exactly the trainable parameters, each with its state."""

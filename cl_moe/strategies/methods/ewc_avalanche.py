@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("ewc_avalanche",)
@@ -13,7 +15,10 @@ def ewc_avalanche(
     """Hold weights with Avalanche's EWC: the Fisher information of batch means.
 
     The gradient is squared after averaging over a batch and there is no factor 1/2, so strengths
-    from papers do not carry over. Time and memory grow with every task, unless ``decay`` is given.
+    from papers do not carry over. The penalties of all earlier tasks are one parabola, which costs
+    no more than the first of them; Avalanche's ``EWCPlugin`` would add up one a task, to the same
+    value. Heads of earlier tasks stay as they are; there, what an optimizer such as Adam remembers
+    moves them on a little.
 
     Args:
         context: what all methods are given.
@@ -21,14 +26,21 @@ def ewc_avalanche(
         decay: how much of the old importance is kept with each task (Schwarz et al. 2018, "Progress
             & compress", online EWC); None keeps a separate penalty a task.
     """
-    from avalanche.training.plugins import EWCPlugin
-
     require(
         {
             f"strength: {strength} is below 0": strength >= 0,
             f"decay: {decay} is not between 0 and 1": decay is None or 0 <= decay <= 1,
         }
     )
-    mode = "separate" if decay is None else "online"
-    plugins = [EWCPlugin(strength, mode=mode, decay_factor=decay)]
-    return sequential(context, plugins=plugins)
+    return sequential(context, plugins=[_plugin(context, strength, decay)])
+
+
+def _plugin(context: MethodContext, strength: float, decay: float | None) -> Any:
+    if decay is not None:
+        from avalanche.training.plugins import EWCPlugin
+
+        return EWCPlugin(strength, mode="online", decay_factor=decay)
+    from cl_moe.continual.regularizers.batch_ewc import BatchEWC
+    from cl_moe.strategies.regularization import RegularizationPlugin
+
+    return RegularizationPlugin(BatchEWC(strength, context.training.batch_size))

@@ -1,0 +1,116 @@
+"""Elastic weight consolidation as Avalanche has it, at the cost of one task however many ended."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cl_moe.continual.regularizers.base import LogLikelihood, Parameters, Regularizer
+
+__all__ = ("BatchEWC", "batch_fisher")
+
+
+class BatchEWC(Regularizer):
+    r"""The penalty of Avalanche's ``EWCPlugin(strength, mode="separate")``, in one parabola.
+
+    Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks", with one term
+    a finished task :math:`t`, without the paper's 1/2, and with :func:`batch_fisher` for the Fisher
+    information (:class:`~cl_moe.continual.regularizers.ewc.EWC` takes it sample by sample):
+
+    .. math:: strength \sum_t \sum_i F_{t,i} (\theta_i - \theta^*_{t,i})^2
+
+    The sum is a parabola around the parameters :math:`\theta^*` of the last task. Three things are
+    kept, none of which grows with the number of tasks: its stiffness :math:`\sum_t F_t`, its slope
+    at the centre :math:`2 \sum_t F_t (\theta^* - \theta^*_t)`, and its value there. (A centre where
+    the slope is zero would be rounded, and the gradient near the last task's parameters with it.)
+
+    Args:
+        strength: Avalanche's ``ewc_lambda``.
+        batch_size: rows a batch of :func:`batch_fisher`.
+
+    >>> theta = torch.zeros(1, requires_grad=True)
+    >>> ewc = BatchEWC(strength=2.0, batch_size=1)
+    >>> coin = lambda p, x_B: torch.nn.functional.logsigmoid(torch.stack([-p["w"], p["w"]], -1))
+    >>> ewc.consolidate({"w": theta}, coin, torch.zeros(2, 1), torch.tensor([0, 1]))
+    >>> ewc.penalty({"w": torch.tensor([2.0])})  # Fisher of a fair coin: 1/4
+    tensor(2.)
+    """
+
+    def __init__(self, strength: float, batch_size: int) -> None:
+        assert strength >= 0
+        assert batch_size > 0
+        self.strength, self.batch_size = strength, batch_size
+        self.stiffness: dict[str, Tensor] = {}
+        self.slope: dict[str, Tensor] = {}
+        self.centre: dict[str, Tensor] = {}
+        self.value = 0.0
+
+    def penalty(self, parameters: Parameters) -> Tensor:
+        """Return the penalty; its gradient is ``2 strength sum_t F_t (theta - theta*_t)``."""
+        total = next(iter(parameters.values())).new_zeros(()) + self.value
+        for name, parameter in parameters.items():
+            if name in self.stiffness:
+                total = total + self._rise(name, parameter)
+        return self.strength * total
+
+    @torch.no_grad()
+    def consolidate(
+        self, parameters: Parameters, log_likelihood: LogLikelihood, x_NX: Tensor, y_N: Tensor
+    ) -> None:
+        """Add the parabola of the task that ends, see :class:`BatchEWC`."""
+        new = batch_fisher(parameters, log_likelihood, x_NX, y_N, self.batch_size)
+        for name, parameter in parameters.items():
+            centre = parameter.detach().clone()
+            if name in self.stiffness:
+                self.value += float(self._rise(name, centre))
+                away = centre - self.centre[name]
+                self.slope[name] = self.slope[name] + 2 * self.stiffness[name] * away
+                self.stiffness[name] = self.stiffness[name] + new[name]
+            else:
+                self.stiffness[name], self.slope[name] = new[name], torch.zeros_like(centre)
+            self.centre[name] = centre
+
+    def _rise(self, name: str, parameter: Tensor) -> Tensor:
+        """Return by how much one tensor's parabola is higher than at its centre."""
+        away = parameter - self.centre[name]
+        return (torch.addcmul(self.slope[name], self.stiffness[name], away) * away).sum()
+
+
+@torch.no_grad()
+def batch_fisher(
+    parameters: Parameters,
+    log_likelihood: LogLikelihood,
+    x_NX: Tensor,
+    y_N: Tensor,
+    batch_size: int,
+) -> dict[str, Tensor]:
+    r"""Return what Avalanche takes for the diagonal Fisher information, by name.
+
+    The gradient of the mean loss of a BATCH, with the given labels, is squared, and the mean taken
+    over the batches: rows in their order, the last batch may be smaller. It shrinks by up to the
+    size of the batch against that of single samples.
+
+    Args:
+        parameters: what to differentiate by.
+        log_likelihood: gives log-probabilities [B, C] of rows [B, ...].
+        x_NX: N rows.
+        y_N: their labels.
+        batch_size: rows a batch.
+
+    >>> line = lambda p, x_B: (x_B @ p["w"]).log_softmax(-1)
+    >>> w, x = torch.zeros(1, 2), torch.tensor([[2.0], [4.0]])
+    >>> batch_fisher({"w": w}, line, x, torch.tensor([0, 1]), batch_size=2)["w"]  # ((2 - 4) / 4)^2
+    tensor([[0.2500, 0.2500]])
+    """
+    detached = {name: parameter.detach() for name, parameter in parameters.items()}
+    total = {name: torch.zeros_like(parameter) for name, parameter in detached.items()}
+
+    def of_batch(given: Parameters, x_BX: Tensor, y_B: Tensor) -> Tensor:
+        return log_likelihood(given, x_BX).gather(-1, y_B.long()[:, None]).mean()
+
+    gradient = torch.func.grad(of_batch)
+    batches = list(zip(x_NX.split(batch_size), y_N.split(batch_size), strict=True))
+    for x_BX, y_B in batches:
+        for name, value in gradient(detached, x_BX, y_B).items():
+            total[name] += value.square()
+    return {name: value / len(batches) for name, value in total.items()}
