@@ -57,7 +57,8 @@ def run_column(
 ) -> Tensor:
     """Choose each row's expert, (N,), and its weight, (N, 1), then run the experts."""
     weight, chosen = router(x).softmax(-1).max(-1)
-    return column(x, chosen, experts, stack) * weight.unsqueeze(1)
+    y: Tensor = column(x, chosen, experts, stack) * weight.unsqueeze(1)
+    return y
 
 
 class Stack(nn.Module):

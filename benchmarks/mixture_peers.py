@@ -21,8 +21,8 @@ GROUP = 512
 
 CAPACITY = 1.25
 """What both have by default: places an expert, as a multiple of the rows an expert."""
-ROOMY = 4.0
-"""With two experts a row, twice the places that even routing needs: few rows find none."""
+ROOMY = 3.0
+"""With two experts a row, half again the places that even routing needs: few rows find none."""
 
 ABOUT = f"""Forward and backward of three layers with as many rows, experts and activated
 parameters: perceptrons ({D}, {H}, {D}) with ReLU, two experts a row (neither peer can take one),

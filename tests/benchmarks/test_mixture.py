@@ -89,7 +89,7 @@ def test_the_peers_do_the_same_work():
     pytest.importorskip("st_moe_pytorch", reason="the extra bench is not installed")
     torch.manual_seed(0)
     x = torch.randn(1024, D)
-    layers = mixture_peers.layers_of(4, capacity=4.0)
+    layers = mixture_peers.layers_of(4, capacity=8.0)
     for layer in layers.values():
         assert mixture_peers.output(layer, x).shape == x.shape
         assert mixture_peers.kept(layer, x) == 1.0
