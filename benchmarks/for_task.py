@@ -39,8 +39,8 @@ def model_of(experts: int, by_row: bool = False) -> TaskModel:
     return model
 
 
-def point(model: TaskModel, rows: int, task: int, rounds: int, repeats: int = 20) -> Figure:
-    """Compare the time of a prediction."""
+def point(model: TaskModel, rows: int, task: int, rounds: int, repeats: int) -> Figure:
+    """Compare the time of ``repeats`` predictions."""
     x, labels, answer = torch.randn(rows, D), torch.full((rows,), task), model.for_task(task)
     times = side_by_side(
         {
@@ -76,7 +76,7 @@ def main() -> None:
         for experts in EXPERTS:
             model, task = model_of(experts, by_row), experts // 2
             share = held(model.for_task(task)) / held(model)
-            figures = [point(model, rows, task, rounds=41) for rows in ROWS]
+            figures = [point(model, rows, task, 41, repeats=max(5, 200 // rows)) for rows in ROWS]
             figures.append(spread("parameters held", [100 * share] * 2, unit="%"))
             kind = "two experts a task, chosen row by row" if by_row else "one expert a task"
             page.add(f"{kind}: {experts} experts", figures)
