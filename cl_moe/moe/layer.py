@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
 from cl_moe.moe.gates.base import Gate
+from cl_moe.moe.grouped import grouped, why_not
 from cl_moe.moe.pool import ExpertPool
-from cl_moe.moe.routing import Routing
+from cl_moe.moe.routing import Routing, weighted_sums
 from cl_moe.seeding import derive, generator
 
-__all__ = ("MoELayer", "combine")
+__all__ = ("Dispatch", "MoELayer", "combine")
+
+Dispatch = Literal["sorted", "grouped"]
+"""How rows that go to different experts are run: see :class:`MoELayer`."""
 
 
 class MoELayer(nn.Module):
@@ -29,6 +34,14 @@ class MoELayer(nn.Module):
         shared: whether an expert that all tasks use is added (it learns with the first task, then
             is frozen, since whatever trains on later tasks forgets earlier ones).
         seed: where the experts' initial parameters are derived from.
+        dispatch: how rows are run that do not all go to one expert. ``sorted`` calls each expert
+            that has rows once, on these, and leaves the others alone; the program waits for the
+            device to learn who has rows. ``grouped`` does not wait: it runs equal perceptrons in
+            one product a layer (:func:`~cl_moe.moe.grouped.grouped`), for a GPU, where an expert
+            that is trained but gets no rows has gradient 0 instead of none.
+
+    Raises:
+        ValueError: the experts cannot be grouped.
 
     >>> from cl_moe.moe.experts.mlp import MLPExpert
     >>> from cl_moe.moe.gates.task import TaskGate
@@ -47,9 +60,10 @@ class MoELayer(nn.Module):
         experts: int = 1,
         shared: bool = False,
         seed: int = 0,
+        dispatch: Dispatch = "sorted",
     ) -> None:
         super().__init__()
-        self.factory, self.in_shape, self.seed = factory, in_shape, seed
+        self.factory, self.in_shape, self.seed, self.dispatch = factory, in_shape, seed, dispatch
         self.gate = gate
         self.pool = ExpertPool()
         self.shared = self.make("shared") if shared else None
@@ -72,7 +86,12 @@ class MoELayer(nn.Module):
 
     def add(self, expert: nn.Module | None = None) -> str:
         """Take an expert (a fresh one by default) into the pool, tell the gate, return its id."""
-        id_ = self.pool.add(self.make_next() if expert is None else expert)
+        expert = self.make_next() if expert is None else expert
+        if self.dispatch == "grouped":
+            first = [self.pool[id_] for id_ in self.pool.ids[:1]]
+            if reason := why_not([*first, expert]):
+                raise ValueError(f"dispatch: 'grouped' {reason}; give 'sorted'")
+        id_ = self.pool.add(expert)
         self.gate.add_expert(id_, generator(self.seed, "gate", id_))
         return id_
 
@@ -100,26 +119,32 @@ class MoELayer(nn.Module):
         """Return the combined outputs, (B, *out_shape), and the routing that made them."""
         ids = self.offered(task)
         routing: Routing = self.gate(x, task, ids)
-        y = combine(x, routing, [self.pool[id_] for id_ in ids])
+        y = combine(x, routing, [self.pool[id_] for id_ in ids], self.dispatch)
         if self.shared is not None:
             y = y + self.shared(x)
         return y, routing
 
 
-def combine(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor:
+def combine(
+    x: Tensor, routing: Routing, experts: Sequence[nn.Module], dispatch: Dispatch = "sorted"
+) -> Tensor:
     """Return the weighted sums of the chosen experts' outputs, (B, *out_shape).
+
+    Experts that no row is sent to are not run and get no gradient, with ``sorted`` dispatch.
 
     >>> routing = Routing(torch.tensor([[0.5], [1.0]]), torch.tensor([[0], [1]]))
     >>> combine(torch.tensor([[2.0], [-2.0]]), routing, [nn.Identity(), nn.ReLU()]).tolist()
     [[1.0], [0.0]]
     """
+    if routing.shared and len(experts) == 1:
+        return experts[0](x)  # type: ignore[no-any-return]
+    if dispatch == "grouped":
+        return grouped(x, routing, experts)
     return (_shared_choice if routing.shared else _by_row)(x, routing, experts)
 
 
 def _shared_choice(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor:
     """All rows go to the same experts: call each directly, nothing to sort."""
-    if len(experts) == 1:
-        return experts[0](x)  # type: ignore[no-any-return]
     parts = [
         weight * experts[chosen](x)
         for weight, chosen in zip(routing.weights[0], routing.chosen[0].tolist(), strict=True)
@@ -129,11 +154,10 @@ def _shared_choice(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) ->
 
 def _by_row(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor:
     """Sort the (row, expert) pairs by expert, so that each expert sees its rows at once."""
-    order = routing.chosen.flatten().argsort(stable=True)
+    ordered, order = routing.chosen.flatten().sort(stable=True)
     rows = order // routing.chosen.shape[1]
-    counts = routing.chosen.flatten().bincount(minlength=len(experts)).tolist()
-    outputs = [experts[e](x[part]) for e, part in enumerate(rows.split(counts)) if part.numel()]
-    y = torch.cat(outputs)
-    weight = routing.weights.flatten()[order].view(-1, *[1] * (y.dim() - 1))
-    empty = torch.zeros(x.shape[0], *y.shape[1:], dtype=y.dtype, device=y.device)
-    return empty.index_add(0, rows, y * weight.to(y.dtype))
+    present, counts = ordered.unique_consecutive(return_counts=True)
+    # One gather cut into pieces: its gradient is one scatter, not one as large as x an expert.
+    parts = x.index_select(0, rows).split(counts.tolist())
+    y = torch.cat([experts[e](part) for e, part in zip(present.tolist(), parts, strict=True)])
+    return weighted_sums(y, routing, order, len(x))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ("Routing", "balance_loss", "top_k", "z_loss")
+__all__ = ("Routing", "balance_loss", "top_k", "weighted_sums", "z_loss")
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,24 @@ def top_k(logits_BE: Tensor, k: int, losses: dict[str, Tensor] | None = None) ->
     else:
         weights = F.softmax(best, dim=-1)
     return Routing(weights, chosen, losses or {})
+
+
+def weighted_sums(y: Tensor, routing: Routing, order: Tensor, rows: int) -> Tensor:
+    """Return each row's weighted sum of its experts' outputs, (B, *out_shape).
+
+    Args:
+        y: (B * K, *out_shape), outputs for the (row, expert) pairs in the order ``order``.
+        routing: of rows one by one, weights (B, K).
+        order: (B * K,), which pair, counted row by row, each output belongs to.
+        rows: the number of rows B.
+
+    >>> routing = Routing(torch.tensor([[0.5], [2.0]]), torch.tensor([[1], [0]]))
+    >>> weighted_sums(torch.tensor([[1.0], [4.0]]), routing, torch.tensor([1, 0]), rows=2).tolist()
+    [[2.0], [2.0]]
+    """
+    weight = routing.weights.flatten().index_select(0, order).view(-1, *[1] * (y.dim() - 1))
+    empty = torch.zeros(rows, *y.shape[1:], dtype=y.dtype, device=y.device)
+    return empty.index_add(0, order // routing.chosen.shape[1], y * weight.to(y.dtype))
 
 
 def balance_loss(logits_BE: Tensor) -> Tensor:

@@ -83,14 +83,16 @@ class TaskModel(MultiTaskModule):
         labels = task_labels.tolist()
         if labels.count(labels[0]) == len(labels):
             return self.forward_single_task(x, labels[0])
-        parts = [(task_labels == task).nonzero().flatten() for task in task_labels.unique()]
-        outputs = [self.forward_single_task(x[p], int(task_labels[p[0]])) for p in parts]
+        ordered, order = task_labels.sort(stable=True)
+        tasks, counts = ordered.unique_consecutive(return_counts=True)
+        parts = zip(tasks.tolist(), x.index_select(0, order).split(counts.tolist()), strict=True)
+        outputs = [self.forward_single_task(part, task) for task, part in parts]
         width = max(output.shape[1] for output in outputs)
         padded = [
             nn.functional.pad(output, (0, width - output.shape[1]), value=ABSENT)
             for output in outputs
         ]
-        return torch.cat(padded)[torch.cat(parts).argsort()]
+        return torch.cat(padded).index_select(0, order.argsort())
 
     def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
         """Return the logits of one task."""

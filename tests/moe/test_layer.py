@@ -85,3 +85,50 @@ def test_convolutional_experts_keep_images_between_layers():
 def test_convolutional_experts_say_what_they_need():
     with pytest.raises(ValueError, match="need images"):
         MoELayer(ConvExpert([3]).stages()[0], TaskGate(5), (5,))
+
+
+def weights_of(layer):
+    return {name: p.detach().clone() for name, p in layer.pool.named_parameters()}
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_gradient_of_sorted_rows_is_that_of_the_sum_written_out(k):
+    layer, draw = layer_of(TokenGate, k=k), torch.Generator().manual_seed(0)
+    x = torch.randn(17, 5, generator=draw, requires_grad=True)
+    out = torch.randn(17, 6, generator=draw)
+    wanted = [x, *layer.parameters()]
+
+    def written_out():
+        routing = layer.gate(x, 0, layer.pool.ids)
+        every = torch.stack([layer.pool[id_](x) for id_ in layer.pool.ids], dim=1)
+        picked = every.gather(1, routing.chosen.unsqueeze(-1).expand(-1, -1, 6))
+        return (routing.weights.unsqueeze(-1) * picked).sum(1)
+
+    found = torch.autograd.grad((layer(x, 0)[0] * out).sum(), wanted)
+    expected = torch.autograd.grad((written_out() * out).sum(), wanted)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_an_expert_without_rows_is_not_run_has_no_gradient_and_does_not_move():
+    """Not even by what the optimizer remembers of batches in which it had rows."""
+    layer = layer_of(TokenGate, k=1)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1, weight_decay=0.5)
+
+    def step(columns):
+        with torch.no_grad():
+            for id_, column in layer.gate.columns.items():
+                column.copy_(torch.zeros(6) if id_ in columns else torch.tensor([0.0] * 5 + [-9]))
+        optimizer.zero_grad()
+        layer(torch.randn(9, 5), 0)[0].square().sum().backward()
+        optimizer.step()
+
+    for id_ in layer.pool.ids:
+        step([id_])
+    layer.pool["e3"].register_forward_hook(lambda *_: pytest.fail("e3 has no rows"))
+    before = weights_of(layer)
+    step(["e1"])
+    assert all(p.grad is None for e in ("e0", "e2", "e3") for p in layer.pool[e].parameters())
+    after = weights_of(layer)
+    moved = {name.split(".")[1] for name in after if not torch.equal(after[name], before[name])}
+    assert moved == {"e1"}
