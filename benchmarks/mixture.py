@@ -29,9 +29,9 @@ activated parameters: Linear({D}, {H}), ReLU, Linear({H}, {D}), one expert a row
 gradients down to their input. [What each section compares](../../benchmarks/README.md)."""
 
 NOTES = (
-    """Beside the experts a batch of several tasks pays for a gather, a gate a task and a merge. Tried
-and not taken: no gate where a task has one expert (2 % at 512 rows), since the active parameters
-that rows tell of would no longer count it.""",
+    """Beside the experts a batch of several tasks pays for a gather, a gate a task and a merge.
+Tried and not taken: no gate where a task has one expert (2 % at 512 rows), since the active
+parameters that rows tell of would no longer count it.""",
     """Where a whole step is dearer with all trainable, it is torch's optimizer that looks through
 every parameter for a gradient. Our strategies give it what the task trains, and no more.""",
     """Where another way is ahead row by row, it is `grouped_mm` over one stacked parameter, which
