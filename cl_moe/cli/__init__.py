@@ -58,6 +58,7 @@ Examples:
   cl-moe run digits_quick
   cl-moe run mine.toml --methods dense,moe --seeds 3 --jobs 2 --out runs/mine
   cl-moe run related_unrelated --data-dir ~/data --set training.epochs=3
+  cl-moe run mine.toml --engine ray --address 10.0.0.1:6379 --memory-per-run 2GiB
 """
 )(run)
 app.command(

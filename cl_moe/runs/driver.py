@@ -10,7 +10,7 @@ from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
-from cl_moe.runs.engine import Engine, open_engine
+from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
 from cl_moe.runs.single import build_problems, final_average
@@ -41,15 +41,30 @@ class StudyInterrupted(KeyboardInterrupt):
 
 
 class Driver:
-    """Carries a plan out: tunes, runs, writes, tells."""
+    """Carries a plan out: tunes, runs, writes, tells.
+
+    Args:
+        plan: the study.
+        folder: where it is written.
+        streams: what jobs learn.
+        engine: what runs them; it is closed at the end.
+        display: what a person sees.
+        kept: whether the folder outlives the study.
+    """
 
     def __init__(
-        self, plan: StudyPlan, folder: StudyFolder, processes: int, display: Display, *, kept: bool
+        self,
+        plan: StudyPlan,
+        folder: StudyFolder,
+        streams: Streams,
+        engine: Engine,
+        display: Display,
+        *,
+        kept: bool,
     ) -> None:
         self._plan, self._folder, self._display = plan, folder, display
         self._kept = kept
-        self._streams = Streams(plan)
-        self._engine = open_engine(plan, self._streams, processes, display.tell)
+        self._streams, self._engine = streams, engine
         self._description: dict[str, Any] = {}
         self._tasks = 0
         self._done = 0

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cl_moe.errors import InputError
-from cl_moe.runs.engine import _Pool, open_engine
+from cl_moe.runs.engines.choice import open_engine
+from cl_moe.runs.engines.local import Pool
 from cl_moe.runs.plan import Failure, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
 from cl_moe.streams.task import Task, TaskStream
@@ -16,7 +17,7 @@ from cl_moe.streams.task import Task, TaskStream
 def failures(plan: StudyPlan, processes: int) -> dict[str, Failure]:
     """Run a plan of which nothing succeeds."""
     found = {}
-    engine = open_engine(plan, Streams(plan), processes, lambda _: None)
+    engine = open_engine(plan, Streams(plan), processes, None, lambda _: None)
     with contextlib.closing(engine):
         for job, outcome in engine.run(plan.jobs()):
             assert isinstance(outcome, Failure)
@@ -65,7 +66,7 @@ class Unloadable:
 def test_data_that_cannot_be_received(stream: TaskStream, misbehaving: str) -> None:
     tasks = [Task("t", Unloadable(stream[0].train), stream[0].test, stream[0].classes)]  # type: ignore[arg-type]
     plan = make_plan(TaskStream(tasks), [f"{misbehaving}:fail"], seeds=2)
-    with contextlib.closing(_Pool(plan, 2, lambda _: None)) as pool:
+    with contextlib.closing(Pool(plan, 2, lambda _: None)) as pool:
         outcomes = list(pool.run(plan.jobs()))
     assert len(outcomes) == 2
     assert all("no number" in outcome.traceback for _, outcome in outcomes)  # type: ignore[union-attr]
@@ -79,4 +80,4 @@ def test_data_that_cannot_be_sent(stream: TaskStream) -> None:
     tasks = [Task("t", Local(stream[0].train), stream[0].test, stream[0].classes)]  # type: ignore[arg-type]
     plan = make_plan(TaskStream(tasks), ["dense"], seeds=2)
     with pytest.raises(InputError, match="use jobs=1"):
-        open_engine(plan, Streams(plan), 2, lambda _: None)
+        open_engine(plan, Streams(plan), 2, None, lambda _: None)
