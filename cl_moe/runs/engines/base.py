@@ -22,9 +22,10 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Run all jobs, started in this order, and yield each one's outcome as it ends.
+        """Run all jobs and yield each one's outcome as it ends.
 
-        Rows do not depend on the engine. An interrupt loses the runs under way alone.
+        Where several run at once, the longest are started first. Rows depend neither on that order
+        nor on the engine. An interrupt loses the runs under way alone.
         """
 
     @abc.abstractmethod

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
 from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.worker import attempt
@@ -105,7 +106,7 @@ class Pool(Engine):
         self._size = size
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        self._waiting = [(job, 1) for job in jobs]
+        self._waiting = [(job, 1) for job in longest_first(jobs)]
         self._feed()
         while any(worker.job is not None for worker in self._workers):
             worker, reply = self._next_reply()

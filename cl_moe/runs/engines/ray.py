@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
+from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
 from cl_moe.runs.engines.choice import RaySpec, in_bytes
 from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
@@ -62,7 +63,7 @@ class RayEngine(Engine):
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         if jobs and not self._started:
             self._start()
-        waiting = deque((job, 1) for job in jobs)
+        waiting = deque((job, 1) for job in longest_first(jobs))
         while waiting or self._under_way:
             while waiting and len(self._under_way) < self._most:
                 job, tries = waiting.popleft()

@@ -8,9 +8,10 @@ import pytest
 
 from cl_moe.errors import InputError
 from cl_moe.runs.engines.choice import open_engine
-from cl_moe.runs.engines.local import Pool
-from cl_moe.runs.plan import Failure, Streams, StudyPlan
+from cl_moe.runs.engines.local import Pool, _Worker
+from cl_moe.runs.plan import Failure, Job, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
+from cl_moe.runs.study import run_plan
 from cl_moe.streams.task import Task, TaskStream
 
 
@@ -81,3 +82,22 @@ def test_data_that_cannot_be_sent(stream: TaskStream) -> None:
     plan = make_plan(TaskStream(tasks), ["dense"], seeds=2)
     with pytest.raises(InputError, match="use jobs=1"):
         open_engine(plan, Streams(plan), 2, None, lambda _: None)
+
+
+def test_the_longest_runs_are_started_first_and_rows_do_not_tell(
+    stream: TaskStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    send = _Worker.start
+
+    def note(self: _Worker, job: Job, tries: int) -> None:
+        started.append(job.method.name)
+        send(self, job, tries)
+
+    monkeypatch.setattr(_Worker, "start", note)
+    methods = ["nearest_mean", "dense", "joint"]
+    plan = make_plan(stream, methods, seeds=2, training={"epochs": 1, "min_steps": 2})
+    two = run_plan(plan, jobs=2, out=tmp_path / "two", progress=False)
+    assert started == [name for name in reversed(methods) for _ in plan.seeds]
+    one = run_plan(plan, jobs=1, out=tmp_path / "one", progress=False)
+    assert two.rows.equals(one.rows)
