@@ -20,6 +20,9 @@ TRIES = 2
 class Engine(abc.ABC):
     """Runs jobs, batch after batch; close it at the end."""
 
+    def expect(self, runs: int) -> None:
+        """Get ready for so many runs, while the driver still looks whether they can be made."""
+
     @abc.abstractmethod
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run all jobs and yield each one's outcome as it ends.

@@ -105,6 +105,10 @@ class Pool(Engine):
         self._workers: list[_Worker] = []
         self._size = size
 
+    def expect(self, runs: int) -> None:
+        while len(self._workers) < min(runs, self._size):
+            self._workers.append(self._new_worker())
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         self._waiting = [(job, 1) for job in longest_first(jobs)]
         self._feed()
@@ -139,9 +143,12 @@ class Pool(Engine):
         free = [worker for worker in self._workers if worker.job is None]
         while self._waiting and (free or len(self._workers) < self._size):
             if not free:
-                free.append(_Worker(self._plan, self._threads, self._replies))
+                free.append(self._new_worker())
                 self._workers += free
-            free.pop().start(*self._waiting.pop(0))
+            free.pop(0).start(*self._waiting.pop(0))
+
+    def _new_worker(self) -> _Worker:
+        return _Worker(self._plan, self._threads, self._replies)
 
     def _bury(self, worker: _Worker) -> Iterator[Outcome]:
         """Replace a dead worker; its job alone is lost, and is tried once more."""
