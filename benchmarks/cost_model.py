@@ -88,7 +88,8 @@ def _spread(values: Sequence[float]) -> list[float]:
 
 
 def _experts_a_task(rows: pd.DataFrame, tasks: int) -> float | None:
-    experts = rows[rows["metric"] == "experts"].groupby("seed")["value"].max()
+    there = rows[(rows["metric"] == "experts") & (rows["after_task"] < tasks)]
+    experts = there.groupby("seed")["value"].max()
     return float(experts.median() / tasks) if len(experts) else None
 
 

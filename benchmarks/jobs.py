@@ -27,13 +27,13 @@ each with one torch thread; the quotient is the time that two processes take ove
 takes, and 0.5 is all that two cores can give. *Imports apart*: the processes have run a job before
 the clock starts. *The whole command*: `cl-moe run --jobs N` from a cold start, in which the driver
 imports PyTorch and Avalanche once, and each process once more while the driver still checks the
-study. *A run's own time*: the seconds inside the same runs, two at once over one at a time: what two
-cores take from each other (memory, cache, clock)."""
+study. *A run's own time*: the seconds inside the same runs, two at once over one at a time: what
+two cores take from each other (memory, cache, clock)."""
 
 METHODS = ("joint", "replay", "ewc", "dense", "alone", "moe")
 
 
-def small_study(epochs: int = 60, seeds: int = 4, methods: Sequence[str] = METHODS) -> StudyPlan:
+def small_study(epochs: int = 60, seeds: int = 2, methods: Sequence[str] = METHODS) -> StudyPlan:
     """Return a study of equal streams with runs of a second or so.
 
     >>> len(small_study(epochs=1, seeds=2, methods=["dense"]).jobs())
@@ -76,7 +76,7 @@ def _timed(pool: Pool, jobs: Sequence[Job], own: list[float]) -> None:
 
 def main() -> None:
     """Measure, print and write the page."""
-    epochs, seeds = 60, 4
+    epochs, seeds = 60, 2
     plan = small_study(epochs, seeds)
     about = _ABOUT.format(methods=", ".join(METHODS), seeds=seeds, epochs=epochs)
     page = Page("jobs", "Two runs at once", about)

@@ -30,7 +30,19 @@ if TYPE_CHECKING:
     from cl_moe.runs.study import Study
     from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = ("DataDir", "parse_seeds", "parse_words", "run", "transfer")
+__all__ = (
+    "DataDir",
+    "Device",
+    "Scenario",
+    "Seeds",
+    "Settings",
+    "Threads",
+    "parse_seeds",
+    "parse_words",
+    "run",
+    "specified",
+    "transfer",
+)
 
 Scenario = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one.")
@@ -97,7 +109,7 @@ def run(
 
     where = chosen_engine(engine, address, cpus, gpus, memory)
     plan = make_plan(
-        _specified(scenario, settings),
+        specified(scenario, settings),
         None if methods is None else parse_words(methods, "--methods"),
         None if seeds is None else parse_seeds(seeds),
         device=device,
@@ -153,7 +165,7 @@ def transfer(
 
     where = chosen_engine(engine, address, cpus, gpus, memory)
     plan = make_pair_plan(
-        _specified(scenario, settings),
+        specified(scenario, settings),
         parse_words(methods, "--method"),
         None if seeds is None else parse_seeds(seeds),
         device=device,
@@ -165,7 +177,7 @@ def transfer(
     show_transfer(study, folder)
 
 
-def _specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
+def specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
     """Return the scenario that is asked for, with its ``--set`` settings."""
     from cl_moe.streams.scenario import load_scenario
 
