@@ -49,21 +49,6 @@ def test_what_is_said_of_a_method_that_no_study_has_measured() -> None:
     method = MethodEstimate("mine", 5, second, Spread(1, 2, 3), 3 * 2**30, measured=False)
     text = lines("s", Estimate((method,), work, 2, second, 2**40, Machine(*[0.0] * 9)))
     assert text[0] == "s: 3 tasks and 1 probe, 1,200 steps of a dense network"
-    assert text[2].split() == [
-        "mine",
-        "*",
-        "5",
-        "2.0",
-        "s",
-        "1.0",
-        "s",
-        "4.0",
-        "s",
-        "1",
-        "to",
-        "3",
-        "3.0",
-        "GiB",
-    ]
+    assert " ".join(text[2].split()) == "mine * 5 2.0 s 1.0 s 4.0 s 1 to 3 3.0 GiB"
     assert text[3] == "in all, 2 runs at once: 2.0 s (1.0 s to 4.0 s), 1.0 TiB of memory"
     assert text[4].startswith("* no study has measured")
