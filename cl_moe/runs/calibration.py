@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+import time
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from cl_moe.runs.plan import Job, MethodPlan, RunResult, StudyPlan
 
@@ -16,7 +18,6 @@ _STEPS = 20
 """Steps of an epoch while it is measured; fewer where they are slow."""
 
 _SECONDS_AN_EPOCH = 0.15
-_TASKS = 5
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Machine:
         test: for the evaluation of a task, whatever its size.
         test_row: for a row of that.
         look: for finding that an earlier task's answers are as they were.
-        parameters: of the network with one head.
+        parameters: of the network, its first head included.
         memory: bytes that a process has taken, all imports and the data sets included.
     """
 
@@ -60,73 +61,89 @@ def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
     Raises:
         InputError: the network cannot be built for such rows.
     """
-    batch = plan.training.batch_size
-    bench, batch = _Bench(plan, shape, classes), max(batch, classes)
-    first = bench.run(batch, 2 * batch, 1)  # imports, and pages that are touched for the first time
-    first = bench.run(batch, 2 * batch, 1)
-    steps = max(2, min(_STEPS, int(_SECONDS_AN_EPOCH / (bench.seconds(first) / 2))))
-    short = bench.run(batch, steps * batch, 1)
-    long = bench.run(batch, steps * batch, 6, test=1024)
+    bench, batch = _Bench(plan, shape, classes), max(plan.training.batch_size, classes)
     small = max(batch // 8, classes)  # each class has a row
-    light = bench.run(small, steps * small, 6)
-    many = bench.run(small, small, 6 * steps)
-    alone = bench.run(batch, batch, 1, method="alone")
-    train = {run: bench.seconds(found) for run, found in enumerate((short, long, light, many))}
+    bench.train(batch, 2 * batch, 1)  # imports, and pages that are touched for the first time
+    steps = max(2, min(_STEPS, int(_SECONDS_AN_EPOCH / (bench.train(batch, 2 * batch, 1) / 2))))
+    short, long = (bench.train(batch, steps * batch, epochs) for epochs in (1, 6))
+    light = bench.train(small, steps * small, 6)
+    many = bench.train(small, small, 6 * steps)
     # long - short: 5 epochs of steps; many - light: 6 * steps - 6 epochs more, the same steps
-    epoch = max((train[3] - train[2]) / (6 * steps - 6), 0.0)
-    full = max((train[1] - train[0] - 5 * epoch) / (5 * steps), 1e-9)
-    task = max(train[0] - epoch - steps * full, 0.0)
-    slight = max((train[2] - task - 6 * epoch) / (6 * steps), 0.0)
+    epoch = max((many - light) / (6 * steps - 6), 0.0)
+    full = max((long - short - 5 * epoch) / (5 * steps), 1e-9)
+    task = max(short - epoch - steps * full, 0.0)
+    slight = max((light - task - 6 * epoch) / (6 * steps), 0.0)
     row = max(full - slight, 0.0) / max(batch - small, 1)
-    few, more = _slope(short), _slope(long)
-    test_row = max(more - few, 0.0) / (1024 - _FEW)
-    test = max(few - _FEW * test_row, 0.0)
-    own = _median(_evals(short)) - (_TASKS + 1) / 2 * few
+    own, few = bench.rest("dense", _FEW)
+    _, more = bench.rest("dense", _MANY)
+    test_row = max(more - few, 0.0) / (_MANY - _FEW)
     return Machine(
-        task=task + max(own, 0.0),
+        task=task + own,
         epoch=epoch,
         step=max(full - batch * row, 0.0),
         row=row,
-        test=test,
+        test=max(few - _FEW * test_row, 0.0),
         test_row=test_row,
-        look=max(_slope(alone), 0.0),
-        parameters=_last(short, "parameters"),
+        look=bench.rest("alone", _FEW)[1],
+        parameters=bench.parameters,
         memory=_memory(),
     )
 
 
-_FEW = 32
-"""Test rows of a task where they are not what is measured."""
+_FEW, _MANY = 32, 1024
+"""Test rows of a task."""
+
+_STREAMS = (2, 7, 12)
+"""Tasks of three streams, on which it shows what grows with the square of their number."""
 
 
 class _Bench:
-    """Runs the study's network on tasks of random rows."""
+    """Runs the study's network on tasks of random rows.
+
+    On one core, CPU time is taken: what else the machine does now is no part of what a study takes.
+    """
 
     def __init__(self, plan: StudyPlan, shape: tuple[int, ...], classes: int) -> None:
         self._plan, self._shape, self._classes = plan, shape, classes
+        self._cpu = plan.device == "cpu" and plan.threads == 1
+        self.parameters = 0.0
 
-    def run(
-        self, batch: int, rows: int, epochs: int, test: int = _FEW, method: str = "dense"
-    ) -> RunResult:
+    def train(self, batch: int, rows: int, epochs: int) -> float:
+        """Return the seconds of training a task; the first one also pays for what is set up."""
+        result, _ = self._run("dense", self._stream(5, rows, _FEW), batch, epochs)
+        return float(statistics.median(self._training(result)[1:]))
+
+    def rest(self, method: str, test: int) -> tuple[float, float]:
+        """Return the seconds beside training: of a task, and of each earlier one after it."""
+        found = []
+        for tasks in _STREAMS:
+            stream = self._stream(tasks, 4 * self._classes, test)
+            result, seconds = self._run(method, stream, 4 * self._classes, 1)
+            found.append(seconds - sum(self._training(result)))
+        square, linear, _ = np.polyfit(_STREAMS, found, 2)  # T tasks have T (T + 1) / 2 pairs
+        pair = max(2 * float(square), 0.0)
+        return max(float(linear) - pair / 2, 0.0), pair
+
+    def _run(self, method: str, stream: Any, batch: int, epochs: int) -> tuple[RunResult, float]:
         from cl_moe.runs.single import run_one
 
         budget = {"batch_size": batch, "epochs": epochs, "min_steps": 0}
-        plan = replace(
-            self._plan, training=self._plan.training.model_copy(update=budget), curves=False
+        training = self._plan.training.model_copy(update=budget)
+        plan = replace(self._plan, training=training, curves=False)
+        clock = time.process_time if self._cpu else time.perf_counter
+        start = clock()
+        result = run_one(plan, Job(MethodPlan(method, method), seed=0), stream, lambda _: None)
+        seconds = clock() - start
+        self.parameters = next(
+            row["value"] for row in result.rows if row["metric"] == "parameters"
         )
-        job = Job(MethodPlan(method, method), seed=0)
-        return run_one(plan, job, self._stream(rows, test), lambda _: None)
+        return result, seconds
 
-    def seconds(self, found: RunResult) -> float:
-        """Return those of training a task; the first one also pays for what is set up once.
+    def _training(self, result: RunResult) -> list[float]:
+        key = "cpu_seconds" if self._cpu else "train_seconds"
+        return [float(timing[key]) for timing in result.timings]
 
-        On one core, CPU time: what else the machine does now is no part of what a study takes.
-        """
-        one_core = self._plan.device == "cpu" and self._plan.threads == 1
-        clock = "cpu_seconds" if one_core else "train_seconds"
-        return _median(timing[clock] for timing in found.timings[1:])
-
-    def _stream(self, train: int, test: int) -> Any:
+    def _stream(self, tasks: int, train: int, test: int) -> Any:
         import torch
 
         from cl_moe.seeding import generator
@@ -134,35 +151,16 @@ class _Bench:
 
         def data(rows: int, name: str) -> tuple[torch.Tensor, torch.Tensor]:
             draw = generator(0, "calibrate", name)
-            return torch.rand(rows, *self._shape, generator=draw), torch.arange(rows) % self._classes
+            y = torch.arange(rows) % self._classes
+            return torch.rand(rows, *self._shape, generator=draw), y
 
         names = [str(k) for k in range(self._classes)]
         return TaskStream(
-            [Task(f"{k}", data(train, f"{k}"), data(test, f"{k}-test"), names) for k in range(_TASKS)]
+            [
+                Task(f"{k}", data(train, f"{k}"), data(max(test, self._classes), f"{k}-t"), names)
+                for k in range(tasks)
+            ]
         )
-
-
-def _median(values: Iterable[float]) -> float:
-    return float(statistics.median(values))
-
-
-def _evals(found: RunResult) -> list[float]:
-    return [float(timing["eval_seconds"]) for timing in found.timings]
-
-
-def _slope(found: RunResult) -> float:
-    """Return how much longer an evaluation takes with each earlier task (Theil 1950)."""
-    seconds = _evals(found)
-    slopes = [
-        (seconds[b] - seconds[a]) / (b - a)
-        for a in range(1, len(seconds))
-        for b in range(a + 1, len(seconds))
-    ]
-    return _median(slopes)
-
-
-def _last(found: RunResult, metric: str) -> float:
-    return float([row["value"] for row in found.rows if row["metric"] == metric][-1])
 
 
 def _memory() -> float:
