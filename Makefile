@@ -15,7 +15,8 @@ STUDIES := related_unrelated low_resource_images low_resource_text unseen_images
 STUDY   ?= $(STUDIES)
 
 # Each benchmark is a module benchmarks/NAME.py; `make bench BENCH=name` runs one.
-BENCHES := $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%.py benchmarks/measuring.py,$(wildcard benchmarks/*.py)))
+NO_BENCH := benchmarks/_%.py benchmarks/measuring.py benchmarks/cost_model.py
+BENCHES := $(patsubst benchmarks/%.py,%,$(filter-out $(NO_BENCH),$(wildcard benchmarks/*.py)))
 BENCH   ?= $(BENCHES)
 
 CANDIDATES := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10 python)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cl_moe.errors import InputError
     from cl_moe.moe.network import MoENetwork
     from cl_moe.runs.driver import StudyError, StudyInterrupted
+    from cl_moe.runs.engines.choice import RaySpec
     from cl_moe.runs.store import load_study
     from cl_moe.runs.study import Study, run
     from cl_moe.runs.transfer import transfer
@@ -37,6 +38,7 @@ __all__ = (
     "MoENetwork",
     "MoEPlugin",
     "NetworkSpec",
+    "RaySpec",
     "ScenarioSpec",
     "Study",
     "StudyError",
@@ -59,6 +61,7 @@ _HOME = {
     "MoENetwork": "moe.network",
     "MoEPlugin": "strategies.plugin",
     "NetworkSpec": "streams.spec",
+    "RaySpec": "runs.engines.choice",
     "ScenarioSpec": "streams.scenario",
     "Study": "runs.study",
     "StudyError": "runs.driver",

@@ -82,7 +82,9 @@ ALLOWED = {
     ("cl_moe/runs/isolation.py", "randomness is seeded globally"): (
         "Avalanche and torch's initialisers draw from the global state; it is restored there"
     ),
-    ("cl_moe/runs/worker.py", "a pickle is read"): "its own parent process wrote it, into a pipe",
+    ("cl_moe/runs/worker.py", "a pickle is read"): (
+        "the driver of this very study wrote it, into a pipe or into Ray's memory"
+    ),
 }
 
 

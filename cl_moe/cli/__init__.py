@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cl_moe.cli.estimate import estimate
 from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
 from cl_moe.cli.study import run, transfer
@@ -58,8 +59,16 @@ Examples:
   cl-moe run digits_quick
   cl-moe run mine.toml --methods dense,moe --seeds 3 --jobs 2 --out runs/mine
   cl-moe run related_unrelated --data-dir ~/data --set training.epochs=3
+  cl-moe run mine.toml --engine ray --address 10.0.0.1:6379 --memory-per-run 2GiB
 """
 )(run)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe estimate mine.toml --jobs 2
+  cl-moe estimate long_stream --methods dense,moe --set training.epochs=10 --json
+"""
+)(estimate)
 app.command(
     epilog="""\b
 Examples:

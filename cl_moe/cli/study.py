@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cl_moe.cli.engine import (
+    Address,
+    Cpus,
+    Engine,
+    EngineName,
+    Gpus,
+    Jobs,
+    Memory,
+    chosen_engine,
+)
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +30,19 @@ if TYPE_CHECKING:
     from cl_moe.runs.study import Study
     from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = ("DataDir", "parse_seeds", "parse_words", "run", "transfer")
+__all__ = (
+    "DataDir",
+    "Device",
+    "Scenario",
+    "Seeds",
+    "Settings",
+    "Threads",
+    "parse_seeds",
+    "parse_words",
+    "run",
+    "specified",
+    "transfer",
+)
 
 Scenario = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one.")
@@ -29,7 +51,6 @@ Seeds = Annotated[
     str | None,
     typer.Option(help="How many (5: seeds 0 to 4), or which (0,3,4). Default: the scenario's."),
 ]
-Jobs = Annotated[int, typer.Option(help="Processes to use.")]
 Out = Annotated[Path | None, typer.Option(help="The study's folder. Default: runs/NAME.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 DataDir = Annotated[
@@ -61,7 +82,12 @@ def run(
         typer.Option(help="Names of methods, with commas between. Default: the scenario's."),
     ] = None,
     seeds: Seeds = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.local,
+    address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    memory: Memory = None,
     out: Out = None,
     device: Device = "cpu",
     data_dir: DataDir = None,
@@ -81,16 +107,18 @@ def run(
     from cl_moe.cli.results import draw, show
     from cl_moe.runs.planning import make_plan
 
+    where = chosen_engine(engine, address, cpus, gpus, memory)
     plan = make_plan(
-        _specified(scenario, settings),
+        specified(scenario, settings),
         None if methods is None else parse_words(methods, "--methods"),
         None if seeds is None else parse_seeds(seeds),
         device=device,
         data_dir=data_dir,
         threads=threads,
         curves=curves,
+        elsewhere=where != "local",
     )
-    study, folder = _carry_out(plan, out, jobs=jobs, fresh=fresh, progress=not quiet)
+    study, folder = _carry_out(plan, out, jobs=jobs, engine=where, fresh=fresh, progress=not quiet)
     asked = _asked_for(study.data, plan)
     show(asked)
     typer.echo(f"results: {folder}")
@@ -112,7 +140,12 @@ def transfer(
         ),
     ] = "moe",
     seeds: Seeds = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.local,
+    address: Address = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    memory: Memory = None,
     out: Out = None,
     device: Device = "cpu",
     data_dir: DataDir = None,
@@ -130,19 +163,21 @@ def transfer(
     from cl_moe.cli.results import show_transfer
     from cl_moe.runs.transfer import make_pair_plan
 
+    where = chosen_engine(engine, address, cpus, gpus, memory)
     plan = make_pair_plan(
-        _specified(scenario, settings),
+        specified(scenario, settings),
         parse_words(methods, "--method"),
         None if seeds is None else parse_seeds(seeds),
         device=device,
         data_dir=data_dir,
         threads=threads,
+        elsewhere=where != "local",
     )
-    study, folder = _carry_out(plan, out, jobs=jobs, fresh=fresh, progress=not quiet)
+    study, folder = _carry_out(plan, out, jobs=jobs, engine=where, fresh=fresh, progress=not quiet)
     show_transfer(study, folder)
 
 
-def _specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
+def specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
     """Return the scenario that is asked for, with its ``--set`` settings."""
     from cl_moe.streams.scenario import load_scenario
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
-from cl_moe.runs.engine import Engine, open_engine
+from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
 from cl_moe.runs.single import build_problems, final_average
@@ -41,15 +40,30 @@ class StudyInterrupted(KeyboardInterrupt):
 
 
 class Driver:
-    """Carries a plan out: tunes, runs, writes, tells."""
+    """Carries a plan out: tunes, runs, writes, tells.
+
+    Args:
+        plan: the study.
+        folder: where it is written.
+        streams: what jobs learn.
+        engine: what runs them; the caller closes it.
+        display: what a person sees.
+        kept: whether the folder outlives the study.
+    """
 
     def __init__(
-        self, plan: StudyPlan, folder: StudyFolder, processes: int, display: Display, *, kept: bool
+        self,
+        plan: StudyPlan,
+        folder: StudyFolder,
+        streams: Streams,
+        engine: Engine,
+        display: Display,
+        *,
+        kept: bool,
     ) -> None:
         self._plan, self._folder, self._display = plan, folder, display
         self._kept = kept
-        self._streams = Streams(plan)
-        self._engine = open_engine(plan, self._streams, processes, display.tell)
+        self._streams, self._engine = streams, engine
         self._description: dict[str, Any] = {}
         self._tasks = 0
         self._done = 0
@@ -57,6 +71,8 @@ class Driver:
     def prepare(self, fresh: bool) -> None:
         """See that data, methods and folder are fit for it; only then write anything."""
         before = self._folder.description()
+        has = self._folder.has
+        self._engine.expect(sum(1 for job in self._plan.jobs() if fresh or not has(job)))
         for note in self._plan.notes:
             self._display.note(note)
         stream = self._streams(Job(self._plan.methods[0], self._plan.seeds[0]))
@@ -109,31 +125,30 @@ class Driver:
             self._display.note(f"{counted(self._done, 'whole run')} found: not run again")
         self._display.begin(self._plan.name, len(tries) + len(runs))
         try:
-            with contextlib.closing(self._engine) as engine:
-                self._tune(engine, tuning, tries)
-                self._run(engine, self._chosen(runs, tuning.choose()))
+            self._tune(tries, tuning)
+            self._run(self._chosen(runs, tuning.choose()))
         except KeyboardInterrupt as interrupt:
             raise StudyInterrupted(
                 self._done, len(self._plan.jobs()), self._folder.path if self._kept else None
             ) from interrupt
 
-    def _tune(self, engine: Engine, tuning: Tuning, jobs: Sequence[Job]) -> None:
-        for job, result in self._results(engine, jobs):
+    def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
+        for job, result in self._results(jobs):
             value = tuning.record(job, result, self._tasks)
             self._display.ended(job, f"held-out accuracy {100 * value:.1f}")
 
-    def _run(self, engine: Engine, jobs: Sequence[Job]) -> None:
-        for job, result in self._results(engine, jobs):
+    def _run(self, jobs: Sequence[Job]) -> None:
+        for job, result in self._results(jobs):
             self._folder.write(job, self._spec(job), result)
             self._done += 1
             # In a run of pairs, two tasks were learned when a pair is through.
             tasks = self._tasks if job.after is None else 2
             self._display.ended(job, _in_short(result, tasks))
 
-    def _results(self, engine: Engine, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
+    def _results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
         """Yield the results as they come; what failed is raised when all others are through."""
         failures: list[tuple[Job, Failure]] = []
-        for job, outcome in engine.run(jobs):
+        for job, outcome in self._engine.run(jobs):
             if isinstance(outcome, RunResult):
                 yield job, outcome
             elif outcome.problems:

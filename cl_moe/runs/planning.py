@@ -42,8 +42,11 @@ def make_plan(
     data_dir: str | Path | None = None,
     threads: int = 1,
     curves: bool = True,
+    elsewhere: bool = False,
 ) -> StudyPlan:
     """Return the checked plan of a study; see :func:`cl_moe.run` for the arguments.
+
+    ``elsewhere``: it is run by other machines, which may have a device that is not here.
 
     Raises:
         InputError: with every problem of every argument.
@@ -53,7 +56,7 @@ def make_plan(
     source = _source(source)
     scenario = source if isinstance(source, ScenarioSpec) else None
     folder = Path(data_dir) if data_dir is not None else None
-    problems = _option_problems(device, threads, folder)
+    problems = _option_problems(device, threads, folder, elsewhere)
     own_seeds = scenario.seeds if scenario else DEFAULT_SEEDS
     chosen_seeds, found = _seeds(own_seeds if seeds is None else seeds)
     problems += found
@@ -111,12 +114,15 @@ def _found(asked: ScenarioSpec, resolved: ScenarioSpec) -> Iterable[str]:
             yield f"{name}: {' '.join(words)}"
 
 
-def _option_problems(device: str, threads: int, data_dir: Path | None) -> list[str]:
+def _option_problems(
+    device: str, threads: int, data_dir: Path | None, elsewhere: bool
+) -> list[str]:
     import torch
 
     problems = []
     try:
-        problems += _device_problems(torch.device(device))
+        found = torch.device(device)
+        problems += _device_elsewhere(found) if elsewhere else _device_problems(found)
     except (RuntimeError, TypeError):
         problems.append(f"device: '{device}' is not a torch device; give cpu, cuda or cuda:1")
     if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
@@ -124,6 +130,13 @@ def _option_problems(device: str, threads: int, data_dir: Path | None) -> list[s
     if data_dir is not None and not data_dir.is_dir():
         problems.append(f"data_dir: '{data_dir}' is not a folder; give one that holds the data")
     return problems
+
+
+def _device_elsewhere(device: torch.device) -> list[str]:
+    """Return why a run on a cluster, to which only its own GPUs are shown, cannot use a device."""
+    if device.type in ("cpu", "cuda") and not device.index:
+        return []
+    return [f"device: '{device}', but a run on a cluster has GPUs of its own; give cpu or cuda"]
 
 
 def _device_problems(device: torch.device) -> list[str]:

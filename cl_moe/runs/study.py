@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.driver import Driver
-from cl_moe.runs.plan import StudyPlan
+from cl_moe.runs.engines.choice import EngineLike, open_engine, read_engine
+from cl_moe.runs.plan import Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder, load_study
@@ -113,7 +114,8 @@ def run(
     methods: Sequence[MethodLike] | None = None,
     seeds: int | Sequence[int] | None = None,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: EngineLike = "local",
     out: str | Path | None = None,
     device: str = "cpu",
     data_dir: str | Path | None = None,
@@ -127,7 +129,8 @@ def run(
 ) -> Study:
     """Run a study: every method learns the stream's tasks one after the other, with every seed.
 
-    The same arguments give the same rows, bit for bit, on one machine, however many ``jobs``.
+    The same arguments give the same rows, bit for bit, on one kind of machine, however many
+    ``jobs`` and whatever ``engine``.
     A study that was stopped goes on where it was when it is run again with the same ``out``:
     whole runs are kept, and methods and seeds may be added.
 
@@ -138,7 +141,9 @@ def run(
             stream. A table with ``"grid": {"strength": [1, 10]}`` has its parameters chosen on
             held-out training data.
         seeds: their number, or a list of them; by default the scenario's, 5 for a stream.
-        jobs: processes to use.
+        jobs: how many runs at once; by default one, and on a cluster all that it has room for.
+        engine: ``"local"``, processes of this machine; or ``"ray"``, or a
+            :class:`~cl_moe.runs.engines.choice.RaySpec` with an address and what a run takes.
         out: the study's folder; None keeps nothing on disk.
         device: a torch device.
         data_dir: folder of real data, for scenarios that have a use for it.
@@ -163,28 +168,32 @@ def run(
     plan = make_plan(
         source, methods, seeds, training=training, network=network, baseline=baseline,
         device=device, data_dir=data_dir, threads=threads, curves=curves,
+        elsewhere=engine != "local",
     )  # fmt: skip
-    return run_plan(plan, jobs=jobs, out=out, fresh=fresh, progress=progress)
+    return run_plan(plan, jobs=jobs, engine=engine, out=out, fresh=fresh, progress=progress)
 
 
 def run_plan(
     plan: StudyPlan,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: EngineLike = "local",
     out: str | Path | None = None,
     fresh: bool = False,
     progress: bool = True,
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
-    if type(jobs) is not int or jobs < 1:
-        raise InputError(f"jobs: {jobs!r} is not a whole number from 1")
+    cluster = read_engine(engine, jobs)
     with contextlib.ExitStack() as stack:
         if out is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
             path = Path(out)
         display = stack.enter_context(open_display(progress))
-        driver = Driver(plan, StudyFolder(path), jobs, display, kept=out is not None)
+        streams = Streams(plan)
+        where = open_engine(plan, streams, jobs, cluster, display.tell)
+        stack.callback(where.close)
+        driver = Driver(plan, StudyFolder(path), streams, where, display, kept=out is not None)
         driver.prepare(fresh)
         driver.run()
         return Study(load_study(path), None if out is None else path)

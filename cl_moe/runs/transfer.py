@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
+from cl_moe.runs.engines.choice import EngineLike
 from cl_moe.runs.plan import StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.study import Study, run_plan
@@ -25,7 +26,8 @@ def transfer(
     methods: str | Mapping[str, Any] | Sequence[MethodLike] = "moe",
     seeds: int | Sequence[int] | None = None,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: EngineLike = "local",
     out: str | Path | None = None,
     device: str = "cpu",
     data_dir: str | Path | None = None,
@@ -49,7 +51,8 @@ def transfer(
         source: as for :func:`cl_moe.run`, with two tasks or more.
         methods: one, or several; the others too are as for :func:`cl_moe.run`.
         seeds: their number, or a list of them.
-        jobs: processes to use.
+        jobs: how many runs at once.
+        engine: as for :func:`cl_moe.run`.
         out: the study's folder; None keeps nothing on disk.
         device: a torch device.
         data_dir: folder of real data.
@@ -75,9 +78,9 @@ def transfer(
     """
     plan = make_pair_plan(
         source, methods, seeds, training=training, network=network, device=device,
-        data_dir=data_dir, threads=threads,
+        data_dir=data_dir, threads=threads, elsewhere=engine != "local",
     )  # fmt: skip
-    return run_plan(plan, jobs=jobs, out=out, fresh=fresh, progress=progress)
+    return run_plan(plan, jobs=jobs, engine=engine, out=out, fresh=fresh, progress=progress)
 
 
 def make_pair_plan(

@@ -21,6 +21,8 @@ def duration(seconds: float) -> str:
 
     >>> duration(7.21), duration(150), duration(7300)
     ('7.2 s', '2 min 30 s', '2 h 1 min')
+    >>> duration(8 * 24 * 3600), duration(5e9)
+    ('8.0 days', '158 years')
     """
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -29,4 +31,9 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    days = seconds / 86400
+    if days >= 3 * 365.25:
+        return f"{days / 365.25:,.0f} years"
+    if days >= 4:
+        return f"{days:,.1f} days"
     return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")

@@ -9,18 +9,20 @@ process, not one of multiprocessing's, so that a script or notebook that calls
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import IO, Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
 
-__all__ = ("attempt", "main")
+__all__ = ("attempt", "main", "throttled", "unpacked")
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 
@@ -46,11 +48,27 @@ def main() -> None:
         _send(replies, "unloadable", asdict(Failure(traceback.format_exc())))
         return
     assert isinstance(plan, StudyPlan)
+    _import_what_runs_need()
     streams = Streams(plan)
     while (job := _receive()) is not None:
-        outcome = attempt(plan, streams, job, _reporter(replies))
+        tell = throttled(lambda report: _send(replies, "progress", report), _SECONDS_BETWEEN_REPORTS)
+        outcome = attempt(plan, streams, job, tell)
         kind = "result" if isinstance(outcome, RunResult) else "failure"
         _send(replies, kind, asdict(outcome))
+
+
+def _import_what_runs_need() -> None:
+    """Import what takes seconds, once, and before there is a job to wait for it."""
+    import cl_moe.strategies.evaluation
+    import cl_moe.strategies.template
+    import cl_moe.streams.benchmark  # noqa: F401
+
+
+def unpacked(plan: bytes) -> StudyPlan:
+    """Return the plan that the driver of this very study has sent."""
+    found = pickle.loads(plan)  # noqa: S301 - by our own driver, through Ray
+    assert isinstance(found, StudyPlan)
+    return found
 
 
 def _receive() -> Any:
@@ -73,16 +91,24 @@ def _send(replies: IO[str], kind: str, content: dict[str, Any]) -> None:
     replies.flush()
 
 
-def _reporter(replies: IO[str]) -> Watcher:
-    """Return a watcher that sends some ten reports a second; more would only slow the driver."""
-    last = 0.0
+def throttled(send: Callable[[dict[str, Any]], object], seconds: float) -> Watcher:
+    """Return a watcher that sends a report every so many seconds; more would slow the driver.
+
+    >>> sent = []
+    >>> tell = throttled(sent.append, seconds=60)
+    >>> for task in range(3):
+    ...     tell(Progress("dense, seed 0", task, 3, "mnist"))
+    >>> [report["task"] for report in sent]
+    [0]
+    """
+    last = -math.inf
 
     def tell(progress: Progress) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_REPORTS:
+        if now - last >= seconds:
             last = now
-            _send(replies, "progress", asdict(progress))
+            send(asdict(progress))
 
     return tell
 

@@ -14,6 +14,7 @@ from torch.utils.data import TensorDataset
 from cl_moe.errors import InputError
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
+from cl_moe.streams.generate import drawn_tasks
 from cl_moe.streams.operators.base import Operator, make_operator
 from cl_moe.streams.operators.subset import choose_classes
 from cl_moe.streams.shapes import fit, to_float
@@ -25,7 +26,7 @@ from cl_moe.streams.task import Task, TaskStream
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = ("build_stream", "resolve_sources")
+__all__ = ("Recipe", "build_stream", "recipes_of", "resolve_sources")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Recipe:
 
 def resolve_sources(spec: ScenarioSpec, data_dir: Path | None) -> ScenarioSpec:
     """Return the scenario with every source in use decided; see :meth:`ScenarioSpec.resolve`."""
-    used = {task.source for task in (*spec.task_specs(), *spec.probe_specs())}
+    used = {task.source for task in (*spec.tasks, *spec.probe_specs())}
+    used |= {source for _, source, _ in (drawn_tasks(spec.generate) if spec.generate else [])}
     problems: list[str] = []
     sources = {}
     for name, source in spec.sources.items():
@@ -73,7 +75,7 @@ def build_stream(spec: ScenarioSpec, seed: int, data_dir: Path | None) -> TaskSt
     """Return the stream of a scenario; see :meth:`ScenarioSpec.build_stream`."""
     spec = resolve_sources(spec, data_dir)
     listed, unseen = spec.task_specs(), spec.probe_specs()
-    recipes = _recipes(spec, [*spec.tasks, *listed, *unseen])
+    recipes = recipes_of(spec, [*spec.tasks, *listed, *unseen])
     shape = spec.stream.shape
     made = [
         _attempt(lambda task=task: _make(task, recipes, seed, data_dir, shape, spec))  # type: ignore[misc]
@@ -96,7 +98,7 @@ def _attempt(make: Callable[[], Task]) -> Task | InputError:
         return error
 
 
-def _recipes(spec: ScenarioSpec, tasks: Sequence[TaskSpec]) -> dict[str, Recipe]:
+def recipes_of(spec: ScenarioSpec, tasks: Sequence[TaskSpec]) -> dict[str, Recipe]:
     """Return each task's recipe; origins come first in ``tasks``, which may name a task twice."""
     recipes: dict[str, Recipe] = {}
     variants: dict[tuple[str, str], Synthetic] = {}

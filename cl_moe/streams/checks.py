@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.streams.generate import expand_probes, generated_tasks
+from cl_moe.streams.generate import drawn_tasks, expand_probes
 from cl_moe.streams.problems import name_problems, read_table, read_tables
 from cl_moe.streams.spec import (
     GenerateSpec,
@@ -116,7 +117,7 @@ def _task_problems(
     sources: Mapping[str, SourceSpec | None],
 ) -> list[str]:
     named = [_name(value) for value in _list(data.get("tasks"))]
-    later = named + [task.name for task in (generated_tasks(generate) if generate else [])]
+    later = named + [name for name, _, _ in (drawn_tasks(generate) if generate else [])]
     problems, earlier, variants = [], list[str](), dict[str, list[str]]()
     places = [(f"tasks[{k}]", task) for k, task in enumerate(tasks)]
     places += [(f"probes[{k}]", probe) for k, probe in enumerate(probes)]
@@ -266,8 +267,8 @@ def _known(name: str, known: Iterable[str], place: str, word: str) -> list[str]:
 def _twice(names: Sequence[str], word: str) -> list[str]:
     return [
         f"{word}s: two are called '{name}'; give each {word} its own name"
-        for name in dict.fromkeys(names)
-        if name and names.count(name) > 1
+        for name, times in Counter(names).items()
+        if name and times > 1
     ]
 
 

@@ -12,7 +12,7 @@ from cl_moe.streams.spec import GenerateSpec, ProbeSpec, TaskSpec
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = ("expand_probes", "expand_tasks", "generated_tasks")
+__all__ = ("drawn_tasks", "expand_probes", "expand_tasks", "generated_tasks")
 
 
 def expand_tasks(spec: ScenarioSpec) -> list[TaskSpec]:
@@ -33,29 +33,40 @@ def generated_tasks(generate: GenerateSpec) -> list[TaskSpec]:
     >>> [t.name for t in generated_tasks(GenerateSpec(sources=["digits"], phases=[phase]))]
     ['000-digits', '001-digits']
     """
-    draw = random.Random(derive(generate.seed, "generate"))
     most = max(size for phase in generate.phases for size in phase.per_class)
+    return [
+        TaskSpec(
+            name=name,
+            source=source,
+            classes=generate.classes,
+            per_class=size,
+            test_per_class=generate.test_per_class,
+            group="low_resource" if size < most else "rich",
+            relation="low resource" if size < most else None,
+        )
+        for name, source, size in drawn_tasks(generate)
+    ]
+
+
+def drawn_tasks(generate: GenerateSpec) -> list[tuple[str, str, int]]:
+    """Return name, source and examples a class of each generated task: all that is random of it.
+
+    >>> from cl_moe.streams.spec import PhaseSpec
+    >>> phase = PhaseSpec(tasks=2, per_class=[5])
+    >>> drawn_tasks(GenerateSpec(sources=["digits"], phases=[phase]))
+    [('000-digits', 'digits', 5), ('001-digits', 'digits', 5)]
+    """
+    draw = random.Random(derive(generate.seed, "generate"))
     sizes = [
         draw.choices(phase.per_class, phase.shares)[0]
         for phase in generate.phases
         for _ in range(phase.tasks)
     ]
-    tasks = []
-    for position, size in enumerate(sizes):
-        source = draw.choice(generate.sources)
-        low = size < most
-        tasks.append(
-            TaskSpec(
-                name=f"{position:03d}-{source}",
-                source=source,
-                classes=generate.classes,
-                per_class=size,
-                test_per_class=generate.test_per_class,
-                group="low_resource" if low else "rich",
-                relation="low resource" if low else None,
-            )
-        )
-    return tasks
+    sources = [draw.choice(generate.sources) for _ in sizes]
+    return [
+        (f"{position:03d}-{source}", source, size)
+        for position, (source, size) in enumerate(zip(sources, sizes, strict=True))
+    ]
 
 
 def expand_probes(probes: Iterable[ProbeSpec]) -> list[TaskSpec]:

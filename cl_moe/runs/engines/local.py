@@ -1,8 +1,7 @@
-"""Runs jobs: in this process, or in several that are started once and fed one job at a time."""
+"""Runs on this machine: in this process, or in several that are fed one job after the other."""
 
 from __future__ import annotations
 
-import abc
 import contextlib
 import json
 import os
@@ -15,46 +14,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cl_moe.errors import InputError
+from cl_moe.runs.cost_model import longest_first
+from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
 from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.worker import attempt
 
-__all__ = ("Engine", "Outcome", "open_engine")
-
-Outcome = tuple[Job, RunResult | Failure]
-
-_TRIES = 2
-"""A run whose process dies (out of memory, a crash in native code) is tried once more."""
+__all__ = ("Here", "Pool")
 
 
-class Engine(abc.ABC):
-    """Runs jobs, batch after batch; close it at the end."""
-
-    @abc.abstractmethod
-    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Run all jobs, started in this order, and yield each one's outcome as it ends.
-
-        Rows do not depend on the engine. An interrupt loses the runs under way alone.
-        """
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """End what is under way."""
-
-
-def open_engine(plan: StudyPlan, streams: Streams, processes: int, tell: Watcher) -> Engine:
-    """Return an engine with so many processes; one means this process.
-
-    Args:
-        plan: the study.
-        streams: where jobs that run in this process take their tasks from.
-        processes: how many.
-        tell: hears where each run is.
-    """
-    return _Here(plan, streams, tell) if processes == 1 else _Pool(plan, processes, tell)
-
-
-class _Here(Engine):
+class Here(Engine):
     """This process."""
 
     def __init__(self, plan: StudyPlan, streams: Streams, tell: Watcher) -> None:
@@ -127,18 +95,22 @@ class _Worker:
 _Reply = tuple[_Worker, dict[str, Any] | None]
 
 
-class _Pool(Engine):
+class Pool(Engine):
     """Some workers, the queue of their replies, and the jobs that wait."""
 
     def __init__(self, plan: StudyPlan, size: int, tell: Watcher) -> None:
-        self._plan, self._threads, self._tell = _pickled(plan), plan.threads, tell
+        self._plan, self._threads, self._tell = packed(plan), plan.threads, tell
         self._replies: queue.Queue[_Reply] = queue.Queue()
         self._waiting: list[tuple[Job, int]] = []
         self._workers: list[_Worker] = []
         self._size = size
 
+    def expect(self, runs: int) -> None:
+        while len(self._workers) < min(runs, self._size):
+            self._workers.append(self._new_worker())
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        self._waiting = [(job, 1) for job in jobs]
+        self._waiting = [(job, 1) for job in longest_first(jobs)]
         self._feed()
         while any(worker.job is not None for worker in self._workers):
             worker, reply = self._next_reply()
@@ -171,9 +143,12 @@ class _Pool(Engine):
         free = [worker for worker in self._workers if worker.job is None]
         while self._waiting and (free or len(self._workers) < self._size):
             if not free:
-                free.append(_Worker(self._plan, self._threads, self._replies))
+                free.append(self._new_worker())
                 self._workers += free
-            free.pop().start(*self._waiting.pop(0))
+            free.pop(0).start(*self._waiting.pop(0))
+
+    def _new_worker(self) -> _Worker:
+        return _Worker(self._plan, self._threads, self._replies)
 
     def _bury(self, worker: _Worker) -> Iterator[Outcome]:
         """Replace a dead worker; its job alone is lost, and is tried once more."""
@@ -182,10 +157,10 @@ class _Pool(Engine):
         self._workers.remove(worker)
         words = worker.last_words()
         worker.close()
-        if worker.job is not None and worker.tries < _TRIES:
+        if worker.job is not None and worker.tries < TRIES:
             self._waiting.insert(0, (worker.job, worker.tries + 1))
         self._feed()
-        if worker.job is not None and worker.tries >= _TRIES:
+        if worker.job is not None and worker.tries >= TRIES:
             yield worker.job, Failure(words, crashed=True)
 
     def _give_up(self, failure: Failure) -> Iterator[Outcome]:
@@ -199,13 +174,3 @@ class _Pool(Engine):
 
 def _failure(**content: Any) -> Failure:
     return Failure(**{**content, "problems": tuple(content["problems"])})
-
-
-def _pickled(plan: StudyPlan) -> bytes:
-    try:
-        return pickle.dumps(plan)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise InputError(
-            f"jobs: this stream cannot be sent to other processes ({error}); use jobs=1, "
-            "or data sets of classes and functions that stand in a module"
-        ) from error

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from cl_moe.errors import InputError
-from cl_moe.runs.engine import _Pool, open_engine
-from cl_moe.runs.plan import Failure, Streams, StudyPlan
+from cl_moe.runs.engines.choice import open_engine
+from cl_moe.runs.engines.local import Pool, _Worker
+from cl_moe.runs.plan import Failure, Job, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
+from cl_moe.runs.study import run_plan
 from cl_moe.streams.task import Task, TaskStream
 
 
 def failures(plan: StudyPlan, processes: int) -> dict[str, Failure]:
     """Run a plan of which nothing succeeds."""
     found = {}
-    engine = open_engine(plan, Streams(plan), processes, lambda _: None)
+    engine = open_engine(plan, Streams(plan), processes, None, lambda _: None)
     with contextlib.closing(engine):
         for job, outcome in engine.run(plan.jobs()):
             assert isinstance(outcome, Failure)
@@ -65,7 +67,7 @@ class Unloadable:
 def test_data_that_cannot_be_received(stream: TaskStream, misbehaving: str) -> None:
     tasks = [Task("t", Unloadable(stream[0].train), stream[0].test, stream[0].classes)]  # type: ignore[arg-type]
     plan = make_plan(TaskStream(tasks), [f"{misbehaving}:fail"], seeds=2)
-    with contextlib.closing(_Pool(plan, 2, lambda _: None)) as pool:
+    with contextlib.closing(Pool(plan, 2, lambda _: None)) as pool:
         outcomes = list(pool.run(plan.jobs()))
     assert len(outcomes) == 2
     assert all("no number" in outcome.traceback for _, outcome in outcomes)  # type: ignore[union-attr]
@@ -79,4 +81,23 @@ def test_data_that_cannot_be_sent(stream: TaskStream) -> None:
     tasks = [Task("t", Local(stream[0].train), stream[0].test, stream[0].classes)]  # type: ignore[arg-type]
     plan = make_plan(TaskStream(tasks), ["dense"], seeds=2)
     with pytest.raises(InputError, match="use jobs=1"):
-        open_engine(plan, Streams(plan), 2, lambda _: None)
+        open_engine(plan, Streams(plan), 2, None, lambda _: None)
+
+
+def test_the_longest_runs_are_started_first_and_rows_do_not_tell(
+    stream: TaskStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    send = _Worker.start
+
+    def note(self: _Worker, job: Job, tries: int) -> None:
+        started.append(job.method.name)
+        send(self, job, tries)
+
+    monkeypatch.setattr(_Worker, "start", note)
+    methods = ["nearest_mean", "dense", "joint"]
+    plan = make_plan(stream, methods, seeds=2, training={"epochs": 1, "min_steps": 2})
+    two = run_plan(plan, jobs=2, out=tmp_path / "two", progress=False)
+    assert started == [name for name in reversed(methods) for _ in plan.seeds]
+    one = run_plan(plan, jobs=1, out=tmp_path / "one", progress=False)
+    assert two.rows.equals(one.rows)

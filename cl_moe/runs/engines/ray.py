@@ -1,0 +1,227 @@
+"""Runs on a cluster of Ray (Moritz et al. 2018).
+
+Each run is one Ray task; the driver writes what comes back, so that a cluster holds nothing that
+is missed when it is gone. Ray itself is imported when an engine is made, and not before.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import math
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cl_moe.errors import InputError
+from cl_moe.runs.cost_model import longest_first
+from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
+from cl_moe.runs.engines.choice import RaySpec, in_bytes
+from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
+from cl_moe.runs.worker import attempt, throttled, unpacked
+
+__all__ = ("RayEngine",)
+
+_SECONDS_TO_ANSWER = 5.0
+_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_REPORTS = 0.5
+
+
+class RayEngine(Engine):
+    """Sends each run to a cluster as a task of its own; the plan is sent once.
+
+    Ray is started, or connected with, when there is a first job; a session that the caller has
+    begun with ``ray.init`` is used and left as it is.
+
+    Args:
+        plan: the study.
+        spec: the cluster, and what a run takes of it.
+        jobs: how many runs are on the cluster at once; None: all, those beyond its room wait there.
+        tell: hears where each run is.
+
+    Raises:
+        InputError: Ray is not installed, or none answers at the address.
+    """
+
+    def __init__(self, plan: StudyPlan, spec: RaySpec, jobs: int | None, tell: Watcher) -> None:
+        self._ray = _load_ray()
+        self._address = spec.address or os.environ.get("RAY_ADDRESS") or "local"
+        _knock(self._address)
+        self._plan, self._threads, self._tell = packed(plan), plan.threads, tell
+        self._most = math.inf if jobs is None else jobs
+        gpus = float(plan.device.startswith("cuda")) if spec.gpus is None else spec.gpus
+        cpus = plan.threads if spec.cpus is None else spec.cpus
+        self._needs = {"CPU": cpus, "GPU": gpus, "memory": in_bytes(spec.memory)}
+        self._under_way: dict[Any, tuple[Job, int]] = {}
+        self._ours = self._started = False
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        if jobs and not self._started:
+            self._start()
+        waiting = deque((job, 1) for job in longest_first(jobs))
+        while waiting or self._under_way:
+            while waiting and len(self._under_way) < self._most:
+                job, tries = waiting.popleft()
+                self._under_way[self._submit(job)] = (job, tries)
+            ended, _ = self._ray.wait(list(self._under_way), timeout=_SECONDS_BETWEEN_LOOKS)
+            self._read_reports()
+            for reference in ended:
+                job, tries = self._under_way.pop(reference)
+                outcome = self._outcome(reference)
+                if isinstance(outcome, Failure) and outcome.crashed and tries < TRIES:
+                    waiting.appendleft((job, tries + 1))
+                else:
+                    yield job, outcome
+
+    def close(self) -> None:
+        if self._ours:
+            self._ray.shutdown()
+        elif self._started:
+            for reference in self._under_way:
+                self._ray.cancel(reference, force=True)
+            self._ray.kill(self._mailbox)
+        self._under_way, self._ours, self._started = {}, False, False
+
+    def _start(self) -> None:
+        ray, environment = self._ray, _environment(self._threads)
+        if not ray.is_initialized():
+            self._ours = True
+            self._connect(environment)
+        self._check_room()
+        self._parcel = ray.put(self._plan)
+        here = ray.get_runtime_context().get_node_id()
+        beside_us = importlib.import_module("ray.util.scheduling_strategies")
+        self._mailbox = (
+            ray.remote(_Mailbox)
+            .options(
+                num_cpus=0,
+                runtime_env=environment,
+                scheduling_strategy=beside_us.NodeAffinitySchedulingStrategy(here, soft=True),
+            )
+            .remote()
+        )
+        self._reports = self._mailbox.take.remote()
+        self._task = ray.remote(_run).options(
+            num_cpus=self._needs["CPU"],
+            num_gpus=self._needs["GPU"],
+            memory=self._needs["memory"],
+            max_retries=0,  # we try again ourselves, as every engine does
+            runtime_env=environment,
+        )
+        self._started = True
+
+    def _connect(self, environment: dict[str, Any]) -> None:
+        how: dict[str, Any] = {}
+        if self._address == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+            room = None if math.isinf(self._most) else math.ceil(self._most * self._needs["CPU"])
+            how = {"num_cpus": room, "include_dashboard": False}
+        try:
+            self._ray.init(
+                address=self._address,
+                runtime_env=environment,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **how,
+            )
+        except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+            why = str(error).strip().split("\n")[0]
+            raise InputError(
+                f"address: the Ray at '{self._address}' cannot be used ({why}); give the address "
+                "that `ray start` has printed, or none for a Ray on this machine"
+            ) from error
+
+    def _check_room(self) -> None:
+        """A task that fits on no machine would wait for ever."""
+        there = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if not any(all(n.get(k, 0) >= v for k, v in self._needs.items()) for n in there):
+            cpus, gpus, memory = self._needs.values()
+            raise InputError(
+                f"engine: a run takes {cpus:g} CPU, {gpus:g} GPU and {memory / 2**30:.3g} GiB, "
+                f"and none of the cluster's {len(there)} machines has that; ask for less a run"
+            )
+
+    def _submit(self, job: Job) -> Any:
+        # In a list, the parcel is passed on as it is, and opened once a process.
+        return self._task.remote([self._parcel], job, self._mailbox, str(Path.cwd()))
+
+    def _outcome(self, reference: Any) -> RunResult | Failure:
+        try:
+            outcome: RunResult | Failure = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            return Failure(f"Ray has lost this run: {error}", crashed=True)
+        return outcome
+
+    def _read_reports(self) -> None:
+        if self._ray.wait([self._reports], timeout=0)[0]:
+            for report in self._ray.get(self._reports):
+                self._tell(Progress(**report))
+            self._reports = self._mailbox.take.remote()
+
+
+class _Mailbox:
+    """An actor beside the driver that holds the runs' reports until they are asked for."""
+
+    def __init__(self) -> None:
+        self._reports: list[dict[str, Any]] = []
+
+    def put(self, report: dict[str, Any]) -> None:
+        self._reports.append(report)
+
+    def take(self) -> list[dict[str, Any]]:
+        reports, self._reports = self._reports, []
+        return reports
+
+
+def _run(parcel: list[Any], job: Job, mailbox: Any, folder: str) -> RunResult | Failure:
+    """Run a job in a process of the cluster, in the driver's folder where there is such a one."""
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    plan, streams = _opened(parcel[0])
+    return attempt(plan, streams, job, throttled(mailbox.put.remote, _SECONDS_BETWEEN_REPORTS))
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(parcel: Any) -> tuple[StudyPlan, Streams]:
+    plan = unpacked(_load_ray().get(parcel))
+    return plan, Streams(plan)
+
+
+def _environment(threads: int) -> dict[str, Any]:
+    """Return what a run's process is started with: where modules are, and how many threads."""
+    paths = [path or os.curdir for path in sys.path]
+    return {
+        "env_vars": {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads)},
+    }
+
+
+def _load_ray() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise InputError(
+            f"engine: Ray cannot be imported ({error}); pip install 'cl-moe[ray]', or use local"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """See that something answers: Ray itself would try for minutes, and then end the process."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit() and int(port) < 2**16):
+        raise InputError(
+            f"address: '{address}' is none; give auto, 10.0.0.1:6379 or ray://10.0.0.1:10001"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise InputError(
+            f"address: no Ray answers at '{address}' ({error}); give the address that `ray start` "
+            "has printed, or none for a Ray on this machine"
+        ) from error
