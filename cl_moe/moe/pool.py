@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from cl_moe.moe.shelf import Shelf
+
 __all__ = ("ExpertPool",)
 
 
@@ -29,7 +31,7 @@ class ExpertPool(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.experts = nn.ModuleDict()
+        self.experts = Shelf()
         self.made = 0
         """Experts ever taken in: the number of the next id."""
 
@@ -56,13 +58,11 @@ class ExpertPool(nn.Module):
 
     def freeze(self, id_: str) -> None:
         """Keep an expert's parameters from being trained, and forget their gradients."""
-        for parameter in self.experts[id_].parameters():
-            parameter.requires_grad_(False)
-            parameter.grad = None
+        self.experts.close(id_)
 
     def unfreeze(self, id_: str) -> None:
         """Let an expert's parameters be trained again."""
-        self.experts[id_].requires_grad_(True)
+        self.experts.reopen(id_)
 
     def __getitem__(self, id_: str) -> nn.Module:
         return self.experts[id_]

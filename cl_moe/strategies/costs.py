@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.shelf import modes_of, restore_modes, tensors_of
 from cl_moe.seeding import generator
 
 __all__ = ("cost", "touched")
@@ -40,15 +42,19 @@ def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | 
     row = torch.rand(1, *shape, generator=generator(0, "cost")).to(device)
     label = torch.tensor([task], device=device)
     ours = network is not model
-    answer = _in_evaluation(model, lambda: model(row, label) if ours else model(row))
-    counter = FlopCounterMode(display=False)
-    with counter:
-        answer()
     own = getattr(network, "active_parameters", None)  # weights may be masked, not left out
-    active = touched(model, answer) if own is None else own(task)
+    counter, reader, modes = FlopCounterMode(display=False), _Reader(), modes_of(model)
+    counter.mod_tracker = _NoNames()  # type: ignore[assignment]
+    model.eval()
+    try:
+        with torch.no_grad(), counter, reader:
+            _ = model(row, label) if ours else model(row)
+    finally:
+        restore_modes(modes)
+    held = _parameters(model)
     return {
-        "parameters": float(sum(p.numel() for p in model.parameters())),
-        "active_parameters": float(active),
+        "parameters": float(sum(p.numel() for p in held)),
+        "active_parameters": float(reader.count(held) if own is None else own(task)),
         "flops_predict": float(counter.get_total_flops()),
         "experts": _experts(network),
     }
@@ -64,7 +70,13 @@ def touched(model: nn.Module, run: Callable[[], object]) -> int:
     reader = _Reader()
     with reader:
         run()
-    return sum(p.numel() for p in model.parameters() if id(p) in reader.seen)
+    return reader.count(_parameters(model))
+
+
+class _NoNames(contextlib.nullcontext[None]):
+    """Stands in for what tells operations apart by module: it names every module of the network."""
+
+    parents = frozenset(("Global",))
 
 
 class _Reader(TorchFunctionMode):
@@ -73,6 +85,10 @@ class _Reader(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[int] = set()
+
+    def count(self, parameters: Iterable[Tensor]) -> int:
+        """Return how many numbers those of the parameters hold that were read."""
+        return sum(p.numel() for p in parameters if id(p) in self.seen)
 
     def __torch_function__(
         self,
@@ -98,20 +114,8 @@ def _tensors(value: object) -> Iterable[Tensor]:
             yield from _tensors(item)
 
 
-def _in_evaluation(model: nn.Module, run: Callable[[], object]) -> Callable[[], object]:
-    """Return ``run`` in evaluation mode and without gradients; modes are restored."""
-
-    def wrapped() -> object:
-        modes = {module: module.training for module in model.modules()}
-        model.eval()
-        try:
-            with torch.no_grad():
-                return run()
-        finally:
-            for module, training in modes.items():
-                module.training = training
-
-    return wrapped
+def _parameters(model: nn.Module) -> list[Tensor]:
+    return [tensor for tensor in tensors_of(model) if isinstance(tensor, nn.Parameter)]
 
 
 def _experts(network: nn.Module) -> float | None:

@@ -12,6 +12,8 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.plugins.clock import Clock
 from torch import Tensor, nn
 
+from cl_moe.moe.shelf import modules_of
+
 __all__ = ("Fingerprints",)
 
 HOOKS = [name for name in dir(SupervisedPlugin) if "_eval" in name]
@@ -71,15 +73,16 @@ class Fingerprints:
 def _is_known(strategy: Any) -> bool:
     """Tell whether the tensors of a network of ours decide alone what is answered."""
     parts = [strategy, strategy.model, getattr(strategy.model, "network", None)]
+    kinds = {type(module) for module in modules_of(strategy.model)}
     return (
-        all(_root(part) == "cl_moe" for part in parts)
-        and all(_root(module) in ("cl_moe", "torch") for module in strategy.model.modules())
+        all(_root_of(type(part)) == "cl_moe" for part in parts)
+        and {_root_of(kind) for kind in kinds} <= {"cl_moe", "torch"}
         and not any(_acts(plugin) for plugin in strategy.plugins)
     )
 
 
-def _root(value: object) -> str:
-    return type(value).__module__.split(".")[0]
+def _root_of(kind: type) -> str:
+    return kind.__module__.split(".")[0]
 
 
 def _acts(plugin: Any) -> bool:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.streams.generate import expand_probes, generated_tasks
+from cl_moe.streams.generate import GenerateSpec, expand_probes, generated_tasks
 from cl_moe.streams.problems import name_problems, read_table, read_tables
 from cl_moe.streams.spec import (
-    GenerateSpec,
     MethodSpec,
     NetworkSpec,
     OperatorSpec,

@@ -4,15 +4,62 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
 
 from cl_moe.seeding import derive
-from cl_moe.streams.spec import GenerateSpec, ProbeSpec, TaskSpec
+from cl_moe.streams.spec import Name, OperatorSpec, ProbeSpec, Spec, TaskSpec
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = ("expand_probes", "expand_tasks", "generated_tasks")
+__all__ = ("GenerateSpec", "PhaseSpec", "expand_probes", "expand_tasks", "generated_tasks")
+
+
+class PhaseSpec(Spec):
+    """A stretch of a generated stream: examples a class, and how often each size is drawn."""
+
+    tasks: int = Field(ge=1)
+    per_class: list[int] = Field(min_length=1)
+    shares: list[float] | None = None
+
+    @model_validator(mode="after")
+    def _shares_match(self) -> PhaseSpec:
+        if min(self.per_class) < 1:
+            raise ValueError(f"per_class: {self.per_class} holds a size below 1")
+        if self.shares is not None and (
+            len(self.shares) != len(self.per_class)
+            or min(self.shares) < 0
+            or abs(sum(self.shares) - 1) > 1e-6
+        ):
+            raise ValueError(
+                f"shares: {self.shares}; give one share for each of per_class, with sum 1"
+            )
+        return self
+
+
+class GenerateSpec(Spec):
+    """A long stream drawn at random from sources, phase after phase (CTrL's S_long).
+
+    The draw has a seed of its own: every run of a study has the same tasks in the same order, and
+    the study's seeds change examples and classes.
+
+    Args:
+        sources: where tasks are drawn from, each as likely as another.
+        classes: classes of a task, drawn at random.
+        phases: how many tasks, and of what sizes.
+        test_per_class: test examples a class.
+        recurring: chance that a task is one of those before it again, with other examples.
+        seed: of the draw.
+    """
+
+    sources: list[Name] = Field(min_length=1)
+    classes: int = Field(default=5, ge=2)
+    phases: list[PhaseSpec] = Field(min_length=1)
+    test_per_class: int | None = Field(default=None, ge=1)
+    recurring: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = 0
 
 
 def expand_tasks(spec: ScenarioSpec) -> list[TaskSpec]:
@@ -26,9 +73,9 @@ def expand_tasks(spec: ScenarioSpec) -> list[TaskSpec]:
 def generated_tasks(generate: GenerateSpec) -> list[TaskSpec]:
     """Return the tasks of a long random stream: source uniform, size by the phase's shares.
 
-    The largest size of all phases makes a task "rich", any other one "low_resource".
+    The largest size of all phases makes a task "rich", any other one "low_resource"; a task that
+    comes back is "recurring".
 
-    >>> from cl_moe.streams.spec import PhaseSpec
     >>> phase = PhaseSpec(tasks=2, per_class=[5, 50], shares=[0.0, 1.0])
     >>> [t.name for t in generated_tasks(GenerateSpec(sources=["digits"], phases=[phase]))]
     ['000-digits', '001-digits']
@@ -40,21 +87,35 @@ def generated_tasks(generate: GenerateSpec) -> list[TaskSpec]:
         for phase in generate.phases
         for _ in range(phase.tasks)
     ]
-    tasks = []
+    tasks: list[TaskSpec] = []
+    firsts: list[TaskSpec] = []
     for position, size in enumerate(sizes):
+        shared: dict[str, Any] = {"per_class": size, "test_per_class": generate.test_per_class}
+        if firsts and generate.recurring and draw.random() < generate.recurring:
+            first = draw.choice(firsts)
+            tasks.append(
+                TaskSpec(
+                    name=f"{position:03d}-{first.name}",
+                    from_=first.name,
+                    operators=[OperatorSpec(operator="repeat")],
+                    group="recurring",
+                    **shared,
+                )
+            )
+            continue
         source = draw.choice(generate.sources)
         low = size < most
-        tasks.append(
+        firsts.append(
             TaskSpec(
                 name=f"{position:03d}-{source}",
                 source=source,
                 classes=generate.classes,
-                per_class=size,
-                test_per_class=generate.test_per_class,
                 group="low_resource" if low else "rich",
                 relation="low resource" if low else None,
+                **shared,
             )
         )
+        tasks.append(firsts[-1])
     return tasks
 
 
