@@ -29,6 +29,7 @@ class MoELayer(nn.Module):
         shared: whether an expert that all tasks use is added (it learns with the first task, then
             is frozen, since whatever trains on later tasks forgets earlier ones).
         seed: where the experts' initial parameters are derived from.
+        resident: frozen experts that are kept at hand, see :class:`~cl_moe.moe.pool.ExpertPool`.
 
     >>> from cl_moe.moe.experts.mlp import MLPExpert
     >>> from cl_moe.moe.gates.task import TaskGate
@@ -47,11 +48,12 @@ class MoELayer(nn.Module):
         experts: int = 1,
         shared: bool = False,
         seed: int = 0,
+        resident: int | None = None,
     ) -> None:
         super().__init__()
         self.factory, self.in_shape, self.seed = factory, in_shape, seed
         self.gate = gate
-        self.pool = ExpertPool()
+        self.pool = ExpertPool(resident)
         self.shared = self.make("shared") if shared else None
         self.assigned: dict[int, tuple[str, ...]] = {}
         for number in range(experts):
@@ -91,7 +93,7 @@ class MoELayer(nn.Module):
     def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
         """Yield all that can change what the layer makes of a task's rows."""
         ids = self.offered(task)
-        yield from (self.pool[id_] for id_ in ids)
+        yield from (self.pool.experts[id_] for id_ in ids)  # one that is away says what it holds
         yield from self.gate.depends_on(task, ids)
         if self.shared is not None:
             yield self.shared

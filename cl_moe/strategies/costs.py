@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from cl_moe.moe.away import Away
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.shelf import modes_of, restore_modes, tensors_of
+from cl_moe.moe.shelf import modes_of, modules_of, restore_modes, tensors_of
 from cl_moe.seeding import generator
 
-__all__ = ("cost", "touched")
+__all__ = ("cost",)
 
 
 def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | None]:
@@ -51,26 +52,12 @@ def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | 
             _ = model(row, label) if ours else model(row)
     finally:
         restore_modes(modes)
-    held = _parameters(model)
     return {
-        "parameters": float(sum(p.numel() for p in held)),
-        "active_parameters": float(reader.count(held) if own is None else own(task)),
+        "parameters": float(_parameters(model)),
+        "active_parameters": float(reader.parameters if own is None else own(task)),
         "flops_predict": float(counter.get_total_flops()),
         "experts": _experts(network),
     }
-
-
-def touched(model: nn.Module, run: Callable[[], object]) -> int:
-    """Return the number of parameters of ``model`` that any torch function reads during ``run``.
-
-    >>> net = nn.ModuleList([nn.Linear(2, 3), nn.Linear(2, 5)])
-    >>> touched(net, lambda: net[0](torch.zeros(1, 2)))
-    9
-    """
-    reader = _Reader()
-    with reader:
-        run()
-    return reader.count(_parameters(model))
 
 
 class _NoNames(contextlib.nullcontext[None]):
@@ -80,15 +67,16 @@ class _NoNames(contextlib.nullcontext[None]):
 
 
 class _Reader(TorchFunctionMode):
-    """Notes the identity of every tensor that a torch function is called with."""
+    """Notes every parameter that a torch function is called with."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: set[int] = set()
+        self.seen: dict[int, nn.Parameter] = {}
 
-    def count(self, parameters: Iterable[Tensor]) -> int:
-        """Return how many numbers those of the parameters hold that were read."""
-        return sum(p.numel() for p in parameters if id(p) in self.seen)
+    @property
+    def parameters(self) -> int:
+        """How many numbers were read."""
+        return sum(parameter.numel() for parameter in self.seen.values())
 
     def __torch_function__(
         self,
@@ -99,7 +87,8 @@ class _Reader(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") != "__get__":  # asking for a shape reads no value
-            self.seen.update(id(tensor) for tensor in _tensors((args, kwargs)))
+            found = (t for t in _tensors((args, kwargs)) if isinstance(t, nn.Parameter))
+            self.seen.update((id(parameter), parameter) for parameter in found)
         return func(*args, **kwargs)
 
 
@@ -114,8 +103,10 @@ def _tensors(value: object) -> Iterable[Tensor]:
             yield from _tensors(item)
 
 
-def _parameters(model: nn.Module) -> list[Tensor]:
-    return [tensor for tensor in tensors_of(model) if isinstance(tensor, nn.Parameter)]
+def _parameters(model: nn.Module) -> int:
+    """Return the number of a model's parameters, at hand or away."""
+    held = sum(t.numel() for t in tensors_of(model) if isinstance(t, nn.Parameter))
+    return held + sum(part.numbers for part in modules_of(model) if isinstance(part, Away))
 
 
 def _experts(network: nn.Module) -> float | None:

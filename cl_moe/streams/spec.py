@@ -78,6 +78,9 @@ class NetworkSpec(Spec):
             the same classes, and can be answered before they are learned). It is for the methods
             that train one dense network; moe, alone, progressive, packnet, ridge and nearest_mean
             keep apart what each task has learned, and so have a head a task always.
+        resident: finished experts of a mixture that each layer keeps at hand, those used last; the
+            others wait on disk (in main memory where the network is on a GPU) until they are asked
+            for. Left out, all are at hand. It changes no result.
     """
 
     kind: str = "mlp"
@@ -88,6 +91,7 @@ class NetworkSpec(Spec):
     encoder_hidden: list[int] = Field(default=[])
     shared_expert: bool = False
     heads: Literal["task", "shared"] = "task"
+    resident: int | None = Field(default=None, ge=1)
 
     @field_validator("hidden", "channels", "encoder_hidden")
     @classmethod

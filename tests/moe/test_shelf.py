@@ -30,7 +30,9 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Linear(2, 2)
-        self.shelf = Shelf({name: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)) for name in "abc"})
+        self.shelf = Shelf(
+            {name: nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)) for name in "abc"}
+        )
         self.again = self.first
 
 
