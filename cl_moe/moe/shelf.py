@@ -7,8 +7,11 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from cl_moe.moe.away import Away
+
 __all__ = (
     "Shelf",
+    "count_parameters",
     "modes_of",
     "modules_of",
     "restore_modes",
@@ -45,6 +48,8 @@ class Shelf(nn.ModuleDict):
         """Names of the parts that are not closed."""
         self.closed: dict[nn.Module, None] = {}
         """All modules of the closed parts."""
+        self.numbers: dict[str, int] = {}
+        """How many parameters each closed part has."""
         super().__init__(parts)
 
     def close(self, name: str) -> None:
@@ -55,6 +60,7 @@ class Shelf(nn.ModuleDict):
         if name in self.open:
             del self.open[name]
             self.closed.update(dict.fromkeys(self[name].modules()))
+            self.numbers[name] = count_parameters(self[name])
 
     def reopen(self, name: str) -> None:
         """Let a part's parameters be trained again."""
@@ -65,6 +71,7 @@ class Shelf(nn.ModuleDict):
         if name in self and name not in self.open:
             for module in self[name].modules():
                 self.closed.pop(module, None)
+            del self.numbers[name]
         self.open[name] = None
 
     def __setitem__(self, name: str, part: nn.Module) -> None:
@@ -96,6 +103,19 @@ def trainable_of(root: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that take gradients, in torch's order; none of a closed part does."""
     own = (p for m in _walk(root)[0] if m._parameters for p in m._parameters.values())
     return [p for p in _once(own) if p.requires_grad]
+
+
+def count_parameters(root: nn.Module) -> int:
+    """Return how many parameters a module has, those of experts that are away included.
+
+    >>> count_parameters(nn.Linear(2, 3))
+    9
+    """
+    modules = _walk(root)[0]
+    own = _once(p for m in modules if m._parameters for p in m._parameters.values())
+    away = sum(module.numbers for module in modules if isinstance(module, Away))
+    shelves = (module.numbers for module in modules if isinstance(module, Shelf))
+    return sum(p.numel() for p in own) + away + sum(sum(s.values()) for s in shelves)
 
 
 def modes_of(root: nn.Module) -> list[tuple[nn.Module, bool]]:

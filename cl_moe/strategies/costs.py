@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from cl_moe.moe.away import Away
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.shelf import modes_of, modules_of, restore_modes, tensors_of
+from cl_moe.moe.shelf import count_parameters, modes_of, restore_modes
 from cl_moe.seeding import generator
 
 __all__ = ("cost",)
@@ -53,7 +52,7 @@ def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | 
     finally:
         restore_modes(modes)
     return {
-        "parameters": float(_parameters(model)),
+        "parameters": float(count_parameters(model)),
         "active_parameters": float(reader.parameters if own is None else own(task)),
         "flops_predict": float(counter.get_total_flops()),
         "experts": _experts(network),
@@ -101,12 +100,6 @@ def _tensors(value: object) -> Iterable[Tensor]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from _tensors(item)
-
-
-def _parameters(model: nn.Module) -> int:
-    """Return the number of a model's parameters, at hand or away."""
-    held = sum(t.numel() for t in tensors_of(model) if isinstance(t, nn.Parameter))
-    return held + sum(part.numbers for part in modules_of(model) if isinstance(part, Away))
 
 
 def _experts(network: nn.Module) -> float | None:

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from cl_moe.moe.away import Warehouse
 from cl_moe.moe.shelf import (
     Shelf,
+    count_parameters,
     modes_of,
     modules_of,
     restore_modes,
@@ -56,6 +58,17 @@ def test_walks_see_what_torch_sees(net):
     assert len(tensors_of(net, closed=False)) == len(tensors_of(net.first)) + len(
         tensors_of(net.shelf["b"])
     )
+
+
+def test_parameters_are_counted_once_and_those_that_are_away_too(net):
+    whole = sum(p.numel() for p in net.parameters())
+    assert count_parameters(net) == whole
+    net.shelf["c"] = Warehouse().put(net.shelf["c"])
+    assert count_parameters(net) == whole
+    net.shelf.close("c")
+    assert count_parameters(net) == whole
+    del net.shelf["a"]
+    assert count_parameters(net) == whole - 10
 
 
 def test_closing_freezes_and_drops_gradients_and_opening_undoes_it(net):
