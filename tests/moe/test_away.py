@@ -183,3 +183,13 @@ def test_looking_at_what_an_answer_depends_on_brings_nothing_back(networks):
         ]
         assert digests[0] == digests[1]
         assert [list(layer.pool.at_hand) for layer in small.moe_layers] == before
+
+
+def test_from_a_gpu_experts_wait_in_main_memory(monkeypatch):
+    """As if there were one: nothing is written, and the numbers come back all the same."""
+    monkeypatch.setattr(Warehouse, "_written", lambda self, digest, data: data)
+    pool = pool_of(3, resident=1, make=Odd)
+    wanted = [module_digest(part) for part in pool.experts.values()]
+    assert [module_digest(pool[id_]) for id_ in pool.ids] == wanted
+    assert files(pool) == []
+    assert isinstance(pool.experts["e0"].kept[0], torch.Tensor)
