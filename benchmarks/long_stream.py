@@ -171,10 +171,9 @@ def plot(costs: Sequence[Cost], path: Path) -> None:
         sns.lineplot(frame, x="task", y="ms", hue="method", palette="colorblind", ax=left)
         left.set(xlabel="task", ylabel="a task takes (ms)", ylim=(0, None))
         long = frame.melt(["method", "task"], ["process", "parameters"], "memory", "MiB")
-        sns.lineplot(
-            long, x="task", y="MiB", hue="method", style="memory", palette="colorblind", ax=right
-        )
-        right.set(xlabel="task", ylabel="grown since the 20th task (MiB)")
+        long["line"] = long["method"] + ", " + long["memory"]
+        sns.lineplot(long, x="task", y="MiB", hue="line", palette="Paired", ax=right)
+        right.set(xlabel="task", ylabel="grown since the 20th task (MiB)", ylim=(0, None))
         for axes in (left, right):
             axes.get_legend().set_title(None)
         sns.despine(figure)
