@@ -19,6 +19,7 @@ PROMISED = {
     *("low_resource_images", "unseen_images", "adding_unrelated_images"),
     *("low_resource_text", "unseen_text", "adding_unrelated_text"),
     *("capacity", "relatedness_dial", "ablation_images", "ablation_text"),
+    "thousand_tasks",
     *("trust_split_mnist", "trust_split_mnist_si", "trust_permuted_mnist"),
 }
 

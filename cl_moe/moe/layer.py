@@ -39,6 +39,7 @@ class MoELayer(nn.Module):
             device to learn who has rows. ``grouped`` does not wait: it runs equal perceptrons in
             one product a layer (:func:`~cl_moe.moe.grouped.grouped`), for a GPU, where an expert
             that is trained but gets no rows has gradient 0 instead of none.
+        resident: frozen experts that are kept at hand, see :class:`~cl_moe.moe.pool.ExpertPool`.
 
     Raises:
         ValueError: the experts cannot be grouped.
@@ -61,11 +62,12 @@ class MoELayer(nn.Module):
         shared: bool = False,
         seed: int = 0,
         dispatch: Dispatch = "sorted",
+        resident: int | None = None,
     ) -> None:
         super().__init__()
         self.factory, self.in_shape, self.seed, self.dispatch = factory, in_shape, seed, dispatch
         self.gate = gate
-        self.pool = ExpertPool()
+        self.pool = ExpertPool(resident)
         self.shared = self.make("shared") if shared else None
         self.assigned: dict[int, tuple[str, ...]] = {}
         for number in range(experts):
@@ -110,7 +112,7 @@ class MoELayer(nn.Module):
     def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
         """Yield all that can change what the layer makes of a task's rows."""
         ids = self.offered(task)
-        yield from (self.pool[id_] for id_ in ids)
+        yield from (self.pool.experts[id_] for id_ in ids)  # one that is away says what it holds
         yield from self.gate.depends_on(task, ids)
         if self.shared is not None:
             yield self.shared

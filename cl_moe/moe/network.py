@@ -13,6 +13,7 @@ from cl_moe.moe.extract import task_module
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.reading import PathReader
+from cl_moe.moe.shelf import Shelf
 from cl_moe.seeding import derive
 
 __all__ = ("MoENetwork",)
@@ -42,7 +43,7 @@ class MoENetwork(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.layers = nn.ModuleList(layers)
-        self.heads = nn.ModuleDict()
+        self.heads = Shelf()
         self.seed = seed
 
     @property
@@ -67,6 +68,13 @@ class MoENetwork(nn.Module):
     def owns_path(self, task: int) -> bool:
         """Tell whether a task runs through the layers (not answered from earlier paths)."""
         return not isinstance(self.heads[str(task)], EvidenceHead)
+
+    def reads(self, task: int) -> list[int]:
+        """Return the tasks whose paths a task is answered through: itself, or those it averages."""
+        head = self.heads[str(task)]
+        if isinstance(head, EvidenceHead):
+            return [source for source in head.shares if source != RAW.task]
+        return [task]
 
     def n_classes(self, task: int) -> int:
         """Return the number of classes of a task."""

@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from cl_moe.moe.away import Away, Warehouse
+from cl_moe.moe.shelf import Shelf, set_mode
+
 __all__ = ("ExpertPool",)
 
 
@@ -15,6 +18,11 @@ class ExpertPool(nn.Module):
 
     One parameter set an expert is what keeps idle experts still: in one stacked tensor an expert
     that gets no rows is moved all the same by momentum, Adam's moments and weight decay.
+
+    Args:
+        resident: frozen experts that are kept at hand. Of more, those used last are; the numbers of
+            the others wait elsewhere (:class:`~cl_moe.moe.away.Warehouse`) and come back, the same
+            bit for bit, when an expert is asked for by its id. None: all are at hand.
 
     >>> pool = ExpertPool()
     >>> pool.add(nn.Linear(2, 2)), pool.add(nn.Linear(2, 2))
@@ -27,9 +35,13 @@ class ExpertPool(nn.Module):
     ('e2', ['e0', 'e2'])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, resident: int | None = None) -> None:
         super().__init__()
-        self.experts = nn.ModuleDict()
+        self.experts = Shelf()
+        self.resident = resident
+        self.warehouse = Warehouse()
+        self.at_hand: dict[str, None] = {}
+        """The ids of the frozen experts at hand, those used last at the end."""
         self.made = 0
         """Experts ever taken in: the number of the next id."""
 
@@ -53,19 +65,45 @@ class ExpertPool(nn.Module):
     def remove(self, id_: str) -> None:
         """Drop an expert for good."""
         del self.experts[id_]
+        self.at_hand.pop(id_, None)
 
     def freeze(self, id_: str) -> None:
         """Keep an expert's parameters from being trained, and forget their gradients."""
-        for parameter in self.experts[id_].parameters():
-            parameter.requires_grad_(False)
-            parameter.grad = None
+        self.experts.close(id_)
+        self._used(id_)
 
     def unfreeze(self, id_: str) -> None:
         """Let an expert's parameters be trained again."""
-        self.experts[id_].requires_grad_(True)
+        _ = self[id_]
+        self.at_hand.pop(id_, None)
+        self.experts.reopen(id_)
 
     def __getitem__(self, id_: str) -> nn.Module:
-        return self.experts[id_]
+        expert = self.experts[id_]
+        if self.resident is None or id_ in self.experts.open:
+            return expert
+        if isinstance(expert, Away):
+            expert = self.warehouse.bring(expert)
+            self._swap(id_, expert)
+        self._used(id_)
+        if expert.training != self.training:
+            set_mode(expert, self.training)
+        return expert
+
+    def _used(self, id_: str) -> None:
+        """Note that a frozen expert is used, and put away those that were not for longest."""
+        if self.resident is None or isinstance(self.experts[id_], Away):
+            return
+        self.at_hand.pop(id_, None)
+        self.at_hand[id_] = None
+        while len(self.at_hand) > self.resident:
+            last = next(iter(self.at_hand))
+            del self.at_hand[last]
+            self._swap(last, self.warehouse.put(self.experts[last]))
+
+    def _swap(self, id_: str, part: nn.Module) -> None:
+        self.experts[id_] = part
+        self.experts.close(id_)
 
     def __contains__(self, id_: object) -> bool:
         return isinstance(id_, str) and id_ in self.experts

@@ -120,7 +120,7 @@ class PathReader:
         prefix: tuple[object, ...] = ()
         for stage in self._network.stages(task)[: reach(parts)]:
             routed = isinstance(stage, MoELayer)  # what it does depends on the task, too
-            prefix = (*prefix, (id(stage), task) if routed else id(stage))
+            prefix = (*prefix, (stage, task) if routed else stage)
             stages.append(self._once(_callable(stage, task), prefix))
         return read_path(self._z, stages, head, parts)
 

@@ -26,9 +26,9 @@ __all__ = ("build_problems", "final_average", "run_one")
 def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> RunResult:
     """Train ``job``'s method on ``stream`` task by task, and return all that was measured.
 
-    After each task every task seen so far is evaluated, and every later one that the method can
-    answer; a task whose answers cannot have changed keeps its values. Then each probe is learned
-    from a copy of the end state. The process's random states and thread count are as before at the
+    After each task (or after every so many, ``training.evaluate_every``) every task seen so far is
+    evaluated, and every later one that the method can answer; a task whose answers cannot have
+    changed keeps its values. Then each probe is learned from a copy of the end state. The process's random states and thread count are as before at the
     end.
 
     Args:
@@ -97,7 +97,9 @@ class _Run:
         self._timings: list[dict[str, Any]] = []
         method = _build(plan, job, stream)
         self._strategy, self.joint = method.strategy, method.joint
-        self._benchmark = stream.to_benchmark()
+        benchmark = stream.to_benchmark()
+        # Avalanche makes an experience anew whenever it is asked for one
+        self._train_sets, self._test_sets = [*benchmark.train_stream], [*benchmark.test_stream]
         self._evaluated: Record = {}
 
     def result(self) -> RunResult:
@@ -132,7 +134,7 @@ class _Run:
         told = _event_counts(strategy)
         last = tasks[-1]
         watch = self._watch(strategy, last, joint=len(tasks) > 1)
-        experiences = [self._benchmark.train_stream[task] for task in tasks]
+        experiences = [self._train_sets[task] for task in tasks]
         start, cpu_start = time.perf_counter(), time.process_time()
         with attached(strategy, watch):
             strategy.train(experiences if self.joint else experiences[0], eval_streams=[])
@@ -143,8 +145,7 @@ class _Run:
         # The steps of candidates that a decision tried count: every method's work is all its work.
         steps = watch.steps + sum(int(event.get("steps", 0)) for event in events)
         with untouched_randomness():
-            probe = last >= len(self._stream)
-            self._evaluate(strategy, [last] if probe else range(len(self._stream)), after)
+            self._evaluate(strategy, self._evaluated_after(last), after)
             self._costs(strategy, last, after, steps)
         self._events += [self._of_this_run(event) for event in events]
         self._timings.append(
@@ -193,8 +194,15 @@ class _Run:
             self._row(after, found.task, "accuracy", found.accuracy)
             self._row(after, found.task, "loss", found.loss)
 
+    def _evaluated_after(self, task: int) -> Sequence[int]:
+        """Return the tasks that are evaluated once a task has been learned."""
+        stream, every = len(self._stream), self._plan.training.evaluate_every
+        if task >= stream or ((task + 1) % every and task + 1 < stream):
+            return [task]
+        return range(stream)
+
     def _tests(self, tasks: Sequence[int]) -> list[Any]:
-        return [self._benchmark.test_stream[task] for task in tasks]
+        return [self._test_sets[task] for task in tasks]
 
     def _costs(self, strategy: Any, task: int, after: int, steps: int) -> None:
         from cl_moe.strategies.costs import cost

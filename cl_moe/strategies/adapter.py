@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from avalanche.benchmarks import CLExperience
 from avalanche.benchmarks.utils import AvalancheDataset
@@ -11,9 +13,12 @@ from torch import Tensor, nn
 from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.shelf import set_mode, tensors_of
 from cl_moe.strategies.tensors import numbers_of
 
 __all__ = ("TaskModel", "classes_by_task")
+
+DEVICE = (str, torch.device)
 
 ABSENT = -1e4
 """Logit of a class that a task does not have, where a batch mixes tasks of different sizes.
@@ -40,6 +45,23 @@ class TaskModel(MultiTaskModule):
         self.network = network
         self.one_head = isinstance(network, SharedHeadNetwork)
         self.auxiliary: dict[str, Tensor] = {}
+
+    def train(self, mode: bool = True) -> TaskModel:
+        """Set training or evaluation mode, as torch does, but without its price a module."""
+        set_mode(self, mode)
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> TaskModel:
+        """Move the model as torch does; where it is there already, look and no more.
+
+        Avalanche asks for it before every task and every evaluation. What is closed is where it was
+        learned, unless all was moved since.
+        """
+        target = torch.device(args[0]) if len(args) == 1 and isinstance(args[0], DEVICE) else None
+        held = tensors_of(self, closed=False) or tensors_of(self)
+        if kwargs or target is None or any(tensor.device != target for tensor in held):
+            return super().to(*args, **kwargs)
+        return self
 
     def knows(self, task: int) -> bool:
         """Tell whether the model can answer a task."""

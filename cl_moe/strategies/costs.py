@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.shelf import count_parameters, modes_of, restore_modes
 from cl_moe.seeding import generator
 
-__all__ = ("cost", "touched")
+__all__ = ("cost",)
 
 
 def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | None]:
@@ -40,39 +42,40 @@ def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | 
     row = torch.rand(1, *shape, generator=generator(0, "cost")).to(device)
     label = torch.tensor([task], device=device)
     ours = network is not model
-    answer = _in_evaluation(model, lambda: model(row, label) if ours else model(row))
-    counter = FlopCounterMode(display=False)
-    with counter:
-        answer()
     own = getattr(network, "active_parameters", None)  # weights may be masked, not left out
-    active = touched(model, answer) if own is None else own(task)
+    counter, reader, modes = FlopCounterMode(display=False), _Reader(), modes_of(model)
+    counter.mod_tracker = _NoNames()  # type: ignore[assignment]
+    model.eval()
+    try:
+        with torch.no_grad(), counter, reader:
+            _ = model(row, label) if ours else model(row)
+    finally:
+        restore_modes(modes)
     return {
-        "parameters": float(sum(p.numel() for p in model.parameters())),
-        "active_parameters": float(active),
+        "parameters": float(count_parameters(model)),
+        "active_parameters": float(reader.parameters if own is None else own(task)),
         "flops_predict": float(counter.get_total_flops()),
         "experts": _experts(network),
     }
 
 
-def touched(model: nn.Module, run: Callable[[], object]) -> int:
-    """Return the number of parameters of ``model`` that any torch function reads during ``run``.
+class _NoNames(contextlib.nullcontext[None]):
+    """Stands in for what tells operations apart by module: it names every module of the network."""
 
-    >>> net = nn.ModuleList([nn.Linear(2, 3), nn.Linear(2, 5)])
-    >>> touched(net, lambda: net[0](torch.zeros(1, 2)))
-    9
-    """
-    reader = _Reader()
-    with reader:
-        run()
-    return sum(p.numel() for p in model.parameters() if id(p) in reader.seen)
+    parents = frozenset(("Global",))
 
 
 class _Reader(TorchFunctionMode):
-    """Notes the identity of every tensor that a torch function is called with."""
+    """Notes every parameter that a torch function is called with."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: set[int] = set()
+        self.seen: dict[int, nn.Parameter] = {}
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were read."""
+        return sum(parameter.numel() for parameter in self.seen.values())
 
     def __torch_function__(
         self,
@@ -83,7 +86,8 @@ class _Reader(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") != "__get__":  # asking for a shape reads no value
-            self.seen.update(id(tensor) for tensor in _tensors((args, kwargs)))
+            found = (t for t in _tensors((args, kwargs)) if isinstance(t, nn.Parameter))
+            self.seen.update((id(parameter), parameter) for parameter in found)
         return func(*args, **kwargs)
 
 
@@ -96,22 +100,6 @@ def _tensors(value: object) -> Iterable[Tensor]:
     elif isinstance(value, (tuple, list)):
         for item in value:
             yield from _tensors(item)
-
-
-def _in_evaluation(model: nn.Module, run: Callable[[], object]) -> Callable[[], object]:
-    """Return ``run`` in evaluation mode and without gradients; modes are restored."""
-
-    def wrapped() -> object:
-        modes = {module: module.training for module in model.modules()}
-        model.eval()
-        try:
-            with torch.no_grad():
-                return run()
-        finally:
-            for module, training in modes.items():
-                module.training = training
-
-    return wrapped
 
 
 def _experts(network: nn.Module) -> float | None:

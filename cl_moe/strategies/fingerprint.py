@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
-import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.plugins.clock import Clock
-from torch import Tensor, nn
+from torch import nn
 
+from cl_moe.moe.away import module_digest, tensor_digest
+from cl_moe.moe.shelf import modules_of
 from cl_moe.strategies.listening import Listener
 
 __all__ = ("Fingerprints",)
@@ -56,32 +56,28 @@ class Fingerprints:
             return None
         found = blake2b(digest_size=32)
         for part in parts:
-            found.update(self._module(part) if isinstance(part, nn.Module) else _tensor(part))
+            found.update(self._module(part) if isinstance(part, nn.Module) else tensor_digest(part))
         return found.digest()
 
     def _module(self, module: nn.Module) -> bytes:
         if module not in self._digests:
-            found = blake2b(digest_size=32)
-            for name, part in module.named_modules(remove_duplicate=False):
-                found.update(repr((name, type(part).__qualname__, _settings(part))).encode())
-                for tensor in _own_tensors(part):
-                    found.update(_tensor(tensor))
-            self._digests[module] = found.digest()
+            self._digests[module] = module_digest(module)
         return self._digests[module]
 
 
 def _is_known(strategy: Any) -> bool:
     """Tell whether the tensors of a network of ours decide alone what is answered."""
     parts = [strategy, strategy.model, getattr(strategy.model, "network", None)]
+    kinds = {type(module) for module in modules_of(strategy.model)}
     return (
-        all(_root(part) == "cl_moe" for part in parts)
-        and all(_root(module) in ("cl_moe", "torch") for module in strategy.model.modules())
+        all(_root_of(type(part)) == "cl_moe" for part in parts)
+        and {_root_of(kind) for kind in kinds} <= {"cl_moe", "torch"}
         and not any(_acts(plugin) for plugin in strategy.plugins)
     )
 
 
-def _root(value: object) -> str:
-    return type(value).__module__.split(".")[0]
+def _root_of(kind: type) -> str:
+    return kind.__module__.split(".")[0]
 
 
 def _acts(plugin: Any) -> bool:
@@ -95,24 +91,3 @@ def _acts(plugin: Any) -> bool:
     idle = [getattr(SupervisedPlugin, hook) for hook in HOOKS]
     own = [getattr(type(plugin), hook, None) for hook in HOOKS]
     return any(o is not None and o is not i for o, i in zip(own, idle, strict=True))
-
-
-def _settings(module: nn.Module) -> dict[str, object]:
-    """Return what a module keeps beside tensors and modules: sizes, strides, what it reads."""
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if not name.startswith("_") and name != "training"
-    }
-
-
-def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters(recurse=False)
-    yield from module.buffers(recurse=False)
-
-
-def _tensor(tensor: Tensor) -> bytes:
-    values = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-    found = blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode(), digest_size=32)
-    found.update(values.data)
-    return found.digest()

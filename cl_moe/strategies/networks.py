@@ -152,6 +152,7 @@ def build_moe(
             experts=experts,
             shared=spec.shared_expert,
             seed=derive(seed, "layer", depth) if depth else seed,
+            resident=spec.resident,
         )
         layers.append(_checked(build))
         shape = layers[-1].out_shape

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from cl_moe.moe.shelf import trainable_of
+
 if TYPE_CHECKING:
     from cl_moe.streams.spec import TrainingSpec
 
@@ -39,9 +41,9 @@ def sync_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
     """Make an optimizer hold exactly the trainable parameters of a model.
 
     A parameter that stays keeps its group and its state (moments); a new one joins the first group;
-    one that is frozen or gone leaves together with its state. Costs one pass over the names.
+    one that is frozen or gone leaves together with its state. Costs one pass over the open parts.
     """
-    trainable = {id(p): p for p in model.parameters() if p.requires_grad}
+    trainable = {id(p): p for p in trainable_of(model)}
     seen: set[int] = set()
     for group in optimizer.param_groups:
         group["params"] = [p for p in group["params"] if id(p) in trainable]

@@ -17,6 +17,7 @@ from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.errors import InputError
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.shelf import set_mode
 from cl_moe.strategies.adapter import TaskModel, classes_by_task
 from cl_moe.strategies.optimizer import clone_optimizer, sync_optimizer
 from cl_moe.strategies.protection import Protection
@@ -44,7 +45,7 @@ class MoEPlugin(SupervisedPlugin):
 
     Attributes:
         events: one record a decision, plain and JSON-able: ``task``, ``name``, ``kind``,
-            ``sentence``, ``source``, ``path``, ``new_experts``, ``frozen``, ``candidates``,
+            ``sentence``, ``source``, ``path``, ``new_experts``, ``retrained``, ``candidates``,
             ``experts``, ``steps`` (of deciding), ``learned`` (those of them that were kept),
             ``seconds`` (without those that ``learned`` took), and, when the task has ended,
             ``usage`` (layer by layer, the share of each expert) and, after a reassignment,
@@ -114,7 +115,7 @@ class MoEPlugin(SupervisedPlugin):
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Measure how the tasks use the experts, and what a reassignment changed."""
         network = _network(strategy)
-        network.eval()
+        set_mode(network, False)
         for task in self._open:
             x, y = _rows(strategy, task)
             event = next(e for e in reversed(self.events) if e["task"] == task)
@@ -122,7 +123,7 @@ class MoEPlugin(SupervisedPlugin):
             agreement = self.protection.end_task(network, task, x, y)
             if agreement:
                 event["agreement"] = {self._name(t): share for t, share in agreement.items()}
-        network.train()
+        set_mode(network, True)
 
     def after_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Freeze what the last tasks trained, once every plugin has seen their end."""
@@ -179,7 +180,7 @@ class MoEPlugin(SupervisedPlugin):
 
     def _return(self, task: int, network: MoENetwork) -> None:
         """A task label comes back: its head learns on, and so do experts that it alone uses."""
-        network.heads[str(task)].requires_grad_(True)
+        network.heads.reopen(str(task))
         if network.owns_path(task) and self.growth.freezes:
             for layer in network.moe_layers:
                 others = {i for t, e in layer.assigned.items() if t != task for i in e}
@@ -198,11 +199,6 @@ class MoEPlugin(SupervisedPlugin):
                 "path": [list(e) for e in network.path(task)] if network.owns_path(task) else [],
                 "new_experts": [],
                 "retrained": [],
-                "frozen": [
-                    [depth, id_]
-                    for depth, layer in enumerate(network.moe_layers)
-                    for id_ in layer.pool.frozen
-                ],
                 "candidates": [],
                 "experts": sum(len(layer.pool) for layer in network.moe_layers),
                 "steps": 0,
@@ -216,7 +212,7 @@ class MoEPlugin(SupervisedPlugin):
         """Freeze what belongs to the tasks that ended; a second call does nothing."""
         network = _network(strategy)
         for task in self._open:
-            _freeze(network.heads[str(task)])
+            network.heads.close(str(task))
             for layer in network.moe_layers if network.owns_path(task) else []:
                 for parameter in layer.gate.task_parameters(task):
                     _freeze(parameter)

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from avalanche.benchmarks import CLExperience
+from avalanche.benchmarks import CLExperience, OnlineCLExperience
 from avalanche.core import SupervisedPlugin
 from avalanche.logging import BaseLogger
+from avalanche.models import DynamicModule
 from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
+from cl_moe.moe.shelf import modes_of, modules_of, restore_modes
 from cl_moe.strategies.adapter import TaskModel
 from cl_moe.strategies.batches import TensorBatches
 from cl_moe.strategies.listening import Listener
@@ -29,9 +31,10 @@ __all__ = ("Strategy", "epochs_for")
 class Strategy(TensorBatches, SupervisedTemplate):
     """A ``SupervisedTemplate`` that any Avalanche plugin works with.
 
-    It differs in three things: batches come straight from tensors wherever the data are tensors;
-    the optimizer holds exactly the trainable parameters after each adaptation; and a task with few
-    examples gets enough epochs for ``training.min_steps`` optimizer steps.
+    It differs in four things: batches come straight from tensors wherever the data are tensors; the
+    optimizer holds exactly the trainable parameters after each adaptation; a task with few examples
+    gets enough epochs for ``training.min_steps`` optimizer steps; and what Avalanche does to every
+    module of the model between two tasks costs little, however many experts and heads there are.
 
     Args:
         model: the model, with all the heads or experts it has so far.
@@ -94,31 +97,37 @@ class Strategy(TensorBatches, SupervisedTemplate):
             self.dataloader = TensorLoader([tensors], order)
         return tensors is not None
 
-    def model_adaptation(self, model: Any = None) -> Any:
-        """Let the model take in the experience; not in evaluation, which changes nothing."""
-        if self.is_training:
-            return super().model_adaptation(model)
-        return self.model if model is None else model
-
-    def _load_train_state(self, prev_state: dict[str, Any]) -> None:
-        """Go back to what evaluation has interrupted.
-
-        Avalanche sets modes by ``train``, which goes through all below a module, for every module.
-        """
-        modes = prev_state.pop("model_training_mode")
-        for name, module in self.model.named_modules():
-            mode = modes.get(name, True)
-            if module.training != mode:
-                module.training = mode
-        for name, value in prev_state.items():
-            setattr(self, name, value)
-
     def make_optimizer(self, reset_optimizer_state: bool = False, **kwargs: Any) -> None:
         """Let the optimizer hold exactly the trainable parameters, each with its state."""
         sync_optimizer(self.optimizer, self.model)
         if reset_optimizer_state:
             self.optimizer.state.clear()
-        self.optimized_param_id = dict(self.model.named_parameters())
+        # Avalanche asks whether there is one, and no more.
+        self.optimized_param_id: dict[str, Any] = {}
+
+    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+        """Let the model take in the experience; not in evaluation, which changes nothing.
+
+        Avalanche's walk is left out where nothing but the model adapts itself.
+        """
+        model = self.model if model is None else model
+        if not self.is_training:
+            return model
+        adapting = [module for module in modules_of(model) if isinstance(module, DynamicModule)]
+        if adapting != [model] or isinstance(self.experience, OnlineCLExperience):
+            return super().model_adaptation(model)
+        adapting[0].adaptation(self.experience)
+        return model.to(self.device)
+
+    def _save_train_state(self) -> dict[str, Any]:
+        """Note what evaluation changes and Avalanche sets back: modes by module, not by name."""
+        noted = ("experience", "is_training", "adapted_dataset", "dataloader")
+        return {"modes": modes_of(self.model), **{name: getattr(self, name) for name in noted}}
+
+    def _load_train_state(self, prev_state: dict[str, Any]) -> None:
+        restore_modes(prev_state.pop("modes"))
+        for name, value in prev_state.items():
+            setattr(self, name, value)
 
 
 def epochs_for(examples: int, training: TrainingSpec) -> int:

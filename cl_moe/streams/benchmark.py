@@ -7,11 +7,13 @@ validation stream drops the task labels. The tests count every sample, class and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from avalanche.benchmarks import CLScenario, dataset_benchmark
+from avalanche.benchmarks.scenarios.deprecated.classification_scenario import GenericCLScenario
 from avalanche.benchmarks.utils import (
     ConstantSequence,
     DataAttribute,
@@ -35,10 +37,38 @@ def to_benchmark(stream: TaskStream) -> CLScenario[Any]:
     per-sample transforms are applied when a sample is read.
     """
     tasks = (*stream.tasks, *stream.probes)
-    return dataset_benchmark(
+    made = dataset_benchmark(
         [_with_task_label(task.train, position) for position, task in enumerate(tasks)],
         [_with_task_label(task.test, position) for position, task in enumerate(tasks)],
     )
+    definitions = {name: (list(d.exps_data),) for name, d in made.stream_definitions.items()}
+    return _LongScenario(stream_definitions=definitions)
+
+
+class _LongScenario(GenericCLScenario):
+    """Avalanche's benchmark, but an experience is made at the same price however many there are.
+
+    Avalanche walks through all experiences whenever it makes one, to say which classes came before
+    it and which come after.
+    """
+
+    def __init__(self, **definitions: Any) -> None:
+        self._classes: dict[str, list[list[set[int]]]] = {}
+        super().__init__(**definitions)
+
+    def get_classes_timeline(
+        self, current_experience: int, stream: str = "train"
+    ) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Return the classes of an experience, of those before it, of both, of those after it."""
+        if stream not in self._classes:
+            targets = self.stream_definitions[stream].exps_data.targets_field_sequence
+            own = [set(targets[k]) for k in range(len(self.streams[stream]))]
+            none: set[int] = set()
+            before = [*itertools.accumulate(own, set.union, initial=none)]
+            after = [*itertools.accumulate(reversed(own), set.union, initial=none)]
+            self._classes[stream] = [own, before, after[-2::-1]]
+        now, past, future = (found[current_experience] for found in self._classes[stream])
+        return list(now), list(past), list(now | past), list(future)
 
 
 def _with_task_label(

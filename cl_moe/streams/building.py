@@ -45,7 +45,7 @@ class Recipe:
 def resolve_sources(spec: ScenarioSpec, data_dir: Path | None) -> ScenarioSpec:
     """Return the scenario with every source in use decided; see :meth:`ScenarioSpec.resolve`."""
     used = {task.source for task in (*spec.tasks, *spec.probe_specs())}
-    used |= {source for _, source, _ in (drawn_tasks(spec.generate) if spec.generate else [])}
+    used |= {task.source for task in (drawn_tasks(spec.generate) if spec.generate else [])}
     problems: list[str] = []
     sources = {}
     for name, source in spec.sources.items():

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.streams.generate import drawn_tasks, expand_probes
+from cl_moe.streams.generate import GenerateSpec, drawn_tasks, expand_probes
 from cl_moe.streams.problems import name_problems, read_table, read_tables
 from cl_moe.streams.spec import (
-    GenerateSpec,
     MethodSpec,
     NetworkSpec,
     OperatorSpec,
@@ -117,7 +116,7 @@ def _task_problems(
     sources: Mapping[str, SourceSpec | None],
 ) -> list[str]:
     named = [_name(value) for value in _list(data.get("tasks"))]
-    later = named + [name for name, _, _ in (drawn_tasks(generate) if generate else [])]
+    later = named + [task.name for task in (drawn_tasks(generate) if generate else [])]
     problems, earlier, variants = [], list[str](), dict[str, list[str]]()
     places = [(f"tasks[{k}]", task) for k, task in enumerate(tasks)]
     places += [(f"probes[{k}]", probe) for k, probe in enumerate(probes)]

@@ -4,15 +4,70 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import Field, model_validator
 
 from cl_moe.seeding import derive
-from cl_moe.streams.spec import GenerateSpec, ProbeSpec, TaskSpec
+from cl_moe.streams.spec import Name, OperatorSpec, ProbeSpec, Spec, TaskSpec
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = ("drawn_tasks", "expand_probes", "expand_tasks", "generated_tasks")
+__all__ = (
+    "Drawn",
+    "GenerateSpec",
+    "PhaseSpec",
+    "drawn_tasks",
+    "expand_probes",
+    "expand_tasks",
+    "generated_tasks",
+)
+
+
+class PhaseSpec(Spec):
+    """A stretch of a generated stream: examples a class, and how often each size is drawn."""
+
+    tasks: int = Field(ge=1)
+    per_class: list[int] = Field(min_length=1)
+    shares: list[float] | None = None
+
+    @model_validator(mode="after")
+    def _shares_match(self) -> PhaseSpec:
+        if min(self.per_class) < 1:
+            raise ValueError(f"per_class: {self.per_class} holds a size below 1")
+        if self.shares is not None and (
+            len(self.shares) != len(self.per_class)
+            or min(self.shares) < 0
+            or abs(sum(self.shares) - 1) > 1e-6
+        ):
+            raise ValueError(
+                f"shares: {self.shares}; give one share for each of per_class, with sum 1"
+            )
+        return self
+
+
+class GenerateSpec(Spec):
+    """A long stream drawn at random from sources, phase after phase (CTrL's S_long).
+
+    The draw has a seed of its own: every run of a study has the same tasks in the same order, and
+    the study's seeds change examples and classes.
+
+    Args:
+        sources: where tasks are drawn from, each as likely as another.
+        classes: classes of a task, drawn at random.
+        phases: how many tasks, and of what sizes.
+        test_per_class: test examples a class.
+        recurring: chance that a task is one of those before it again, with other examples.
+        seed: of the draw.
+    """
+
+    sources: list[Name] = Field(min_length=1)
+    classes: int = Field(default=5, ge=2)
+    phases: list[PhaseSpec] = Field(min_length=1)
+    test_per_class: int | None = Field(default=None, ge=1)
+    recurring: float = Field(default=0.0, ge=0, lt=1)
+    seed: int = 0
 
 
 def expand_tasks(spec: ScenarioSpec) -> list[TaskSpec]:
@@ -26,34 +81,58 @@ def expand_tasks(spec: ScenarioSpec) -> list[TaskSpec]:
 def generated_tasks(generate: GenerateSpec) -> list[TaskSpec]:
     """Return the tasks of a long random stream: source uniform, size by the phase's shares.
 
-    The largest size of all phases makes a task "rich", any other one "low_resource".
+    The largest size of all phases makes a task "rich", any other one "low_resource"; a task that
+    comes back is "recurring".
 
-    >>> from cl_moe.streams.spec import PhaseSpec
     >>> phase = PhaseSpec(tasks=2, per_class=[5, 50], shares=[0.0, 1.0])
     >>> [t.name for t in generated_tasks(GenerateSpec(sources=["digits"], phases=[phase]))]
     ['000-digits', '001-digits']
     """
     most = max(size for phase in generate.phases for size in phase.per_class)
-    return [
-        TaskSpec(
-            name=name,
-            source=source,
-            classes=generate.classes,
-            per_class=size,
-            test_per_class=generate.test_per_class,
-            group="low_resource" if size < most else "rich",
-            relation="low resource" if size < most else None,
-        )
-        for name, source, size in drawn_tasks(generate)
-    ]
+    return [_task(drawn, generate, most) for drawn in drawn_tasks(generate)]
 
 
-def drawn_tasks(generate: GenerateSpec) -> list[tuple[str, str, int]]:
-    """Return name, source and examples a class of each generated task: all that is random of it.
+def _task(drawn: Drawn, generate: GenerateSpec, most: int) -> TaskSpec:
+    about: dict[str, Any] = {
+        "name": drawn.name,
+        "per_class": drawn.per_class,
+        "test_per_class": generate.test_per_class,
+    }
+    if drawn.again is not None:
+        repeat = [OperatorSpec(operator="repeat")]
+        return TaskSpec(from_=drawn.again, operators=repeat, group="recurring", **about)
+    low = drawn.per_class < most
+    return TaskSpec(
+        source=drawn.source,
+        classes=generate.classes,
+        group="low_resource" if low else "rich",
+        relation="low resource" if low else None,
+        **about,
+    )
 
-    >>> from cl_moe.streams.spec import PhaseSpec
+
+class Drawn(NamedTuple):
+    """All that is random of a generated task.
+
+    Attributes:
+        name: of the task.
+        source: where its data come from.
+        per_class: examples a class.
+        again: the earlier task that it is again, if it is one.
+    """
+
+    name: str
+    source: str
+    per_class: int
+    again: str | None = None
+
+
+def drawn_tasks(generate: GenerateSpec) -> list[Drawn]:
+    """Return what is random of each generated task.
+
     >>> phase = PhaseSpec(tasks=2, per_class=[5])
-    >>> drawn_tasks(GenerateSpec(sources=["digits"], phases=[phase]))
+    >>> tasks = drawn_tasks(GenerateSpec(sources=["digits"], phases=[phase]))
+    >>> [(task.name, task.source, task.per_class) for task in tasks]
     [('000-digits', 'digits', 5), ('001-digits', 'digits', 5)]
     """
     draw = random.Random(derive(generate.seed, "generate"))
@@ -62,11 +141,18 @@ def drawn_tasks(generate: GenerateSpec) -> list[tuple[str, str, int]]:
         for phase in generate.phases
         for _ in range(phase.tasks)
     ]
-    sources = [draw.choice(generate.sources) for _ in sizes]
-    return [
-        (f"{position:03d}-{source}", source, size)
-        for position, (source, size) in enumerate(zip(sources, sizes, strict=True))
-    ]
+    tasks: list[Drawn] = []
+    firsts: list[Drawn] = []
+    for position, size in enumerate(sizes):
+        if firsts and generate.recurring and draw.random() < generate.recurring:
+            first = draw.choice(firsts)
+            again = Drawn(f"{position:03d}-{first.name}", first.source, size, first.name)
+            tasks.append(again)
+            continue
+        source = draw.choice(generate.sources)
+        firsts.append(Drawn(f"{position:03d}-{source}", source, size))
+        tasks.append(firsts[-1])
+    return tasks
 
 
 def expand_probes(probes: Iterable[ProbeSpec]) -> list[TaskSpec]:

@@ -11,9 +11,9 @@ from pydantic import Field, field_validator
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.streams.generate import GenerateSpec
 from cl_moe.streams.spec import (
     FolderName,
-    GenerateSpec,
     MethodSpec,
     NetworkSpec,
     OperatorSpec,

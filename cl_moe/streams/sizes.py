@@ -90,7 +90,7 @@ def _generated(spec: ScenarioSpec, data_dir: Path | None) -> list[TaskSize]:
     """Return a size for each source and number of examples that is drawn."""
     generate = spec.generate
     assert generate is not None
-    drawn = Counter((source, size) for _, source, size in drawn_tasks(generate))
+    drawn = Counter((task.source, task.per_class) for task in drawn_tasks(generate))
     found = []
     for number, ((source, size), count) in enumerate(drawn.items()):
         task = TaskSpec(

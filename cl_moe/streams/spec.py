@@ -10,11 +10,9 @@ from cl_moe.streams.problems import name_problems
 
 __all__ = (
     "FolderName",
-    "GenerateSpec",
     "MethodSpec",
     "NetworkSpec",
     "OperatorSpec",
-    "PhaseSpec",
     "ProbeSpec",
     "SourceSpec",
     "StreamSpec",
@@ -80,6 +78,9 @@ class NetworkSpec(Spec):
             the same classes, and can be answered before they are learned). It is for the methods
             that train one dense network; moe, alone, progressive, packnet, ridge and nearest_mean
             keep apart what each task has learned, and so have a head a task always.
+        resident: finished experts of a mixture that each layer keeps at hand, those used last; the
+            others wait on disk (in main memory where the network is on a GPU) until they are asked
+            for. Left out, all are at hand. It changes no result.
     """
 
     kind: str = "mlp"
@@ -90,6 +91,7 @@ class NetworkSpec(Spec):
     encoder_hidden: list[int] = Field(default=[])
     shared_expert: bool = False
     heads: Literal["task", "shared"] = "task"
+    resident: int | None = Field(default=None, ge=1)
 
     @field_validator("hidden", "channels", "encoder_hidden")
     @classmethod
@@ -113,6 +115,10 @@ class TrainingSpec(Spec):
             no network would leave chance. 0: ``epochs``, however small the task.
         eval_batch_size: rows of a batch in evaluation; changes no result.
         validation_fraction: share of a task's training data held out while grids are searched.
+        evaluate_every: after so many tasks, and after the last one, all that are known are
+            evaluated; after any other the task that was just learned alone. Rows of T tasks grow
+            with T squared otherwise. Measures that need every row (average incremental accuracy)
+            are undefined where it is not 1.
     """
 
     epochs: int = Field(default=5, ge=1)
@@ -124,6 +130,7 @@ class TrainingSpec(Spec):
     min_steps: int = Field(default=100, ge=0)
     eval_batch_size: int = Field(default=512, ge=1)
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
+    evaluate_every: int = Field(default=1, ge=1)
 
 
 class MethodSpec(Spec):
@@ -260,39 +267,3 @@ class StreamSpec(Spec):
         if shape is not None and (len(shape) not in (1, 3) or min(shape) < 1):
             raise ValueError(f"{shape} is neither [features] nor [channels, height, width]")
         return shape
-
-
-class PhaseSpec(Spec):
-    """A stretch of a generated stream: examples a class, and how often each size is drawn."""
-
-    tasks: int = Field(ge=1)
-    per_class: list[int] = Field(min_length=1)
-    shares: list[float] | None = None
-
-    @model_validator(mode="after")
-    def _shares_match(self) -> PhaseSpec:
-        if min(self.per_class) < 1:
-            raise ValueError(f"per_class: {self.per_class} holds a size below 1")
-        if self.shares is not None and (
-            len(self.shares) != len(self.per_class)
-            or min(self.shares) < 0
-            or abs(sum(self.shares) - 1) > 1e-6
-        ):
-            raise ValueError(
-                f"shares: {self.shares}; give one share for each of per_class, with sum 1"
-            )
-        return self
-
-
-class GenerateSpec(Spec):
-    """A long stream drawn at random from sources, phase after phase (CTrL's S_long).
-
-    The draw has a seed of its own: every run of a study has the same tasks in the same order, and
-    the study's seeds change examples and classes.
-    """
-
-    sources: list[Name] = Field(min_length=1)
-    classes: int = Field(default=5, ge=2)
-    phases: list[PhaseSpec] = Field(min_length=1)
-    test_per_class: int | None = Field(default=None, ge=1)
-    seed: int = 0

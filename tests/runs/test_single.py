@@ -35,14 +35,21 @@ def stream_of(tasks: int, n: int = 24) -> TaskStream:
     return TaskStream(made[:tasks], name="checkers", probes=made[tasks:])
 
 
-def run(stream: TaskStream, method: dict[str, Any], curves: bool = True) -> RunResult:
+def run(
+    stream: TaskStream,
+    method: dict[str, Any],
+    curves: bool = True,
+    *,
+    network: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+) -> RunResult:
     """Run one method once."""
     plan = make_plan(
         stream,
         [method],
         seeds=1,
-        network={"hidden": [6]},
-        training={"epochs": 2, "min_steps": 0},
+        network={"hidden": [6], **(network or {})},
+        training={"epochs": 2, "min_steps": 0, **(training or {})},
         curves=curves,
     )
     (job,) = plan.jobs()
@@ -112,3 +119,34 @@ def test_evaluations_grow_with_the_tasks_where_experts_are_frozen(
 def test_what_forgets_is_evaluated_after_every_task(evaluated: list[int]) -> None:
     run(stream_of(3), {"name": "it", "type": "dense"}, False)
     assert evaluated == [0, 0, 1, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("method", [{"type": "dense"}, {"type": "moe"}], ids=str)
+def test_evaluating_every_so_many_tasks_leaves_rows_out_and_changes_none(
+    method: dict[str, Any],
+) -> None:
+    given = stream_of(5), {"name": "it", **method}
+    every, some = run(*given), run(*given, training={"evaluate_every": 2})
+    wanted = [
+        row
+        for row in every.rows
+        if row["metric"] not in ("accuracy", "loss")
+        or row["epoch"] is not None
+        or row["after_task"] in (1, 3, 4, 5)
+        or row["task"] == f"task{row['after_task']}"
+    ]
+    assert some.rows == wanted
+    assert len(wanted) < len(every.rows)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [{"type": "moe", "growth": "per_task"}, {"type": "moe"}, REASSIGNING],
+    ids=["per task", "by relatedness", "reassigned"],
+)
+def test_a_budget_of_experts_at_hand_changes_no_row(method: dict[str, Any]) -> None:
+    given = stream_of(4, n=80), {"name": "it", **method}
+    layers = {"hidden": [6, 5], "layers": 2}
+    whole, small = (run(*given, network={**layers, "resident": n}) for n in (None, 1))
+    assert whole.rows == small.rows
+    assert [e["sentence"] for e in whole.events] == [e["sentence"] for e in small.events]

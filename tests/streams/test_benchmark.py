@@ -161,3 +161,14 @@ def test_tensors_are_wrapped_and_not_copied() -> None:
     stream = three_tasks()
     sample = stream.to_benchmark().train_stream[0].dataset[0][0]
     assert sample.data_ptr() == stream[0].tensors("train")[0].data_ptr()
+
+
+def test_what_came_before_an_experience_and_after_is_what_avalanche_says() -> None:
+    from avalanche.benchmarks.scenarios.deprecated.classification_scenario import GenericCLScenario
+
+    benchmark = three_tasks().to_benchmark()
+    for split in ("train", "test"):
+        for position in range(3):
+            ours = benchmark.get_classes_timeline(position, split)
+            theirs = GenericCLScenario.get_classes_timeline(benchmark, position, split)
+            assert [sorted(part) for part in ours] == [sorted(part or []) for part in theirs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -166,13 +166,24 @@ class Heads:
         return logits
 
 
-def distinct_paths(network: MoENetwork) -> list[int]:
-    """Return one task a path: the first that learned it, whose head belongs to it."""
+def distinct_paths(network: MoENetwork, among: Collection[int] | None = None) -> list[int]:
+    """Return one task a path: the first that learned it, whose head belongs to it.
+
+    Args:
+        network: the network.
+        among: tasks, the nearest first, on whose paths (their own, or those that they average) to
+            look, and no more paths than there are tasks. None: all paths.
+    """
     first: dict[tuple[tuple[str, ...], ...], int] = {}
     for task in network.tasks:
         if network.owns_path(task):
             first.setdefault(network.path(task), task)
-    return list(first.values())
+    if among is None:
+        return list(first.values())
+    read = [source for task in among for source in network.reads(task)]
+    near = dict.fromkeys(network.path(task) for task in read if network.owns_path(task))
+    wanted = set((list(near) or list(first))[: len(among)])
+    return [task for path, task in first.items() if path in wanted]
 
 
 def fresh_plan(network: MoENetwork) -> Plan:

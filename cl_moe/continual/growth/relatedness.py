@@ -23,6 +23,7 @@ from cl_moe.continual.growth._sample import Sample, sample_of
 from cl_moe.continual.growth._takeover import take_over_plans
 from cl_moe.continual.growth._trial import Trial, Tried, judged, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
+from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
@@ -85,6 +86,8 @@ class Relatedness(GrowthPolicy):
             task grows fresh experts, or with ``max_experts`` in use is given some.
         reads: what an average reads of an earlier path: its ``features``, its ``answers``, its
             inner ``stages``, and ``take over`` for its answers with their classes matched.
+        shortlist: earlier tasks that are looked at: all of so many, else those with the nearest
+            signatures (:mod:`cl_moe.continual.relatedness.index`).
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Relatedness(GrowthPolicy):
         average_up_to: int = 2048,
         kinds: Sequence[Kind] = get_args(Kind),
         reads: Sequence[Reading] = get_args(Reading),
+        shortlist: int = 64,
     ) -> None:
         if max_experts is not None and max_experts < 1:
             raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
@@ -119,10 +123,13 @@ class Relatedness(GrowthPolicy):
         self.protect, self.protect_strength = protect, protect_strength
         self.worth: dict[int, float] = {}
         self.borrowed: set[int] = set()
+        self.near, self._skipped = Shortlist(shortlist), set[int]()
 
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
-        sources = distinct_paths(network)
+        near = self.near.of(view, network)
+        sources = distinct_paths(network, near)
+        self._skipped = self.borrowed.union(set(network.tasks).difference(near))
         if not sources:
             fresh = fresh_plan(network)
             return decision_of(fresh, view, network, network.new_head(view.task, view.n_classes))
@@ -223,7 +230,7 @@ class Relatedness(GrowthPolicy):
         few = len(view.y) <= self.average_up_to and "average" in self.kinds
         if few and isinstance(gate, EvidenceGate):
             paths = list(gains) if gate.weights != "evidence" else ranked
-            opinions = menu(view, network, paths, self.borrowed, self.reads, sample)
+            opinions = menu(view, network, paths, self._skipped, self.reads, sample)
             plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
             if len(view.y) < self.train_from:
                 return plans
@@ -244,7 +251,7 @@ class Relatedness(GrowthPolicy):
     ) -> list[Plan]:
         """Return plans that answer by one earlier path as it is."""
         best = {task: gains[task] for task in ranked}
-        plans = take_over_plans(view, network, best, self.borrowed, sample, self.candidates)
+        plans = take_over_plans(view, network, best, self._skipped, sample, self.candidates)
         keep = _all("keep", len(network.layers))
         return [*plans, *(Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2])]
 

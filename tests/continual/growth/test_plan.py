@@ -200,6 +200,20 @@ def test_a_path_is_stood_for_by_the_first_task_that_learned_it(view):
     assert distinct_paths(network) == [0, 1]
 
 
+def test_of_the_nearest_tasks_their_own_paths_are_looked_at_and_those_that_they_average(view):
+    network = network_of()
+    network.add_task(2, [["e0"]], network.new_head(2, 2))
+    average = heads_of(view, network, AVERAGE).of(AVERAGE)
+    average.shares = {-1: 0.4, 1: 0.6}
+    network.add_task(3, [], average)
+    assert distinct_paths(network, [0, 1, 2, 3]) == [0, 1]
+    assert distinct_paths(network, [2]) == [0], "the first task stands for the path"
+    assert distinct_paths(network, [3]) == [1]
+    assert distinct_paths(network, [0, 3]) == [0, 1]
+    average.shares = {-1: 1.0}
+    assert distinct_paths(network, [3]) == [0], "no path is near: then any is looked at"
+
+
 def test_a_fresh_start_takes_the_expert_that_waits():
     (factory,) = cut(MLPExpert([6]).stages(), 1)
     layer = MoELayer(factory, EvidenceGate(4), (4,))

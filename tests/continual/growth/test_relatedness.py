@@ -458,3 +458,40 @@ class TestSingleExamples:
         assert "take over" in {c.kind for c in decision.candidates}
         assert decision.kind == "reuse"
         assert all(c.accuracy is None for c in decision.candidates)
+
+
+def six_tasks():
+    """A network of six tasks, each with a path of its own."""
+    network = network_of(experts=0)
+    for task in range(6):
+        (layer,) = network.moe_layers
+        id_ = layer.add(layer.make(str(task)))
+        network.add_task(task, [[id_]], network.new_head(task, 4))
+    return network
+
+
+def test_no_more_tasks_are_looked_at_than_are_on_the_shortlist(monkeypatch):
+    network, policy = six_tasks(), Relatedness(shortlist=2)
+    for task in range(6):
+        policy.near.add(task, *rings(40, task, shift=task % 4))
+    seen = []
+    features, blocks = network.features, network.blocks
+    monkeypatch.setattr(network, "features", lambda x, task: seen.append(task) or features(x, task))
+    monkeypatch.setattr(
+        network, "blocks", lambda x, w: seen.extend(b.task for b in list(w)) or blocks(x, list(w))
+    )
+    decision = policy.decide(view_of(6, *rings(40, 9, shift=1)), network)
+    near = policy.near.to(6, range(6))
+    assert len(near) == 2
+    assert set(seen) - {-1} <= set(near)
+    assert set(decision.head.shares) - {-1} <= set(near)
+
+
+def test_a_list_that_is_long_enough_is_the_full_search():
+    network, view = six_tasks(), view_of(6, *rings(40, 9, shift=1))
+    decided = []
+    for shortlist in (6, 1000):
+        policy = Relatedness(shortlist=shortlist)
+        decision = policy.decide(view, network)
+        decided.append((decision.kind, decision.candidates, decision.head.shares))
+    assert decided[0] == decided[1]

@@ -1,0 +1,180 @@
+"""What is lost where a decision looks at the nearest earlier tasks alone, and what is saved."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.long_stream import scenario
+from benchmarks.measuring import RESULTS, Figure, Page, quotient, side_by_side, spread
+from cl_moe.analysis.stats import interval
+from cl_moe.continual.growth.base import GrowthDecision
+from cl_moe.continual.growth.relatedness import Relatedness
+from cl_moe.continual.relatedness.index import Shortlist
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.heads import EvidenceHead
+from cl_moe.moe.network import MoENetwork
+
+__all__ = ("Learned", "Watched", "learned", "searches")
+
+ALL = 10_000
+"""A shortlist that every task has a place on."""
+
+
+class Watched(Relatedness):
+    """The default policy, with the full search; notes which shortlists its choices would be on."""
+
+    def __init__(self, lengths: Sequence[int] = (8, 16, 32), shortlist: int = ALL) -> None:
+        super().__init__(shortlist=shortlist)
+        self.lengths = tuple(lengths)
+        self.found: dict[int, list[bool]] = {length: [] for length in self.lengths}
+
+    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+        """Decide by the full search, and look up each task whose path or answers were chosen."""
+        decision = super().decide(view, network)
+        head, known = decision.head, network.tasks
+        shares = head.shares if isinstance(head, EvidenceHead) else {}
+        chosen = [task for task in known if task == decision.source or task in shares]
+        paths = {network.path(task) for task in chosen if network.owns_path(task)}
+        averaged = {task for task in chosen if not network.owns_path(task)}
+        for length in self.lengths if len(known) > max(self.lengths) else ():
+            near = _nearest(self.near, length, view.task, known)
+            read = {s for task in near for s in network.reads(task)}
+            at_hand = {network.path(s) for s in read if network.owns_path(s)}
+            self.found[length] += [path in at_hand for path in paths]
+            self.found[length] += [task in near for task in averaged]
+        return decision
+
+
+def _nearest(near: Shortlist, length: int, task: int, among: Sequence[int]) -> list[int]:
+    kept, near.most = near.most, length
+    try:
+        return near.to(task, among)
+    finally:
+        near.most = kept
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a stream learned with one shortlist came to.
+
+    Attributes:
+        accuracy: mean accuracy at the end, 0 to 1.
+        decision_seconds: of all decisions.
+        experts: at the end.
+        recall: of a full search, by the length of a list: share of what it chose that is on it.
+    """
+
+    accuracy: float
+    decision_seconds: float
+    experts: float
+    recall: dict[int, float]
+
+
+def learned(tasks: int, seed: int, shortlist: int | None, lengths: Sequence[int]) -> Learned:
+    """Learn the stream; without a shortlist by the full search, which is watched.
+
+    Args:
+        tasks: how many tasks of ``thousand_tasks``.
+        seed: of examples and network.
+        shortlist: tasks that a decision looks at; None for all.
+        lengths: of the lists that the full search is compared with.
+    """
+    from cl_moe.runs.isolation import isolated, seed_all
+    from cl_moe.seeding import derive
+    from cl_moe.strategies.evaluation import evaluate
+    from cl_moe.strategies.task_aware import TaskAwareMoE
+
+    spec = scenario(tasks)
+    stream = spec.build_stream(seed)
+    policy = Watched(lengths) if shortlist is None else Relatedness(shortlist=shortlist)
+    with isolated(1):
+        strategy = TaskAwareMoE(
+            shape=stream.shape,
+            network=spec.network,
+            training=spec.training,
+            growth=policy,
+            seed=seed,
+        )
+        benchmark = stream.to_benchmark()
+        for position, experience in enumerate(benchmark.train_stream):
+            seed_all(derive(seed, "task", stream[position].name, position))
+            strategy.train(experience, eval_streams=[])
+        found = evaluate(strategy, benchmark.test_stream)
+    recall = policy.found if isinstance(policy, Watched) else {}
+    return Learned(
+        sum(one.accuracy for one in found) / len(found),
+        sum(event["seconds"] for event in strategy.events),
+        strategy.events[-1]["experts"],
+        {length: sum(hits) / len(hits) for length, hits in recall.items() if hits},
+    )
+
+
+def searches(sizes: Sequence[int], rounds: int = 7) -> list[Figure]:
+    """Return how long the exact search takes among so many tasks."""
+    draw = torch.Generator().manual_seed(0)
+    figures = []
+    for size in sizes:
+        near = Shortlist(64)
+        for task in range(64):
+            near.add(task, torch.rand(40, 64, generator=draw), torch.arange(40) % 4)
+        # many signatures at once: what they hold does not matter to the time
+        near._rows = {task: task for task in range(size)}
+        near._parts = [torch.rand(size, part.shape[1], generator=draw) for part in near._parts]
+        among = list(range(1, size))
+        times = side_by_side({"search": lambda n=near, a=among: n.to(0, a)}, rounds)["search"]  # type: ignore[misc]
+        figures.append(spread(f"search among {size:,}", [1e3 * t for t in times], unit="ms"))
+    return figures
+
+
+def main() -> None:
+    """Measure, print and write ``results/benchmarks/shortlist.md``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--folder", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    page = Page(
+        "shortlist",
+        "A shortlist of earlier tasks against the full search",
+        f"The first {given.tasks} tasks of `thousand_tasks`, with {given.seeds} seeds, learned by "
+        "the mixture several times: a decision looks at all earlier tasks, or at so many as have "
+        "the nearest signatures. Recall is of what the full search chose: the share of the paths, "
+        "and of the answers that it averaged or took over, that the list would have had.",
+        given.folder,
+    )
+    names: list[int | None] = [None, *given.lengths]
+    runs = {
+        name: [learned(given.tasks, seed, name, given.lengths) for seed in range(given.seeds)]
+        for name in names
+    }
+    full = runs[None]
+    for length in given.lengths:
+        lost = [100 * (a.accuracy - b.accuracy) for a, b in zip(full, runs[length], strict=True)]
+        ours = [run.decision_seconds for run in runs[length]]
+        page.add(
+            f"{length} of up to {given.tasks} tasks",
+            [
+                spread("accuracy lost to the full search", lost, unit="points"),
+                spread("recall", [run.recall[length] for run in full]),
+                quotient("time of deciding", ours, [run.decision_seconds for run in full]),
+                spread("experts", [run.experts for run in runs[length]]),
+            ],
+        )
+        mean = interval(lost)
+        page.note(
+            f"{length}: {mean.mean:.2f} points are lost in the mean over seeds "
+            f"(95 % interval {mean.low:.2f} to {mean.high:.2f})."
+        )
+    page.add("All tasks", [spread("accuracy", [100 * r.accuracy for r in full], unit="%")])
+    page.add("The exact search", searches([1_000, 10_000, 100_000]))
+    page.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Which of many earlier tasks are worth a look: the nearest by a signature of their data.
+
+Shape letters: N examples, D numbers of an input, P projections, C classes, T tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.network import MoENetwork
+from cl_moe.seeding import generator
+
+__all__ = ("Shortlist", "signature")
+
+ROWS = 512
+"""Examples that a signature is computed from."""
+PROJECTIONS = 16
+"""Random directions that inputs are looked at along."""
+QUANTILES = torch.linspace(0.05, 0.95, 9)
+
+
+def signature(x: Tensor, y_N: Tensor) -> list[Tensor]:
+    """Return what tells a task's data from another's, in three parts of fixed lengths.
+
+    All are computed from training examples alone, whatever else is known:
+
+    * where the inputs lie: mean and standard deviation along each of P random directions, the same
+      for every task with inputs of that length;
+    * where the classes lie among them: the second moments of the class means, less the mean of all,
+      along these directions. Classes of other names or in another order give the same;
+    * what an unknown shift leaves as it was: the spectrum of the inputs' covariance, which no
+      rotation changes, and the quantiles of the single numbers, which no permutation changes.
+
+    Args:
+        x: inputs, (N, ...).
+        y_N: labels.
+
+    >>> x, y = torch.rand(60, 8, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
+    >>> [len(part) for part in signature(x, y)]
+    [32, 136, 25]
+    >>> other = signature(x, 2 - y)  # the same classes under other names
+    >>> all(torch.allclose(a, b, atol=1e-6) for a, b in zip(signature(x, y), other))
+    True
+    """
+    rows = torch.linspace(0, len(y_N) - 1, min(len(y_N), ROWS)).round().long()
+    x, y = x[rows].detach().flatten(1).float().cpu(), y_N[rows].cpu()
+    draw = generator(0, "signature", x.shape[1])
+    directions = torch.randn(x.shape[1], PROJECTIONS, generator=draw)
+    z = x @ directions / x.shape[1] ** 0.5
+    mean, spread = z.mean(0), z.std(0, correction=0)
+    one_hot = F.one_hot(torch.unique(y, return_inverse=True)[1]).float()
+    class_means = one_hot.T @ z / one_hot.sum(0)[:, None] - mean
+    upper = torch.triu_indices(PROJECTIONS, PROJECTIONS)
+    between = (class_means.T @ class_means / len(class_means))[upper[0], upper[1]]
+    within = z - mean
+    spectrum = torch.linalg.eigvalsh(within.T @ within / len(z)).clamp_min(0).sqrt()
+    values = torch.quantile(x.flatten()[:: 1 + x.numel() // 100_000], QUANTILES)
+    return [torch.cat([mean, spread]), between, torch.cat([spectrum, values])]
+
+
+class Shortlist:
+    """Names the earlier tasks that a new one is compared with: all of few, the nearest of many.
+
+    The distance of two tasks is that of their signatures, each part scaled to mean square length 1
+    over the tasks that are known, so that no part outweighs another. The search is exact: a product
+    with the matrix of all signatures takes a millisecond for thousands of tasks, less than an
+    approximate index spends on being kept.
+
+    Args:
+        most: tasks on the list, at most.
+
+    >>> near = Shortlist(most=1)
+    >>> y = torch.arange(40) % 2
+    >>> for task, place in enumerate([0.0, 5.0, 0.1]):
+    ...     x = place + torch.rand(40, 3, generator=torch.Generator().manual_seed(task))
+    ...     near.add(task, x, y)
+    >>> near.to(2, among=[0, 1])
+    [0]
+    """
+
+    def __init__(self, most: int) -> None:
+        if most < 1:
+            raise ValueError(f"shortlist: {most} must be 1 or more")
+        self.most = most
+        self._rows: dict[int, int] = {}
+        self._parts: list[Tensor] = []
+
+    def add(self, task: int, x: Tensor, y_N: Tensor) -> None:
+        """Take in a task's training data, in the form of their signature."""
+        parts = signature(x, y_N)
+        row = self._rows.setdefault(task, len(self._rows))
+        if not self._parts:
+            self._parts = [part.new_zeros(64, len(part)) for part in parts]
+        if row == len(self._parts[0]):  # room for twice as many: a constant price a task
+            self._parts = [torch.cat([part, torch.zeros_like(part)]) for part in self._parts]
+        for matrix, part in zip(self._parts, parts, strict=True):
+            matrix[row] = part
+
+    def to(self, task: int, among: Collection[int]) -> list[int]:
+        """Return the tasks ``among`` others that are on the list of a task, nearest first.
+
+        Of no more than ``most`` all are, in the order given. Tasks whose data were never shown come
+        last.
+        """
+        if len(among) <= self.most:
+            return list(among)
+        seen = [other for other in among if other in self._rows]
+        rows = torch.tensor([self._rows[other] for other in seen], dtype=torch.long)
+        distance = torch.zeros(len(seen))
+        for matrix in self._parts:
+            known = matrix[rows]
+            scale = (known - known.mean(0)).square().sum(1).mean().clamp_min(1e-12)
+            distance += (known - matrix[self._rows[task]]).square().sum(1) / scale
+        order = [seen[i] for i in distance.argsort(stable=True)[: self.most].tolist()]
+        return (order + [other for other in among if other not in self._rows])[: self.most]
+
+    def of(self, view: TaskView, network: MoENetwork) -> list[int]:
+        """Take in a new task, and return the earlier ones that it is compared with."""
+        self.add(view.task, view.x, view.y)
+        return self.to(view.task, [task for task in network.tasks if task != view.task])

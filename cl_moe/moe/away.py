@@ -1,0 +1,153 @@
+"""Experts that are finished and not at hand: their numbers wait on disk, or in main memory."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ("Away", "Warehouse", "module_digest", "tensor_digest")
+
+
+class Away(nn.Module):
+    """Stands for an expert that was put away.
+
+    Args:
+        digest: what :func:`module_digest` gives for the expert.
+        kept: its tensors' bytes one after the other, or the file that holds them.
+        numbers: parameters of the expert.
+        device: where the expert goes when it comes back; follows the network when that is moved.
+    """
+
+    def __init__(
+        self, digest: bytes, kept: Tensor | Path, numbers: int, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.digest, self.numbers = digest, numbers
+        self.kept = (kept,)  # in a tuple, else torch would take a tensor for the module's own
+        self.register_buffer("place", torch.empty(0, device=device), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the expert goes when it comes back."""
+        place: Any = self.place
+        return place.device  # type: ignore[no-any-return]
+
+
+class Warehouse:
+    """Puts experts away and brings them back, the same bit for bit.
+
+    From a CPU their numbers go to a temporary folder, which goes when the last network that uses it
+    does; from a GPU they go to main memory. Copies of a network share the warehouse: files are
+    named by what they hold, and are never changed. What an expert is made of stays in memory, once
+    for all that are alike.
+
+    >>> warehouse = Warehouse()
+    >>> expert = nn.Linear(2, 3).requires_grad_(False)
+    >>> away = warehouse.put(expert)
+    >>> back = warehouse.bring(away)
+    >>> back is not expert and bool(torch.equal(back.weight, expert.weight))
+    True
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._shells: dict[bytes, nn.Module] = {}
+        self._shell_of: dict[bytes, bytes] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Warehouse:
+        return self
+
+    def put(self, expert: nn.Module) -> Away:
+        """Return what stands for an expert from now on; whoever still holds it can use it."""
+        digest, shape = module_digest(expert), module_digest(expert, values=False)
+        if shape not in self._shells:
+            self._shells[shape] = copy.deepcopy(expert).to("meta")
+        self._shell_of[digest] = shape
+        tensors = [tensor for _, _, tensor in _slots(expert)]
+        device = tensors[0].device if tensors else torch.device("cpu")
+        data = torch.cat([_bytes(t) for t in tensors] or [torch.empty(0).byte()])
+        kept = self._written(digest, data) if device.type == "cpu" else data
+        return Away(digest, kept, sum(p.numel() for p in expert.parameters()), device)
+
+    def bring(self, away: Away) -> nn.Module:
+        """Return the expert that was put away, on the network's device, frozen."""
+        expert = copy.deepcopy(self._shells[self._shell_of[away.digest]])
+        (kept,) = away.kept
+        data = kept if isinstance(kept, Tensor) else torch.from_numpy(np.load(kept))
+        start = 0
+        for owner, name, empty in _slots(expert):
+            size = empty.numel() * empty.element_size()
+            value = data[start : start + size].clone().view(empty.dtype).view(empty.shape)
+            value = value.to(away.device)
+            start += size
+            if name in owner._parameters:
+                owner._parameters[name] = nn.Parameter(value, requires_grad=False)
+            else:
+                owner._buffers[name] = value
+        return expert
+
+    def _written(self, digest: bytes, data: Tensor) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="cl_moe-experts-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / f"{digest.hex()}.npy"
+        if not path.exists():  # else the same expert was put away before
+            np.save(path, data.numpy(), allow_pickle=False)
+        return path
+
+
+def module_digest(module: nn.Module, values: bool = True) -> bytes:
+    """Return a hash of a module's tensors and settings; of an :class:`Away`, its expert's.
+
+    Args:
+        module: a module.
+        values: whether values count, or types and shapes alone.
+    """
+    if isinstance(module, Away):
+        return module.digest
+    found = blake2b(digest_size=32)
+    for name, part in module.named_modules(remove_duplicate=False):
+        found.update(repr((name, type(part).__qualname__, _settings(part))).encode())
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
+            found.update(tensor_digest(tensor, values))
+    return found.digest()
+
+
+def tensor_digest(tensor: Tensor, values: bool = True) -> bytes:
+    """Return a hash of a tensor's type, shape and, by default, values."""
+    found = blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode(), digest_size=32)
+    if values:
+        found.update(_bytes(tensor).numpy().data)
+    return found.digest()
+
+
+def _settings(module: nn.Module) -> dict[str, object]:
+    """Return what a module keeps beside tensors and modules: sizes, strides, what it reads."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and name != "training"
+    }
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+
+
+def _slots(module: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
+    """Yield where a module's parameters and buffers are: owner, name and tensor."""
+    for owner in module.modules():
+        for held in (owner._parameters, owner._buffers):
+            for name, tensor in list(held.items()):
+                if tensor is not None:
+                    yield owner, name, tensor
