@@ -137,23 +137,31 @@ class Pool:
                 chosen = torch.eye(log_probs.shape[1], dtype=bias.dtype, device=bias.device)
                 _add(weights, opinion.blocks[0], factor * chosen[classes])
                 continue
-            alpha = self._solved(opinion, rows)
             bias = bias + factor * target
-            for block in opinion.blocks:
-                mean, scale, x = self._scaled_of(block)
-                weight = (alpha.float().T @ x[rows]).double() / scale
+            for block, solved in zip(opinion.blocks, self._solved(opinion, rows), strict=True):
+                mean, scale, _ = self._scaled_of(block)
+                weight = solved / scale
                 _add(weights, block, factor * weight)
                 bias = bias - factor * weight @ mean
         return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
 
-    def _solved(self, opinion: Opinion, rows: Tensor | slice) -> Tensor:
-        """Return the dual coefficients (N, C) of ridge regression on rows."""
-        gram = torch.stack([self._gram_of(block) for block in opinion.blocks]).sum(0)
-        gram = gram[rows][:, rows].double()
+    def _solved(self, opinion: Opinion, rows: Tensor | slice) -> list[Tensor]:
+        """Return ridge regression's weights (C, D) of each block's scaled values.
+
+        By whichever system of equations is smaller: one a row (the dual), or one a feature.
+        """
+        parts = [self._scaled_of(block)[2][rows] for block in opinion.blocks]
+        widths = [part.shape[1] for part in parts]
         centred = F.one_hot(self.y[rows], self.n_classes).double()
         centred = centred - centred.mean(0)
-        gram.diagonal().add_(self._fits[opinion].strength)
-        return torch.cholesky_solve(centred, torch.linalg.cholesky(gram))
+        strength = self._fits[opinion].strength
+        if len(centred) <= sum(widths):
+            gram = torch.stack([self._gram_of(block) for block in opinion.blocks]).sum(0)
+            alpha = _ridge(gram[rows][:, rows].double(), centred, strength).float()
+            return [(alpha.T @ part).double() for part in parts]
+        x = torch.cat(parts, 1)
+        solved = _ridge((x.T @ x).double(), (x.T @ centred.float()).double(), strength)
+        return list(solved.T.split(widths, 1))
 
     def _scaled_of(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean (D,), scale and the values (N, D) with mean 0 and mean square length 1."""
@@ -209,3 +217,9 @@ def single_examples(y_N: Tensor) -> bool:
 
 def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:
     weights[block] = weights[block] + weight if block in weights else weight
+
+
+def _ridge(system: Tensor, right: Tensor, strength: float) -> Tensor:
+    """Solve (system + strength I) w = right; changes ``system``."""
+    system.diagonal().add_(strength)
+    return torch.cholesky_solve(right, torch.linalg.cholesky(system))
