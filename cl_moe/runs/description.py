@@ -13,6 +13,8 @@ from cl_moe.runs.files import read_json
 from cl_moe.runs.plan import StudyPlan
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from cl_moe.streams.scenario import ScenarioSpec
     from cl_moe.streams.task import Task, TaskStream
 
@@ -34,12 +36,10 @@ def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, A
     """
     from cl_moe.runs.environment import version
 
-    # Not written where it is as it always was, so that studies from before it can go on.
-    later = {"heads"} if plan.network.heads == "task" else None
     spec = {
         **_source_spec(plan.source),
-        "network": plan.network.model_dump(mode="json", exclude=later),
-        "training": plan.training.model_dump(mode="json"),
+        "network": _settings(plan.network, "heads", never=("resident",)),  # which changes no row
+        "training": _settings(plan.training, "evaluate_every"),
         "device": plan.device,
         "threads": plan.threads,
         "curves": plan.curves,
@@ -67,12 +67,25 @@ def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, A
     }
 
 
+def _settings(spec: BaseModel, *later: str, never: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a table's keys and values.
+
+    Keys that came ``later`` are left out where they have their defaults, so that studies from
+    before them can go on.
+    """
+    fields = type(spec).model_fields
+    as_before = {key for key in later if getattr(spec, key) == fields[key].default}
+    return spec.model_dump(mode="json", exclude=as_before.union(never))
+
+
 def _source_spec(source: ScenarioSpec | TaskStream) -> dict[str, Any]:
     from cl_moe.streams.task import TaskStream
 
     if isinstance(source, TaskStream):
         return {"stream": {"name": source.name, "content": _fingerprint(source)}}
     values = source.to_dict()
+    if source.generate is not None and not source.generate.recurring:
+        del values["generate"]["recurring"]  # as in studies from before there was such a key
     return {key: values[key] for key in _OF_A_SCENARIO if key in values}
 
 
