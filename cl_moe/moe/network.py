@@ -16,7 +16,10 @@ from cl_moe.moe.reading import PathReader
 from cl_moe.moe.shelf import Shelf
 from cl_moe.seeding import derive
 
-__all__ = ("MoENetwork",)
+__all__ = ("MoENetwork", "Path")
+
+Path = tuple[tuple[str, ...], ...]
+"""The ids of a task's experts, layer by layer."""
 
 
 class MoENetwork(nn.Module):
@@ -27,6 +30,9 @@ class MoENetwork(nn.Module):
         encoder: a module before the first layer, shared by all tasks; None for none. It learns with
             the first task and is frozen then.
         seed: where the heads' initial parameters are derived from.
+
+    Attributes:
+        first_on: for each path, the task that stands for it: the first that learned it.
 
     >>> from cl_moe.moe.experts.mlp import MLPExpert
     >>> from cl_moe.moe.gates.task import TaskGate
@@ -45,6 +51,7 @@ class MoENetwork(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.heads = Shelf()
         self.seed = seed
+        self.first_on: dict[Path, int] = {}
 
     @property
     def feature_dim(self) -> int:
@@ -61,7 +68,7 @@ class MoENetwork(nn.Module):
         """Labels of the tasks that can be answered, in order of arrival."""
         return [int(label) for label in self.heads]
 
-    def path(self, task: int) -> tuple[tuple[str, ...], ...]:
+    def path(self, task: int) -> Path:
         """Return the ids of the experts assigned to a task, layer by layer."""
         return tuple(layer.assigned[task] for layer in self.moe_layers)
 
@@ -104,6 +111,8 @@ class MoENetwork(nn.Module):
         for layer, experts in zip(self.moe_layers, path, strict=False):
             layer.assign(task, experts)
         self.heads[str(task)] = head
+        if self.owns_path(task):
+            self.first_on.setdefault(self.path(task), task)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return what the first layer reads."""
@@ -146,7 +155,7 @@ class MoENetwork(nn.Module):
             runs = {source if source == RAW.task else self.route(source) for source in read}
             runs.discard(RAW.task)
             return task if len(runs) > 1 else next(iter(runs), RAW.task)
-        return next(t for t in self.tasks if self.owns_path(t) and self.path(t) == self.path(task))
+        return self.first_on[self.path(task)]
 
     def stages(self, task: int) -> list[nn.Module]:
         """Return a task's path as modules to call in turn.

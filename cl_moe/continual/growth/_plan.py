@@ -174,10 +174,7 @@ def distinct_paths(network: MoENetwork, among: Collection[int] | None = None) ->
         among: tasks, the nearest first, on whose paths (their own, or those that they average) to
             look, and no more paths than there are tasks. None: all paths.
     """
-    first: dict[tuple[tuple[str, ...], ...], int] = {}
-    for task in network.tasks:
-        if network.owns_path(task):
-            first.setdefault(network.path(task), task)
+    first = network.first_on
     if among is None:
         return list(first.values())
     read = [source for task in among for source in network.reads(task)]
