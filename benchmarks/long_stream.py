@@ -62,18 +62,17 @@ def scenario(tasks: int) -> ScenarioSpec:
     return ScenarioSpec.from_dict(data)
 
 
-def measured(method: str, tasks: int, shortlist: int | None = None) -> list[Cost]:
+def measured(method: str, tasks: int) -> list[Cost]:
     """Learn the stream by one method, in this process, and return what each task cost.
 
     Args:
-        method: its name.
+        method: its name in the scenario.
         tasks: how many tasks.
-        shortlist: of the mixture's policy; None for its default.
     """
     from cl_moe.runs.single import run_one
 
     spec = scenario(tasks)
-    options = {} if shortlist is None else {"growth_options": {"shortlist": shortlist}}
+    (options,) = (asked.parameters for asked in spec.methods if asked.name == method)
     plan = StudyPlan(
         spec.name, spec, spec.network, spec.training, (MethodPlan(method, method, options),), (0,),
         curves=False,

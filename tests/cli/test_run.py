@@ -156,7 +156,12 @@ def test_ctrl_c_keeps_whole_runs_and_the_same_command_goes_on(
     words += ["--jobs", jobs]
     program = "import cl_moe.cli; cl_moe.cli.main()"
     with subprocess.Popen(
-        [sys.executable, "-c", program, *words], cwd=folder, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, *words],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell lets what it starts in the background ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         whole = folder / "runs" / "tiny" / "runs" / "dense" / "seed_0" / "rows.csv"
         end = time.monotonic() + 120
