@@ -112,10 +112,10 @@ def _trust() -> tuple[Line, ...]:
 
 
 def _cost() -> tuple[Line, ...]:
-    seconds = quotient(("moe", "decision_seconds"), ("alone", "train_seconds"))
+    seconds = quotient(("moe", "decision_seconds"), ("alone", "cpu_seconds"))
     steps = quotient(("moe", "steps"), ("alone", "steps"))
     return (
-        *(Line((s,), "seconds of moe's decisions / of alone's training", seconds,
+        *(Line((s,), "CPU seconds of moe's decisions / of alone's training", seconds,
                Target("<", 0.2), "ratio") for s in COSTED),
         *(Line((s,), "steps, moe / alone", steps, unit="ratio") for s in COSTED),
     )  # fmt: skip

@@ -272,7 +272,7 @@ def shipped(name: str) -> StudyData:
     spec = load_scenario(name)
     tasks = [(task.name, task.group, relation(task)) for task in spec.tasks]
     probes = [(p.name, p.group, 10 * n) for p in spec.probes for n in p.per_class]
-    seconds = ("train_seconds", "decision_seconds")
+    seconds = ("cpu_seconds", "decision_seconds")
     names = [method.name for method in spec.methods]
     metrics = ("experts", "steps", "flops_predict")
     costs = {(method, metric): 4.0 for method in names for metric in metrics}

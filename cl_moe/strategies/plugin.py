@@ -47,8 +47,8 @@ class MoEPlugin(SupervisedPlugin):
         events: one record a decision, plain and JSON-able: ``task``, ``name``, ``kind``,
             ``sentence``, ``source``, ``path``, ``new_experts``, ``retrained``, ``candidates``,
             ``experts``, ``steps`` (of deciding), ``learned`` (those of them that were kept),
-            ``seconds`` (without those that ``learned`` took), and, when the task has ended,
-            ``usage`` (layer by layer, the share of each expert) and, after a reassignment,
+            ``seconds`` (on the CPU, without those that ``learned`` took), and, when the task has
+            ended, ``usage`` (layer by layer, the share of each expert) and, after a reassignment,
             ``agreement`` (share of the new inputs that earlier tasks still answer as before).
     """
 

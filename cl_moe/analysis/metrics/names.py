@@ -80,7 +80,7 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
         "steps": Metric("steps", "count", None, "rows of this metric"),
         "peak_memory": Metric("peak memory", "MiB", False, "timings"),
         "train_seconds": Metric("training time", "seconds", False, "timings"),
-        "decision_seconds": Metric("decision time", "seconds", False, "timings"),
+        "decision_seconds": Metric("decisions' CPU time", "seconds", False, "timings"),
         "eval_seconds": Metric("evaluation time", "seconds", False, "timings"),
         "cpu_seconds": Metric("CPU time", "seconds", False, "timings"),
         "decision_share": Metric(

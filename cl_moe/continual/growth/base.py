@@ -56,7 +56,7 @@ class GrowthDecision:
         steps: optimizer steps that deciding took.
         learned: those of them that trained what the path and the head are now; the task's own
             training is shorter by as many.
-        learned_seconds: what they took.
+        learned_seconds: what they took, on the CPU.
     """
 
     kind: str
