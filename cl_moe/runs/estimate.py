@@ -41,6 +41,7 @@ class Work:
         test: test rows of the stream's tasks.
         curves: evaluations of a task while it is learned, and their rows.
         data: bytes of all inputs.
+        every: all tasks that are known are evaluated after every so many.
     """
 
     tasks: int
@@ -51,6 +52,7 @@ class Work:
     test: int
     curves: tuple[int, int]
     data: int
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ def work_of(sizes: Iterable[TaskSize], training: TrainingSpec, curves: bool = Tr
         total["data"] += size.count * (size.train + size.test) * math.prod(size.shape) * _BYTES
         points[0] += size.count * tests
         points[1] += size.count * tests * size.test
-    return Work(curves=(points[0], points[1]), **total)
+    every = training.evaluate_every
+    return Work(curves=(points[0], points[1]), every=every, **total)
 
 
 def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = False) -> Spread:
@@ -161,7 +164,8 @@ def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = Fa
     """
     learned = work.tasks + work.probes
     training = machine.epoch * work.epochs + machine.step * work.steps + machine.row * work.rows
-    earlier = work.tasks * (work.tasks - 1) / 2  # tasks, over all tasks; their rows are the mean's
+    # tasks that were learned before, over all evaluations; their rows are the mean's
+    earlier = work.tasks * (work.tasks - 1) / 2 / work.every
     evaluated = work.tasks if joint else work.tasks + cost.again * earlier
     looked = 0.0 if joint else (1 - cost.again) * earlier
     points, rows = (0, 0) if joint else work.curves
@@ -199,7 +203,7 @@ def _method(plan: StudyPlan, method: MethodPlan, work: Work, machine: Machine) -
         ends = (cost.experts.low, cost.experts.mid, cost.experts.high)
         experts = Spread(*(float(max(1, round(work.tasks * end))) for end in ends))
     networks = 1.0 if experts is None else experts.mid
-    results = (1 if joint else work.tasks + 1) * work.tasks * _BYTES_A_ROW
+    results = (1 if joint else work.tasks / work.every + 1) * work.tasks * _BYTES_A_ROW
     memory = machine.memory + work.data + results
     memory += machine.parameters * _BYTES * (networks + _STATES)
     runs = len(plan.seeds) + len(method.settings())

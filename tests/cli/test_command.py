@@ -34,6 +34,7 @@ FLAGS = {
     "plot": ["DIR", "--format", "--out"],
     "report": ["DIR", "--out"],
     "export": ["DIR", "TARGET", "--command"],
+    "unpack": ["DIR", "TARGET", "--without"],
     "list": ["KIND", "[NAME]"],
     "new": ["NAME"],
     "check": ["FILE", "--data-dir"],

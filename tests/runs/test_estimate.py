@@ -50,6 +50,13 @@ def test_each_constant_is_paid_as_often_as_it_occurs(
     assert run_seconds(WORK, MethodCost(again=again), machine).mid == seconds
 
 
+def test_earlier_tasks_are_evaluated_after_every_so_many() -> None:
+    work = replace(WORK, every=2, curves=(0, 0))
+    assert run_seconds(work, MethodCost(again=1.0), replace(NOTHING, test=1.0)).mid == 4 + 6 / 2
+    spec = make_plan("thousand_tasks").training
+    assert work_of([], spec).every == spec.evaluate_every > 1
+
+
 def test_joint_training_is_evaluated_once() -> None:
     machine = replace(NOTHING, test=1.0)
     assert run_seconds(WORK, MethodCost(), machine, joint=True).mid == WORK.tasks

@@ -45,7 +45,7 @@ def parts(opinions, task):
 
 
 def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, network):
-    found = menu(view, network, [0], (), ALL)
+    found = menu(view, network, [0], (), ALL, sample_of(view, network))
     price = math.log(2)  # one of two tasks
     matching = price + math.lgamma(4)  # and one of 3! matchings
     assert set(found) == {
