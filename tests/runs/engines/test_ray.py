@@ -54,6 +54,7 @@ def cluster() -> Iterator[Any]:
     """Two machines of one core each, and a session on them that is the caller's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # else it starves beside other tests
         import ray
         from ray.cluster_utils import Cluster
 
