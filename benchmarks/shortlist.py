@@ -134,8 +134,8 @@ def searches(sizes: Sequence[int], rounds: int = 7) -> list[Figure]:
 def main() -> None:
     """Measure, print and write ``results/benchmarks/shortlist.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tasks", type=int, default=150)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--lengths", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--folder", type=Path, default=RESULTS)
     given = parser.parse_args()
