@@ -30,14 +30,14 @@ gradients down to their input. [What each section compares](../../benchmarks/REA
 
 NOTES = (
     """Beside the experts a batch of several tasks pays for a gather, a gate a task and a merge.
-Tried and not taken: no gate where a task has one expert (2 % at 512 rows), since the active
+Tried and not taken: no gate where a task has one expert (little is gained), since the active
 parameters that rows tell of would no longer count it.""",
     """Where a whole step is dearer with all trainable, it is torch's optimizer that looks through
 every parameter for a gradient. Our strategies give it what the task trains, and no more.""",
     """Where another way is ahead row by row, it is `grouped_mm` over one stacked parameter, which
 has one gradient to write where we have one an expert, and moves experts that have no rows. Tried
 and not taken: a stack made for the pass (slower), one autograd node a linear layer over separate
-parameters (about a tenth quicker for 512 rows over 256 experts, nothing with few experts, and a
+parameters (a gain over hundreds of experts, none with few, and a
 backward pass of our own to keep), undoing the sort by a gather in place of a sum (no gain).""",
 )
 
