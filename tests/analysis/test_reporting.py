@@ -27,7 +27,7 @@ def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: St
     assert "against alone, average accuracy, unrelated: -0.9 points" in text
     assert "- task 2 'mnist-inverted': take over of the path of 'mnist'" in text
     assert "intransigence: needs" in text
-    assert "| decision time (s) | decisions' share of training time |" in text
+    assert "| decisions' CPU time (s) | decisions' share of training time |" in text
     assert text.count("Peak memory is the most") == 1
     assert "(not drawn: needs pairs of tasks" in text
 
