@@ -74,7 +74,7 @@ def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
     task = max(short - epoch - steps * full, 0.0)
     slight = max((light - task - 6 * epoch) / (6 * steps), 0.0)
     row = max(full - slight, 0.0) / max(batch - small, 1)
-    own, few = bench.rest("dense", _FEW)
+    own, few = bench.rest("dense", _FEW, _LONGER)
     _, more = bench.rest("dense", _MANY)
     test_row = max(more - few, 0.0) / (_MANY - _FEW)
     return Machine(
@@ -84,7 +84,7 @@ def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
         row=row,
         test=max(few - _FEW * test_row, 0.0),
         test_row=test_row,
-        look=bench.rest("alone", _FEW)[1],
+        look=bench.rest("alone", _FEW, _LONGER)[1],
         parameters=bench.parameters,
         memory=_memory(),
     )
@@ -95,6 +95,9 @@ _FEW, _MANY = 32, 1024
 
 _STREAMS = (2, 7, 12)
 """Tasks of three streams, on which it shows what grows with the square of their number."""
+
+_LONGER = (4, 28, 52)
+"""The same, where that is little a task, so that it takes more of them to show."""
 
 
 class _Bench:
@@ -113,14 +116,16 @@ class _Bench:
         result, _ = self._run("dense", self._stream(5, rows, _FEW), batch, epochs)
         return float(statistics.median(self._training(result)[1:]))
 
-    def rest(self, method: str, test: int) -> tuple[float, float]:
+    def rest(
+        self, method: str, test: int, streams: tuple[int, ...] = _STREAMS
+    ) -> tuple[float, float]:
         """Return the seconds beside training: of a task, and of each earlier one after it."""
         found = []
-        for tasks in _STREAMS:
+        for tasks in streams:
             stream = self._stream(tasks, 4 * self._classes, test)
             result, seconds = self._run(method, stream, 4 * self._classes, 1)
             found.append(seconds - sum(self._training(result)))
-        square, linear, _ = np.polyfit(_STREAMS, found, 2)  # T tasks have T (T + 1) / 2 pairs
+        square, linear, _ = np.polyfit(streams, found, 2)  # T tasks have T (T + 1) / 2 pairs
         pair = max(2 * float(square), 0.0)
         return max(float(linear) - pair / 2, 0.0), pair
 
