@@ -66,7 +66,6 @@ class Driver:
         self._streams, self._engine = streams, engine
         self._description: dict[str, Any] = {}
         self._tasks = 0
-        self._done = 0
 
     def prepare(self, fresh: bool) -> None:
         """See that data, methods and folder are fit for it; only then write anything."""
@@ -120,17 +119,17 @@ class Driver:
         tuning = Tuning(self._plan, self._folder, chosen)
         tries = tuning.open_jobs()
         runs = [job for job in self._plan.jobs() if not self._folder.has(job)]
-        self._done = len(self._plan.jobs()) - len(runs)
-        if self._done:
-            self._display.note(f"{counted(self._done, 'whole run')} found: not run again")
+        done = len(self._plan.jobs()) - len(runs)
+        if done:
+            self._display.note(f"{counted(done, 'whole run')} found: not run again")
         self._display.begin(self._plan.name, len(tries) + len(runs))
         try:
             self._tune(tries, tuning)
             self._run(self._chosen(runs, tuning.choose()))
         except KeyboardInterrupt as interrupt:
-            raise StudyInterrupted(
-                self._done, len(self._plan.jobs()), self._folder.path if self._kept else None
-            ) from interrupt
+            whole = sum(map(self._folder.has, self._plan.jobs()))  # as it is there by now
+            folder = self._folder.path if self._kept else None
+            raise StudyInterrupted(whole, len(self._plan.jobs()), folder) from interrupt
 
     def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
         for job, result in self._results(jobs):
@@ -140,7 +139,6 @@ class Driver:
     def _run(self, jobs: Sequence[Job]) -> None:
         for job, result in self._results(jobs):
             self._folder.write(job, self._spec(job), result)
-            self._done += 1
             # In a run of pairs, two tasks were learned when a pair is through.
             tasks = self._tasks if job.after is None else 2
             self._display.ended(job, _in_short(result, tasks))
