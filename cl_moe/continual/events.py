@@ -59,8 +59,10 @@ def _named(task: int | None, view: TaskView) -> str:
 def _shares(head: EvidenceHead, view: TaskView) -> str:
     """Say what an average leans on, most first."""
     ranked = sorted(head.shares.items(), key=lambda pair: -pair[1])
+    seen = {block.task: f" ({block.lens})" for block in head.blocks if block.lens}
     named = [
         f"{100 * share:.0f} % {'the raw input' if task == RAW.task else _named(task, view)}"
+        f"{seen.get(task, '')}"
         for task, share in ranked
     ]
     return ", ".join(named)

@@ -19,6 +19,7 @@ from cl_moe.errors import InputError
 from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer, combine
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.reading import Part, reach, read_answers, read_path
 from cl_moe.moe.routing import Routing
 
@@ -152,25 +153,29 @@ class PooledAnswer(nn.Module):
 
     Args:
         head: pools what is read.
-        sources: for each task that is read (-1: the raw input), a module that returns what is read
-            of it, by part.
+        sources: for each task that is read (-1: the raw input) and the lens before it, a module
+            that returns what is read of it, by part.
 
     >>> raw = _Path([], None, ["features"])
     >>> head = EvidenceHead({RAW: torch.eye(2)}, torch.zeros(2), {-1: 1.0})
-    >>> PooledAnswer(head, {-1: raw})(torch.tensor([[3.0, 4.0]])).tolist()
+    >>> PooledAnswer(head, {(-1, None): raw})(torch.tensor([[3.0, 4.0]])).tolist()
     [[3.0, 4.0]]
     """
 
-    def __init__(self, head: EvidenceHead, sources: Mapping[int, _Path | _Answers]) -> None:
+    def __init__(
+        self,
+        head: EvidenceHead,
+        sources: Mapping[tuple[int, Lens | None], _Path | _Answers],
+    ) -> None:
         super().__init__()
-        self.tasks, self.sources = list(sources), nn.ModuleList(sources.values())
+        self.read, self.sources = list(sources), nn.ModuleList(sources.values())
         self.head = head
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the logits (B, C) for what the encoder gives."""
         values = {
-            Block(task, part): value
-            for task, source in zip(self.tasks, self.sources, strict=True)
+            Block(task, part, lens): value
+            for (task, lens), source in zip(self.read, self.sources, strict=True)
             for part, value in source(z).items()
         }
         logits: Tensor = self.head(values)
@@ -178,16 +183,22 @@ class PooledAnswer(nn.Module):
 
 
 class _Path(nn.Module):
-    """A path as far up as it is read."""
+    """A path as far up as it is read, behind a lens if there is one."""
 
     def __init__(
-        self, stages: Sequence[nn.Module], head: nn.Module | None, parts: Sequence[Part]
+        self,
+        stages: Sequence[nn.Module],
+        head: nn.Module | None,
+        parts: Sequence[Part],
+        lens: Lens | None = None,
     ) -> None:
         super().__init__()
         self.stages, self.parts = nn.ModuleList(stages[: reach(parts)]), tuple(parts)
+        self.lens = lens
         self.head = head if {"answers", "log answers"} & set(parts) else None
 
     def forward(self, z: Tensor) -> dict[Part, Tensor]:
+        z = z if self.lens is None else self.lens(z)
         return read_path(z, list(self.stages), self.head, self.parts)
 
 
@@ -230,12 +241,15 @@ def _held(part: nn.Module | Tensor) -> set[int]:
 
 
 def _pooled(network: MoENetwork, head: EvidenceHead) -> PooledAnswer:
-    tasks = dict.fromkeys(block.task for block in head.blocks)
-    parts = {task: [block.part for block in head.blocks if block.task == task] for task in tasks}
-    return PooledAnswer(head, {task: _source(network, task, parts[task]) for task in tasks})
+    parts: dict[tuple[int, Lens | None], list[Part]] = {}
+    for task, part, lens in head.blocks:
+        parts.setdefault((task, lens), []).append(part)
+    return PooledAnswer(head, {read: _source(network, *read, parts[read]) for read in parts})
 
 
-def _source(network: MoENetwork, task: int, parts: Sequence[Part]) -> _Path | _Answers:
+def _source(
+    network: MoENetwork, task: int, lens: Lens | None, parts: Sequence[Part]
+) -> _Path | _Answers:
     if task == RAW.task:
         return _Path([], None, parts)
     head = network.heads[str(task)]
@@ -245,7 +259,7 @@ def _source(network: MoENetwork, task: int, parts: Sequence[Part]) -> _Path | _A
         _experts(stage, task) if isinstance(stage, MoELayer) else stage
         for stage in network.stages(task)
     ]
-    return _Path(stages, head, parts)
+    return _Path(stages, head, parts, lens)
 
 
 def _experts(layer: MoELayer, task: int) -> nn.Module:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cl_moe.moe.lens import Lens
+
 __all__ = ("RAW", "Block", "EvidenceHead", "linear_of", "take_over")
 
 
@@ -19,10 +21,12 @@ class Block(NamedTuple):
         part: the path's ``"features"``, its ``"answers"`` (class probabilities), its
             ``"log answers"``, or the output of its stage of that number (images are averaged over
             2 x 2 pixels).
+        lens: what images are looked at through before they enter the path; None for nothing.
     """
 
     task: int
     part: str | int = "features"
+    lens: Lens | None = None
 
 
 RAW = Block(-1)

@@ -147,14 +147,14 @@ class MoENetwork(nn.Module):
         """Return the task that stands for the path a task runs, -1 where that is the raw input.
 
         It is the first task on that path. A task answered from earlier paths stands for itself
-        where it reads more than one.
+        where it reads more than one, or one through a lens.
         """
         head = self.heads[str(task)]
         if isinstance(head, EvidenceHead):
-            read = {block.task for block in head.blocks}
-            runs = {source if source == RAW.task else self.route(source) for source in read}
-            runs.discard(RAW.task)
-            return task if len(runs) > 1 else next(iter(runs), RAW.task)
+            read = [block for block in head.blocks if block.task != RAW.task]
+            runs = {self.route(block.task) for block in read} - {RAW.task}
+            its_own = len(runs) > 1 or any(block.lens for block in read)
+            return task if its_own else next(iter(runs), RAW.task)
         return self.first_on[self.path(task)]
 
     def stages(self, task: int) -> list[nn.Module]:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.matching import match_classes, matching_evidence
 from cl_moe.moe.ridge import LeaveOneOut, leave_one_out
 
@@ -36,7 +37,8 @@ class Opinion:
             classes are matched with the new ones, and nothing else is fitted. Else it is ridge
             regression.
         route: the task that stands for the path it reads (:meth:`MoENetwork.route`), where that is
-            not ``task`` itself: opinions on one path cost one pass together.
+            not ``task`` itself: opinions on one path cost one pass together, if it is read through
+            one lens.
     """
 
     blocks: tuple[Block, ...]
@@ -50,9 +52,10 @@ class Opinion:
         return max(block.task for block in self.blocks)
 
     @property
-    def path(self) -> int:
-        """The task that stands for the path that is run; -1 for the raw input alone."""
-        return self.task if self.route is None else self.route
+    def path(self) -> tuple[int, Lens | None]:
+        """The task that stands for the path that is run (-1: none), and the lens before it."""
+        lens = next((block.lens for block in self.blocks if block.lens), None)
+        return (self.task if self.route is None else self.route), lens
 
 
 class Pool:
@@ -103,7 +106,7 @@ class Pool:
             self._fits[opinions[0]] = LeaveOneOut(1.0, 8.0, 0.0)
         some = evidence_rows(len(self.y)) if rows is None else rows[evidence_rows(len(rows))]
         losses = [self._weighed(o, some).loss + o.price / len(some) for o in opinions]
-        weights = gate.weigh(losses, [o.path for o in opinions], len(some), draw)
+        weights = gate.weigh(losses, _numbered([o.path for o in opinions]), len(some), draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
         kept = {o: share for o, share in zip(opinions, shares, strict=True) if share}
@@ -213,6 +216,16 @@ def single_examples(y_N: Tensor) -> bool:
     """
     counts = y_N.bincount()
     return bool(2 * (counts == 1).sum() > (counts > 0).sum())
+
+
+def _numbered(paths: Sequence[tuple[int, Lens | None]]) -> list[int]:
+    """Return numbers for paths, the same for the same; -1 for none.
+
+    >>> _numbered([(-1, None), (4, None), (4, Lens(turns=1)), (4, None)])
+    [-1, 0, 1, 0]
+    """
+    number: dict[tuple[int, Lens | None], int] = {(RAW.task, None): -1}
+    return [number.setdefault(path, len(number) - 1) for path in paths]
 
 
 def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.lens import Lens
 
 if TYPE_CHECKING:
     from cl_moe.moe.network import MoENetwork
@@ -79,6 +80,9 @@ class PathReader:
         network: whose paths are read; must not change meanwhile.
         x: the rows (B, ...).
 
+    Attributes:
+        z: what the layers read of them.
+
     >>> import torch
     >>> from cl_moe.moe.experts.mlp import MLPExpert
     >>> from cl_moe.moe.gates.task import TaskGate
@@ -93,7 +97,7 @@ class PathReader:
     """
 
     def __init__(self, network: MoENetwork, x: Tensor) -> None:
-        self._network, self._z = network, network.encode(x)
+        self._network, self.z = network, network.encode(x)
         self._outputs: dict[tuple[object, ...], Tensor] = {}
         self._ready: dict[Block, Tensor] = {}
 
@@ -104,25 +108,26 @@ class PathReader:
         """
         asked = list(wanted)
         missing = [block for block in asked if block not in self._ready]
-        for task in dict.fromkeys(block.task for block in missing):
-            parts = {block.part for block in missing if block.task == task}
-            for part, value in self._read(task, parts).items():
-                self._ready[Block(task, part)] = value
+        for task, lens in dict.fromkeys((block.task, block.lens) for block in missing):
+            parts = {block.part for block in missing if (block.task, block.lens) == (task, lens)}
+            for part, value in self._read(task, parts, lens).items():
+                self._ready[Block(task, part, lens)] = value
         return {block: self._ready[block] for block in asked}
 
-    def _read(self, task: int, parts: Collection[Part]) -> dict[Part, Tensor]:
+    def _read(self, task: int, parts: Collection[Part], lens: Lens | None) -> dict[Part, Tensor]:
         if task == RAW.task:
-            return read_path(self._z, [], None, parts)
+            return read_path(self.z, [], None, parts)
         head = self._network.heads[str(task)]
         if isinstance(head, EvidenceHead):
+            assert lens is None, "a lens is held before one path, not before an average of several"
             return read_answers(head(self.blocks(head.blocks)), parts)
         stages: list[Stage] = []
-        prefix: tuple[object, ...] = ()
+        prefix: tuple[object, ...] = (lens,)
         for stage in self._network.stages(task)[: reach(parts)]:
             routed = isinstance(stage, MoELayer)  # what it does depends on the task, too
             prefix = (*prefix, (stage, task) if routed else stage)
             stages.append(self._once(_callable(stage, task), prefix))
-        return read_path(self._z, stages, head, parts)
+        return read_path(self.z if lens is None else lens(self.z), stages, head, parts)
 
     def _once(self, stage: Stage, prefix: tuple[object, ...]) -> Stage:
         def run(z: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from cl_moe.moe.gates.task_conditioned import TaskConditionedGate
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
 
 GATES = [TaskGate, EvidenceGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
@@ -200,6 +201,15 @@ def test_a_pooled_answer_may_read_pooled_answers(trunk):
         assert_same(network, task, x)
 
 
+def test_a_pooled_answer_looks_through_the_lenses_of_the_evidence_head():
+    x, network = rows("conv"), learned(network_of(EvidenceGate, "conv"), [["e0"], ["e1"]])
+    turned, inverted = Lens(turns=1), Lens(flipped=True, inverted=1.0)
+    pooled(network, 2, [Block(0, 0, turned), Block(0, "answers", inverted), Block(0), RAW], x)
+    pooled(network, 3, [Block(2, "answers"), Block(1, "features", turned)], x)
+    for task in (2, 3):
+        assert_same(network, task, x)
+
+
 def test_a_pooled_answer_holds_paths_as_far_as_they_are_read():
     network = learned(network_of(EvidenceGate), [["e0"], ["e1"], ["e0"]])
     x, (first, second) = rows(), network.stages(0)
@@ -225,7 +235,8 @@ def exported(name):
     if name == "pooled":
         network = learned(network_of(EvidenceGate, "conv"), [["e0"], ["e1"]])
         pooled(network, 2, [RAW, Block(0, 0), Block(1, "answers")], x)
-        pooled(network, 3, [Block(2, "log answers"), Block(0, 1), Block(1)], x)
+        lens = Lens(turns=1, flipped=True, inverted=1.0)
+        pooled(network, 3, [Block(2, "log answers"), Block(0, 1), Block(1, lens=lens)], x)
         return network.for_task(3), x
     (gate,) = (gate for gate in GATES if gate.__name__ == name)
     return learned(network_of(gate, shared=True), PATHS).for_task(0), rows()

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.matching import match_classes, matching_evidence
 from cl_moe.moe.opinions import Opinion, Pool, evidence_rows
 from cl_moe.moe.ridge import leave_one_out
@@ -238,3 +239,13 @@ def test_opinions_on_one_path_are_told_by_their_tasks_and_cost_one_pass():
     pool, gate = Pool(values, y, 3), EvidenceGate(7, k=1)
     assert len({0, 5} & set(pool.head(apart, gate).shares)) == 1
     assert {0, 5} <= set(pool.head(together, gate).shares)
+
+
+def test_a_path_through_a_lens_costs_a_pass_of_its_own():
+    values, y = task(signal=0.4)
+    turned = Block(0, lens=Lens(turns=1))
+    values[turned] = values[FEATURES] + 0.1
+    opinions = [*RIDGES[:2], Opinion((RAW, turned), price=0.5)]
+    for k, read in ((1, 1), (2, 2)):
+        head = Pool(values, y, 3).head(opinions, EvidenceGate(7, k=k))
+        assert len({FEATURES, turned} & set(head.blocks)) == read

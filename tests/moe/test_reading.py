@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from cl_moe.moe.experts.base import cut
+from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.task_conditioned import TaskConditionedGate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.reading import PathReader
 
@@ -65,6 +67,23 @@ def test_what_is_read_is_what_each_task_gives_by_itself():
     assert torch.equal(found[Block(2, 0)], network.moe_layers[0].pool["e0"](x))
 
 
+def test_a_path_behind_a_lens_reads_the_images_that_the_lens_gives(calls):
+    (stage,) = cut(ConvExpert([2], feature_dim=4).stages(), 1)
+    network = MoENetwork([MoELayer(stage, EvidenceGate(36), (1, 6, 6))]).requires_grad_(False)
+    network.add_task(0, [["e0"]], network.new_head(0, 3))
+    x, lens = torch.rand(5, 1, 6, 6), Lens(turns=1, inverted=1.0)
+    wanted = [Block(0, part, lens) for part in (0, "features", "log answers")]
+    plain = [block._replace(lens=None) for block in wanted]
+    expected = network.blocks((1 - x).rot90(1, (2, 3)), plain)
+    network.stages(0)[0].register_forward_hook(lambda *_: calls.update(["lowest"]))
+    reader = PathReader(network, x)
+    found = reader.blocks([*plain, *wanted])
+    assert calls == {"lowest": 2}  # as they are, and through the lens
+    for seen, block in zip(wanted, plain, strict=True):
+        assert torch.equal(found[seen], expected[block])
+        assert not torch.equal(found[block], expected[block])
+
+
 def test_an_average_reads_no_more_than_its_paths(calls):
     network, x = network_of(), torch.rand(5, 4)
     blocks = network.blocks(x, [Block(0), Block(1, "answers")])
@@ -98,9 +117,11 @@ def test_the_route_of_a_task_is_the_first_task_on_its_path():
         5: {RAW: 4, Block(3, "answers"): 2, Block(0, "answers"): 3},
         6: {Block(0): 6, Block(2): 6},  # two paths: its own route
         7: {Block(6, "answers"): 2},
+        8: {Block(2, lens=Lens(1)): 6},  # a pass of its own
+        9: {Block(8, "answers"): 2, RAW: 4},
     }
     for task, reads in heads.items():
         weights = {block: torch.zeros(2, width) for block, width in reads.items()}
         network.add_task(task, [], EvidenceHead(weights, torch.zeros(2), {-1: 1.0}))
     routes = [network.route(task) for task in network.tasks]
-    assert routes == [0, 0, 2, 0, -1, 0, 6, 6]
+    assert routes == [0, 0, 2, 0, -1, 0, 6, 6, 8, 8]

@@ -8,8 +8,10 @@ from typing import Literal
 
 from cl_moe.continual.growth._sample import Sample
 from cl_moe.continual.growth._takeover import best_matched, matchable
+from cl_moe.continual.relatedness.alignment import LENSES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, Block
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.opinions import Opinion
 
@@ -31,6 +33,7 @@ def menu(
     borrowed: Collection[int],
     reads: Collection[Reading],
     sample: Sample,
+    lensed: Sequence[tuple[int, Lens]] = (),
 ) -> tuple[Opinion, ...]:
     """Return the answers to pool: ridge regressions, and the best take-overs.
 
@@ -44,18 +47,30 @@ def menu(
         borrowed: tasks whose head was itself taken over: they would give the same answers again.
         reads: what of a path may be read.
         sample: what take-overs are judged on.
+        lensed: tasks whose paths are considered through a lens, too.
     """
-    price = math.log(len(network.tasks))
+    which_path = math.log(len(network.tasks))
     found = [Opinion((RAW,))]
-    for task in paths:
+    for task, lens in [*((task, None) for task in paths), *lensed]:
+        price = which_path + _which(lens)
         parts = [part for part in ("features", "answers") if part in reads]
-        found += [Opinion((RAW, Block(task, part)), price) for part in parts]
+        found += [Opinion((RAW, Block(task, part, lens)), price) for part in parts]
         stages = network.inner_stages(task) if "stages" in reads else 0
-        found += [Opinion((Block(task, stage),), price) for stage in range(stages)]
-    price += math.lgamma(view.n_classes + 1)
+        found += [Opinion((Block(task, stage, lens),), price) for stage in range(stages)]
     if "take over" in reads:
-        tasks = matchable(view, network, paths, borrowed)
-        for block in best_matched(tasks, sample, view.n_classes, TAKE_OVERS):
+        tasks = [*((task, None) for task in matchable(view, network, paths, borrowed)), *lensed]
+        answers = [
+            Block(task, "log answers", lens)
+            for task, lens in tasks
+            if task not in borrowed and network.n_classes(task) >= view.n_classes
+        ]
+        for block in best_matched(answers, sample, view.n_classes, TAKE_OVERS):
+            price = which_path + math.lgamma(view.n_classes + 1) + _which(block.lens)
             route = network.route(block.task)
             found.append(Opinion((block,), price, matched=True, route=route))
     return tuple(found)
+
+
+def _which(lens: Lens | None) -> float:
+    """Return what it takes to say which lens is meant, in nats."""
+    return 0.0 if lens is None else math.log(LENSES)

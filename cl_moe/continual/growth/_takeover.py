@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 
@@ -32,7 +32,7 @@ def matchable(
 
 @torch.no_grad()
 def best_matched(
-    tasks: Sequence[int], sample: Sample, n_classes: int, limit: int
+    answers: Iterable[Block], sample: Sample, n_classes: int, limit: int
 ) -> dict[Block, float]:
     """Return the log-answers that match new labels best, and their losses, best first.
 
@@ -40,12 +40,12 @@ def best_matched(
     tasks some always match a handful of labels by chance.
 
     Args:
-        tasks: earlier tasks.
+        answers: log-answers of earlier tasks.
         sample: what to judge on.
         n_classes: number of new classes.
         limit: how many to return at most.
     """
-    log_answers = sample.reader.blocks(Block(task, "log answers") for task in tasks)
+    log_answers = sample.reader.blocks(answers)
     losses = {b: matching_evidence(v, sample.y, n_classes)[1] for b, v in log_answers.items()}
     return {block: losses[block] for block in sorted(losses, key=losses.__getitem__)[:limit]}
 
@@ -73,7 +73,8 @@ def take_over_plans(
     paths = {network.path(task): gain for task, gain in gains.items()}
     plans = []
     tasks = matchable(view, network, list(gains), borrowed)
-    for block in best_matched(tasks, sample, view.n_classes, limit):
+    answers = (Block(task, "log answers") for task in tasks)
+    for block in best_matched(answers, sample, view.n_classes, limit):
         own = network.owns_path(block.task)
         starts: tuple[Start, ...] = tuple("keep" for _ in network.layers if own)
         gain = paths[network.path(block.task)] if own else None

@@ -23,11 +23,13 @@ from cl_moe.continual.growth._sample import Sample, sample_of
 from cl_moe.continual.growth._takeover import take_over_plans
 from cl_moe.continual.growth._trial import Trial, Tried, judged, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
+from cl_moe.continual.relatedness.alignment import Alignment
 from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.opinions import single_examples
 from cl_moe.moe.reading import PathReader
@@ -38,6 +40,8 @@ Kind = Literal["average", "take over", "reuse", "branch", "copy", "fresh"]
 
 LAP = 0.05
 """Share of the task's steps between two looks at candidates that are trained side by side."""
+SAYS_NOTHING = 0.95
+"""An answer with this part of a guess's loss (log C) is no reason to give up what is trained."""
 
 
 class Relatedness(GrowthPolicy):
@@ -86,6 +90,9 @@ class Relatedness(GrowthPolicy):
             task grows fresh experts, or with ``max_experts`` in use is given some.
         reads: what an average reads of an earlier path: its ``features``, its ``answers``, its
             inner ``stages``, and ``take over`` for its answers with their classes matched.
+        lenses: pairs of an earlier path and a lens (images turned, flipped or inverted) that are
+            looked at beside the paths as they are; 0 for none
+            (:mod:`cl_moe.continual.relatedness.alignment`).
         shortlist: earlier tasks that are looked at: all of so many, else those with the nearest
             signatures (:mod:`cl_moe.continual.relatedness.index`).
     """
@@ -105,6 +112,7 @@ class Relatedness(GrowthPolicy):
         average_up_to: int = 2048,
         kinds: Sequence[Kind] = get_args(Kind),
         reads: Sequence[Reading] = get_args(Reading),
+        lenses: int = 4,
         shortlist: int = 64,
     ) -> None:
         if max_experts is not None and max_experts < 1:
@@ -124,9 +132,16 @@ class Relatedness(GrowthPolicy):
         self.worth: dict[int, float] = {}
         self.borrowed: set[int] = set()
         self.near, self._skipped = Shortlist(shortlist), set[int]()
+        self.looks = Alignment(lenses)
 
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
+        decision = self._decided(view, network)
+        if decision.path and network.encoder is None:
+            self.looks.add(view.task, view.x)
+        return decision
+
+    def _decided(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         near = self.near.of(view, network)
         sources = distinct_paths(network, near)
         self._skipped = self.borrowed.union(set(network.tasks).difference(near))
@@ -136,7 +151,7 @@ class Relatedness(GrowthPolicy):
         with torch.no_grad():
             sample = sample_of(view, network)
             gains = self._gains(sample, sources)
-            plans = self._plans(view, network, gains, sample)
+            plans = self._plans(view, network, gains, sample, self._lensed(sample, gains))
             wanted = {block for plan in plans for block in plan.blocks}
             whole = len(sample.y) == len(view.y)
             reader = sample.reader if whole else PathReader(network, view.x)
@@ -182,6 +197,8 @@ class Relatedness(GrowthPolicy):
             lap = max(1, round(LAP * view.steps))
             until = max(1, round(self.trial_share * view.steps))
             to_beat = min((tried.loss for tried in found.values()), default=math.inf)
+            if to_beat > SAYS_NOTHING * math.log(view.n_classes):
+                to_beat = math.inf
             last, seen = race(list(trials.values()), lap, until, to_beat)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
@@ -216,13 +233,29 @@ class Relatedness(GrowthPolicy):
 
     def _gains(self, sample: Sample, sources: Sequence[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""
-        score = SCORES[self.score]
-        found = sample.reader.blocks([RAW, *map(Block, sources)])
-        raw = score(found[RAW], sample.y)
-        return {task: score(found[Block(task)], sample.y) - raw for task in sources}
+        raw = self._score(RAW, sample)
+        return {task: self._score(Block(task), sample) - raw for task in sources}
+
+    def _lensed(self, sample: Sample, gains: Mapping[int, float]) -> list[tuple[int, Lens]]:
+        """Return the pair of a path and a lens with the best gain, if no path as it is has that."""
+        pairs = self.looks.lenses(sample.reader.z, gains)
+        if not pairs:
+            return []
+        scores = [self._score(Block(task, lens=lens), sample) for task, lens in pairs]
+        best = max(range(len(pairs)), key=scores.__getitem__)
+        ahead = scores[best] - self._score(RAW, sample) > max(gains.values())
+        return [pairs[best]] if ahead else []
+
+    def _score(self, block: Block, sample: Sample) -> float:
+        return SCORES[self.score](sample.reader.blocks([block])[block], sample.y)
 
     def _plans(
-        self, view: TaskView, network: MoENetwork, gains: Mapping[int, float], sample: Sample
+        self,
+        view: TaskView,
+        network: MoENetwork,
+        gains: Mapping[int, float],
+        sample: Sample,
+        lensed: Sequence[tuple[int, Lens]] = (),
     ) -> list[Plan]:
         """Return what is worth trying, cheapest first: on a tie the first one wins."""
         ranked = sorted(gains, key=lambda task: -gains[task])[: self.candidates]
@@ -230,7 +263,8 @@ class Relatedness(GrowthPolicy):
         few = len(view.y) <= self.average_up_to and "average" in self.kinds
         if few and isinstance(gate, EvidenceGate):
             paths = list(gains) if gate.weights != "evidence" else ranked
-            opinions = menu(view, network, paths, self._skipped, self.reads, sample)
+            skipped, reads = self._skipped, self.reads
+            opinions = menu(view, network, paths, skipped, reads, sample, lensed)
             plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
             if len(view.y) < self.train_from:
                 return plans

@@ -12,6 +12,11 @@ from cl_moe.moe.gates.task import TaskGate
 
 __all__ = ("EvidenceGate",)
 
+ENOUGH = 64
+"""Examples with which a small difference in evidence is no chance any more."""
+MARGIN = 0.005
+"""Nats by which an earlier path must be ahead of the raw input to be worth its pass."""
+
 
 class EvidenceGate(TaskGate):
     """Weighs the paths of earlier tasks by how well each one explains the new task.
@@ -26,6 +31,10 @@ class EvidenceGate(TaskGate):
     sqrt(n), since leave-one-out losses of answers that share data are correlated. Nothing is
     learned by descent, so nothing can be forgotten, and the weights are the task's map of
     relatedness. A task that has grown an expert of its own is routed as by :class:`TaskGate`.
+
+    A path costs a pass and the raw input costs none. So with examples enough to tell
+    (``ENOUGH``), no path is taken whose best answer is not ahead of the raw input's by ``MARGIN``;
+    with fewer, an average of both is the safer answer.
 
     Task-aware gating in the sense of Gupta et al. 2022; the pool is
     :class:`~cl_moe.moe.heads.EvidenceHead`.
@@ -71,16 +80,20 @@ class EvidenceGate(TaskGate):
             draw: where ``random`` weights are drawn from.
         """
         on = torch.tensor(paths)
+        found = on[on >= 0].unique()
         if self.weights == "uniform":
             return torch.full((len(on),), 1 / len(on))
-        found = on[on >= 0].unique()
         if self.weights == "random":
             assert draw is not None, "random weights need a generator"
             kept = found[torch.randperm(len(found), generator=draw)[: self.k]]
             chosen = torch.isin(on, kept) | (on < 0)
             return chosen / chosen.sum()
-        logits = -(examples**0.5) * torch.tensor(losses, dtype=torch.float64)
-        best = torch.stack([logits[on == path].max() for path in found]) if len(found) else logits
-        kept = found[best.argsort(descending=True, stable=True)[: self.k]] if len(found) else found
+        loss = torch.tensor(losses, dtype=torch.float64)
+        best = {int(path): float(loss[on == path].min()) for path in found}
+        raw = float(loss[on < 0].min()) if (on < 0).any() else torch.inf
+        ahead = raw - MARGIN if examples >= ENOUGH else torch.inf
+        worth = [path for path in best if best[path] <= ahead]
+        kept = torch.tensor(sorted(worth, key=best.__getitem__)[: self.k], dtype=on.dtype)
+        logits = -(examples**0.5) * loss
         logits[~torch.isin(on, kept) & (on >= 0)] = -torch.inf
         return torch.softmax(logits, dim=0).float()

@@ -11,14 +11,17 @@ import torch
 from cl_moe.continual.growth._menu import TAKE_OVERS, menu
 from cl_moe.continual.growth._sample import sample_of
 from cl_moe.continual.growth._takeover import matchable, take_over_plans
+from cl_moe.continual.relatedness.alignment import LENSES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead, linear_of
 from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.opinions import EVIDENCE_ROWS, Opinion
+from cl_moe.moe.reading import PathReader
 
 ORDER = torch.tensor([3, 1, 0, 2])
 ALL = ("features", "answers", "stages", "take over")
@@ -148,3 +151,27 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
     view = replace(view, y=view.x.argmax(1))
     first, *_ = take_over_plans(view, network, {1: 0.1}, (), sample_of(view, network), limit=2)
     assert (first.source, first.gain, first.starts) == (7, None, ())
+
+
+def test_a_path_may_be_read_through_a_lens_too_and_that_has_its_price(view, network):
+    lens, sample = Lens(turns=1), sample_of(view, network)
+    sample = sample._replace(reader=ThroughAnything(network, view.x))
+    plain = menu(view, network, [0], (), ALL, sample)
+    both = menu(view, network, [0], (), ALL, sample, [(0, lens)])
+    assert set(plain) < set(both)
+    more = set(both) - set(plain)
+    assert all(block.lens == lens for o in more for block in o.blocks if block != RAW)
+    seen = {o.blocks[-1]: o.price for o in both}
+    assert seen[Block(0, "features", lens)] == pytest.approx(seen[Block(0)] + math.log(LENSES))
+    answers = Block(0, "log answers")
+    assert seen[answers._replace(lens=lens)] == pytest.approx(seen[answers] + math.log(LENSES))
+    borrowed = menu(view, network, [0], (0,), ALL, sample, [(0, lens)])
+    assert not any(opinion.matched for opinion in borrowed)
+
+
+class ThroughAnything(PathReader):
+    """Reads rows that are no images, with a lens that leaves them as they are."""
+
+    def blocks(self, wanted):
+        plain = [(block, block._replace(lens=None)) for block in wanted]
+        return {block: super(ThroughAnything, self).blocks([p])[p] for block, p in plain}
