@@ -65,6 +65,10 @@ class Pool:
     a row; it is looked for once, on the first rows that a head is asked for. With one example a
     class nothing can be left out: then the raw input answers alone.
 
+    A head on some rows first and one on all afterwards cost little more than the latter: in the
+    order in which those rows come first, their system is the corner of that of all, and so are the
+    Cholesky factors.
+
     Args:
         values: the blocks' values on the task's N rows, each (N, D).
         y_N: labels.
@@ -83,6 +87,8 @@ class Pool:
         self._single = single_examples(y_N)
         self._scaled: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
         self._gram: dict[Block, Tensor] = {}
+        self._factors: dict[Opinion, Tensor] = {}
+        self._order: Tensor | None = None
         self._looked_at: dict[Block, Tensor] = {}
         self._fits: dict[Opinion, LeaveOneOut] = {}
 
@@ -98,7 +104,7 @@ class Pool:
         Args:
             opinions: what may be pooled.
             gate: weighs them.
-            rows: the rows to fit; all of them by default.
+            rows: the rows to fit, the same ones each time; all of them by default.
             draw: where ``random`` weights are drawn from.
         """
         if self._single:
@@ -110,7 +116,19 @@ class Pool:
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
         kept = {o: share for o, share in zip(opinions, shares, strict=True) if share}
-        return self._pooled(kept, slice(None) if rows is None else rows)
+        return self._pooled(kept, self._ordered(rows))
+
+    def _ordered(self, rows: Tensor | None) -> Tensor:
+        """Return the rows to fit; those that are asked for first are the first of all."""
+        if self._order is None:
+            asked = torch.arange(len(self.y)) if rows is None else rows
+            rest = torch.ones(len(self.y), dtype=torch.bool)
+            rest[asked] = False
+            self._order = torch.cat([asked, rest.nonzero().flatten()])
+        if rows is None:
+            return self._order
+        assert torch.equal(self._order[: len(rows)], rows), "other rows than before"
+        return rows
 
     def _weighed(self, opinion: Opinion, rows: Tensor) -> LeaveOneOut:
         if opinion not in self._fits:
@@ -125,7 +143,7 @@ class Pool:
         gram = torch.stack([self._some_gram(block, rows) for block in opinion.blocks]).sum(0)
         return leave_one_out(gram, self.y[rows], self.n_classes)
 
-    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor | slice) -> EvidenceHead:
+    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EvidenceHead:
         """Return the weighted sum of the opinions' logits as one linear map a block."""
         weights: dict[Block, Tensor] = {}
         target = F.one_hot(self.y[rows], self.n_classes).double().mean(0)
@@ -148,7 +166,7 @@ class Pool:
                 bias = bias - factor * weight @ mean
         return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
 
-    def _solved(self, opinion: Opinion, rows: Tensor | slice) -> list[Tensor]:
+    def _solved(self, opinion: Opinion, rows: Tensor) -> list[Tensor]:
         """Return ridge regression's weights (C, D) of each block's scaled values.
 
         By whichever system of equations is smaller: one a row (the dual), or one a feature.
@@ -158,13 +176,21 @@ class Pool:
         centred = F.one_hot(self.y[rows], self.n_classes).double()
         centred = centred - centred.mean(0)
         strength = self._fits[opinion].strength
-        if len(centred) <= sum(widths):
-            gram = torch.stack([self._gram_of(block) for block in opinion.blocks]).sum(0)
-            alpha = _ridge(gram[rows][:, rows].double(), centred, strength).float()
+        if len(self.y) <= sum(widths):
+            corner = self._factor(opinion)[: len(rows), : len(rows)]
+            alpha = torch.cholesky_solve(centred, corner).float()
             return [(alpha.T @ part).double() for part in parts]
         x = torch.cat(parts, 1)
-        solved = _ridge((x.T @ x).double(), (x.T @ centred.float()).double(), strength)
+        right = (x.T @ centred.float()).double()
+        solved = torch.cholesky_solve(right, _cholesky((x.T @ x).double(), strength))
         return list(solved.T.split(widths, 1))
+
+    def _factor(self, opinion: Opinion) -> Tensor:
+        """Return the Cholesky factor (N, N) of the system of all rows, in their order here."""
+        if opinion not in self._factors:
+            gram = torch.stack([self._gram_of(block) for block in opinion.blocks]).sum(0)
+            self._factors[opinion] = _cholesky(gram.double(), self._fits[opinion].strength)
+        return self._factors[opinion]
 
     def _scaled_of(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
         """Return mean (D,), scale and the values (N, D) with mean 0 and mean square length 1."""
@@ -185,7 +211,7 @@ class Pool:
 
     def _gram_of(self, block: Block) -> Tensor:
         if block not in self._gram:
-            x = self._scaled_of(block)[2]
+            x = self._scaled_of(block)[2][self._order]
             self._gram[block] = x @ x.T
         return self._gram[block]
 
@@ -232,7 +258,8 @@ def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:
     weights[block] = weights[block] + weight if block in weights else weight
 
 
-def _ridge(system: Tensor, right: Tensor, strength: float) -> Tensor:
-    """Solve (system + strength I) w = right; changes ``system``."""
+def _cholesky(system: Tensor, strength: float) -> Tensor:
+    """Return the lower Cholesky factor of system + strength I; changes ``system``."""
     system.diagonal().add_(strength)
-    return torch.cholesky_solve(right, torch.linalg.cholesky(system))
+    factor: Tensor = torch.linalg.cholesky(system)
+    return factor
