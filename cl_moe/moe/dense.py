@@ -37,9 +37,20 @@ class TaskNetwork(nn.Module, ABC):
     def add_task(self, task: int, n_classes: int) -> None:
         """Take in a task."""
 
+    def stem(self, x: Tensor) -> Tensor:
+        """Return what is made of rows x (B, ...) whatever their task, for :meth:`branch` to read.
+
+        Rows of several tasks, or rows that several tasks answer, go through it once.
+        """
+        return x
+
     @abstractmethod
+    def branch(self, z: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of one task for what the stem gives of its rows."""
+
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
+        return self.branch(self.stem(x), task)
 
     def for_task(self, task: int) -> nn.Module:
         """Return a module of its own that answers one task; it learns nothing more.
@@ -87,10 +98,14 @@ class DenseNetwork(TaskNetwork):
             derive(self.seed, "head", task),
         )
 
-    def forward(self, x: Tensor, task: int) -> Tensor:
-        """Return the logits (B, C) of one task for its rows."""
-        features = self.trunk(x).flatten(1)
-        logits: Tensor = self.heads[str(task)](features)
+    def stem(self, x: Tensor) -> Tensor:
+        """Return the trunk's features (B, D)."""
+        features: Tensor = self.trunk(x).flatten(1)
+        return features
+
+    def branch(self, z: Tensor, task: int) -> Tensor:
+        """Return the logits (B, C) of one task for features (B, D)."""
+        logits: Tensor = self.heads[str(task)](z)
         return logits
 
     def for_task(self, task: int) -> nn.Module:
@@ -147,10 +162,14 @@ class SharedHeadNetwork(TaskNetwork):
             )
         self.heads[str(task)] = nn.Identity()
 
-    def forward(self, x: Tensor, task: int) -> Tensor:
-        """Return the logits (B, C) of any task for its rows."""
+    def stem(self, x: Tensor) -> Tensor:
+        """Return the logits (B, C), which are those of any task."""
         logits: Tensor = self.head(self.trunk(x).flatten(1))
         return logits
+
+    def branch(self, z: Tensor, task: int) -> Tensor:
+        """Return the logits as they are."""
+        return z
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
         """Return all that can change a task's answers, which is the same for each."""

@@ -98,8 +98,8 @@ class TaskModel(MultiTaskModule):
         """
         self.auxiliary = {}
         if task_labels is None:
-            tasks = self.network.tasks[: 1 if self.one_head else None]
-            return {task: self.forward_single_task(x, task) for task in tasks}
+            z, tasks = self._stem(x), self.network.tasks[: 1 if self.one_head else None]
+            return {task: self._branch(z, task) for task in tasks}
         if isinstance(task_labels, int):
             return self.forward_single_task(x, task_labels)
         labels = task_labels.tolist()
@@ -107,8 +107,9 @@ class TaskModel(MultiTaskModule):
             return self.forward_single_task(x, labels[0])
         ordered, order = task_labels.sort(stable=True)
         tasks, counts = ordered.unique_consecutive(return_counts=True)
-        parts = zip(tasks.tolist(), x.index_select(0, order).split(counts.tolist()), strict=True)
-        outputs = [self.forward_single_task(part, task) for task, part in parts]
+        z = self._stem(x.index_select(0, order))
+        parts = zip(tasks.tolist(), z.split(counts.tolist()), strict=True)
+        outputs = [self._branch(part, task) for task, part in parts]
         width = max(output.shape[1] for output in outputs)
         padded = [
             nn.functional.pad(output, (0, width - output.shape[1]), value=ABSENT)
@@ -118,9 +119,17 @@ class TaskModel(MultiTaskModule):
 
     def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
         """Return the logits of one task."""
+        return self._branch(self._stem(x), task_label)
+
+    def _stem(self, x: Tensor) -> Tensor:
+        """Return what the network makes of rows whatever their task."""
+        return x if isinstance(self.network, MoENetwork) else self.network.stem(x)
+
+    def _branch(self, z: Tensor, task: int) -> Tensor:
+        """Return the logits of one task for what the stem gives."""
         if not isinstance(self.network, MoENetwork):
-            return self.network(x, task_label)
-        logits, losses = self.network.answer(x, task_label)
+            return self.network.branch(z, task)
+        logits, losses = self.network.answer(z, task)
         for name, loss in losses.items():
             self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
         return logits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from cl_moe.moe.dense import DenseNetwork
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.layer import MoELayer
@@ -40,3 +41,18 @@ def test_a_task_that_is_not_in_the_batch_gets_no_gradient():
     }
     assert with_gradient == {"e0", "e2"}
     assert model.network.heads["1"].weight.grad is None
+
+
+def test_what_tasks_share_is_run_once_for_all_of_them():
+    network = DenseNetwork(MLPExpert([6]).stages()[0], in_shape=(5,))
+    for task, classes in enumerate(CLASSES):
+        network.add_task(task, classes)
+    model, x = TaskModel(network), torch.randn(7, 5)
+    sizes = []
+    network.trunk.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    mixed, answers = model(x, torch.tensor([2, 0, 1, 1, 2, 0, 1])), model(x)
+    assert sizes == [7, 7]
+    assert list(answers) == [0, 1, 2]
+    for task, logits in answers.items():
+        assert torch.allclose(logits, model(x, task), atol=1e-6)
+    assert torch.allclose(mixed[0, : CLASSES[2]], answers[2][0], atol=1e-6)

@@ -26,6 +26,7 @@ from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.alignment import Alignment
 from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.relatedness.scores import SCORES
+from cl_moe.continual.use import readers
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block
@@ -81,7 +82,8 @@ class Relatedness(GrowthPolicy):
         train_from: fewest examples for which candidates are trained beside an average.
         margin: by how much growing must beat not growing, in the unit of the criterion.
         max_experts: experts a layer may have in use; None for no limit.
-        reassign_margin: by how much retraining an expert in use must beat leaving it alone.
+        reassign_margin: by how much retraining an expert in use must beat leaving it alone, for each
+            earlier task that uses it (one that averages counts by the weight of the path).
         protect: what shields earlier tasks while an expert is retrained: ``distillation`` on the
             new inputs, ``ewc`` on that expert alone, or ``none``.
         protect_strength: its factor in the loss.
@@ -203,7 +205,8 @@ class Relatedness(GrowthPolicy):
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
         prices = [plan.price(len(network.tasks), view.n_classes) for plan in plans]
-        best = self._best(plans, found, prices, len(split.held), dropped)
+        hurdles = [self._hurdle(plan, network) for plan in plans]
+        best = self._best(hurdles, found, prices, len(split.held), dropped)
         candidates = [
             Candidate(p.kind, p.source, found[i].accuracy, p.gain, found[i].loss, i in dropped)
             for i, p in enumerate(plans)
@@ -212,7 +215,7 @@ class Relatedness(GrowthPolicy):
 
     def _best(
         self,
-        plans: Sequence[Plan],
+        hurdles: Sequence[float],
         found: Mapping[int, Tried],
         prices: Sequence[float],
         rows: int,
@@ -226,10 +229,21 @@ class Relatedness(GrowthPolicy):
         def value(i: int) -> float:
             by_loss = -found[i].loss - prices[i] / rows
             merit = by_loss if self.criterion == "loss" else found[i].accuracy
-            reassigns = "retrain" in plans[i].starts
-            return merit - self.margin * plans[i].grows - self.reassign_margin * reassigns
+            return merit - hurdles[i]
 
         return max((i for i in sorted(found) if i not in dropped), key=value)
+
+    def _hurdle(self, plan: Plan, network: MoENetwork) -> float:
+        """Return what a plan must win by: what it costs to grow, or those whose expert it takes."""
+        taken = [
+            (depth, id_)
+            for depth, start in enumerate(plan.starts)
+            if start == "retrain" and plan.source is not None
+            for id_ in network.path(plan.source)[depth]
+        ]
+        use = readers(network) if taken else {}
+        users = max((sum(use.get(place, {}).values()) for place in taken), default=0.0)
+        return self.margin * plan.grows + self.reassign_margin * users
 
     def _gains(self, sample: Sample, sources: Sequence[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""

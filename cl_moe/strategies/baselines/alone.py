@@ -54,9 +54,9 @@ class AloneNetwork(TaskNetwork):
         self.trunks[str(task)] = fresh.trunk
         self.heads[str(task)] = fresh.heads[str(task)]
 
-    def forward(self, x: Tensor, task: int) -> Tensor:
+    def branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
-        logits: Tensor = self.heads[str(task)](self.trunks[str(task)](x).flatten(1))
+        logits: Tensor = self.heads[str(task)](self.trunks[str(task)](z).flatten(1))
         return logits
 
     def for_task(self, task: int) -> nn.Module:

@@ -76,9 +76,9 @@ class ClosedFormNetwork(TaskNetwork):
             x, y = x[drawn], y[drawn]
         self.heads[str(task)] = self._fit(x, y, n_classes).requires_grad_(False)
 
-    def forward(self, x: Tensor, task: int) -> Tensor:
+    def branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
-        logits: Tensor = self.heads[str(task)](x.flatten(1))
+        logits: Tensor = self.heads[str(task)](z.flatten(1))
         return logits
 
     def for_task(self, task: int) -> nn.Module:

@@ -85,9 +85,9 @@ class PackedNetwork(TaskNetwork):
         for weight, owner in self._weights():
             yield weight, owner == mine
 
-    def forward(self, x: Tensor, task: int) -> Tensor:
+    def branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
-        features = functional_call(self.trunk, self._seen(task), (x,)).flatten(1)
+        features = functional_call(self.trunk, self._seen(task), (z,)).flatten(1)
         logits: Tensor = self.heads[str(task)](features)
         return logits
 

@@ -75,10 +75,10 @@ class ProgressiveNetwork(TaskNetwork):
             lambda shape: nn.Linear(math.prod(shape), n_classes), shape, derive(seed, "head")
         )
 
-    def forward(self, x: Tensor, task: int) -> Tensor:
+    def branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows; later columns are not run."""
         needed = self._needed(task)
-        h = [x] * len(needed)
+        h = [z] * len(needed)
         for position in range(len(self._stages)):
             h = [column["stages"][position](h_k) for column, h_k in zip(needed, h, strict=True)]
             h = [
