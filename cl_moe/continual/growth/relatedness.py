@@ -82,8 +82,8 @@ class Relatedness(GrowthPolicy):
         train_from: fewest examples for which candidates are trained beside an average.
         margin: by how much growing must beat not growing, in the unit of the criterion.
         max_experts: experts a layer may have in use; None for no limit.
-        reassign_margin: by how much retraining an expert in use must beat leaving it alone, for each
-            earlier task that uses it (one that averages counts by the weight of the path).
+        reassign_margin: by how much retraining an expert in use must beat leaving it alone, for
+            each earlier task that uses it (one that averages counts by the weight of the path).
         protect: what shields earlier tasks while an expert is retrained: ``distillation`` on the
             new inputs, ``ewc`` on that expert alone, or ``none``.
         protect_strength: its factor in the loss.
