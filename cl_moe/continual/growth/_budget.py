@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cl_moe.continual.use import importance
+from cl_moe.continual.use import importance, readers
 from cl_moe.moe.network import MoENetwork
 
-__all__ = ("full_layers", "least_important")
+__all__ = ("full_layers", "least_important", "users")
 
 
 def full_layers(network: MoENetwork, max_experts: int | None) -> list[int]:
@@ -35,3 +35,14 @@ def least_important(
         return sum(value[depth, id_] for depth in layers for id_ in path[depth])
 
     return min(sources, key=cost)
+
+
+def users(task: int, layers: Sequence[int], network: MoENetwork) -> float:
+    """Return how many tasks use the experts of a task in ``layers``, at most of any of them.
+
+    A task that averages counts by the weight of the path.
+    """
+    if not layers:
+        return 0.0
+    use, path = readers(network), network.path(task)
+    return max(sum(use[depth, id_].values()) for depth in layers for id_ in path[depth])

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from cl_moe.continual.growth._budget import full_layers, least_important
+from cl_moe.continual.growth._budget import full_layers, least_important, users
 from cl_moe.continual.growth._menu import Reading, menu
 from cl_moe.continual.growth._plan import (
     Heads,
@@ -26,7 +26,6 @@ from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.alignment import Alignment
 from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.relatedness.scores import SCORES
-from cl_moe.continual.use import readers
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block
@@ -235,15 +234,9 @@ class Relatedness(GrowthPolicy):
 
     def _hurdle(self, plan: Plan, network: MoENetwork) -> float:
         """Return what a plan must win by: what it costs to grow, or those whose expert it takes."""
-        taken = [
-            (depth, id_)
-            for depth, start in enumerate(plan.starts)
-            if start == "retrain" and plan.source is not None
-            for id_ in network.path(plan.source)[depth]
-        ]
-        use = readers(network) if taken else {}
-        users = max((sum(use.get(place, {}).values()) for place in taken), default=0.0)
-        return self.margin * plan.grows + self.reassign_margin * users
+        taken = [depth for depth, start in enumerate(plan.starts) if start == "retrain"]
+        hit = users(plan.source, taken, network) if plan.source is not None else 0.0
+        return self.margin * plan.grows + self.reassign_margin * hit
 
     def _gains(self, sample: Sample, sources: Sequence[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cl_moe.continual.growth._budget import full_layers, least_important
+from cl_moe.continual.growth._budget import full_layers, least_important, users
 from cl_moe.continual.growth._plan import Heads
 from cl_moe.continual.growth._sample import sample_of
 from cl_moe.continual.growth._trial import Trial, judged, split_of
@@ -22,7 +22,7 @@ from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.task import TaskGate
-from cl_moe.moe.heads import RAW
+from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
@@ -345,6 +345,21 @@ class TestBudget:
         for margin, kind in ((won - 0.01, "reassign"), (won + 0.01, "average")):
             policy = Relatedness(max_experts=1, reassign_margin=margin)
             assert policy.decide(view, trained).kind == kind
+
+    def test_it_has_to_be_worth_it_for_each_task_that_is_hit(self, trained):
+        network, view = copy.deepcopy(trained), unrelated(400, steps=600)
+        left, retrained = Relatedness(max_experts=1).decide(view, network).candidates
+        policy = Relatedness(max_experts=1, reassign_margin=0.6 * (left.loss - retrained.loss))
+        assert policy.decide(view, network).kind == "reassign"
+        weights = {RAW: torch.zeros(4, 8), Block(0): torch.zeros(4, 16)}
+        half = EvidenceHead(weights, torch.zeros(4), {-1: 0.5, 0: 0.5})
+        network.add_task(7, [], half)  # half a user more: 0.9 of what is won
+        assert users(0, [0], network) == pytest.approx(1.5)
+        assert policy.decide(view, network).kind == "reassign"
+        network.add_task(8, [["e0"]], network.new_head(8, 4))
+        assert users(0, [0], network) == pytest.approx(2.5)
+        assert users(0, [], network) == 0
+        assert policy.decide(view, network).kind == "average"
 
     def test_the_expert_that_matters_least_among_the_related_is_given_up(self):
         network = network_of()
