@@ -56,15 +56,15 @@ def _low_resource(study: str, over: Mapping[str, float], best: float) -> tuple[L
 
 
 def _unseen(study: str) -> tuple[Line, ...]:
-    at, ours, metric = (study,), "routing-evidence", "probe_accuracy"
-    above = Target(">", 0, whole=True)
+    at, metric, above = (study,), "probe_accuracy", Target(">", 0, whole=True)
+    pairs = {"routing-random": "routing-evidence", "routing-mean": "routing-evidence-all"}
     targets = {"shifted": Target("≤", 1 / 8), "new_classes": Target("≤", 1 / 2), "unrelated": None}
     return (
         *(Line(at, f"{group}: samples to target, moe / alone", samples_saved(group),
                target, "ratio") for group, target in targets.items()),
         *(Line(at, f"{group or 'all probes'}: {ours} - {other}",
                gain(other, group, of=ours, metric=metric), above if group is None else None)
-          for other in ("routing-mean", "routing-random") for group in (None, *targets)),
+          for other, ours in pairs.items() for group in (None, *targets)),
     )  # fmt: skip
 
 
