@@ -11,23 +11,29 @@ __all__ = ("forecast", "race")
 
 HOPE = 2.0
 """A candidate in training may be expected to learn this times as fast as it just has."""
+BEGUN = 0.75
+"""Above this part of a guess's loss a candidate has hardly begun: its pace tells nothing."""
+NOTHING = 0.95
+"""Above this part of a guess's loss an answer is none, and no reason to give up what is trained."""
 
 
 def race(
-    trials: Sequence[Trial], lap: int, until: int, to_beat: float
+    trials: Sequence[Trial], lap: int, until: int, to_beat: float, guess: float = math.inf
 ) -> tuple[Trial, dict[int, Tried]]:
     """Train candidates lap by lap; after each lap the worse half drops out.
 
     Successive halving (Jamieson & Talwalkar 2016, algorithm 1). The last one goes on to ``until``
     steps, and what it has learned can be kept: only the steps of those that drop out are lost. It
     is looked at each time its steps have doubled, and given up where it has no hope of reaching
-    what is to be had without training (:func:`forecast`).
+    what is to be had without training (:func:`forecast`), once it has left the plateau that
+    learning begins with (``BEGUN``), and if that is any better than a guess (``NOTHING``).
 
     Args:
         trials: the candidates.
         lap: optimizer steps between two looks at the rows held out.
         until: steps that the last one has taken at the end.
         to_beat: loss of the best answer that needs no training.
+        guess: the loss of a guess, log C.
 
     Returns:
         The last one, and what each showed when it was last looked at, by its place in ``trials``.
@@ -49,7 +55,8 @@ def race(
         trials[last].train(steps)
         seen[last] = trials[last].judge()
         now = (steps, seen[last].loss)
-        if before and forecast(before, now, until) > to_beat:
+        tells = now[1] < BEGUN * guess and to_beat < NOTHING * guess
+        if before and tells and forecast(before, now, until) > to_beat:
             break
         before = now
     return trials[last], seen

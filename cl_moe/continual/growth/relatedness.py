@@ -40,8 +40,6 @@ Kind = Literal["average", "take over", "reuse", "branch", "copy", "fresh"]
 
 LAP = 0.05
 """Share of the task's steps between two looks at candidates that are trained side by side."""
-SAYS_NOTHING = 0.95
-"""An answer with this part of a guess's loss (log C) is no reason to give up what is trained."""
 
 
 class Relatedness(GrowthPolicy):
@@ -198,9 +196,8 @@ class Relatedness(GrowthPolicy):
             lap = max(1, round(LAP * view.steps))
             until = max(1, round(self.trial_share * view.steps))
             to_beat = min((tried.loss for tried in found.values()), default=math.inf)
-            if to_beat > SAYS_NOTHING * math.log(view.n_classes):
-                to_beat = math.inf
-            last, seen = race(list(trials.values()), lap, until, to_beat)
+            guess = math.log(view.n_classes)
+            last, seen = race(list(trials.values()), lap, until, to_beat, guess)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
         prices = [plan.price(len(network.tasks), view.n_classes) for plan in plans]
