@@ -7,6 +7,7 @@ from typing import Any
 from cl_moe.continual.growth.base import Candidate, GrowthDecision
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, EvidenceHead
+from cl_moe.moe.lens import Lens
 
 __all__ = ("candidates_of", "sentence")
 
@@ -59,13 +60,20 @@ def _named(task: int | None, view: TaskView) -> str:
 def _shares(head: EvidenceHead, view: TaskView) -> str:
     """Say what an average leans on, most first."""
     ranked = sorted(head.shares.items(), key=lambda pair: -pair[1])
-    seen = {block.task: f" ({block.lens})" for block in head.blocks if block.lens}
     named = [
         f"{100 * share:.0f} % {'the raw input' if task == RAW.task else _named(task, view)}"
-        f"{seen.get(task, '')}"
+        f"{_seen(head, task)}"
         for task, share in ranked
     ]
     return ", ".join(named)
+
+
+def _seen(head: EvidenceHead, task: int) -> str:
+    """Say through which lenses a task's path sees the rows, if through any."""
+    lenses = dict.fromkeys(block.lens for block in head.blocks if block.task == task)
+    if lenses.keys() <= {None}:
+        return ""
+    return f" ({' and '.join(str(lens or Lens()) for lens in lenses)})"
 
 
 def _evidence(decision: GrowthDecision, view: TaskView) -> str:

@@ -12,13 +12,13 @@ __all__ = ("Lens",)
 class Lens(NamedTuple):
     """A symmetry of the square, with or without brightness inverted: what is done to images first.
 
-    Nothing in it is trained, and it costs no operations: pixels change places.
+    Nothing in it is trained, and there is nothing to multiply: pixels change places.
 
     Attributes:
         turns: quarter turns counter-clockwise, 0 to 3; those by 1 and 3 need square images.
         flipped: whether left and right are exchanged before the turns.
-        inverted: the sum of darkest and brightest, from which values are taken away; None where
-            brightness stays as it is.
+        inverted: the sum of darkest and brightest, from which values are taken away, one for all
+            channels; None where brightness stays as it is.
 
     >>> import torch
     >>> image = torch.tensor([[[[1.0, 0.0], [0.25, 0.0]]]])

@@ -62,7 +62,8 @@ class Pool:
     """Weighs opinions by leave-one-out evidence, and pools them.
 
     The evidence of an opinion is its leave-one-out cross-entropy plus its price a row, both in nats
-    a row; it is looked for once, on the first rows that a head is asked for. With one example a
+    a row; it is looked for once, on the first rows that a head is asked for, and so the weights are
+    the same however many rows are fitted later. With one example a
     class nothing can be left out: then the raw input answers alone.
 
     A head on some rows first and one on all afterwards cost little more than the latter: in the
@@ -89,6 +90,8 @@ class Pool:
         self._gram: dict[Block, Tensor] = {}
         self._factors: dict[Opinion, Tensor] = {}
         self._order: Tensor | None = None
+        self._seen: Tensor | None = None
+        """The rows that are looked at for evidence."""
         self._looked_at: dict[Block, Tensor] = {}
         self._fits: dict[Opinion, LeaveOneOut] = {}
 
@@ -110,9 +113,12 @@ class Pool:
         if self._single:
             opinions = [Opinion((RAW,))]
             self._fits[opinions[0]] = LeaveOneOut(1.0, 8.0, 0.0)
-        some = evidence_rows(len(self.y)) if rows is None else rows[evidence_rows(len(rows))]
-        losses = [self._weighed(o, some).loss + o.price / len(some) for o in opinions]
-        weights = gate.weigh(losses, _numbered([o.path for o in opinions]), len(some), draw)
+        if self._seen is None:
+            self._seen = evidence_rows(len(self.y) if rows is None else len(rows))
+            self._seen = self._seen if rows is None else rows[self._seen]
+        n = len(self._seen)
+        losses = [self._weighed(o, self._seen).loss + o.price / n for o in opinions]
+        weights = gate.weigh(losses, _numbered([o.path for o in opinions]), n, draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
         kept = {o: share for o, share in zip(opinions, shares, strict=True) if share}
@@ -178,6 +184,8 @@ class Pool:
         strength = self._fits[opinion].strength
         if len(self.y) <= sum(widths):
             corner = self._factor(opinion)[: len(rows), : len(rows)]
+            if len(rows) == len(self.y):
+                del self._factors[opinion]  # N^2 numbers; nothing more is asked of them
             alpha = torch.cholesky_solve(centred, corner).float()
             return [(alpha.T @ part).double() for part in parts]
         x = torch.cat(parts, 1)

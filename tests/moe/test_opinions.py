@@ -93,12 +93,16 @@ def test_the_head_is_the_weighted_sum_of_what_each_opinion_says(weights, pooled,
     assert (share > 0).sum() >= pooled
 
 
-def test_evidence_is_looked_for_once_and_all_the_rows_asked_for_are_fitted():
-    values, y = task(signal=0.4)
-    pool, gate = Pool(values, y, 3), EvidenceGate(7, k=2, weights="uniform")
-    part = torch.arange(30)
-    pool.head(RIDGES, gate, part)
-    check(pool.head(RIDGES, gate), gate, RIDGES, values, y, torch.arange(48), seen=part)
+@pytest.mark.parametrize("weights", ["evidence", "uniform"])
+@pytest.mark.parametrize(("n", "first"), [(48, 30), (80, 54), (120, 80)])
+def test_evidence_is_looked_for_once_and_all_the_rows_asked_for_are_fitted(weights, n, first):
+    values, y = task(n, signal=0.4)
+    pool, gate = Pool(values, y, 3), EvidenceGate(7, k=2, weights=weights)
+    part = torch.randperm(n, generator=torch.Generator().manual_seed(2))[:first]
+    shares = pool.head(RIDGES, gate, part).shares
+    head = pool.head(RIDGES, gate)
+    check(head, gate, RIDGES, values, y, torch.arange(n), seen=part)
+    assert head.shares == shares  # what was judged is what answers
 
 
 def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatch):

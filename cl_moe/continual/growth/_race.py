@@ -33,7 +33,7 @@ def race(
         lap: optimizer steps between two looks at the rows held out.
         until: steps that the last one has taken at the end.
         to_beat: loss of the best answer that needs no training.
-        guess: the loss of a guess, log C.
+        guess: the loss of a guess: the entropy of the labels.
 
     Returns:
         The last one, and what each showed when it was last looked at, by its place in ``trials``.
@@ -49,14 +49,14 @@ def race(
         running.sort(key=lambda i: seen[i].loss)
         running = running[: len(running) // 2]
     (last,) = running
-    before = (steps, seen[last].loss) if steps else None
+    before = (steps, seen[last].loss if steps else math.inf)
     while steps < until:
         steps = min(2 * steps or lap, until)
         trials[last].train(steps)
         seen[last] = trials[last].judge()
         now = (steps, seen[last].loss)
-        tells = now[1] < BEGUN * guess and to_beat < NOTHING * guess
-        if before and tells and forecast(before, now, until) > to_beat:
+        told = to_beat < NOTHING * guess and max(before[1], now[1]) < BEGUN * guess
+        if told and forecast(before, now, until) > to_beat:
             break
         before = now
     return trials[last], seen

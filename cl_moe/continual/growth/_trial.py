@@ -15,7 +15,7 @@ from cl_moe.moe.matching import calibrated
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = ("Split", "Trial", "Tried", "judged", "split_of")
+__all__ = ("Split", "Trial", "Tried", "entropy", "judged", "split_of")
 
 
 class Split(NamedTuple):
@@ -63,6 +63,16 @@ def judged(logits: Tensor, y: Tensor) -> Tried:
     """Judge logits at the temperature that fits them best: how loud they are says nothing."""
     accuracy = (logits.argmax(1) == y).double().mean().item()
     return Tried(accuracy, calibrated(logits, y)[1].mean().item())
+
+
+def entropy(y: Tensor) -> float:
+    """Return the loss of a guess by how frequent each label is, in nats: log C where all alike.
+
+    >>> round(entropy(torch.tensor([0, 0, 0, 1])), 3), round(entropy(torch.arange(4)), 3)
+    (0.562, 1.386)
+    """
+    share = y.bincount().double() / len(y)
+    return float(-torch.xlogy(share, share).sum())
 
 
 class Trial:

@@ -21,7 +21,7 @@ from cl_moe.continual.growth._plan import (
 from cl_moe.continual.growth._race import race
 from cl_moe.continual.growth._sample import Sample, sample_of
 from cl_moe.continual.growth._takeover import take_over_plans
-from cl_moe.continual.growth._trial import Trial, Tried, judged, split_of
+from cl_moe.continual.growth._trial import Trial, Tried, entropy, judged, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.alignment import Alignment
 from cl_moe.continual.relatedness.index import Shortlist
@@ -89,8 +89,8 @@ class Relatedness(GrowthPolicy):
             task grows fresh experts, or with ``max_experts`` in use is given some.
         reads: what an average reads of an earlier path: its ``features``, its ``answers``, its
             inner ``stages``, and ``take over`` for its answers with their classes matched.
-        lenses: pairs of an earlier path and a lens (images turned, flipped or inverted) that are
-            looked at beside the paths as they are; 0 for none
+        lenses: pairs of an earlier path and a lens (images turned, flipped or inverted) that an
+            average looks at beside the paths as they are; 0 for none, as behind an encoder
             (:mod:`cl_moe.continual.relatedness.alignment`).
         shortlist: earlier tasks that are looked at: all of so many, else those with the nearest
             signatures (:mod:`cl_moe.continual.relatedness.index`).
@@ -136,9 +136,16 @@ class Relatedness(GrowthPolicy):
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
         decision = self._decided(view, network)
-        if decision.path and network.encoder is None:
-            self.looks.add(view.task, view.x)
+        if network.encoder is None:
+            self._look(decision, view, network)
         return decision
+
+    def _look(self, decision: GrowthDecision, view: TaskView, network: MoENetwork) -> None:
+        """Remember the images that a path is trained on, by the task that stands for the path."""
+        ids = [tuple(e for e in layer if isinstance(e, str)) for layer in decision.path]
+        first = network.first_on.get(tuple(ids))
+        if decision.path and (first is None or decision.retrain):
+            self.looks.add(view.task if first is None else first, view.x)
 
     def _decided(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         near = self.near.of(view, network)
@@ -150,7 +157,7 @@ class Relatedness(GrowthPolicy):
         with torch.no_grad():
             sample = sample_of(view, network)
             gains = self._gains(sample, sources)
-            plans = self._plans(view, network, gains, sample, self._lensed(sample, gains))
+            plans = self._plans(view, network, gains, sample)
             wanted = {block for plan in plans for block in plan.blocks}
             whole = len(sample.y) == len(view.y)
             reader = sample.reader if whole else PathReader(network, view.x)
@@ -196,7 +203,7 @@ class Relatedness(GrowthPolicy):
             lap = max(1, round(LAP * view.steps))
             until = max(1, round(self.trial_share * view.steps))
             to_beat = min((tried.loss for tried in found.values()), default=math.inf)
-            guess = math.log(view.n_classes)
+            guess = entropy(view.y[split.fit])
             last, seen = race(list(trials.values()), lap, until, to_beat, guess)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
@@ -259,7 +266,6 @@ class Relatedness(GrowthPolicy):
         network: MoENetwork,
         gains: Mapping[int, float],
         sample: Sample,
-        lensed: Sequence[tuple[int, Lens]] = (),
     ) -> list[Plan]:
         """Return what is worth trying, cheapest first: on a tie the first one wins."""
         ranked = sorted(gains, key=lambda task: -gains[task])[: self.candidates]
@@ -267,7 +273,7 @@ class Relatedness(GrowthPolicy):
         few = len(view.y) <= self.average_up_to and "average" in self.kinds
         if few and isinstance(gate, EvidenceGate):
             paths = list(gains) if gate.weights != "evidence" else ranked
-            skipped, reads = self._skipped, self.reads
+            lensed, skipped, reads = self._lensed(sample, gains), self._skipped, self.reads
             opinions = menu(view, network, paths, skipped, reads, sample, lensed)
             plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
             if len(view.y) < self.train_from:

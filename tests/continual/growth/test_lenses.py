@@ -92,6 +92,27 @@ def test_a_shift_is_undone_and_the_task_answered_from_a_handful(shift):
     assert accuracy(network, 1, shift(held_x), held_y) > known - 0.1
 
 
+def test_a_path_that_is_retrained_knows_the_images_it_was_retrained_on():
+    policy = Relatedness(max_experts=1, kinds=["fresh"])
+    network = learned(policy)
+    x, y = pictures(400, 1)
+    decision = take(policy, network, view_of(1, 1 - x, y))
+    assert decision.retrain == ((0, "e0"),)
+    x, y = pictures(24, 2)
+    assert policy.looks.lenses(1 - x, [0]) == []
+    assert policy.looks.lenses(x, [0])
+
+
+def test_a_path_that_is_kept_is_known_by_what_it_was_trained_on():
+    policy = Relatedness(average_up_to=0, kinds=["reuse"])
+    network = learned(policy)
+    x, y = pictures(100, 1)
+    decision = take(policy, network, view_of(1, 1 - x, y))
+    assert decision.kind == "reuse"
+    assert policy.looks.lenses(pictures(24, 2)[0], [0]) == []
+    assert policy.looks.lenses(1 - pictures(24, 2)[0], [0, 1])[0][0] == 0
+
+
 def test_without_lenses_it_is_not():
     policy = Relatedness(lenses=0)
     network = learned(policy)

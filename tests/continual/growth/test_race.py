@@ -84,8 +84,8 @@ def test_nothing_is_given_up_on_the_plateau_at_the_start_or_for_a_guess(loss, to
 
 def test_who_has_left_the_plateau_may_be_given_up():
     trial = Written(lambda steps: 0.99 if steps < 40 else 0.7)
-    race([trial], lap=10, until=100, to_beat=0.2, guess=1.0)
-    assert trial.judged_at == [10, 20, 40]
+    race([trial], lap=10, until=200, to_beat=0.2, guess=1.0)
+    assert trial.judged_at == [10, 20, 40, 80]  # two looks beyond it tell the pace
 
 
 def test_one_that_has_nothing_left_to_learn_goes_on():

@@ -1,0 +1,32 @@
+"""What a decision is told as."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cl_moe.continual.events import sentence
+from cl_moe.continual.growth.base import GrowthDecision
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.lens import Lens
+
+VIEW = TaskView(
+    4, "new", torch.zeros(1, 1), torch.zeros(1), 2, 1, 1, torch.optim.SGD, names={0: "a", 1: "b"}
+)
+
+
+@pytest.mark.parametrize(
+    ("lenses", "told"),
+    [
+        ([None], ""),
+        ([Lens(1)], " (turned by 90 degrees)"),
+        ([None, Lens(1)], " (as they are and turned by 90 degrees)"),
+    ],
+)
+def test_an_average_says_through_which_lenses_each_path_sees(lenses, told):
+    blocks = [RAW, Block(1), *(Block(0, lens=lens) for lens in lenses)]
+    weights = {block: torch.zeros(2, 3) for block in blocks}
+    head = EvidenceHead(weights, torch.zeros(2), {0: 0.5, 1: 0.3, -1: 0.2})
+    expected = f"average: 50 % task 0 'a'{told}, 30 % task 1 'b', 20 % the raw input"
+    assert sentence(GrowthDecision("average", (), head), VIEW).endswith(expected)
