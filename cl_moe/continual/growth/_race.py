@@ -11,7 +11,7 @@ __all__ = ("forecast", "race")
 
 HOPE = 2.0
 """A candidate in training may be expected to learn this times as fast as it just has."""
-BEGUN = 0.75
+BEGUN = 0.9
 """Above this part of a guess's loss a candidate has hardly begun: its pace tells nothing."""
 NOTHING = 0.95
 """Above this part of a guess's loss an answer is none, and no reason to give up what is trained."""
