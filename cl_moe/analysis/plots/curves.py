@@ -130,7 +130,7 @@ def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
     return Forgetting(curves, {m: looks(data)[m] for m in runs}, len(tasks))
 
 
-def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.18, **more: Any) -> None:
+def draw_line(ax: Axes, curve: Curve, look: Look, *, among: int, **more: Any) -> None:
     """Draw a curve with its band (a bar for one point) and a marker at ten points or fewer.
 
     Two seeds are thin lines in place of a band.
@@ -139,7 +139,7 @@ def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.18, **more
         ax: where.
         curve: what.
         look: the method's.
-        shade: opacity of the band.
+        among: so many lines are drawn: the more bands on top of each other, the fainter each.
         more: keywords for ``Axes.plot``.
     """
     if len(curve.x) == 0:
@@ -153,7 +153,8 @@ def draw_line(ax: Axes, curve: Curve, look: Look, *, shade: float = 0.18, **more
         for run in curve.runs:
             ax.plot(curve.x, run, color=look.colour, linewidth=0.4, alpha=0.6, zorder=2)
     else:
-        ax.fill_between(curve.x, low, high, color=look.colour, alpha=shade, linewidth=0)
+        opacity = 0.22 if among <= 5 else 0.6 / among
+        ax.fill_between(curve.x, low, high, color=look.colour, alpha=opacity, linewidth=0)
 
 
 def draw_forgetting(info: Forgetting) -> Figure:
@@ -161,11 +162,11 @@ def draw_forgetting(info: Forgetting) -> Figure:
     with context():
         drawn, panels = grid(len(info.curves), most=5, height=1.35, sharex=True, sharey=True)
         names = short(list(info.curves), 20)
-        # Many bands on top of each other hide the lines.
-        shade = 0.22 if len(info.looks) <= 5 else 0.12
+        among = len(info.looks)
         for ax, name, lines in zip(panels, names, info.curves.values(), strict=True):
             for method, curve in lines.items():
-                draw_line(ax, curve, info.looks[method], shade=shade, markersize=2.6, linewidth=1)
+                look = info.looks[method]
+                draw_line(ax, curve, look, among=among, markersize=2.6, linewidth=1)
             ax.set_title(name)
             task_axis(ax, info.length)
         percent(panels[0].yaxis)
@@ -219,7 +220,7 @@ def draw_average(info: Average) -> Figure:
         drawn = figure(COLUMN, 2.5)
         ax = drawn.subplots()
         for method, curve in info.curves.items():
-            draw_line(ax, curve, info.looks[method])
+            draw_line(ax, curve, info.looks[method], among=len(info.looks))
         task_axis(ax, info.length)
         percent(ax.yaxis)
         fit_accuracy(ax, [info.curves])

@@ -185,7 +185,7 @@ def draw_samples(info: Samples) -> Figure:
         names = short(list(info.curves), 22)
         for ax, name, (family, lines) in zip(panels, names, info.curves.items(), strict=True):
             for method, curve in lines.items():
-                draw_line(ax, curve, info.looks[method])
+                draw_line(ax, curve, info.looks[method], among=len(info.looks))
             _size_axis(ax, sorted({float(x) for curve in lines.values() for x in curve.x}))
             if family in info.targets:
                 ax.axhline(info.targets[family], **TARGET)
