@@ -106,10 +106,14 @@ def _plain(data: StudyData) -> Iterator[tuple[str, str]]:
 
 
 def _spare(taken: Iterable[Look]) -> Look:
-    """Return the look whose marker, then colour, then dash is rarest among those taken."""
+    """Return the look whose marker, then colour, then dash is rarest among those taken.
+
+    As long as there are others it is none of them.
+    """
     taken = list(taken)
     markers, colours, dashes = (Counter(look[i] for look in taken) for i in (1, 0, 2))
-    every = (Look(*parts) for parts in itertools.product(COLOURS, MARKERS, DASHES))
+    looks = [Look(*parts) for parts in itertools.product(COLOURS, MARKERS, DASHES)]
+    every = [look for look in looks if look not in taken] or looks
     return min(every, key=lambda k: (markers[k.marker], colours[k.colour], dashes[k.dash]))
 
 

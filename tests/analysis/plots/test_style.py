@@ -27,6 +27,16 @@ def test_twelve_methods_and_the_references_look_different(study: StudyData) -> N
     assert found["alone"] == FIXED["alone"]
 
 
+def test_every_type_and_a_dozen_variants_look_different(study: StudyData) -> None:
+    names = [*FIXED, *(f"variant-{i}" for i in range(12))]
+    types = [*(kind.replace("_", "-") for kind in FIXED), *["moe"] * 12]
+    data = replace(
+        study, rows=study.rows.iloc[:0], events=[], timings=study.timings.iloc[:0],
+        methods=pd.DataFrame({"method": names, "type": types}), baseline=None,
+    )  # fmt: skip
+    assert len(set(looks(data).values())) == len(names)
+
+
 def test_a_methods_look_does_not_depend_on_which_ran(study: StudyData) -> None:
     part = replace(study, rows=study.rows[study.rows["method"] == "ewc"])
     assert looks(part)["ewc"] == looks(study)["ewc"]
