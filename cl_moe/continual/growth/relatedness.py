@@ -19,17 +19,14 @@ from cl_moe.continual.growth._plan import (
     fresh_plan,
 )
 from cl_moe.continual.growth._race import race
+from cl_moe.continual.growth._ranking import Ranking, Score
 from cl_moe.continual.growth._sample import Sample, sample_of
 from cl_moe.continual.growth._takeover import take_over_plans
 from cl_moe.continual.growth._trial import Trial, Tried, entropy, judged, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
-from cl_moe.continual.relatedness.alignment import Alignment
 from cl_moe.continual.relatedness.index import Shortlist
-from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import RAW, Block
-from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.opinions import single_examples
 from cl_moe.moe.reading import PathReader
@@ -98,7 +95,7 @@ class Relatedness(GrowthPolicy):
 
     def __init__(
         self,
-        score: Literal["ncm", "logme", "ridge", "knn"] = "ncm",
+        score: Score = "ncm",
         criterion: Literal["loss", "accuracy"] = "loss",
         candidates: int = 4,
         trial_share: float = 0.5,
@@ -123,7 +120,7 @@ class Relatedness(GrowthPolicy):
             if unknown:
                 raise ValueError(f"{name}: {sorted(unknown)} must be among {get_args(known)}")
         self.kinds, self.reads = (*kinds, "reassign"), tuple(reads)
-        self.score, self.criterion = score, criterion
+        self.criterion = criterion
         self.candidates, self.trial_share, self.train_from = candidates, trial_share, train_from
         self.margin, self.reassign_margin = margin, reassign_margin
         self.max_experts, self.average_up_to = max_experts, average_up_to
@@ -131,21 +128,13 @@ class Relatedness(GrowthPolicy):
         self.worth: dict[int, float] = {}
         self.borrowed: set[int] = set()
         self.near, self._skipped = Shortlist(shortlist), set[int]()
-        self.looks = Alignment(lenses)
+        self.ranking = Ranking(score, lenses)
 
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
         decision = self._decided(view, network)
-        if network.encoder is None:
-            self._look(decision, view, network)
+        self.ranking.look(decision, view, network)
         return decision
-
-    def _look(self, decision: GrowthDecision, view: TaskView, network: MoENetwork) -> None:
-        """Remember the images that a path is trained on, by the task that stands for the path."""
-        ids = [tuple(e for e in layer if isinstance(e, str)) for layer in decision.path]
-        first = network.first_on.get(tuple(ids))
-        if decision.path and (first is None or decision.retrain):
-            self.looks.add(view.task if first is None else first, view.x)
 
     def _decided(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         near = self.near.of(view, network)
@@ -156,7 +145,7 @@ class Relatedness(GrowthPolicy):
             return decision_of(fresh, view, network, network.new_head(view.task, view.n_classes))
         with torch.no_grad():
             sample = sample_of(view, network)
-            gains = self._gains(sample, sources)
+            gains = self.ranking.gains(sample, sources)
             plans = self._plans(view, network, gains, sample)
             wanted = {block for plan in plans for block in plan.blocks}
             whole = len(sample.y) == len(view.y)
@@ -242,24 +231,6 @@ class Relatedness(GrowthPolicy):
         hit = users(plan.source, taken, network) if plan.source is not None else 0.0
         return self.margin * plan.grows + self.reassign_margin * hit
 
-    def _gains(self, sample: Sample, sources: Sequence[int]) -> dict[int, float]:
-        """Score each earlier path's features against the raw input, on the same rows."""
-        raw = self._score(RAW, sample)
-        return {task: self._score(Block(task), sample) - raw for task in sources}
-
-    def _lensed(self, sample: Sample, gains: Mapping[int, float]) -> list[tuple[int, Lens]]:
-        """Return the pair of a path and a lens with the best gain, if no path as it is has that."""
-        pairs = self.looks.lenses(sample.reader.z, gains)
-        if not pairs:
-            return []
-        scores = [self._score(Block(task, lens=lens), sample) for task, lens in pairs]
-        best = max(range(len(pairs)), key=scores.__getitem__)
-        ahead = scores[best] - self._score(RAW, sample) > max(gains.values())
-        return [pairs[best]] if ahead else []
-
-    def _score(self, block: Block, sample: Sample) -> float:
-        return SCORES[self.score](sample.reader.blocks([block])[block], sample.y)
-
     def _plans(
         self,
         view: TaskView,
@@ -273,31 +244,21 @@ class Relatedness(GrowthPolicy):
         few = len(view.y) <= self.average_up_to and "average" in self.kinds
         if few and isinstance(gate, EvidenceGate):
             paths = list(gains) if gate.weights != "evidence" else ranked
-            lensed, skipped, reads = self._lensed(sample, gains), self._skipped, self.reads
+            lensed = self.ranking.lensed(sample, gains)
+            skipped, reads = self._skipped, self.reads
             opinions = menu(view, network, paths, skipped, reads, sample, lensed)
             plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
             if len(view.y) < self.train_from:
                 return plans
         else:
-            plans = self._whole_paths(view, network, gains, ranked, sample)
+            best = {task: gains[task] for task in ranked}
+            plans = take_over_plans(view, network, best, self._skipped, sample, self.candidates)
+            keep = _all("keep", len(network.layers))
+            plans += [Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2]]
         grown = self._grown(network, gains, ranked)
         return [p for p in (*plans, *grown) if p.kind in self.kinds] or [
             self._last_resort(network, gains, ranked)
         ]
-
-    def _whole_paths(
-        self,
-        view: TaskView,
-        network: MoENetwork,
-        gains: Mapping[int, float],
-        ranked: Sequence[int],
-        sample: Sample,
-    ) -> list[Plan]:
-        """Return plans that answer by one earlier path as it is."""
-        best = {task: gains[task] for task in ranked}
-        plans = take_over_plans(view, network, best, self._skipped, sample, self.candidates)
-        keep = _all("keep", len(network.layers))
-        return [*plans, *(Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2])]
 
     def _grown(
         self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]

@@ -99,8 +99,8 @@ def test_a_path_that_is_retrained_knows_the_images_it_was_retrained_on():
     decision = take(policy, network, view_of(1, 1 - x, y))
     assert decision.retrain == ((0, "e0"),)
     x, y = pictures(24, 2)
-    assert policy.looks.lenses(1 - x, [0]) == []
-    assert policy.looks.lenses(x, [0])
+    assert policy.ranking.looks.lenses(1 - x, [0]) == []
+    assert policy.ranking.looks.lenses(x, [0])
 
 
 def test_a_path_that_is_kept_is_known_by_what_it_was_trained_on():
@@ -109,8 +109,8 @@ def test_a_path_that_is_kept_is_known_by_what_it_was_trained_on():
     x, y = pictures(100, 1)
     decision = take(policy, network, view_of(1, 1 - x, y))
     assert decision.kind == "reuse"
-    assert policy.looks.lenses(pictures(24, 2)[0], [0]) == []
-    assert policy.looks.lenses(1 - pictures(24, 2)[0], [0, 1])[0][0] == 0
+    assert policy.ranking.looks.lenses(pictures(24, 2)[0], [0]) == []
+    assert policy.ranking.looks.lenses(1 - pictures(24, 2)[0], [0, 1])[0][0] == 0
 
 
 def test_without_lenses_it_is_not():

@@ -208,7 +208,7 @@ class TestWhatItCosts:
 def plans_of(policy, view, network, gains=None):
     """Return what a policy would try, given the gain of each path."""
     sample = sample_of(view, network)
-    return policy._plans(view, network, gains or policy._gains(sample, [0]), sample)
+    return policy._plans(view, network, gains or policy.ranking.gains(sample, [0]), sample)
 
 
 class TestWhatATrialLearned:
