@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cl_moe.cli.study import (
+from cl_moe.cli.options import (
     DataDir,
     Device,
+    Methods,
     Scenario,
     Seeds,
     Settings,
@@ -28,10 +29,7 @@ __all__ = ("estimate", "lines")
 
 def estimate(
     scenario: Scenario,
-    methods: Annotated[
-        str | None,
-        typer.Option(help="Names of methods, with commas between. Default: the scenario's."),
-    ] = None,
+    methods: Methods = None,
     seeds: Seeds = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
     device: Device = "cpu",

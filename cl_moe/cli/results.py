@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cl_moe.cli.options import parse_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -54,7 +56,6 @@ def plot(
 ) -> None:
     """Draw every figure that the study has data for."""
     from cl_moe.analysis import plot_all
-    from cl_moe.cli.study import parse_words
     from cl_moe.runs.store import load_study
 
     words = parse_words(formats, "--format")
@@ -110,7 +111,6 @@ def unpack(
 
     So a method of your own is compared with baselines that need not be run again.
     """
-    from cl_moe.cli.study import parse_words
     from cl_moe.runs.unpack import unpack as write_unpacked
 
     left_out = parse_words(without, "--without") if without else []

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cl_moe.cli.study import DataDir
+from cl_moe.cli.options import DataDir
 from cl_moe.errors import InputError
 
 __all__ = ("Kind", "check", "list_parts", "new")

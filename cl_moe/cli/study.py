@@ -20,7 +20,21 @@ from cl_moe.cli.engine import (
     Memory,
     chosen_engine,
 )
-from cl_moe.errors import InputError
+from cl_moe.cli.options import (
+    DataDir,
+    Device,
+    Fresh,
+    Methods,
+    Out,
+    Quiet,
+    Scenario,
+    Seeds,
+    Settings,
+    Threads,
+    parse_seeds,
+    parse_words,
+    specified,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,59 +42,13 @@ if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData
     from cl_moe.runs.plan import StudyPlan
     from cl_moe.runs.study import Study
-    from cl_moe.streams.scenario import ScenarioSpec
 
-__all__ = (
-    "DataDir",
-    "Device",
-    "Scenario",
-    "Seeds",
-    "Settings",
-    "Threads",
-    "parse_seeds",
-    "parse_words",
-    "run",
-    "specified",
-    "transfer",
-)
-
-Scenario = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one.")
-]
-Seeds = Annotated[
-    str | None,
-    typer.Option(help="How many (5: seeds 0 to 4), or which (0,3,4). Default: the scenario's."),
-]
-Out = Annotated[Path | None, typer.Option(help="The study's folder. Default: runs/NAME.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        envvar="CL_MOE_DATA_DIR",
-        show_envvar=True,
-        help="Folder of real data, for scenarios that have a use for it.",
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change the scenario: training.epochs=3. Repeatable."
-    ),
-]
-Threads = Annotated[int, typer.Option(help="Torch threads of each run.")]
-Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Start over: remove earlier results in the folder.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+__all__ = ("run", "transfer")
 
 
 def run(
     scenario: Scenario,
-    methods: Annotated[
-        str | None,
-        typer.Option(help="Names of methods, with commas between. Default: the scenario's."),
-    ] = None,
+    methods: Methods = None,
     seeds: Seeds = None,
     jobs: Jobs = None,
     engine: Engine = EngineName.local,
@@ -177,14 +145,6 @@ def transfer(
     show_transfer(study, folder)
 
 
-def specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
-    """Return the scenario that is asked for, with its ``--set`` settings."""
-    from cl_moe.streams.scenario import load_scenario
-
-    spec = load_scenario(scenario)
-    return spec.with_overrides(settings) if settings else spec
-
-
 def _carry_out(plan: StudyPlan, out: Path | None, **how: Any) -> tuple[Study, Path]:
     """Run a plan and return the study and its folder; when stopped, say how to go on, and exit."""
     from cl_moe.runs.driver import StudyInterrupted
@@ -215,33 +175,3 @@ def _asked_for(data: StudyData, plan: StudyPlan) -> StudyData:
         pairs=only(data.pairs),
         baseline=data.baseline if data.baseline in names else None,
     )
-
-
-def parse_words(text: str, option: str) -> list[str]:
-    """Return the words between commas.
-
-    >>> parse_words("dense, moe", "--methods")
-    ['dense', 'moe']
-    """
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    if not words:
-        raise InputError(f"{option}: '{text}' names nothing; give names with commas between")
-    return words
-
-
-def parse_seeds(text: str) -> int | list[int]:
-    """Return a number of seeds, or a list where there is a comma.
-
-    >>> parse_seeds("5"), parse_seeds("0,3,4"), parse_seeds("3,")
-    (5, [0, 3, 4], [3])
-    """
-    try:
-        if "," not in text:
-            return int(text)
-        return [int(word) for word in parse_words(text, "--seeds")]
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"--seeds: '{text}' is not understood; give a number of seeds (5) or a list (0,3,4)"
-        ) from error

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cl_moe.cli.study import parse_seeds
+from cl_moe.cli.options import parse_seeds
 from cl_moe.errors import InputError
 from cl_moe.runs.store import load_study
 

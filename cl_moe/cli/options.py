@@ -1,0 +1,101 @@
+"""What several commands ask for: their common options, and how their values are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cl_moe.errors import InputError
+
+if TYPE_CHECKING:
+    from cl_moe.streams.scenario import ScenarioSpec
+
+__all__ = (
+    "DataDir",
+    "Device",
+    "Fresh",
+    "Methods",
+    "Out",
+    "Quiet",
+    "Scenario",
+    "Seeds",
+    "Settings",
+    "Threads",
+    "parse_seeds",
+    "parse_words",
+    "specified",
+)
+
+Scenario = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one.")
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(help="Names of methods, with commas between. Default: the scenario's."),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(help="How many (5: seeds 0 to 4), or which (0,3,4). Default: the scenario's."),
+]
+Out = Annotated[Path | None, typer.Option(help="The study's folder. Default: runs/NAME.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="CL_MOE_DATA_DIR",
+        show_envvar=True,
+        help="Folder of real data, for scenarios that have a use for it.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change the scenario: training.epochs=3. Repeatable."
+    ),
+]
+Threads = Annotated[int, typer.Option(help="Torch threads of each run.")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start over: remove earlier results in the folder.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+def specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
+    """Return the scenario that is asked for, with its ``--set`` settings."""
+    from cl_moe.streams.scenario import load_scenario
+
+    spec = load_scenario(scenario)
+    return spec.with_overrides(settings) if settings else spec
+
+
+def parse_words(text: str, option: str) -> list[str]:
+    """Return the words between commas.
+
+    >>> parse_words("dense, moe", "--methods")
+    ['dense', 'moe']
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise InputError(f"{option}: '{text}' names nothing; give names with commas between")
+    return words
+
+
+def parse_seeds(text: str) -> int | list[int]:
+    """Return a number of seeds, or a list where there is a comma.
+
+    >>> parse_seeds("5"), parse_seeds("0,3,4"), parse_seeds("3,")
+    (5, [0, 3, 4], [3])
+    """
+    try:
+        if "," not in text:
+            return int(text)
+        return [int(word) for word in parse_words(text, "--seeds")]
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"--seeds: '{text}' is not understood; give a number of seeds (5) or a list (0,3,4)"
+        ) from error
