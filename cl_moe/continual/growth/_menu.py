@@ -58,12 +58,9 @@ def menu(
         stages = network.inner_stages(task) if "stages" in reads else 0
         found += [Opinion((Block(task, stage, lens),), price) for stage in range(stages)]
     if "take over" in reads:
-        tasks = [*((task, None) for task in matchable(view, network, paths, borrowed)), *lensed]
-        answers = [
-            Block(task, "log answers", lens)
-            for task, lens in tasks
-            if task not in borrowed and network.n_classes(task) >= view.n_classes
-        ]
+        answers = [Block(task, "log answers") for task in matchable(view, network, paths, borrowed)]
+        known = matchable(view, network, [task for task, _ in lensed], borrowed)
+        answers += [Block(task, "log answers", lens) for task, lens in lensed if task in known]
         for block in best_matched(answers, sample, view.n_classes, TAKE_OVERS):
             price = which_path + math.lgamma(view.n_classes + 1) + _which(block.lens)
             route = network.route(block.task)
