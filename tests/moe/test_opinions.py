@@ -105,6 +105,19 @@ def test_evidence_is_looked_for_once_and_all_the_rows_asked_for_are_fitted(weigh
     assert head.shares == shares  # what was judged is what answers
 
 
+@pytest.mark.parametrize("first", [None, 30])
+def test_a_block_with_more_values_than_rows_is_solved_row_by_row_in_any_order(first):
+    values, y = task()
+    draw = torch.Generator().manual_seed(3)
+    values[STAGE] = values[STAGE] + 3 * F.one_hot(y, 3).float() @ torch.randn(3, 60, generator=draw)
+    pool, gate, opinion = Pool(values, y, 3), EvidenceGate(7), [Opinion((STAGE,))]
+    rows = torch.randperm(48, generator=draw)[:first]
+    head = pool.head(opinion, gate, rows)
+    assert (head(values).argmax(1) == y).all()  # there is something to solve
+    check(head, gate, opinion, values, y, rows, seen=rows)
+    check(pool.head(opinion, gate), gate, opinion, values, y, torch.arange(48), seen=rows)
+
+
 def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatch):
     monkeypatch.setattr("cl_moe.moe.opinions.EVIDENCE_ROWS", 30)
     values, y = task(signal=0.4)

@@ -13,8 +13,6 @@ HOPE = 2.0
 """A candidate in training may be expected to learn this times as fast as it just has."""
 BEGUN = 0.9
 """Above this part of a guess's loss a candidate has hardly begun: its pace tells nothing."""
-NOTHING = 0.95
-"""Above this part of a guess's loss an answer is none, and no reason to give up what is trained."""
 
 
 def race(
@@ -26,7 +24,7 @@ def race(
     steps, and what it has learned can be kept: only the steps of those that drop out are lost. It
     is looked at each time its steps have doubled, and given up where it has no hope of reaching
     what is to be had without training (:func:`forecast`), once it has left the plateau that
-    learning begins with (``BEGUN``), and if that is any better than a guess (``NOTHING``).
+    learning begins with (``BEGUN``).
 
     Args:
         trials: the candidates.
@@ -55,8 +53,8 @@ def race(
         trials[last].train(steps)
         seen[last] = trials[last].judge()
         now = (steps, seen[last].loss)
-        told = to_beat < NOTHING * guess and max(before[1], now[1]) < BEGUN * guess
-        if told and forecast(before, now, until) > to_beat:
+        begun = max(before[1], now[1]) < BEGUN * guess
+        if begun and forecast(before, now, until) > to_beat:
             break
         before = now
     return trials[last], seen

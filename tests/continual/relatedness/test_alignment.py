@@ -44,6 +44,12 @@ def test_what_looks_familiar_needs_no_lens(alignment):
     assert alignment.lenses(pictures(30, seed=1), [4]) == []
 
 
+def test_images_that_look_alike_from_all_sides_have_no_lens(alignment):
+    draw = torch.Generator().manual_seed(5)
+    alignment.add(9, torch.rand(400, 1, 12, 12, generator=draw))
+    assert alignment.lenses(torch.rand(400, 1, 12, 12, generator=draw), [9]) == []
+
+
 def test_a_lens_is_found_for_the_path_that_it_suits(alignment):
     other = 1 - 0.1 * torch.rand(200, 1, 12, 12, generator=torch.Generator().manual_seed(3))
     alignment.add(5, other)
