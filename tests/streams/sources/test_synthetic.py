@@ -123,6 +123,8 @@ def trained(data: SourceData, seed: int) -> tuple[nn.Sequential, float]:
     with torch.no_grad():
         for weight in (features[0].weight, head.weight):
             weight.copy_(torch.randn(weight.shape, generator=draw) / 8)
+        for bias in (features[0].bias, head.bias):
+            bias.zero_()  # torch draws them from the process's generator, which no seed reaches
     parameters = [*features.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=1e-2)
     for _ in range(60):
