@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from cl_moe.moe.lens import Lens
 from cl_moe.moe.matching import match_classes, matching_evidence
 from cl_moe.moe.ridge import LeaveOneOut, leave_one_out
 
-__all__ = ("Opinion", "Pool", "evenly", "evidence_rows", "single_examples")
+__all__ = ("Opinion", "Pool", "Seen", "Values", "evenly", "evidence_rows", "single_examples")
 
 EVIDENCE_ROWS = 256
 """Examples that are looked at for evidence: an eigendecomposition costs their number cubed."""
@@ -58,22 +59,42 @@ class Opinion:
         return (self.task if self.route is None else self.route), lens
 
 
+class Values(Protocol):
+    """Values of blocks on some rows of a task, each (N, D); they may be read when asked for."""
+
+    def __getitem__(self, block: Block, /) -> Tensor:
+        """Return a block's values."""
+
+
+class Seen(NamedTuple):
+    """The rows that are looked at for evidence.
+
+    Attributes:
+        rows: which of the task's rows, M of them.
+        values: the blocks' values on them, each (M, D).
+    """
+
+    rows: Tensor
+    values: Values
+
+
 class Pool:
     """Weighs opinions by leave-one-out evidence, and pools them.
 
     The evidence of an opinion is its leave-one-out cross-entropy plus its price a row, both in nats
-    a row; it is looked for once, on the first rows that a head is asked for, and so the weights are
-    the same however many rows are fitted later. With one example a
-    class nothing can be left out: then the raw input answers alone.
+    a row; it is looked for once, and so the weights are the same however many rows are fitted. With
+    one example a class nothing can be left out: then the raw input answers alone. The values on all
+    rows are asked for of those blocks alone that get weight.
 
     A head on some rows first and one on all afterwards cost little more than the latter: in the
     order in which those rows come first, their system is the corner of that of all, and so are the
     Cholesky factors.
 
     Args:
-        values: the blocks' values on the task's N rows, each (N, D).
+        values: the blocks' values on the task's N rows.
         y_N: labels.
         n_classes: number of classes C.
+        seen: the rows that are looked at; by default some of those that a head is first asked for.
 
     >>> x, y = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 2
     >>> x[:, 0] += 4 * y
@@ -83,18 +104,20 @@ class Pool:
     (1.0, [-1])
     """
 
-    def __init__(self, values: Mapping[Block, Tensor], y_N: Tensor, n_classes: int) -> None:
+    def __init__(
+        self, values: Values, y_N: Tensor, n_classes: int, seen: Seen | None = None
+    ) -> None:
         self.values, self.y, self.n_classes = values, y_N, n_classes
         self._single = single_examples(y_N)
         self._scaled: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
         self._gram: dict[Block, Tensor] = {}
         self._factors: dict[Opinion, Tensor] = {}
         self._order: Tensor | None = None
-        self._seen: Tensor | None = None
-        """The rows that are looked at for evidence."""
+        self._seen = seen
         self._looked_at: dict[Block, Tensor] = {}
         self._fits: dict[Opinion, LeaveOneOut] = {}
 
+    @torch.no_grad()
     def head(
         self,
         opinions: Sequence[Opinion],
@@ -114,9 +137,10 @@ class Pool:
             opinions = [Opinion((RAW,))]
             self._fits[opinions[0]] = LeaveOneOut(1.0, 8.0, 0.0)
         if self._seen is None:
-            self._seen = evidence_rows(len(self.y) if rows is None else len(rows))
-            self._seen = self._seen if rows is None else rows[self._seen]
-        n = len(self._seen)
+            asked = torch.arange(len(self.y)) if rows is None else rows
+            some = asked[evidence_rows(len(asked))]
+            self._seen = Seen(some, _Rows(self.values, some))
+        n = len(self._seen.rows)
         losses = [self._weighed(o, self._seen).loss + o.price / n for o in opinions]
         weights = gate.weigh(losses, _numbered([o.path for o in opinions]), n, draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
@@ -136,18 +160,19 @@ class Pool:
         assert torch.equal(self._order[: len(rows)], rows), "other rows than before"
         return rows
 
-    def _weighed(self, opinion: Opinion, rows: Tensor) -> LeaveOneOut:
+    def _weighed(self, opinion: Opinion, seen: Seen) -> LeaveOneOut:
         if opinion not in self._fits:
-            self._fits[opinion] = self._evidence(opinion, rows)
+            self._fits[opinion] = self._evidence(opinion, seen)
         return self._fits[opinion]
 
-    def _evidence(self, opinion: Opinion, rows: Tensor) -> LeaveOneOut:
+    def _evidence(self, opinion: Opinion, seen: Seen) -> LeaveOneOut:
+        y = self.y[seen.rows]
         if opinion.matched:
-            log_probs = self.values[opinion.blocks[0]][rows]
-            temperature, loss = matching_evidence(log_probs, self.y[rows], self.n_classes)
+            log_probs = seen.values[opinion.blocks[0]]
+            temperature, loss = matching_evidence(log_probs, y, self.n_classes)
             return LeaveOneOut(0.0, temperature, loss)
-        gram = torch.stack([self._some_gram(block, rows) for block in opinion.blocks]).sum(0)
-        return leave_one_out(gram, self.y[rows], self.n_classes)
+        gram = torch.stack([self._some_gram(block, seen) for block in opinion.blocks]).sum(0)
+        return leave_one_out(gram, y, self.n_classes)
 
     def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EvidenceHead:
         """Return the weighted sum of the opinions' logits as one linear map a block."""
@@ -201,19 +226,15 @@ class Pool:
         return self._factors[opinion]
 
     def _scaled_of(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mean (D,), scale and the values (N, D) with mean 0 and mean square length 1."""
+        """Return mean, scale and the values on all rows, see :func:`_standardised`."""
         if block not in self._scaled:
-            x = self.values[block].detach()
-            mean = x.double().mean(0)
-            x = x - mean.float()
-            scale = x.double().square().sum(1).mean().sqrt().clamp_min(1e-9)
-            self._scaled[block] = (mean, scale, x / scale.float())
+            self._scaled[block] = _standardised(self.values[block])
         return self._scaled[block]
 
-    def _some_gram(self, block: Block, rows: Tensor) -> Tensor:
-        """Return inner products of the rows looked at for evidence, which are always the same."""
+    def _some_gram(self, block: Block, seen: Seen) -> Tensor:
+        """Return inner products (M, M) of the rows looked at for evidence."""
         if block not in self._looked_at:
-            x = self._scaled_of(block)[2][rows].double()
+            x = _standardised(seen.values[block])[2].double()
             self._looked_at[block] = x @ x.T
         return self._looked_at[block]
 
@@ -222,6 +243,16 @@ class Pool:
             x = self._scaled_of(block)[2][self._order]
             self._gram[block] = x @ x.T
         return self._gram[block]
+
+
+class _Rows:
+    """Some rows of values."""
+
+    def __init__(self, values: Values, rows: Tensor) -> None:
+        self._values, self._rows = values, rows
+
+    def __getitem__(self, block: Block, /) -> Tensor:
+        return self._values[block][self._rows]
 
 
 def evidence_rows(n: int) -> Tensor:
@@ -260,6 +291,14 @@ def _numbered(paths: Sequence[tuple[int, Lens | None]]) -> list[int]:
     """
     number: dict[tuple[int, Lens | None], int] = {(RAW.task, None): -1}
     return [number.setdefault(path, len(number) - 1) for path in paths]
+
+
+def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean (D,), the scale, and the rows (N, D) with mean 0 and mean square length 1."""
+    mean = x.double().mean(0)
+    x = x - mean.float()
+    scale = x.double().square().sum(1).mean().sqrt().clamp_min(1e-9)
+    return mean, scale, x / scale.float()
 
 
 def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:

@@ -114,6 +114,10 @@ class PathReader:
                 self._ready[Block(task, part, lens)] = value
         return {block: self._ready[block] for block in asked}
 
+    def __getitem__(self, block: Block) -> Tensor:
+        """Return a block's values, (B, D)."""
+        return self.blocks([block])[block]
+
     def _read(self, task: int, parts: Collection[Part], lens: Lens | None) -> dict[Part, Tensor]:
         if task == RAW.task:
             return read_path(self.z, [], None, parts)

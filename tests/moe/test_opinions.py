@@ -12,7 +12,7 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.lens import Lens
 from cl_moe.moe.matching import match_classes, matching_evidence
-from cl_moe.moe.opinions import Opinion, Pool, evidence_rows
+from cl_moe.moe.opinions import Opinion, Pool, Seen, evidence_rows
 from cl_moe.moe.ridge import leave_one_out
 
 FEATURES, ANSWERS, LOG_ANSWERS = Block(0), Block(0, "answers"), Block(0, "log answers")
@@ -43,6 +43,12 @@ def task(n=48, classes=3, seed=0, signal=1.0):
     return values, y
 
 
+def scaled(x):
+    """Rows with mean 0 and mean square length 1."""
+    x = x - x.mean(0)
+    return x / x.square().sum(1).mean().sqrt()
+
+
 def said(opinion, values, y, classes, rows, seen):
     """What one opinion fitted to rows says of all, logits (N, C), and its loss on those seen."""
     if opinion.matched:
@@ -50,12 +56,9 @@ def said(opinion, values, y, classes, rows, seen):
         temperature, loss = matching_evidence(log_probs[seen], y[seen], classes)
         matched = log_probs[:, match_classes(log_probs[rows], y[rows], classes)]
         return temperature * matched, loss
-    parts = []
-    for block in opinion.blocks:
-        x = values[block].double() - values[block].double().mean(0)
-        parts.append(x / x.square().sum(1).mean().sqrt())
-    x = torch.cat(parts, 1)
-    found = leave_one_out(x[seen] @ x[seen].T, y[seen], classes)
+    x = torch.cat([scaled(values[block].double()) for block in opinion.blocks], 1)
+    looked_at = torch.cat([scaled(values[block][seen].double()) for block in opinion.blocks], 1)
+    found = leave_one_out(looked_at @ looked_at.T, y[seen], classes)
     target = F.one_hot(y[rows], classes).double()
     system = x[rows].T @ x[rows] + found.strength * torch.eye(x.shape[1])
     weight = torch.linalg.solve(system, x[rows].T @ (target - target.mean(0)))
@@ -124,6 +127,18 @@ def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatc
     gate, rows = EvidenceGate(7, k=2), torch.arange(48)
     head = Pool(values, y, 3).head(RIDGES, gate)
     check(head, gate, RIDGES, values, y, rows, seen=evidence_rows(48))
+
+
+def test_what_is_looked_at_may_be_read_by_itself_and_of_the_rest_what_has_weight():
+    values, y = task(80, signal=0.4)
+    values[FEATURES] = F.one_hot(y, 3) + 0.3 * values[STAGE][:, :3]
+    gate, rows = EvidenceGate(7, k=1), torch.arange(60)
+    some = torch.arange(80).roll(30)[:40]
+    seen = Seen(some, {block: value[some] for block, value in values.items()})
+    expected = {block: value for block, value in values.items() if block in (RAW, FEATURES)}
+    head = Pool(expected, y, 3, seen).head(RIDGES, gate, rows)  # no stage is asked for
+    assert FEATURES in head.blocks
+    check(head, gate, RIDGES, values, y, rows, seen=some)
 
 
 @settings(deadline=None, max_examples=20)

@@ -293,7 +293,7 @@ class Steps:
 class TestWhatATrialLearnedIsNotTaughtAgain:
     @pytest.fixture(autouse=True)
     def _no_trial_is_given_up(self, monkeypatch):
-        monkeypatch.setattr("cl_moe.continual.growth._race.forecast", lambda *_: 0.0)
+        monkeypatch.setattr("cl_moe.continual.growth._race.hopeless", lambda *_: False)
 
     @pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
     @pytest.mark.parametrize("epochs", [1, 2, 7])

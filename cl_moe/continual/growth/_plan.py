@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from cl_moe.continual.growth.base import Expert, GrowthDecision, fresh_expert
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import Block, linear_of, take_over
+from cl_moe.moe.heads import Block, EvidenceHead, linear_of, take_over
 from cl_moe.moe.matching import match_classes
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import Opinion, Pool, evenly
+from cl_moe.moe.opinions import Opinion, Pool, Seen, Values, evenly
 from cl_moe.moe.ridge import fit_ridge
 from cl_moe.seeding import generator
 
@@ -124,26 +125,29 @@ class Heads:
     Args:
         view: the task.
         network: where earlier heads are.
-        blocks: values on the task's rows of the blocks that the heads begin from.
+        values: values on the task's rows of the blocks that the heads begin from.
+        seen: the rows that are looked at for evidence, see :class:`~cl_moe.moe.opinions.Pool`.
     """
 
-    def __init__(self, view: TaskView, network: MoENetwork, blocks: Mapping[Block, Tensor]) -> None:
-        self.view, self.network, self.blocks = view, network, blocks
-        self._pool: Pool | None = None
+    def __init__(
+        self, view: TaskView, network: MoENetwork, values: Values, seen: Seen | None = None
+    ) -> None:
+        self.view, self.network, self.values = view, network, values
+        self._pool = Pool(values, view.y, view.n_classes, seen)
 
+    @torch.no_grad()
     def of(self, plan: Plan, rows: Tensor | None = None) -> nn.Module:
         """Return a plan's head as it is before training, fitted to the rows given."""
         view, network = self.view, self.network
         if plan.head == "evidence":
             gate = network.moe_layers[-1].gate
             assert isinstance(gate, EvidenceGate)
-            self._pool = self._pool or Pool(self.blocks, view.y, view.n_classes)
             draw = generator(network.seed, "route", view.task)  # the same paths for some rows
             return self._pool.head(plan.opinions, gate, rows, draw)
         if plan.head == "fresh":
             return network.new_head(view.task, view.n_classes)
         assert plan.source is not None
-        (values,) = (self.blocks[block] for block in plan.blocks)
+        (values,) = (self.values[block] for block in plan.blocks)
         y = view.y
         if rows is not None:
             values, y = values[rows], y[rows]
@@ -154,15 +158,18 @@ class Heads:
         answer = fit_ridge(values[some], y[some], view.n_classes)
         return linear_of(answer.weight, answer.bias)
 
+    @torch.no_grad()
     def answers(self, plan: Plan, fit: Tensor, held: Tensor) -> Tensor:
         """Return a plan's logits (held, C) where it needs no experts trained."""
         if plan.head == "match":
             (block,) = plan.blocks
-            values = self.blocks[block]
+            values = self.values[block]
             classes = match_classes(values[fit], self.view.y[fit], self.view.n_classes)
             return values[held][:, classes]
-        head, read = self.of(plan, fit), {b: self.blocks[b][held] for b in plan.blocks}
-        logits: Tensor = head(read) if plan.opinions else head(*read.values())
+        head = self.of(plan, fit)
+        read = head.blocks if isinstance(head, EvidenceHead) else plan.blocks
+        shown = {block: self.values[block][held] for block in read}
+        logits: Tensor = head(shown) if plan.opinions else head(*shown.values())
         return logits
 
 

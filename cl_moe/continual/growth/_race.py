@@ -4,76 +4,114 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from cl_moe.continual.growth._trial import Trial, Tried
 
-__all__ = ("forecast", "race")
+__all__ = ("Look", "forecast", "hopeless", "race")
 
-HOPE = 2.0
-"""A candidate in training may be expected to learn this times as fast as it just has."""
-BEGUN = 0.9
-"""Above this part of a guess's loss a candidate has hardly begun: its pace tells nothing."""
+HOPE = 3.0
+"""A candidate in training may be expected to learn this times as fast as it has."""
+LOOKS = 3
+"""Fewest looks at a candidate before it is given up: the first two tell no pace."""
+PLATEAU = 0.9
+"""Above this part of a guess's loss a candidate has hardly begun to learn."""
+
+
+class Look(NamedTuple):
+    """What a candidate has shown by then.
+
+    Attributes:
+        steps: optimizer steps that it has taken.
+        loss: the least of its losses so far.
+    """
+
+    steps: int
+    loss: float
 
 
 def race(
-    trials: Sequence[Trial], lap: int, until: int, to_beat: float, guess: float = math.inf
+    trials: Sequence[Trial], lap: int, until: int, to_beat: Sequence[float], guess: float = math.inf
 ) -> tuple[Trial, dict[int, Tried]]:
     """Train candidates lap by lap; after each lap the worse half drops out.
 
     Successive halving (Jamieson & Talwalkar 2016, algorithm 1). The last one goes on to ``until``
     steps, and what it has learned can be kept: only the steps of those that drop out are lost. It
-    is looked at each time its steps have doubled, and given up where it has no hope of reaching
-    what is to be had without training (:func:`forecast`), once it has left the plateau that
-    learning begins with (``BEGUN``).
+    is looked at every half lap, later each time its steps are a third more, and given up where it
+    is :func:`hopeless`.
 
     Args:
         trials: the candidates.
-        lap: optimizer steps between two looks at the rows held out.
+        lap: optimizer steps after which the worse half drops out.
         until: steps that the last one has taken at the end.
-        to_beat: loss of the best answer that needs no training.
+        to_beat: for each candidate, the loss that it must get below to be chosen.
         guess: the loss of a guess: the entropy of the labels.
 
     Returns:
         The last one, and what each showed when it was last looked at, by its place in ``trials``.
     """
     seen: dict[int, Tried] = {}
+    curves: list[list[Look]] = [[] for _ in trials]
     running = list(range(len(trials)))
     steps = 0
-    while len(running) > 1:
-        steps = min(steps + lap, until)
+    while steps < until:
+        stride = lap if len(running) > 1 else max(1, lap // 2, steps // 3)
+        steps = min(steps + stride, until)
         for i in running:
             trials[i].train(steps)
             seen[i] = trials[i].judge()
+            least = min([seen[i].loss, *(look.loss for look in curves[i][-1:])])
+            curves[i].append(Look(steps, least))
         running.sort(key=lambda i: seen[i].loss)
-        running = running[: len(running) // 2]
-    (last,) = running
-    before = (steps, seen[last].loss if steps else math.inf)
-    while steps < until:
-        steps = min(2 * steps or lap, until)
-        trials[last].train(steps)
-        seen[last] = trials[last].judge()
-        now = (steps, seen[last].loss)
-        begun = max(before[1], now[1]) < BEGUN * guess
-        if begun and forecast(before, now, until) > to_beat:
+        running = running[: max(1, len(running) // 2)]
+        first = running[0]
+        if len(running) == 1 and hopeless(curves[first], until, to_beat[first], guess):
             break
-        before = now
-    return trials[last], seen
+    return trials[running[0]], seen
 
 
-def forecast(before: tuple[int, float], now: tuple[int, float], until: int) -> float:
+def hopeless(curve: Sequence[Look], until: int, to_beat: float, guess: float = math.inf) -> bool:
+    """Tell whether a candidate cannot be expected to get below what it must beat.
+
+    It is expected to go on as in the second half of its steps so far (:func:`forecast`). On the
+    plateau that learning may begin with, that pace tells nothing: where what there is to beat is
+    little better than a guess too, it is waited out.
+
+    Args:
+        curve: the looks at it so far.
+        until: steps that it may take.
+        to_beat: that loss; none is below zero.
+        guess: the loss of a guess.
+
+    >>> flat = [Look(10, 0.5), Look(20, 0.49), Look(30, 0.49)]
+    >>> hopeless(flat[:2], 100, to_beat=0.3), hopeless(flat, 100, to_beat=0.3)
+    (False, True)
+    >>> hopeless(flat, 100, to_beat=0.48, guess=0.5)
+    False
+    """
+    now = curve[-1]
+    earlier = [look for look in curve if 2 * look.steps <= now.steps]
+    if to_beat <= 0 or len(curve) < LOOKS or not earlier:
+        return to_beat <= 0
+    if min(earlier[-1].loss, to_beat) > PLATEAU * guess:
+        return False
+    return forecast(earlier[-1], now, until) >= to_beat
+
+
+def forecast(before: Look, now: Look, until: int) -> float:
     """Return the loss that a candidate might have after ``until`` steps, at its best.
 
     Learning curves are close to straight lines in the logarithms of steps and loss (Hestness et al.
-    2017), if anything flatter later: so the line is drawn on from the last two looks, twice as
+    2017), if anything flatter later: so the line is drawn on from two looks, three times as
     steep (``HOPE``), for the benefit of the doubt.
 
     Args:
-        before: steps and loss at an earlier look.
-        now: steps and loss at the last one.
+        before: an earlier look.
+        now: the last one.
         until: steps to look ahead to.
 
-    >>> round(forecast((10, 1.0), (20, 0.9), until=40), 3)  # 0.9 * 0.9 ** 2
-    0.729
+    >>> round(forecast(Look(10, 1.0), Look(20, 0.9), until=40), 3)  # 0.9 * 0.9 ** 3
+    0.656
     """
     (s, loss), (t, loss_now) = before, now
     if t >= until or min(loss, loss_now) <= 0:

@@ -10,7 +10,6 @@ from torch import Tensor
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.reading import PathReader
-from cl_moe.seeding import generator
 
 __all__ = ("SCORE_ROWS", "Sample", "sample_of")
 
@@ -22,18 +21,27 @@ class Sample(NamedTuple):
     """Some rows of a task, or all.
 
     Attributes:
+        rows: which.
         y: their labels.
         reader: reads earlier paths on them.
     """
 
+    rows: Tensor
     y: Tensor
     reader: PathReader
 
 
-def sample_of(view: TaskView, network: MoENetwork) -> Sample:
-    """Return the rows that earlier paths are scored on: all, in their order, or some at random."""
+def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
+    """Return the rows that earlier paths are scored on: all of a small task, in their order.
+
+    Of a larger one they are among those to fit, so that its rows held out are kept out of this too.
+
+    Args:
+        view: the task.
+        network: what is read.
+        fit: the rows to fit, in random order.
+    """
     if len(view.y) <= SCORE_ROWS:
-        return Sample(view.y, PathReader(network, view.x))
-    rows = torch.randperm(len(view.y), generator=generator(view.seed, "score", view.task))
-    rows = rows[:SCORE_ROWS]
-    return Sample(view.y[rows], PathReader(network, view.x[rows]))
+        return Sample(torch.arange(len(view.y)), view.y, PathReader(network, view.x))
+    rows = fit[:SCORE_ROWS]
+    return Sample(rows, view.y[rows], PathReader(network, view.x[rows]))

@@ -22,13 +22,13 @@ from cl_moe.continual.growth._race import race
 from cl_moe.continual.growth._ranking import Ranking, Score
 from cl_moe.continual.growth._sample import Sample, sample_of
 from cl_moe.continual.growth._takeover import take_over_plans
-from cl_moe.continual.growth._trial import Trial, Tried, entropy, judged, split_of
+from cl_moe.continual.growth._trial import Split, Trial, Tried, entropy, judged, split_of
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import single_examples
+from cl_moe.moe.opinions import Seen, single_examples
 from cl_moe.moe.reading import PathReader
 
 __all__ = ("Relatedness",)
@@ -36,7 +36,7 @@ __all__ = ("Relatedness",)
 Kind = Literal["average", "take over", "reuse", "branch", "copy", "fresh"]
 
 LAP = 0.05
-"""Share of the task's steps between two looks at candidates that are trained side by side."""
+"""Share of the task's steps after which the worse half of the candidates in training drops out."""
 
 
 class Relatedness(GrowthPolicy):
@@ -143,19 +143,21 @@ class Relatedness(GrowthPolicy):
         if not sources:
             fresh = fresh_plan(network)
             return decision_of(fresh, view, network, network.new_head(view.task, view.n_classes))
+        split = split_of(view)
         with torch.no_grad():
-            sample = sample_of(view, network)
+            sample = sample_of(view, network, split.fit)
             gains = self.ranking.gains(sample, sources)
             plans = self._plans(view, network, gains, sample)
-            wanted = {block for plan in plans for block in plan.blocks}
-            whole = len(sample.y) == len(view.y)
-            reader = sample.reader if whole else PathReader(network, view.x)
-            heads = Heads(view, network, reader.blocks(wanted))
+            if len(sample.y) == len(view.y):
+                heads = Heads(view, network, sample.reader)
+            else:
+                seen = Seen(sample.rows, sample.reader)
+                heads = Heads(view, network, PathReader(network, view.x), seen)
         trials: dict[int, Trial] = {}
         tried = [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in plans]
         best = next((i for i, plan in enumerate(plans) if plan.head != "match"), 0)
         if not single_examples(view.y) and (len(plans) > 1 or self.max_experts):
-            trials, tried, best = self._judged(plans, view, network, heads)
+            trials, tried, best = self._judged(plans, view, network, split, heads)
         plan, trial = plans[best], trials.get(best)
         if plan.kind == "take over":
             self.borrowed.add(view.task)
@@ -170,7 +172,12 @@ class Relatedness(GrowthPolicy):
         return decision_of(plan, view, network, trial.top.head, list(trial.top.parts), **log)
 
     def _judged(
-        self, plans: Sequence[Plan], view: TaskView, network: MoENetwork, heads: Heads
+        self,
+        plans: Sequence[Plan],
+        view: TaskView,
+        network: MoENetwork,
+        split: Split,
+        heads: Heads,
     ) -> tuple[dict[int, Trial], list[Candidate], int]:
         """Try every plan on the same rows held out.
 
@@ -178,27 +185,25 @@ class Relatedness(GrowthPolicy):
             The candidates that were trained, by their place among the plans; what was found; and
             the place of the best.
         """
-        split = split_of(view)
         found: dict[int, Tried] = {}
         trials: dict[int, Trial] = {}
         for i, plan in enumerate(plans):
             if plan.grows or "retrain" in plan.starts:
                 trials[i] = Trial(plan, view, network, split, heads)
             else:
-                with torch.no_grad():
-                    found[i] = judged(heads.answers(plan, *split), view.y[split.held])
+                found[i] = judged(heads.answers(plan, *split), view.y[split.held])
+        handicaps = [self._handicap(plan, view, network, len(split.held)) for plan in plans]
         last = None
         if trials:
             lap = max(1, round(LAP * view.steps))
             until = max(1, round(self.trial_share * view.steps))
-            to_beat = min((tried.loss for tried in found.values()), default=math.inf)
+            standing = min((found[i].loss + handicaps[i] for i in found), default=math.inf)
+            to_beat = [standing - handicaps[i] for i in trials]
             guess = entropy(view.y[split.fit])
             last, seen = race(list(trials.values()), lap, until, to_beat, guess)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
-        prices = [plan.price(len(network.tasks), view.n_classes) for plan in plans]
-        hurdles = [self._hurdle(plan, network) for plan in plans]
-        best = self._best(hurdles, found, prices, len(split.held), dropped)
+        best = self._best(found, handicaps, dropped)
         candidates = [
             Candidate(p.kind, p.source, found[i].accuracy, p.gain, found[i].loss, i in dropped)
             for i, p in enumerate(plans)
@@ -206,12 +211,7 @@ class Relatedness(GrowthPolicy):
         return trials, candidates, best
 
     def _best(
-        self,
-        hurdles: Sequence[float],
-        found: Mapping[int, Tried],
-        prices: Sequence[float],
-        rows: int,
-        dropped: set[int],
+        self, found: Mapping[int, Tried], handicaps: Sequence[float], dropped: set[int]
     ) -> int:
         """Return the plan that did best on rows held out, less what it must win by.
 
@@ -219,17 +219,22 @@ class Relatedness(GrowthPolicy):
         """
 
         def value(i: int) -> float:
-            by_loss = -found[i].loss - prices[i] / rows
-            merit = by_loss if self.criterion == "loss" else found[i].accuracy
-            return merit - hurdles[i]
+            merit = -found[i].loss if self.criterion == "loss" else found[i].accuracy
+            return merit - handicaps[i]
 
         return max((i for i in sorted(found) if i not in dropped), key=value)
 
-    def _hurdle(self, plan: Plan, network: MoENetwork) -> float:
-        """Return what a plan must win by: what it costs to grow, or those whose expert it takes."""
+    def _handicap(self, plan: Plan, view: TaskView, network: MoENetwork, rows: int) -> float:
+        """Return what a plan must win by: its price a row held out, and what it does to experts.
+
+        That is what it costs to grow, or what those may lose whose expert it takes.
+        """
         taken = [depth for depth, start in enumerate(plan.starts) if start == "retrain"]
         hit = users(plan.source, taken, network) if plan.source is not None else 0.0
-        return self.margin * plan.grows + self.reassign_margin * hit
+        hurdle = self.margin * plan.grows + self.reassign_margin * hit
+        if self.criterion == "accuracy":
+            return hurdle
+        return hurdle + plan.price(len(network.tasks), view.n_classes) / rows
 
     def _plans(
         self,

@@ -11,6 +11,7 @@ import torch
 from cl_moe.continual.growth._menu import TAKE_OVERS, menu
 from cl_moe.continual.growth._sample import sample_of
 from cl_moe.continual.growth._takeover import matchable, take_over_plans
+from cl_moe.continual.growth._trial import split_of
 from cl_moe.continual.relatedness.alignment import LENSES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.experts.base import cut
@@ -43,12 +44,16 @@ def view():
     return TaskView(9, "t", x, torch.arange(60) % 3, 3, 10, 8, lambda p: torch.optim.Adam(p))
 
 
+def sampled(view, network):
+    return sample_of(view, network, split_of(view).fit)
+
+
 def parts(opinions, task):
     return {b.part for o in opinions for b in o.blocks if b.task == task}
 
 
 def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, network):
-    found = menu(view, network, [0], (), ALL, sample_of(view, network))
+    found = menu(view, network, [0], (), ALL, sampled(view, network))
     price = math.log(2)  # one of two tasks
     matching = price + math.lgamma(4)  # and one of 3! matchings
     assert set(found) == {
@@ -73,7 +78,7 @@ def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, netwo
     ],
 )
 def test_only_what_is_asked_for_is_read(view, network, reads, expected):
-    found = menu(view, network, [0, 1], (), reads, sample_of(view, network))
+    found = menu(view, network, [0, 1], (), reads, sampled(view, network))
     assert found[0] == Opinion((RAW,))
     assert parts(found, 0) == parts(found, 1) == expected
 
@@ -96,8 +101,8 @@ def test_answers_may_be_taken_over_if_they_are_other_ones_and_classes_enough(vie
     assert matchable(view, network, [1], ()) == [1, 2, 4]
     assert matchable(view, network, [0], ()) == [0, 4]
     assert matchable(view, network, [0, 1], {2, 4}) == [0, 1]
-    assert parts(menu(view, network, [1], {2}, ["take over"], sample_of(view, network)), 2) == set()
-    assert parts(menu(view, network, [1], (), ["take over"], sample_of(view, network)), 4) == {
+    assert parts(menu(view, network, [1], {2}, ["take over"], sampled(view, network)), 2) == set()
+    assert parts(menu(view, network, [1], (), ["take over"], sampled(view, network)), 4) == {
         "log answers"
     }
 
@@ -109,7 +114,7 @@ def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, net
     view = replace(view, y=y, n_classes=4)
     found = [
         o
-        for o in menu(view, network, [0, 1], (), ["take over"], sample_of(view, network))
+        for o in menu(view, network, [0, 1], (), ["take over"], sampled(view, network))
         if o.matched
     ]
     assert len(found) == TAKE_OVERS
@@ -129,9 +134,7 @@ def test_rows_that_lie_class_by_class_are_matched_in_all_classes(view, network):
         bias = torch.tensor([5.0 * (task == 11), 0.0, 0.0, 0.0])
         network.add_task(task, [], EvidenceHead({RAW: weight}, bias, {-1: 1.0}))
     found = [
-        o
-        for o in menu(view, network, [0], (), ["take over"], sample_of(view, network))
-        if o.matched
+        o for o in menu(view, network, [0], (), ["take over"], sampled(view, network)) if o.matched
     ]
     assert found[0].blocks == (Block(10, "log answers"),)
 
@@ -141,7 +144,7 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
         network.add_task(task, [["e1"]], network.new_head(task, 4))
     y = ORDER[add_reader(network, view, 6)]
     view = replace(view, y=y, n_classes=4)
-    plans = take_over_plans(view, network, {1: 0.1}, {2}, sample_of(view, network), limit=2)
+    plans = take_over_plans(view, network, {1: 0.1}, {2}, sampled(view, network), limit=2)
     assert len(plans) == 2
     assert plans[0].source == 6
     assert (plans[0].gain, plans[0].starts, plans[0].train) == (0.1, ("keep",), False)
@@ -149,12 +152,12 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
     values = torch.eye(4)
     network.add_task(7, [], EvidenceHead({RAW: values}, torch.zeros(4), {-1: 1.0}))
     view = replace(view, y=view.x.argmax(1))
-    first, *_ = take_over_plans(view, network, {1: 0.1}, (), sample_of(view, network), limit=2)
+    first, *_ = take_over_plans(view, network, {1: 0.1}, (), sampled(view, network), limit=2)
     assert (first.source, first.gain, first.starts) == (7, None, ())
 
 
 def test_a_path_may_be_read_through_a_lens_too_and_that_has_its_price(view, network):
-    lens, sample = Lens(turns=1), sample_of(view, network)
+    lens, sample = Lens(turns=1), sampled(view, network)
     sample = sample._replace(reader=ThroughAnything(network, view.x))
     plain = menu(view, network, [0], (), ALL, sample)
     both = menu(view, network, [0], (), ALL, sample, [(0, lens)])
