@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ("calibrated", "match_classes", "matching_evidence", "spread")
+__all__ = ("calibrated", "match_classes", "matching_evidence", "single_examples", "spread")
 
 PARTS = 3
 """Parts that examples are cut into for out-of-sample evidence."""
@@ -41,13 +41,19 @@ def match_classes(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> list[int
 def matching_evidence(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> tuple[float, float]:
     """Return the temperature and the cross-entropy (nats) of matched answers, out of sample.
 
-    Each third of the examples is predicted with the classes matched on the others.
+    Each third of the examples is predicted with the classes matched on the others. With one example
+    a class nothing can be left out: the loss is then that of the examples that the classes were
+    matched on, and only log C! nats more, the price of a matching, tell merit from chance.
 
     >>> log_probs = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).log().repeat(6, 1)
     >>> temperature, loss = matching_evidence(log_probs, torch.tensor([1, 0]).repeat(6), 2)
     >>> loss < 0.2
     True
     """
+    if single_examples(y_N):
+        classes = match_classes(log_probs_NC, y_N, n_classes)
+        temperature, losses = calibrated(log_probs_NC[:, classes], y_N)
+        return temperature, losses.mean().item()
     part = spread(y_N, PARTS)
     matched = log_probs_NC.new_empty(len(y_N), n_classes)
     for number in range(PARTS):
@@ -56,6 +62,20 @@ def matching_evidence(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> tupl
         matched[held] = log_probs_NC[held][:, classes]
     temperature, losses = calibrated(matched, y_N)
     return temperature, losses.mean().item()
+
+
+def single_examples(y_N: Tensor, most: int = 1) -> bool:
+    """Tell whether most classes have but one example, or no more than so many.
+
+    With one, nothing can be left out: none is there to learn the class from.
+
+    >>> single_examples(torch.tensor([0, 1, 2, 2])), single_examples(torch.tensor([0, 1, 1, 2, 2]))
+    (True, False)
+    >>> single_examples(torch.tensor([0, 1, 1, 2, 2]), most=2)
+    True
+    """
+    counts = y_N.bincount()
+    return bool(2 * ((counts > 0) & (counts <= most)).sum() > (counts > 0).sum())
 
 
 def spread(y_N: Tensor, parts: int) -> Tensor:

@@ -5,6 +5,7 @@ Shape letters: N examples, M of them looked at for evidence, D values of a block
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -19,10 +20,12 @@ from cl_moe.moe.lens import Lens
 from cl_moe.moe.matching import match_classes, matching_evidence
 from cl_moe.moe.ridge import LeaveOneOut, leave_one_out
 
-__all__ = ("Opinion", "Pool", "Seen", "Values", "evenly", "evidence_rows", "single_examples")
+__all__ = ("Opinion", "Pool", "Seen", "Values", "evenly", "evidence_rows")
 
 EVIDENCE_ROWS = 256
 """Examples that are looked at for evidence: an eigendecomposition costs their number cubed."""
+UNJUDGED = (1.0, 8.0)
+"""Ridge strength (for rows of length 1) and temperature where too few examples tell neither."""
 NEGLIGIBLE = 0.1
 """An answer with less weight than this times the largest is left out of the pool."""
 
@@ -40,12 +43,14 @@ class Opinion:
         route: the task that stands for the path it reads (:meth:`MoENetwork.route`), where that is
             not ``task`` itself: opinions on one path cost one pass together, if it is read through
             one lens.
+        judged: whether evidence is looked for. Else it has the loss of a guess, and no price.
     """
 
     blocks: tuple[Block, ...]
     price: float = 0.0
     matched: bool = False
     route: int | None = None
+    judged: bool = True
 
     @property
     def task(self) -> int:
@@ -83,8 +88,8 @@ class Pool:
 
     The evidence of an opinion is its leave-one-out cross-entropy plus its price a row, both in nats
     a row; it is looked for once, and so the weights are the same however many rows are fitted. With
-    one example a class nothing can be left out: then the raw input answers alone. The values on all
-    rows are asked for of those blocks alone that get weight.
+    one example a class nothing can be left out: what is judged all the same wins by chance. The
+    values on all rows are asked for of those blocks alone that get weight.
 
     A head on some rows first and one on all afterwards cost little more than the latter: in the
     order in which those rows come first, their system is the corner of that of all, and so are the
@@ -108,7 +113,6 @@ class Pool:
         self, values: Values, y_N: Tensor, n_classes: int, seen: Seen | None = None
     ) -> None:
         self.values, self.y, self.n_classes = values, y_N, n_classes
-        self._single = single_examples(y_N)
         self._scaled: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
         self._gram: dict[Block, Tensor] = {}
         self._factors: dict[Opinion, Tensor] = {}
@@ -133,15 +137,12 @@ class Pool:
             rows: the rows to fit, the same ones each time; all of them by default.
             draw: where ``random`` weights are drawn from.
         """
-        if self._single:
-            opinions = [Opinion((RAW,))]
-            self._fits[opinions[0]] = LeaveOneOut(1.0, 8.0, 0.0)
         if self._seen is None:
             asked = torch.arange(len(self.y)) if rows is None else rows
             some = asked[evidence_rows(len(asked))]
             self._seen = Seen(some, _Rows(self.values, some))
         n = len(self._seen.rows)
-        losses = [self._weighed(o, self._seen).loss + o.price / n for o in opinions]
+        losses = [self._weighed(o, self._seen).loss + o.price * o.judged / n for o in opinions]
         weights = gate.weigh(losses, _numbered([o.path for o in opinions]), n, draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
@@ -171,6 +172,8 @@ class Pool:
             log_probs = seen.values[opinion.blocks[0]]
             temperature, loss = matching_evidence(log_probs, y, self.n_classes)
             return LeaveOneOut(0.0, temperature, loss)
+        if not opinion.judged:
+            return LeaveOneOut(*UNJUDGED, math.log(self.n_classes))
         gram = torch.stack([self._some_gram(block, seen) for block in opinion.blocks]).sum(0)
         return leave_one_out(gram, y, self.n_classes)
 
@@ -271,16 +274,6 @@ def evenly(n: int, most: int) -> Tensor:
     ([0, 4, 8], [0, 1])
     """
     return torch.linspace(0, n - 1, min(n, most)).round().long()
-
-
-def single_examples(y_N: Tensor) -> bool:
-    """Tell whether most classes have but one example: left out, nothing is there to learn it from.
-
-    >>> single_examples(torch.tensor([0, 1, 2, 2])), single_examples(torch.tensor([0, 1, 1, 2, 2]))
-    (True, False)
-    """
-    counts = y_N.bincount()
-    return bool(2 * (counts == 1).sum() > (counts > 0).sum())
 
 
 def _numbered(paths: Sequence[tuple[int, Lens | None]]) -> list[int]:

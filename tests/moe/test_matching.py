@@ -35,6 +35,15 @@ def test_every_part_gets_its_share_of_every_class(labels, parts):
         assert counts.max() - counts.min() <= 1
 
 
+def test_with_one_example_a_class_all_are_matched_on():
+    answers = (4 * torch.eye(6)[[3, 1, 0, 5, 2, 4]]).log_softmax(1)
+    _, loss = matching_evidence(answers, torch.arange(6), 6)
+    assert loss < 0.1
+    chance = torch.randn(6, 6, generator=torch.Generator().manual_seed(0)).log_softmax(1)
+    price = math.lgamma(7) / 6  # a nat and more for each of the rows
+    assert matching_evidence(chance, torch.arange(6), 6)[1] + price > math.log(6)
+
+
 def test_evidence_of_a_match_comes_from_rows_it_was_not_matched_on():
     """Among many classes some always match the labels of a few rows by chance."""
     y, honest, fitted = torch.arange(12) % 4, [], []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -164,18 +167,41 @@ def test_an_old_head_with_more_classes_is_matched_too():
     assert torch.equal(head(values).argmax(1), y)
 
 
-@pytest.mark.parametrize("weights", ["evidence", "uniform", "random"])
-def test_with_one_example_a_class_the_raw_input_answers_alone(weights):
-    values, _ = task(n=7, classes=3)
-    values = {block: value[:4] for block, value in values.items()}
-    y = torch.tensor([0, 1, 2, 1])
-    values[RAW] = values[RAW] + 20 * F.one_hot(y, 7)
-    head = Pool(values, y, 3).head(
-        [*RIDGES, MATCHED], EvidenceGate(7, weights=weights), draw=torch.Generator()
-    )
-    assert head.shares == {-1: 1.0}
-    assert head.blocks == [RAW]
-    assert torch.equal(head(values).argmax(1), y)
+UNJUDGED = [replace(opinion, judged=False) for opinion in RIDGES[:3]]
+"""All on one path."""
+
+
+class TestWhatIsNotJudged:
+    """With one example a class nothing can be left out."""
+
+    def task(self):
+        values, _ = task(n=48)
+        y = torch.arange(24).roll(5)
+        values = {block: value[:24] for block, value in values.items()}
+        values[RAW] = values[RAW] + F.one_hot(y, 24)[:, :7]
+        return values, y
+
+    @pytest.mark.parametrize("weights", ["evidence", "uniform"])
+    def test_is_weighed_alike_and_has_no_price(self, weights):
+        values, y = self.task()
+        head = Pool(values, y, 24).head(UNJUDGED, EvidenceGate(7, weights=weights))
+        assert head.shares == pytest.approx({-1: 1 / 3, 0: 2 / 3})
+
+    def test_is_fitted_at_a_strength_and_a_temperature_set_beforehand(self):
+        values, y = self.task()
+        head = Pool(values, y, 24).head(UNJUDGED[:1], EvidenceGate(7))
+        x, target = scaled(values[RAW].double()), F.one_hot(y, 24).double() - 1 / 24
+        fitted = x @ torch.linalg.solve(x.T @ x + torch.eye(7).double(), x.T @ target)
+        assert torch.allclose(head(values).double(), 8 * (fitted + 1 / 24), atol=1e-4)
+
+    def test_has_the_loss_of_a_guess_beside_what_is(self):
+        values, y = self.task()
+        values[LOG_ANSWERS] = (9 * F.one_hot(y.roll(3), 24)).float().log_softmax(1)
+        gate = EvidenceGate(7)
+        for price, wins in ((math.lgamma(25), True), (4 * math.lgamma(25), False)):
+            matched = Opinion((LOG_ANSWERS,), price=price, matched=True)
+            head = Pool(values, y, 24).head([*UNJUDGED, matched], gate)
+            assert (LOG_ANSWERS in head.blocks) == wins
 
 
 @settings(deadline=None, max_examples=20)

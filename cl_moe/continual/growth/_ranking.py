@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from torch import Tensor
+
+from cl_moe.continual.growth._menu import Part, Reading
 from cl_moe.continual.growth._sample import Sample
 from cl_moe.continual.growth.base import GrowthDecision
 from cl_moe.continual.relatedness.alignment import Alignment
@@ -12,6 +15,7 @@ from cl_moe.continual.relatedness.scores import SCORES
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.lens import Lens
+from cl_moe.moe.matching import single_examples
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("Ranking", "Score")
@@ -44,6 +48,43 @@ class Ranking:
         best = max(range(len(pairs)), key=scores.__getitem__)
         ahead = scores[best] - self._of(RAW, sample) > max(gains.values())
         return [pairs[best]] if ahead else []
+
+    def reading(
+        self,
+        y: Tensor,
+        sample: Sample,
+        gains: Mapping[int, float],
+        among: Sequence[int],
+        parts: Sequence[Part],
+        by_evidence: bool = True,
+    ) -> Reading:
+        """Return what an average reads: of the paths in question, and of one through a lens.
+
+        With one or two examples a class, labels tell too little of how good a path's features are.
+        Then the path is read whose images the rows look most like, as they are or through a lens;
+        its readings are not judged, and it is not asked what it takes the rows for. Earlier answers
+        still have to earn their place. Where no looks are known, two examples are judged as more
+        are, and with one the raw input answers.
+
+        Args:
+            y: the labels of all rows.
+            sample: the rows that paths are scored on.
+            gains: gain of every path.
+            among: those that are considered.
+            parts: what of a path may be read.
+            by_evidence: whether evidence weighs the answers.
+        """
+        lone = single_examples(y)
+        if by_evidence and single_examples(y, most=2):
+            alike = self.looks.nearest(sample.reader.z, gains)
+            if alike is not None:
+                task, lens = alike
+                pairs = [] if lens is None else [(task, lens)]
+                seen = [part for part in parts if part != "answers"]
+                return Reading([] if pairs else [task], pairs, seen, judged=False)
+            if lone:
+                parts = [part for part in parts if part == "take over"]
+        return Reading(among, self.lensed(sample, gains), parts, judged=not lone)
 
     def look(self, decision: GrowthDecision, view: TaskView, network: MoENetwork) -> None:
         """Remember the images that a path is trained on, by the task that stands for the path.

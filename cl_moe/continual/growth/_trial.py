@@ -40,7 +40,8 @@ class Tried(NamedTuple):
 def split_of(view: TaskView) -> Split:
     """Hold out a fifth of a task's rows: 100 at least where that is a third or less, 500 at most.
 
-    The classes are spread evenly, and each keeps an example to be learned from.
+    The classes are spread evenly, and each keeps an example to be learned from. Where that leaves
+    none, with two examples a class, each that has two gives one.
 
     >>> y = torch.arange(30) % 3
     >>> view = TaskView(0, "t", torch.zeros(30, 1), y, 3, 1, 1, torch.optim.Adam)
@@ -53,9 +54,11 @@ def split_of(view: TaskView) -> Split:
     order = torch.randperm(n, generator=generator(view.seed, "split", view.task))
     y = view.y.cpu()[order]
     held = torch.zeros(n, dtype=torch.bool)
-    for label in y.unique():
-        own = (y == label).nonzero().flatten()
+    classes = [(y == label).nonzero().flatten() for label in y.unique()]
+    for own in classes:
         held[own[: min(len(own) - 1, wanted * len(own) // n)]] = True
+    if not held.any():
+        held[torch.cat([own[: min(len(own) - 1, 1)] for own in classes])] = True
     return Split(order[~held], order[held])
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from cl_moe.continual.growth._budget import full_layers, least_important, users
-from cl_moe.continual.growth._menu import Reading, menu
+from cl_moe.continual.growth._menu import Part, menu
 from cl_moe.continual.growth._plan import (
     Heads,
     Plan,
@@ -27,8 +27,9 @@ from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.matching import single_examples
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import Seen, single_examples
+from cl_moe.moe.opinions import Seen
 from cl_moe.moe.reading import PathReader
 
 __all__ = ("Relatedness",)
@@ -107,7 +108,7 @@ class Relatedness(GrowthPolicy):
         protect_strength: float = 1.0,
         average_up_to: int = 2048,
         kinds: Sequence[Kind] = get_args(Kind),
-        reads: Sequence[Reading] = get_args(Reading),
+        reads: Sequence[Part] = get_args(Part),
         lenses: int = 4,
         shortlist: int = 64,
     ) -> None:
@@ -115,11 +116,11 @@ class Relatedness(GrowthPolicy):
             raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
         if not 0 < trial_share <= 1:
             raise ValueError(f"trial_share: {trial_share} must be above 0 and at most 1")
-        for name, given, known in (("kinds", kinds, Kind), ("reads", reads, Reading)):
+        for name, given, known in (("kinds", kinds, Kind), ("reads", reads, Part)):
             unknown = set(given).difference(get_args(known))
             if unknown:
                 raise ValueError(f"{name}: {sorted(unknown)} must be among {get_args(known)}")
-        self.kinds, self.reads = (*kinds, "reassign"), tuple(reads)
+        self.kinds, self.reads = (*kinds, "reassign"), list(reads)
         self.criterion = criterion
         self.candidates, self.trial_share, self.train_from = candidates, trial_share, train_from
         self.margin, self.reassign_margin = margin, reassign_margin
@@ -248,10 +249,10 @@ class Relatedness(GrowthPolicy):
         gate = network.moe_layers[-1].gate
         few = len(view.y) <= self.average_up_to and "average" in self.kinds
         if few and isinstance(gate, EvidenceGate):
-            paths = list(gains) if gate.weights != "evidence" else ranked
-            lensed = self.ranking.lensed(sample, gains)
-            skipped, reads = self._skipped, self.reads
-            opinions = menu(view, network, paths, skipped, reads, sample, lensed)
+            by_evidence = gate.weights == "evidence"
+            among = ranked if by_evidence else list(gains)
+            reading = self.ranking.reading(view.y, sample, gains, among, self.reads, by_evidence)
+            opinions = menu(view, network, reading, self._skipped, sample)
             plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
             if len(view.y) < self.train_from:
                 return plans

@@ -78,8 +78,8 @@ class Alignment:
     >>> [(task, lens)] = alignment.lenses(bright_above.rot90(2, (2, 3)), [0])
     >>> task, bool((lens(bright_above.rot90(2, (2, 3))) == bright_above).all())
     (0, True)
-    >>> alignment.lenses(bright_above, [0])  # familiar as they are
-    []
+    >>> alignment.lenses(bright_above, [0]), alignment.nearest(bright_above, [0])  # as they are
+    ([], (0, None))
     """
 
     def __init__(self, most: int) -> None:
@@ -102,26 +102,52 @@ class Alignment:
             z: what the layers read of the new task, (N, C, H, W).
             tasks: earlier tasks that are considered.
         """
+        views = self._views(z, tasks)
+        plain = {view.task: view.surprise for view in views if view.lens is None}
+        found = [v for v in views if v.lens and v.surprise < plain[v.task] - MARGIN]
+        found.sort(key=lambda view: view.surprise)
+        return [(view.task, view.lens) for view in found[: self.most] if view.lens]
+
+    def nearest(self, z: Tensor, tasks: Iterable[int]) -> tuple[int, Lens | None] | None:
+        """Return the task whose images rows look most like, and through which lens if any.
+
+        Args:
+            z: what the layers read of the new task, (N, C, H, W).
+            tasks: earlier tasks that are considered.
+
+        Returns:
+            None where nothing is known of how they looked.
+        """
+
+        def surprise(view: _View) -> float:
+            return view.surprise + (0.0 if view.lens is None else MARGIN)
+
+        best = min(self._views(z, tasks), key=surprise, default=None)
+        return None if best is None else (best.task, best.lens)
+
+    def _views(self, z: Tensor, tasks: Iterable[int]) -> list[_View]:
+        """Return how familiar rows look as images of each task, as they are and through lenses."""
         known = [(task, self._looks[task]) for task in tasks if task in self._looks]
         if not known or z.dim() != 4:
             return []
         new = look_at(z)
+        views = [_View(old.surprise(new), task, None) for task, old in known]
         square = z.shape[2] == z.shape[3]
-        mirror = _range(z)
-        found: list[tuple[float, int, Lens]] = []
-        for task, old in known:
-            enough = old.surprise(new) - MARGIN
-            for turns, flipped, inverted in product(range(4), (False, True), (None, mirror)):
-                lens = Lens(turns, flipped, inverted)
-                if lens == Lens() or (turns % 2 and not square):
-                    continue
-                surprise = old.surprise(
-                    Look(lens(new.mean), lens._replace(inverted=None)(new.variance))
-                )
-                if surprise < enough:
-                    found.append((surprise, task, lens))
-        found.sort(key=lambda one: one[0])
-        return [(task, lens) for _, task, lens in found[: self.most]]
+        for turns, flipped, inverted in product(range(4), (False, True), (None, _range(z))):
+            lens = Lens(turns, flipped, inverted)
+            if lens == Lens() or (turns % 2 and not square):
+                continue
+            seen = Look(lens(new.mean), lens._replace(inverted=None)(new.variance))
+            views += [_View(old.surprise(seen), task, lens) for task, old in known]
+        return views
+
+
+class _View(NamedTuple):
+    """How surprising rows are as images of a task, seen through a lens or as they are."""
+
+    surprise: float
+    task: int
+    lens: Lens | None
 
 
 def _range(z: Tensor) -> float:

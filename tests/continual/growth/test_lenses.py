@@ -12,6 +12,7 @@ from cl_moe.continual.view import TaskView
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.heads import RAW
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
@@ -90,6 +91,24 @@ def test_a_shift_is_undone_and_the_task_answered_from_a_handful(shift):
     known = accuracy(network, 0, held_x, held_y)
     assert known > 0.8
     assert accuracy(network, 1, shift(held_x), held_y) > known - 0.1
+
+
+@pytest.mark.parametrize("shift", [Lens(), Lens(2, inverted=1.0)], ids=str)
+@pytest.mark.parametrize("per_class", [1, 2])
+def test_with_one_example_a_class_or_two_the_path_that_knows_such_images_is_read(shift, per_class):
+    policy = Relatedness()
+    network = learned(policy)
+    other = torch.rand(200, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(5))
+    view = view_of(1, other, (other[:, 0, 0, 0] > 0.5).long())
+    take(Relatedness(kinds=["fresh"]), network, view)
+    policy.ranking.looks.add(1, other)
+    x, y = pictures(4 * per_class, 1)
+    decision = policy.decide(view_of(2, shift(x), y), network)
+    assert set(decision.head.shares) == {0}
+    assert RAW in decision.head.blocks
+    assert lenses(decision.head) == (set() if shift == Lens() else {shift})
+    assert "answers" not in {block.part for block in decision.head.blocks}
+    assert decision.steps == 0
 
 
 def test_a_path_that_is_retrained_knows_the_images_it_was_retrained_on():

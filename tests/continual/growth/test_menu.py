@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cl_moe.continual.growth._menu import TAKE_OVERS, menu
+from cl_moe.continual.growth._menu import TAKE_OVERS, Reading, menu
 from cl_moe.continual.growth._sample import sample_of
 from cl_moe.continual.growth._takeover import matchable, take_over_plans
 from cl_moe.continual.growth._trial import split_of
@@ -53,7 +53,7 @@ def parts(opinions, task):
 
 
 def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, network):
-    found = menu(view, network, [0], (), ALL, sampled(view, network))
+    found = menu(view, network, Reading([0], [], ALL), (), sampled(view, network))
     price = math.log(2)  # one of two tasks
     matching = price + math.lgamma(4)  # and one of 3! matchings
     assert set(found) == {
@@ -78,7 +78,7 @@ def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, netwo
     ],
 )
 def test_only_what_is_asked_for_is_read(view, network, reads, expected):
-    found = menu(view, network, [0, 1], (), reads, sampled(view, network))
+    found = menu(view, network, Reading([0, 1], [], reads), (), sampled(view, network))
     assert found[0] == Opinion((RAW,))
     assert parts(found, 0) == parts(found, 1) == expected
 
@@ -101,10 +101,13 @@ def test_answers_may_be_taken_over_if_they_are_other_ones_and_classes_enough(vie
     assert matchable(view, network, [1], ()) == [1, 2, 4]
     assert matchable(view, network, [0], ()) == [0, 4]
     assert matchable(view, network, [0, 1], {2, 4}) == [0, 1]
-    assert parts(menu(view, network, [1], {2}, ["take over"], sampled(view, network)), 2) == set()
-    assert parts(menu(view, network, [1], (), ["take over"], sampled(view, network)), 4) == {
-        "log answers"
-    }
+    assert (
+        parts(menu(view, network, Reading([1], [], ["take over"]), {2}, sampled(view, network)), 2)
+        == set()
+    )
+    assert parts(
+        menu(view, network, Reading([1], [], ["take over"]), (), sampled(view, network)), 4
+    ) == {"log answers"}
 
 
 def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, network):
@@ -114,7 +117,7 @@ def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, net
     view = replace(view, y=y, n_classes=4)
     found = [
         o
-        for o in menu(view, network, [0, 1], (), ["take over"], sampled(view, network))
+        for o in menu(view, network, Reading([0, 1], [], ["take over"]), (), sampled(view, network))
         if o.matched
     ]
     assert len(found) == TAKE_OVERS
@@ -134,7 +137,9 @@ def test_rows_that_lie_class_by_class_are_matched_in_all_classes(view, network):
         bias = torch.tensor([5.0 * (task == 11), 0.0, 0.0, 0.0])
         network.add_task(task, [], EvidenceHead({RAW: weight}, bias, {-1: 1.0}))
     found = [
-        o for o in menu(view, network, [0], (), ["take over"], sampled(view, network)) if o.matched
+        o
+        for o in menu(view, network, Reading([0], [], ["take over"]), (), sampled(view, network))
+        if o.matched
     ]
     assert found[0].blocks == (Block(10, "log answers"),)
 
@@ -159,8 +164,8 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
 def test_a_path_may_be_read_through_a_lens_too_and_that_has_its_price(view, network):
     lens, sample = Lens(turns=1), sampled(view, network)
     sample = sample._replace(reader=ThroughAnything(network, view.x))
-    plain = menu(view, network, [0], (), ALL, sample)
-    both = menu(view, network, [0], (), ALL, sample, [(0, lens)])
+    plain = menu(view, network, Reading([0], [], ALL), (), sample)
+    both = menu(view, network, Reading([0], [(0, lens)], ALL), (), sample)
     assert set(plain) < set(both)
     more = set(both) - set(plain)
     assert all(block.lens == lens for o in more for block in o.blocks if block != RAW)
@@ -168,7 +173,7 @@ def test_a_path_may_be_read_through_a_lens_too_and_that_has_its_price(view, netw
     assert seen[Block(0, "features", lens)] == pytest.approx(seen[Block(0)] + math.log(LENSES))
     answers = Block(0, "log answers")
     assert seen[answers._replace(lens=lens)] == pytest.approx(seen[answers] + math.log(LENSES))
-    borrowed = menu(view, network, [0], (0,), ALL, sample, [(0, lens)])
+    borrowed = menu(view, network, Reading([0], [(0, lens)], ALL), (0,), sample)
     assert not any(opinion.matched for opinion in borrowed)
 
 

@@ -34,7 +34,7 @@ class TestSplit:
         fit, held = split_of(view)
         assert sorted(torch.cat([fit, held]).tolist()) == list(range(len(labels)))
         assert set(view.y[fit].tolist()) == set(labels)
-        assert len(held) <= max(len(labels) // 5, len(labels) // 3)
+        assert len(held) <= max(len(labels) // 3, len(set(labels)))
 
     @given(st.integers(3, 30), st.integers(2, 5))
     def test_classes_are_held_out_alike(self, per_class, classes):
@@ -47,6 +47,13 @@ class TestSplit:
     )
     def test_a_fifth_is_held_out_a_hundred_at_least_and_five_hundred_at_most(self, rows, held):
         assert len(split_of(view_of([0, 1] * (rows // 2), 2)).held) == held
+
+    def test_with_two_examples_a_class_one_of_them_is_held_out(self):
+        y = torch.arange(40).repeat(2)
+        fit, held = split_of(view_of(y, 40))
+        assert y[fit].bincount().tolist() == y[held].bincount().tolist() == [1] * 40
+        lone = torch.cat([y, torch.tensor([40])])
+        assert lone[split_of(view_of(lone, 41)).held].bincount().tolist() == [1] * 40
 
     def test_the_seed_and_the_task_decide(self):
         view = view_of([0, 1] * 30, 2)

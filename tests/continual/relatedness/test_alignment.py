@@ -56,6 +56,24 @@ def test_a_lens_is_found_for_the_path_that_it_suits(alignment):
     assert alignment.lenses(1 - pictures(30, seed=1), [5, 4])[0][0] == 4
 
 
+@pytest.mark.parametrize("shift", [None, *SHIFTS], ids=str)
+def test_the_nearest_is_found_at_first_sight_or_through_a_lens(alignment, shift):
+    images = pictures(30, seed=1)
+    shown = images if shift is None else shift(images)
+    task, lens = alignment.nearest(shown, [4])
+    assert task == 4
+    assert (lens is None) == (shift is None)
+    assert torch.allclose(shown if lens is None else lens(shown), images, atol=1e-6)
+
+
+def test_of_several_tasks_the_nearest_is_named(alignment):
+    other = 0.1 + 0.1 * torch.rand(200, 1, 12, 12, generator=torch.Generator().manual_seed(3))
+    alignment.add(5, other)
+    assert alignment.nearest(pictures(30, seed=1), [5, 4]) == (4, None)
+    assert alignment.nearest(other[:30], [5, 4]) == (5, None)
+    assert alignment.nearest(other[:30], [7]) is None
+
+
 def test_values_beyond_0_and_1_are_inverted_in_their_range(alignment):
     alignment.add(6, 4 * pictures(200) - 2)
     images = 4 * pictures(30, seed=1) - 2
