@@ -113,7 +113,7 @@ class Pool:
         self, values: Values, y_N: Tensor, n_classes: int, seen: Seen | None = None
     ) -> None:
         self.values, self.y, self.n_classes = values, y_N, n_classes
-        self._scaled: dict[Block, tuple[Tensor, Tensor, Tensor]] = {}
+        self._scaled: dict[Block, _Scaled] = {}
         self._gram: dict[Block, Tensor] = {}
         self._factors: dict[Opinion, Tensor] = {}
         self._order: Tensor | None = None
@@ -194,18 +194,18 @@ class Pool:
                 continue
             bias = bias + factor * target
             for block, solved in zip(opinion.blocks, self._solved(opinion, rows), strict=True):
-                mean, scale, _ = self._scaled_of(block)
-                weight = solved / scale
+                scaled = self._scaled_of(block)
+                weight = scaled.unscaled(solved)
                 _add(weights, block, factor * weight)
-                bias = bias - factor * weight @ mean
+                bias = bias - factor * weight @ scaled.mean
         return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
 
     def _solved(self, opinion: Opinion, rows: Tensor) -> list[Tensor]:
-        """Return ridge regression's weights (C, D) of each block's scaled values.
+        """Return ridge regression's weights (C, V) of each block's scaled values.
 
         By whichever system of equations is smaller: one a row (the dual), or one a feature.
         """
-        parts = [self._scaled_of(block)[2][rows] for block in opinion.blocks]
+        parts = [self._scaled_of(block).rows[rows] for block in opinion.blocks]
         widths = [part.shape[1] for part in parts]
         centred = F.one_hot(self.y[rows], self.n_classes).double()
         centred = centred - centred.mean(0)
@@ -228,24 +228,56 @@ class Pool:
             self._factors[opinion] = _cholesky(gram.double(), self._fits[opinion].strength)
         return self._factors[opinion]
 
-    def _scaled_of(self, block: Block) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mean, scale and the values on all rows, see :func:`_standardised`."""
+    def _scaled_of(self, block: Block) -> _Scaled:
+        """Return the values on all rows."""
         if block not in self._scaled:
-            self._scaled[block] = _standardised(self.values[block])
+            self._scaled[block] = _scaled(self.values[block])
         return self._scaled[block]
 
     def _some_gram(self, block: Block, seen: Seen) -> Tensor:
         """Return inner products (M, M) of the rows looked at for evidence."""
         if block not in self._looked_at:
-            x = _standardised(seen.values[block])[2].double()
+            x = _scaled(seen.values[block]).rows.double()
             self._looked_at[block] = x @ x.T
         return self._looked_at[block]
 
     def _gram_of(self, block: Block) -> Tensor:
         if block not in self._gram:
-            x = self._scaled_of(block)[2][self._order]
+            x = self._scaled_of(block).rows[self._order]
             self._gram[block] = x @ x.T
         return self._gram[block]
+
+
+class _Scaled(NamedTuple):
+    """Values of a block with mean 0 and mean square length 1.
+
+    Attributes:
+        mean: the values' own mean (D,).
+        scale: what they were divided by.
+        varying: (D,), the values that are not the same in all rows. The others get no weight in
+            ridge regression, and are left out: the rim of an image, what a short text leaves empty.
+        rows: (N, V), the scaled values that vary.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    varying: Tensor
+    rows: Tensor
+
+    def unscaled(self, weight_CV: Tensor) -> Tensor:
+        """Return weights (C, D) of the values as they were, from those of the scaled ones."""
+        weight = weight_CV.new_zeros(len(weight_CV), len(self.varying))
+        weight[:, self.varying] = weight_CV / self.scale
+        return weight
+
+
+def _scaled(x_ND: Tensor) -> _Scaled:
+    """Return the values of a block scaled."""
+    varying = (x_ND != x_ND[0]).any(0)
+    mean = x_ND.double().mean(0)
+    x = (x_ND - mean.float())[:, varying]
+    scale = x.double().square().sum(1).mean().sqrt().clamp_min(1e-9)
+    return _Scaled(mean, scale, varying, x / scale.float())
 
 
 class _Rows:
@@ -284,14 +316,6 @@ def _numbered(paths: Sequence[tuple[int, Lens | None]]) -> list[int]:
     """
     number: dict[tuple[int, Lens | None], int] = {(RAW.task, None): -1}
     return [number.setdefault(path, len(number) - 1) for path in paths]
-
-
-def _standardised(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mean (D,), the scale, and the rows (N, D) with mean 0 and mean square length 1."""
-    mean = x.double().mean(0)
-    x = x - mean.float()
-    scale = x.double().square().sum(1).mean().sqrt().clamp_min(1e-9)
-    return mean, scale, x / scale.float()
 
 
 def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:

@@ -124,6 +124,23 @@ def test_a_block_with_more_values_than_rows_is_solved_row_by_row_in_any_order(fi
     check(pool.head(opinion, gate), gate, opinion, values, y, torch.arange(48), seen=rows)
 
 
+@pytest.mark.parametrize("n", [48, 200])
+def test_values_that_are_the_same_in_all_rows_cost_nothing_and_say_nothing(n):
+    values, y = task(n)
+    wider = dict(values)
+    wider[RAW] = torch.cat([torch.full((n, 90), 0.3), values[RAW], torch.zeros(n, 90)], 1)
+    gate = EvidenceGate(7)
+    plain, wide = (Pool(v, y, 3).head(RIDGES, gate) for v in (values, wider))
+    assert torch.allclose(plain(values), wide(wider), atol=1e-5)
+    weight = dict(zip(wide.blocks, wide.weights, strict=True))[RAW]
+    assert not weight[:, :90].any()
+    assert weight[:, 90:97].any()
+    assert not weight[:, 97:].any()
+    constant = {block: torch.ones_like(value) for block, value in values.items()}
+    logits = Pool(constant, y, 3).head(RIDGES[:1], gate)(constant)
+    assert torch.allclose(logits, logits[:1].expand_as(logits))
+
+
 def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatch):
     monkeypatch.setattr("cl_moe.moe.opinions.EVIDENCE_ROWS", 30)
     values, y = task(signal=0.4)
