@@ -10,8 +10,10 @@ from cl_moe.continual.growth._trial import Trial, Tried
 
 __all__ = ("Look", "forecast", "hopeless", "race")
 
-HOPE = 3.0
+HOPE = 2.0
 """A candidate in training may be expected to learn this times as fast as it has."""
+SINCE = 3
+"""The pace of a candidate is that since this part of its steps."""
 LOOKS = 3
 """Fewest looks at a candidate before it is given up: the first two tell no pace."""
 PLATEAU = 0.9
@@ -73,7 +75,7 @@ def race(
 def hopeless(curve: Sequence[Look], until: int, to_beat: float, guess: float = math.inf) -> bool:
     """Tell whether a candidate cannot be expected to get below what it must beat.
 
-    It is expected to go on as in the second half of its steps so far (:func:`forecast`). On the
+    It is expected to go on as it has since a third of its steps so far (:func:`forecast`). On the
     plateau that learning may begin with, that pace tells nothing: where what there is to beat is
     little better than a guess too, it is waited out.
 
@@ -90,7 +92,7 @@ def hopeless(curve: Sequence[Look], until: int, to_beat: float, guess: float = m
     False
     """
     now = curve[-1]
-    earlier = [look for look in curve if 2 * look.steps <= now.steps]
+    earlier = [look for look in curve if SINCE * look.steps <= now.steps]
     if to_beat <= 0 or len(curve) < LOOKS or not earlier:
         return to_beat <= 0
     if min(earlier[-1].loss, to_beat) > PLATEAU * guess:
@@ -102,16 +104,16 @@ def forecast(before: Look, now: Look, until: int) -> float:
     """Return the loss that a candidate might have after ``until`` steps, at its best.
 
     Learning curves are close to straight lines in the logarithms of steps and loss (Hestness et al.
-    2017), if anything flatter later: so the line is drawn on from two looks, three times as
-    steep (``HOPE``), for the benefit of the doubt.
+    2017), if anything flatter later: so the line is drawn on from two looks, twice as steep
+    (``HOPE``), for the benefit of the doubt.
 
     Args:
         before: an earlier look.
         now: the last one.
         until: steps to look ahead to.
 
-    >>> round(forecast(Look(10, 1.0), Look(20, 0.9), until=40), 3)  # 0.9 * 0.9 ** 3
-    0.656
+    >>> round(forecast(Look(10, 1.0), Look(20, 0.9), until=40), 3)  # 0.9 * 0.9 ** 2
+    0.729
     """
     (s, loss), (t, loss_now) = before, now
     if t >= until or min(loss, loss_now) <= 0:
