@@ -455,6 +455,13 @@ def test_bad_options_are_refused():
         Relatedness(trial_share=0.0)
 
 
+def unrelated_lone():
+    """Four rows, of a class each, that the first task answers alike."""
+    x, y = rings(400, 1)
+    alike = (y == 2).nonzero().flatten()[:4]
+    return x[alike], torch.arange(4)
+
+
 class TestSingleExamples:
     """With one example a class nothing can be held out."""
 
@@ -467,6 +474,16 @@ class TestSingleExamples:
         assert decision.head.shares == {-1: 1.0}
         assert all(c.accuracy is None for c in decision.candidates)
         assert decision.steps == 0
+
+    def test_earlier_answers_that_pay_for_their_matching_are_pooled(self, trained):
+        x, y = rings(400, 1)
+        lone = torch.stack([(y == label).nonzero()[0, 0] for label in range(4)])
+        decision = Relatedness().decide(view_of(1, x[lone], (y[lone] + 1) % 4), trained)
+        assert Block(0, "log answers") in decision.head.blocks
+        network = apply(copy.deepcopy(trained), view_of(1, x[lone], y[lone]), decision)
+        assert accuracy(network, 1, x, (y + 1) % 4) > 0.85
+        other = Relatedness().decide(view_of(1, *unrelated_lone()), trained)
+        assert Block(0, "log answers") not in other.head.blocks
 
     def test_no_untested_answers_are_taken_over(self, without_evidence):
         x, y = rings(60, 1)
