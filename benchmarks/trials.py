@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from benchmarks.measuring import RESULTS, Page, spread
@@ -53,17 +54,22 @@ def without_end(found: list[Watched]) -> Iterator[None]:
     rule, race = _race.hopeless, _race.race
 
     def to_the_end(
-        trials: Sequence[Trial], lap: int, until: int, to_beat: Sequence[float], guess: float
+        trials: Sequence[Trial],
+        lap: int,
+        until: int,
+        to_beat: Sequence[float],
+        guess: float,
+        patient: bool,
     ) -> tuple[Trial, dict[int, Tried]]:
         given_up: list[int] = []
 
-        def noted(curve: Sequence[_race.Look], until: int, to_beat: float, guess: float) -> bool:
-            if not given_up and rule(curve, until, to_beat, guess):
+        def noted(curve: Sequence[_race.Look], *facts: Any) -> bool:
+            if not given_up and rule(curve, *facts):
                 given_up.append(curve[-1].steps)
             return False
 
         with patch.object(_race, "hopeless", noted):
-            last, seen = race(trials, lap, until, to_beat, guess)
+            last, seen = race(trials, lap, until, to_beat, guess, patient)
         place = list(trials).index(last)
         steps = last.view.steps
         used = given_up[0] if given_up else until

@@ -33,7 +33,12 @@ class Look(NamedTuple):
 
 
 def race(
-    trials: Sequence[Trial], lap: int, until: int, to_beat: Sequence[float], guess: float = math.inf
+    trials: Sequence[Trial],
+    lap: int,
+    until: int,
+    to_beat: Sequence[float],
+    guess: float = math.inf,
+    patient: bool = False,
 ) -> tuple[Trial, dict[int, Tried]]:
     """Train candidates lap by lap; after each lap the worse half drops out.
 
@@ -48,6 +53,7 @@ def race(
         until: steps that the last one has taken at the end.
         to_beat: for each candidate, the loss that it must get below to be chosen.
         guess: the loss of a guess: the entropy of the labels.
+        patient: whether any plateau is waited out, see :func:`hopeless`.
 
     Returns:
         The last one, and what each showed when it was last looked at, by its place in ``trials``.
@@ -67,23 +73,30 @@ def race(
         running.sort(key=lambda i: seen[i].loss)
         running = running[: max(1, len(running) // 2)]
         first = running[0]
-        if len(running) == 1 and hopeless(curves[first], until, to_beat[first], guess):
+        if len(running) == 1 and hopeless(curves[first], until, to_beat[first], guess, patient):
             break
     return trials[running[0]], seen
 
 
-def hopeless(curve: Sequence[Look], until: int, to_beat: float, guess: float = math.inf) -> bool:
+def hopeless(
+    curve: Sequence[Look],
+    until: int,
+    to_beat: float,
+    guess: float = math.inf,
+    patient: bool = False,
+) -> bool:
     """Tell whether a candidate cannot be expected to get below what it must beat.
 
     It is expected to go on as it has since a third of its steps so far (:func:`forecast`). On the
     plateau that learning may begin with, that pace tells nothing: where what there is to beat is
-    little better than a guess too, it is waited out.
+    little better than a guess too, or the trial is worth waiting for, it is waited out.
 
     Args:
         curve: the looks at it so far.
         until: steps that it may take.
         to_beat: that loss; none is below zero.
         guess: the loss of a guess.
+        patient: whether a plateau is waited out whatever there is to beat.
 
     >>> flat = [Look(10, 0.5), Look(20, 0.49), Look(30, 0.49)]
     >>> hopeless(flat[:2], 100, to_beat=0.3), hopeless(flat, 100, to_beat=0.3)
@@ -95,7 +108,8 @@ def hopeless(curve: Sequence[Look], until: int, to_beat: float, guess: float = m
     earlier = [look for look in curve if SINCE * look.steps <= now.steps]
     if to_beat <= 0 or len(curve) < LOOKS or not earlier:
         return to_beat <= 0
-    if min(earlier[-1].loss, to_beat) > PLATEAU * guess:
+    plateau = PLATEAU * guess
+    if earlier[-1].loss > plateau and (patient or to_beat > plateau):
         return False
     return forecast(earlier[-1], now, until) >= to_beat
 

@@ -201,7 +201,8 @@ class Relatedness(GrowthPolicy):
             standing = min((found[i].loss + handicaps[i] for i in found), default=math.inf)
             to_beat = [standing - handicaps[i] for i in trials]
             guess = entropy(view.y[split.fit])
-            last, seen = race(list(trials.values()), lap, until, to_beat, guess)
+            rich = not any(plan.opinions for plan in plans)  # seldom best answered untrained
+            last, seen = race(list(trials.values()), lap, until, to_beat, guess, patient=rich)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
         best = self._best(found, handicaps, dropped)

@@ -109,6 +109,13 @@ def test_a_plateau_is_waited_out_where_nothing_at_hand_is_better(loss, to_beat, 
     assert trial.steps == (15 if given_up else 100)
 
 
+def test_who_is_patient_waits_out_any_plateau_and_no_more():
+    for loss, steps in ((0.95, 100), (0.89, 15)):
+        (trial,) = flat(loss)
+        race([trial], lap=10, until=100, to_beat=[0.5], guess=1.0, patient=True)
+        assert trial.steps == steps
+
+
 def test_each_candidate_has_its_own_loss_to_beat():
     worse, better = flat(0.5, 0.4)
     race([worse, better], lap=10, until=100, to_beat=[9.0, 0.3])

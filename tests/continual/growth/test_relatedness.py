@@ -11,6 +11,7 @@ from torch import nn
 
 from cl_moe.continual.growth._budget import full_layers, least_important, users
 from cl_moe.continual.growth._plan import Heads
+from cl_moe.continual.growth._race import race
 from cl_moe.continual.growth._sample import sample_of
 from cl_moe.continual.growth._trial import Trial, judged, split_of
 from cl_moe.continual.growth.fixed import FixedPool
@@ -195,6 +196,20 @@ class TestWhatItCosts:
         for share in (0.5, 0.2, 1.0):
             decision = Relatedness(trial_share=share).decide(unrelated(200), trained)
             assert decision.steps == decision.learned == 300 * share
+
+    @pytest.mark.parametrize(("n", "patient"), [(2048, False), (2049, True)])
+    def test_a_task_too_large_to_average_is_patient_with_its_trial(
+        self, trained, monkeypatch, n, patient
+    ):
+        asked = []
+
+        def spied(*given, **options):
+            asked.append(options)
+            return race(*given, **options)
+
+        monkeypatch.setattr("cl_moe.continual.growth.relatedness.race", spied)
+        Relatedness().decide(unrelated(n, steps=20), trained)
+        assert asked == [{"patient": patient}]
 
     def test_a_hopeless_trial_is_cut_short(self, trained):
         decision = Relatedness().decide(related(200), trained)
