@@ -116,14 +116,17 @@ class Alignment:
             tasks: earlier tasks that are considered.
 
         Returns:
-            None where nothing is known of how they looked.
+            None where nothing is known of how they looked, and where rows look like none of them:
+            no more than like images of one and the same grey in all cells, as shuffled pixels do.
         """
 
         def surprise(view: _View) -> float:
             return view.surprise + (0.0 if view.lens is None else MARGIN)
 
         best = min(self._views(z, tasks), key=surprise, default=None)
-        return None if best is None else (best.task, best.lens)
+        if best is None or surprise(best) >= _plain(look_at(z)):
+            return None
+        return best.task, best.lens
 
     def _views(self, z: Tensor, tasks: Iterable[int]) -> list[_View]:
         """Return how familiar rows look as images of each task, as they are and through lenses."""
@@ -148,6 +151,13 @@ class _View(NamedTuple):
     surprise: float
     task: int
     lens: Lens | None
+
+
+def _plain(look: Look) -> float:
+    """Return how surprising images are to one who knows the mean and spread of each channel."""
+    mean = look.mean.mean((1, 2), keepdim=True)
+    variance = (look.variance + (look.mean - mean).square()).mean((1, 2), keepdim=True)
+    return Look(mean.expand_as(look.mean), variance.expand_as(look.mean)).surprise(look)
 
 
 def _range(z: Tensor) -> float:

@@ -74,6 +74,14 @@ def test_of_several_tasks_the_nearest_is_named(alignment):
     assert alignment.nearest(other[:30], [7]) is None
 
 
+def test_what_looks_like_nothing_known_has_no_nearest(alignment):
+    pixels = torch.randperm(144, generator=torch.Generator().manual_seed(2))
+    shuffled = pictures(30, seed=1).flatten(1)[:, pixels].view(-1, 1, 12, 12)
+    assert alignment.nearest(shuffled, [4]) is None
+    noise = torch.rand(30, 1, 12, 12, generator=torch.Generator().manual_seed(6))
+    assert alignment.nearest(noise, [4]) is None
+
+
 def test_values_beyond_0_and_1_are_inverted_in_their_range(alignment):
     alignment.add(6, 4 * pictures(200) - 2)
     images = 4 * pictures(30, seed=1) - 2
