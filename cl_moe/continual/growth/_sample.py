@@ -10,6 +10,7 @@ from torch import Tensor
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.reading import PathReader
+from cl_moe.seeding import generator
 
 __all__ = ("SCORE_ROWS", "Sample", "sample_of")
 
@@ -21,27 +22,32 @@ class Sample(NamedTuple):
     """Some rows of a task, or all.
 
     Attributes:
-        rows: which.
         y: their labels.
         reader: reads earlier paths on them.
+        fitted: which rows they are, where all of them are among those to fit.
     """
 
-    rows: Tensor
     y: Tensor
     reader: PathReader
+    fitted: Tensor | None = None
 
 
 def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
     """Return the rows that earlier paths are scored on: all of a small task, in their order.
 
-    Of a larger one they are among those to fit, so that its rows held out are kept out of this too.
+    Of a large one they are among those to fit, and serve for evidence, too. In between they are
+    drawn from all: to rank paths by fewer rows than there are room for costs more than it saves.
 
     Args:
         view: the task.
         network: what is read.
         fit: the rows to fit, in random order.
     """
-    if len(view.y) <= SCORE_ROWS:
-        return Sample(torch.arange(len(view.y)), view.y, PathReader(network, view.x))
+    n = len(view.y)
+    if n <= SCORE_ROWS:
+        return Sample(view.y, PathReader(network, view.x))
+    if n <= 2 * SCORE_ROWS:
+        rows = torch.randperm(n, generator=generator(view.seed, "score", view.task))[:SCORE_ROWS]
+        return Sample(view.y[rows], PathReader(network, view.x[rows]))
     rows = fit[:SCORE_ROWS]
-    return Sample(rows, view.y[rows], PathReader(network, view.x[rows]))
+    return Sample(view.y[rows], PathReader(network, view.x[rows]), rows)

@@ -149,11 +149,10 @@ class Relatedness(GrowthPolicy):
             sample = sample_of(view, network, split.fit)
             gains = self.ranking.gains(sample, sources)
             plans = self._plans(view, network, gains, sample)
-            if len(sample.y) == len(view.y):
-                heads = Heads(view, network, sample.reader)
-            else:
-                seen = Seen(sample.rows, sample.reader)
-                heads = Heads(view, network, PathReader(network, view.x), seen)
+            whole = len(sample.y) == len(view.y)
+            reader = sample.reader if whole else PathReader(network, view.x)
+            seen = None if sample.fitted is None else Seen(sample.fitted, sample.reader)
+            heads = Heads(view, network, reader, seen)
         trials: dict[int, Trial] = {}
         tried = [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in plans]
         best = next((i for i, plan in enumerate(plans) if plan.head != "match"), 0)
