@@ -88,7 +88,8 @@ class Relatedness(GrowthPolicy):
         reads: what an average reads of an earlier path: its ``features``, its ``answers``, its
             inner ``stages``, and ``take over`` for its answers with their classes matched.
         lenses: pairs of an earlier path and a lens (images turned, flipped or inverted) that an
-            average looks at beside the paths as they are; 0 for none, as behind an encoder
+            average looks at beside the paths as they are, and whether one or two examples a class
+            are answered by the path that knows such images; 0 for none, as behind an encoder
             (:mod:`cl_moe.continual.relatedness.alignment`).
         shortlist: earlier tasks that are looked at: all of so many, else those with the nearest
             signatures (:mod:`cl_moe.continual.relatedness.index`).
