@@ -13,9 +13,7 @@ __all__ = ("Look", "forecast", "hopeless", "race")
 HOPE = 2.0
 """A candidate in training may be expected to learn this times as fast as it has."""
 SINCE = 3
-"""The pace of a candidate is that since this part of its steps."""
-LOOKS = 3
-"""Fewest looks at a candidate before it is given up: the first two tell no pace."""
+"""The pace of a candidate is that since it had taken its steps so far over this number."""
 PLATEAU = 0.9
 """Above this part of a guess's loss a candidate has hardly begun to learn."""
 
@@ -106,7 +104,7 @@ def hopeless(
     """
     now = curve[-1]
     earlier = [look for look in curve if SINCE * look.steps <= now.steps]
-    if to_beat <= 0 or len(curve) < LOOKS or not earlier:
+    if to_beat <= 0 or not earlier:
         return to_beat <= 0
     plateau = PLATEAU * guess
     if earlier[-1].loss > plateau and (patient or to_beat > plateau):

@@ -83,7 +83,7 @@ def test_it_is_given_twice_the_pace_for_the_benefit_of_the_doubt(slope, given_up
 def test_the_pace_is_that_since_a_third_of_the_steps_so_far():
     curve = curve_of(lambda steps: 1.0 if steps < 20 else 0.9, 10, 20, 30, 45, 60)
     for looks, given_up in ((3, False), (4, False), (5, True)):  # since 10, 10 and 20
-        assert hopeless(curve[:looks], 100, 0.81) == given_up
+        assert hopeless(curve[:looks], 100, 0.85) == given_up
 
 
 def test_a_bad_look_after_a_good_one_does_not_end_it():

@@ -490,6 +490,15 @@ class TestSingleExamples:
         assert all(c.accuracy is None for c in decision.candidates)
         assert decision.steps == 0
 
+    @pytest.mark.parametrize(("per_class", "judged"), [(1, False), (2, True)])
+    def test_regressions_are_not_judged_by_what_says_nothing(self, trained, per_class, judged):
+        x = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+        view = view_of(1, x, torch.arange(20) // per_class)
+        sample = sample_of(view, trained, split_of(view).fit)
+        found = Relatedness().ranking.reading(view.y, sample, {0: 0.1}, [0], ("features",))
+        assert found.judged == judged
+        assert list(found.parts) == (["features"] if judged else [])
+
     def test_earlier_answers_that_pay_for_their_matching_are_pooled(self, trained):
         x, y = rings(400, 1)
         lone = torch.stack([(y == label).nonzero()[0, 0] for label in range(4)])
