@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cl_moe.continual.growth._menu import TAKE_OVERS, Reading, menu
+from cl_moe.continual.growth._menu import TAKE_OVERS, Reading, _earned, menu
 from cl_moe.continual.growth._sample import sample_of
 from cl_moe.continual.growth._takeover import matchable, take_over_plans
 from cl_moe.continual.growth._trial import split_of
@@ -183,3 +183,13 @@ class ThroughAnything(PathReader):
     def blocks(self, wanted):
         plain = [(block, block._replace(lens=None)) for block in wanted]
         return {block: super(ThroughAnything, self).blocks([p])[p] for block, p in plain}
+
+
+@pytest.mark.parametrize(
+    ("loss", "old", "earned"),
+    [(0.8, 24, True), (1.0, 24, False), (0.3, 24, True), (0.4, 30, False)],
+)
+def test_a_matching_on_one_example_a_class_has_to_pay_for_itself(view, loss, old, earned):
+    lone = replace(view, x=view.x[:24], y=torch.arange(24), n_classes=24)
+    assert _earned(loss, 0.0, lone, old) == earned  # log 24! / 24 is 2.28, a guess costs log 24
+    assert not _earned(loss, 24 * (math.log(24) - 2), lone, old)

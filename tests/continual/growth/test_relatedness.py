@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 
 import pytest
@@ -196,6 +197,20 @@ class TestWhatItCosts:
         for share in (0.5, 0.2, 1.0):
             decision = Relatedness(trial_share=share).decide(unrelated(200), trained)
             assert decision.steps == decision.learned == 300 * share
+
+    def test_a_trial_must_win_by_what_it_costs(self, trained, monkeypatch):
+        asked = []
+
+        def spied(trials, lap, until, to_beat, *facts, **options):
+            asked.append(to_beat)
+            return race(trials, lap, until, to_beat, *facts, **options)
+
+        monkeypatch.setattr("cl_moe.continual.growth.relatedness.race", spied)
+        average, _ = Relatedness(margin=0.1).decide(unrelated(200), trained).candidates
+        assert asked.pop() == pytest.approx([average.loss - 0.1])
+        taken, *_ = Relatedness(margin=0.1).decide(related(2049, steps=20), trained).candidates
+        assert taken.kind == "take over"  # it has named one of 4! matchings, for 409 rows held out
+        assert asked.pop() == pytest.approx([taken.loss + math.log(24) / 409 - 0.1], abs=1e-4)
 
     @pytest.mark.parametrize(("n", "patient"), [(2048, False), (2049, True)])
     def test_a_task_too_large_to_average_is_patient_with_its_trial(

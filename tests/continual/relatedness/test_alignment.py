@@ -66,6 +66,17 @@ def test_the_nearest_is_found_at_first_sight_or_through_a_lens(alignment, shift)
     assert torch.allclose(shown if lens is None else lens(shown), images, atol=1e-6)
 
 
+@pytest.mark.parametrize(("more", "lens"), [(0.002, None), (0.05, Lens(flipped=True))])
+def test_a_lens_has_to_show_more_than_a_trifle(more, lens):
+    images = 0.1 * torch.rand(200, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    images = (images + images.flip(3)) / 2
+    images[:, :, :3] += 0.7
+    images[:, :, :, 0] += more
+    alignment = Alignment(most=3)
+    alignment.add(4, images)
+    assert alignment.nearest(images.flip(3), [4]) == (4, lens)
+
+
 def test_of_several_tasks_the_nearest_is_named(alignment):
     other = 0.1 + 0.1 * torch.rand(200, 1, 12, 12, generator=torch.Generator().manual_seed(3))
     alignment.add(5, other)
