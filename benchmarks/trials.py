@@ -95,9 +95,10 @@ def watched(study: str, seeds: int) -> list[Watched]:
             strategy = TaskAwareMoE(
                 shape=stream.shape, network=spec.network, training=spec.training, seed=seed
             )
-            for position, experience in enumerate(stream.to_benchmark().train_stream):
-                seed_all(derive(seed, "task", stream[position].name, position))
-                strategy.train(experience, eval_streams=[])
+            experiences = stream.to_benchmark().train_stream
+            for position, task in enumerate(stream.tasks):  # probes come behind them
+                seed_all(derive(seed, "task", task.name, position))
+                strategy.train(experiences[position], eval_streams=[])
     return found
 
 
