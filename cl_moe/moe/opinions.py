@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,11 +19,10 @@ from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.lens import Lens
 from cl_moe.moe.matching import match_classes, matching_evidence
 from cl_moe.moe.ridge import LeaveOneOut, leave_one_out
+from cl_moe.moe.rows import Scaled, SomeRows, Values, evidence_rows, scaled
 
-__all__ = ("Opinion", "Pool", "Seen", "Values", "evenly", "evidence_rows")
+__all__ = ("Opinion", "Pool", "Seen")
 
-EVIDENCE_ROWS = 256
-"""Examples that are looked at for evidence: an eigendecomposition costs their number cubed."""
 UNJUDGED = (1.0, 8.0)
 """Ridge strength (for rows of length 1) and temperature where too few examples tell neither."""
 NEGLIGIBLE = 0.1
@@ -62,13 +61,6 @@ class Opinion:
         """The task that stands for the path that is run (-1: none), and the lens before it."""
         lens = next((block.lens for block in self.blocks if block.lens), None)
         return (self.task if self.route is None else self.route), lens
-
-
-class Values(Protocol):
-    """Values of blocks on some rows of a task, each (N, D); they may be read when asked for."""
-
-    def __getitem__(self, block: Block, /) -> Tensor:
-        """Return a block's values."""
 
 
 class Seen(NamedTuple):
@@ -113,7 +105,7 @@ class Pool:
         self, values: Values, y_N: Tensor, n_classes: int, seen: Seen | None = None
     ) -> None:
         self.values, self.y, self.n_classes = values, y_N, n_classes
-        self._scaled: dict[Block, _Scaled] = {}
+        self._scaled: dict[Block, Scaled] = {}
         self._gram: dict[Block, Tensor] = {}
         self._factors: dict[Opinion, Tensor] = {}
         self._order: Tensor | None = None
@@ -140,7 +132,7 @@ class Pool:
         if self._seen is None:
             asked = torch.arange(len(self.y)) if rows is None else rows
             some = asked[evidence_rows(len(asked))]
-            self._seen = Seen(some, _Rows(self.values, some))
+            self._seen = Seen(some, SomeRows(self.values, some))
         n = len(self._seen.rows)
         losses = [self._weighed(o, self._seen).loss + o.price * o.judged / n for o in opinions]
         weights = gate.weigh(losses, _numbered([o.path for o in opinions]), n, draw)
@@ -194,10 +186,10 @@ class Pool:
                 continue
             bias = bias + factor * target
             for block, solved in zip(opinion.blocks, self._solved(opinion, rows), strict=True):
-                scaled = self._scaled_of(block)
-                weight = scaled.unscaled(solved)
+                own = self._scaled_of(block)
+                weight = own.unscaled(solved)
                 _add(weights, block, factor * weight)
-                bias = bias - factor * weight @ scaled.mean
+                bias = bias - factor * weight @ own.mean
         return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
 
     def _solved(self, opinion: Opinion, rows: Tensor) -> list[Tensor]:
@@ -228,16 +220,16 @@ class Pool:
             self._factors[opinion] = _cholesky(gram.double(), self._fits[opinion].strength)
         return self._factors[opinion]
 
-    def _scaled_of(self, block: Block) -> _Scaled:
+    def _scaled_of(self, block: Block) -> Scaled:
         """Return the values on all rows."""
         if block not in self._scaled:
-            self._scaled[block] = _scaled(self.values[block])
+            self._scaled[block] = scaled(self.values[block])
         return self._scaled[block]
 
     def _some_gram(self, block: Block, seen: Seen) -> Tensor:
         """Return inner products (M, M) of the rows looked at for evidence."""
         if block not in self._looked_at:
-            x = _scaled(seen.values[block]).rows.double()
+            x = scaled(seen.values[block]).rows.double()
             self._looked_at[block] = x @ x.T
         return self._looked_at[block]
 
@@ -246,66 +238,6 @@ class Pool:
             x = self._scaled_of(block).rows[self._order]
             self._gram[block] = x @ x.T
         return self._gram[block]
-
-
-class _Scaled(NamedTuple):
-    """Values of a block with mean 0 and mean square length 1.
-
-    Attributes:
-        mean: the values' own mean (D,).
-        scale: what they were divided by.
-        varying: (D,), the values that are not the same in all rows. The others get no weight in
-            ridge regression, and are left out: the rim of an image, what a short text leaves empty.
-        rows: (N, V), the scaled values that vary.
-    """
-
-    mean: Tensor
-    scale: Tensor
-    varying: Tensor
-    rows: Tensor
-
-    def unscaled(self, weight_CV: Tensor) -> Tensor:
-        """Return weights (C, D) of the values as they were, from those of the scaled ones."""
-        weight = weight_CV.new_zeros(len(weight_CV), len(self.varying))
-        weight[:, self.varying] = weight_CV / self.scale
-        return weight
-
-
-def _scaled(x_ND: Tensor) -> _Scaled:
-    """Return the values of a block scaled."""
-    varying = (x_ND != x_ND[0]).any(0)
-    mean = x_ND.double().mean(0)
-    x = (x_ND - mean.float())[:, varying]
-    scale = x.double().square().sum(1).mean().sqrt().clamp_min(1e-9)
-    return _Scaled(mean, scale, varying, x / scale.float())
-
-
-class _Rows:
-    """Some rows of values."""
-
-    def __init__(self, values: Values, rows: Tensor) -> None:
-        self._values, self._rows = values, rows
-
-    def __getitem__(self, block: Block, /) -> Tensor:
-        return self._values[block][self._rows]
-
-
-def evidence_rows(n: int) -> Tensor:
-    """Return which of n rows are looked at for evidence: evenly spread, in case they are sorted.
-
-    >>> len(evidence_rows(9)), evidence_rows(511)[:3].tolist()
-    (9, [0, 2, 4])
-    """
-    return evenly(n, EVIDENCE_ROWS)
-
-
-def evenly(n: int, most: int) -> Tensor:
-    """Return which of n rows to take, ``most`` at most, evenly spread.
-
-    >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
-    ([0, 4, 8], [0, 1])
-    """
-    return torch.linspace(0, n - 1, min(n, most)).round().long()
 
 
 def _numbered(paths: Sequence[tuple[int, Lens | None]]) -> list[int]:

@@ -15,8 +15,9 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.lens import Lens
 from cl_moe.moe.matching import match_classes, matching_evidence
-from cl_moe.moe.opinions import Opinion, Pool, Seen, evidence_rows
+from cl_moe.moe.opinions import Opinion, Pool, Seen
 from cl_moe.moe.ridge import leave_one_out
+from cl_moe.moe.rows import evidence_rows
 
 FEATURES, ANSWERS, LOG_ANSWERS = Block(0), Block(0, "answers"), Block(0, "log answers")
 STAGE = Block(1, 0)
@@ -142,7 +143,7 @@ def test_values_that_are_the_same_in_all_rows_cost_nothing_and_say_nothing(n):
 
 
 def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatch):
-    monkeypatch.setattr("cl_moe.moe.opinions.EVIDENCE_ROWS", 30)
+    monkeypatch.setattr("cl_moe.moe.rows.EVIDENCE_ROWS", 30)
     values, y = task(signal=0.4)
     gate, rows = EvidenceGate(7, k=2), torch.arange(48)
     head = Pool(values, y, 3).head(RIDGES, gate)

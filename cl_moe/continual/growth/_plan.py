@@ -17,8 +17,9 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads import Block, EvidenceHead, linear_of, take_over
 from cl_moe.moe.matching import match_classes
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import Opinion, Pool, Seen, Values, evenly
+from cl_moe.moe.opinions import Opinion, Pool, Seen
 from cl_moe.moe.ridge import fit_ridge
+from cl_moe.moe.rows import Values, evenly
 from cl_moe.seeding import generator
 
 __all__ = (
@@ -26,9 +27,11 @@ __all__ = (
     "Heads",
     "Plan",
     "Start",
+    "copies_of",
     "decision_of",
     "distinct_paths",
     "fresh_plan",
+    "in_all",
     "module_of",
 )
 
@@ -196,6 +199,24 @@ def fresh_plan(network: MoENetwork) -> Plan:
     starts: tuple[Start, ...] = tuple("fresh" for _ in waiting)
     ids = tuple(id_ if isinstance(id_, str) else None for id_ in waiting)
     return Plan("fresh", starts, "fresh", waiting=ids)
+
+
+def copies_of(source: int, gain: float, layers: int) -> list[Plan]:
+    """Return the candidates that copy a path: its upper layers alone, or all, fewest first.
+
+    >>> [plan.starts for plan in copies_of(source=0, gain=0.1, layers=2)]
+    [('keep', 'copy'), ('copy', 'copy')]
+    """
+    plans = []
+    for kept in reversed(range(layers)):
+        starts = in_all("keep", kept) + in_all("copy", layers - kept)
+        plans.append(Plan("branch" if kept else "copy", starts, "ridge", source, gain))
+    return plans
+
+
+def in_all(start: Start, layers: int) -> tuple[Start, ...]:
+    """Return the same start for so many layers."""
+    return (start,) * layers
 
 
 def decision_of(

@@ -14,9 +14,11 @@ from cl_moe.continual.growth._plan import (
     Heads,
     Plan,
     Start,
+    copies_of,
     decision_of,
     distinct_paths,
     fresh_plan,
+    in_all,
 )
 from cl_moe.continual.growth._race import race
 from cl_moe.continual.growth._ranking import Ranking, Score
@@ -260,7 +262,7 @@ class Relatedness(GrowthPolicy):
         else:
             best = {task: gains[task] for task in ranked}
             plans = take_over_plans(view, network, best, self._skipped, sample, self.candidates)
-            keep = _all("keep", len(network.layers))
+            keep = in_all("keep", len(network.layers))
             plans += [Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2]]
         grown = self._grown(network, gains, ranked)
         return [p for p in (*plans, *grown) if p.kind in self.kinds] or [
@@ -274,17 +276,7 @@ class Relatedness(GrowthPolicy):
         depth, best = len(network.layers), ranked[0]
         if full_layers(network, self.max_experts):
             return [self._last_resort(network, gains, ranked)]
-        copies = [
-            Plan(
-                "branch" if kept else "copy",
-                _all("keep", kept) + _all("copy", depth - kept),
-                "ridge",
-                best,
-                gains[best],
-            )
-            for kept in reversed(range(depth))
-        ]
-        copies = [plan for plan in copies if plan.kind in self.kinds]
+        copies = [p for p in copies_of(best, gains[best], depth) if p.kind in self.kinds]
         no_better = gains[best] <= 0 and "fresh" in self.kinds
         return [fresh_plan(network)] if no_better or not copies else copies
 
@@ -299,7 +291,3 @@ class Relatedness(GrowthPolicy):
             "retrain" if layer in full else "copy" for layer in range(len(network.layers))
         )
         return Plan("reassign", starts, "ridge", victim, gains[victim])
-
-
-def _all(start: Start, depth: int) -> tuple[Start, ...]:
-    return (start,) * depth

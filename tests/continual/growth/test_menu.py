@@ -21,8 +21,9 @@ from cl_moe.moe.heads import RAW, Block, EvidenceHead, linear_of
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import EVIDENCE_ROWS, Opinion
+from cl_moe.moe.opinions import Opinion
 from cl_moe.moe.reading import PathReader
+from cl_moe.moe.rows import EVIDENCE_ROWS
 
 ORDER = torch.tensor([3, 1, 0, 2])
 ALL = ("features", "answers", "stages", "take over")
