@@ -140,13 +140,14 @@ def main() -> None:
         trials = watched(study, given.seeds)
         everything += trials
         lost = [trial for trial in trials if trial.lead <= 0 or trial.given_up]
-        page.add(
-            study,
-            [
-                spread("steps of a lost trial", [t.used for t in lost], unit="of the task's"),
-                spread("to its end", [t.whole for t in lost], unit="of the task's"),
-            ],
-        )
+        if len(lost) > 1:  # one alone has no spread
+            page.add(
+                study,
+                [
+                    spread("steps of a lost trial", [t.used for t in lost], unit="of the task's"),
+                    spread("to its end", [t.whole for t in lost], unit="of the task's"),
+                ],
+            )
         page.note(f"{study}: {summed(trials)}")
     page.note(f"In all: {summed(everything)}")
     page.write()

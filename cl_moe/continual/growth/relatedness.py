@@ -123,7 +123,7 @@ class Relatedness(GrowthPolicy):
             unknown = set(given).difference(get_args(known))
             if unknown:
                 raise ValueError(f"{name}: {sorted(unknown)} must be among {get_args(known)}")
-        self.kinds, self.reads = (*kinds, "reassign"), list(reads)
+        self.kinds, self.reads = (*kinds, "reassign"), tuple(reads)
         self.criterion = criterion
         self.candidates, self.trial_share, self.train_from = candidates, trial_share, train_from
         self.margin, self.reassign_margin = margin, reassign_margin
@@ -203,7 +203,7 @@ class Relatedness(GrowthPolicy):
             standing = min((found[i].loss + handicaps[i] for i in found), default=math.inf)
             to_beat = [standing - handicaps[i] for i in trials]
             guess = entropy(view.y[split.fit])
-            rich = not any(plan.opinions for plan in plans)  # seldom best answered untrained
+            rich = not any(plan.opinions for plan in plans)  # nothing to average
             last, seen = race(list(trials.values()), lap, until, to_beat, guess, patient=rich)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}

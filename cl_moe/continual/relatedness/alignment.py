@@ -104,9 +104,13 @@ class Alignment:
         """
         views = self._views(z, tasks)
         plain = {view.task: view.surprise for view in views if view.lens is None}
-        found = [v for v in views if v.lens and v.surprise < plain[v.task] - MARGIN]
-        found.sort(key=lambda view: view.surprise)
-        return [(view.task, view.lens) for view in found[: self.most] if view.lens]
+        found = [
+            (surprise, task, lens)
+            for surprise, task, lens in views
+            if lens is not None and surprise < plain[task] - MARGIN
+        ]
+        found.sort(key=lambda view: view[0])
+        return [(task, lens) for _, task, lens in found[: self.most]]
 
     def nearest(self, z: Tensor, tasks: Iterable[int]) -> tuple[int, Lens | None] | None:
         """Return the task whose images rows look most like, and through which lens if any.
