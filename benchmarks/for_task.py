@@ -13,7 +13,7 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.masked import MaskedGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
-from cl_moe.strategies.adapter import TaskModel
+from cl_moe.training.model import TaskModel
 
 __all__ = ("model_of", "point")
 

@@ -15,7 +15,7 @@ from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
-from cl_moe.strategies.adapter import TaskModel
+from cl_moe.training.model import TaskModel
 
 __all__ = ("at_once", "by_row", "four_tasks", "one_task", "whole_steps")
 

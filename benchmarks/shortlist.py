@@ -12,9 +12,9 @@ import torch
 from benchmarks.long_stream import scenario
 from benchmarks.measuring import RESULTS, Figure, Page, quotient, side_by_side, spread
 from cl_moe.analysis.stats import interval
+from cl_moe.continual.evidence.signatures import Shortlist
 from cl_moe.continual.growth.base import GrowthDecision
 from cl_moe.continual.growth.relatedness import Relatedness
-from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import EvidenceHead
 from cl_moe.moe.network import MoENetwork
@@ -84,10 +84,10 @@ def learned(tasks: int, seed: int, shortlist: int | None, lengths: Sequence[int]
         shortlist: tasks that a decision looks at; None for all.
         lengths: of the lists that the full search is compared with.
     """
-    from cl_moe.runs.isolation import isolated, seed_all
+    from cl_moe.runs.randomness import isolated, seed_all
     from cl_moe.seeding import derive
-    from cl_moe.strategies.evaluation import evaluate
     from cl_moe.strategies.task_aware import TaskAwareMoE
+    from cl_moe.training.evaluation import evaluate
 
     spec = scenario(tasks)
     stream = spec.build_stream(seed)

@@ -13,8 +13,8 @@ from torch import nn
 
 from benchmarks.measuring import Page, spread
 from cl_moe import NetworkSpec, Task, TaskAwareMoE, TaskStream, TrainingSpec
-from cl_moe.strategies.evaluation import evaluate_changed
-from cl_moe.strategies.fingerprint import Fingerprints
+from cl_moe.training.evaluation import evaluate_changed
+from cl_moe.training.fingerprint import Fingerprints
 
 __all__ = ("Stopwatch", "build", "measure", "small_stream")
 

@@ -140,7 +140,7 @@ def avalanche(setting: Setting, quick: bool, records: bool = True) -> Any:
 
 def ours(setting: Setting, method: str = "dense", records: bool = False) -> Any:
     """Return a method's strategy, with Avalanche's metrics of the batches if it ``records``."""
-    from cl_moe.strategies.template import Strategy
+    from cl_moe.training.strategy import Strategy
 
     training = TrainingSpec(
         epochs=1,
@@ -174,8 +174,8 @@ def trained(strategy: Any, setting: Setting) -> Callable[[], object]:
 
 def watched(strategy: Any, setting: Setting) -> Callable[[], object]:
     """Return what trains a strategy as runs do: tested before and after an epoch, steps counted."""
-    from cl_moe.runs.watch import TrainingWatch, attached
-    from cl_moe.strategies.evaluation import evaluate
+    from cl_moe.runs.callbacks import TrainingWatch, attached
+    from cl_moe.training.evaluation import evaluate
 
     benchmark = setting.stream().to_benchmark()
 

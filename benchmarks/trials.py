@@ -11,8 +11,9 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks.measuring import RESULTS, Page, spread
-from cl_moe.continual.growth import _race, relatedness
-from cl_moe.continual.growth._trial import Trial, Tried
+from cl_moe.continual.candidates import halving as _race
+from cl_moe.continual.candidates.trial import Trial, Tried
+from cl_moe.continual.growth import relatedness
 from cl_moe.streams.scenario import load_scenario
 
 __all__ = ("Watched", "summed", "watched", "without_end")
@@ -83,7 +84,7 @@ def without_end(found: list[Watched]) -> Iterator[None]:
 
 def watched(study: str, seeds: int) -> list[Watched]:
     """Learn a scenario's stream by the default mixture, and return all trials of its decisions."""
-    from cl_moe.runs.isolation import isolated, seed_all
+    from cl_moe.runs.randomness import isolated, seed_all
     from cl_moe.seeding import derive
     from cl_moe.strategies.task_aware import TaskAwareMoE
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from cl_moe.runs.store import load_study
     from cl_moe.runs.study import Study, run
     from cl_moe.runs.transfer import transfer
-    from cl_moe.strategies.batches import TensorBatches
     from cl_moe.strategies.networks import build_moe
-    from cl_moe.strategies.plugin import MoEPlugin
     from cl_moe.strategies.task_aware import TaskAwareMoE
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
     from cl_moe.streams.task import Task, TaskStream
+    from cl_moe.training.batches import TensorBatches
+    from cl_moe.training.plugin import MoEPlugin
 
     __version__: str
 

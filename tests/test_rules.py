@@ -79,7 +79,7 @@ FORBIDDEN = {
 
 # Who may do what is forbidden to all others, and why.
 ALLOWED = {
-    ("cl_moe/runs/isolation.py", "randomness is seeded globally"): (
+    ("cl_moe/runs/randomness.py", "randomness is seeded globally"): (
         "Avalanche and torch's initialisers draw from the global state; it is restored there"
     ),
     ("cl_moe/runs/worker.py", "a pickle is read"): (

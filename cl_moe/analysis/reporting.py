@@ -10,9 +10,9 @@ from typing import NamedTuple, overload
 
 from cl_moe.analysis.caveats import data_line, warnings
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.losses import Loss, compare, method_of_interest, task_losses
 from cl_moe.analysis.metrics.names import METRICS
 from cl_moe.analysis.plots.every import FIGURES, which
+from cl_moe.analysis.shortfalls import Loss, compare, method_of_interest, task_losses
 from cl_moe.analysis.stats import intervals, paired, summary
 from cl_moe.analysis.tables import (
     Cell,

@@ -63,7 +63,7 @@ def estimate(
 
 def lines(name: str, found: Estimate) -> list[str]:
     """Return an estimate as lines of text."""
-    from cl_moe.runs.words import counted, duration
+    from cl_moe.runs.formatting import counted, duration
 
     head = ("method", "runs", "a run takes", "from", "to", "experts", "memory")
     table = [head] + [

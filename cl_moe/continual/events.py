@@ -7,7 +7,7 @@ from typing import Any
 from cl_moe.continual.growth.base import Candidate, GrowthDecision
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, EvidenceHead
-from cl_moe.moe.lens import Lens
+from cl_moe.moe.symmetry import Lens
 
 __all__ = ("candidates_of", "sentence")
 

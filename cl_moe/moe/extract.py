@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_moe.errors import InputError
+from cl_moe.moe.features import Part, reach, read_answers, read_path
 from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer, combine
-from cl_moe.moe.lens import Lens
-from cl_moe.moe.reading import Part, reach, read_answers, read_path
 from cl_moe.moe.routing import Routing
+from cl_moe.moe.symmetry import Lens
 
 if TYPE_CHECKING:
     from cl_moe.moe.network import MoENetwork

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.moe.lens import Lens
+from cl_moe.moe.symmetry import Lens
 
 __all__ = ("RAW", "Block", "EvidenceHead", "linear_of", "take_over")
 

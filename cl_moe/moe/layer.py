@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cl_moe.moe.dispatch.grouped import grouped, why_not
 from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
 from cl_moe.moe.gates.base import Gate
-from cl_moe.moe.grouped import grouped, why_not
 from cl_moe.moe.pool import ExpertPool
 from cl_moe.moe.routing import Routing, weighted_sums
 from cl_moe.seeding import derive, generator
@@ -37,8 +37,8 @@ class MoELayer(nn.Module):
         dispatch: how rows are run that do not all go to one expert. ``sorted`` calls each expert
             that has rows once, on these, and leaves the others alone; the program waits for the
             device to learn who has rows. ``grouped`` does not wait: it runs equal perceptrons in
-            one product a layer (:func:`~cl_moe.moe.grouped.grouped`), for a GPU, where an expert
-            that is trained but gets no rows has gradient 0 instead of none.
+            one product a layer (:func:`~cl_moe.moe.dispatch.grouped.grouped`), for a GPU, where an
+            expert that is trained but gets no rows has gradient 0 instead of none.
         resident: frozen experts that are kept at hand, see :class:`~cl_moe.moe.pool.ExpertPool`.
 
     Raises:

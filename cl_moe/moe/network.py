@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from cl_moe.moe.experts.base import make_module, stages_of
 from cl_moe.moe.extract import task_module
+from cl_moe.moe.features import PathReader
+from cl_moe.moe.freezing import Shelf
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
-from cl_moe.moe.reading import PathReader
-from cl_moe.moe.shelf import Shelf
 from cl_moe.seeding import derive
 
 __all__ = ("MoENetwork", "Path")
@@ -139,7 +139,7 @@ class MoENetwork(nn.Module):
     def blocks(self, x: Tensor, wanted: Iterable[Block]) -> dict[Block, Tensor]:
         """Return what earlier paths make of rows, each path run once: (B, D) a block.
 
-        See :class:`~cl_moe.moe.reading.PathReader`, which reads the same rows several times.
+        See :class:`~cl_moe.moe.features.PathReader`, which reads the same rows several times.
         """
         return PathReader(self, x).blocks(wanted)
 

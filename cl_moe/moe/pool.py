@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from cl_moe.moe.away import Away, Warehouse
-from cl_moe.moe.shelf import Shelf, set_mode
+from cl_moe.moe.freezing import Shelf, set_mode
+from cl_moe.moe.offload import Away, Warehouse
 
 __all__ = ("ExpertPool",)
 
@@ -21,8 +21,8 @@ class ExpertPool(nn.Module):
 
     Args:
         resident: frozen experts that are kept at hand. Of more, those used last are; the numbers of
-            the others wait elsewhere (:class:`~cl_moe.moe.away.Warehouse`) and come back, the same
-            bit for bit, when an expert is asked for by its id. None: all are at hand.
+            the others wait elsewhere (:class:`~cl_moe.moe.offload.Warehouse`) and come back, the
+            same bit for bit, when an expert is asked for by its id. None: all are at hand.
 
     >>> pool = ExpertPool()
     >>> pool.add(nn.Linear(2, 2)), pool.add(nn.Linear(2, 2))

@@ -139,9 +139,7 @@ class _Bench:
         start = clock()
         result = run_one(plan, Job(MethodPlan(method, method), seed=0), stream, lambda _: None)
         seconds = clock() - start
-        self.parameters = next(
-            row["value"] for row in result.rows if row["metric"] == "parameters"
-        )
+        self.parameters = next(row["value"] for row in result.rows if row["metric"] == "parameters")
         return result, seconds
 
     def _training(self, result: RunResult) -> list[float]:

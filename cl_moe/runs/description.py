@@ -201,7 +201,9 @@ def read_description(path: Path) -> dict[str, Any]:
                 if not isinstance(item, dict) or not isinstance(item.get(name, ...), kinds)
             ]
             if wrong:
-                problems.append(f"{path}, {key}[{number}]: no {', '.join(wrong)}, or not as written")
+                problems.append(
+                    f"{path}, {key}[{number}]: no {', '.join(wrong)}, or not as written"
+                )
     seeds = found.get("seeds", [])
     if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
         problems.append(f"{path}, 'seeds': {seeds!r:.60}; whole numbers are wanted")

@@ -10,12 +10,12 @@ from typing import Any
 from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
 from cl_moe.runs.engines.base import Engine
+from cl_moe.runs.formatting import counted, duration
 from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
 from cl_moe.runs.single import build_problems, final_average
 from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
-from cl_moe.runs.words import counted, duration
 
 __all__ = ("Driver", "StudyError", "StudyInterrupted")
 

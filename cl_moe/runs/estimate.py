@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.runs.calibration import Machine, calibrate
+from cl_moe.runs.callbacks import CURVE_EPOCHS
 from cl_moe.runs.cost_model import MethodCost, Spread, method_cost
 from cl_moe.runs.plan import MethodPlan, StudyPlan
-from cl_moe.runs.watch import CURVE_EPOCHS
 
 if TYPE_CHECKING:
     from cl_moe.streams.sizes import TaskSize
@@ -136,7 +136,7 @@ def work_of(sizes: Iterable[TaskSize], training: TrainingSpec, curves: bool = Tr
     >>> work.tasks, work.steps, work.rows, work.test
     (3, 12, 384, 30)
     """
-    from cl_moe.strategies.template import epochs_for
+    from cl_moe.training.strategy import epochs_for
 
     total = dict.fromkeys(("tasks", "probes", "epochs", "steps", "rows", "test", "data"), 0)
     points = [0, 0]

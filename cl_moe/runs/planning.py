@@ -180,9 +180,7 @@ def _seeds(seeds: Any) -> tuple[tuple[int, ...], list[str]]:
     return listed, problems
 
 
-def _methods(
-    given: Any, scenario: ScenarioSpec | None
-) -> tuple[list[MethodPlan], list[str]]:
+def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan], list[str]]:
     """Return the methods: the scenario's by their labels, others by type with their parameters."""
     from cl_moe.streams.checks import method_problems
     from cl_moe.streams.problems import read_table

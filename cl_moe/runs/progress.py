@@ -7,8 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from cl_moe.runs.formatting import counted, duration
 from cl_moe.runs.plan import Job, Progress
-from cl_moe.runs.words import counted, duration
 
 if TYPE_CHECKING:
     from rich.console import Console

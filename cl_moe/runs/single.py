@@ -9,16 +9,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
+from cl_moe.runs.callbacks import TrainingWatch, attached
 from cl_moe.runs.environment import environment, peak_memory
-from cl_moe.runs.isolation import isolated, seed_all, untouched_randomness
 from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
-from cl_moe.runs.watch import TrainingWatch, attached
+from cl_moe.runs.randomness import isolated, seed_all, untouched_randomness
 from cl_moe.seeding import derive
 
 if TYPE_CHECKING:
-    from cl_moe.strategies.evaluation import Record
     from cl_moe.strategies.methods.base import Method
     from cl_moe.streams.task import TaskStream
+    from cl_moe.training.evaluation import Record
 
 __all__ = ("build_problems", "final_average", "run_one")
 
@@ -28,8 +28,8 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
 
     After each task (or after every so many, ``training.evaluate_every``) every task seen so far is
     evaluated, and every later one that the method can answer; a task whose answers cannot have
-    changed keeps its values. Then each probe is learned from a copy of the end state. The process's random states and thread count are as before at the
-    end.
+    changed keeps its values. Then each probe is learned from a copy of the end state. The process's
+    random states and thread count are as before at the end.
 
     Args:
         plan: network, training, device, threads.
@@ -174,7 +174,7 @@ class _Run:
             self._tell(Progress(self._job.label, stage, stages, name, epoch, epochs, accuracy))
 
         def measure() -> float | None:
-            from cl_moe.strategies.evaluation import evaluate
+            from cl_moe.training.evaluation import evaluate
 
             found = evaluate(strategy, self._tests([task]))
             return found[0].accuracy if found else None
@@ -188,7 +188,7 @@ class _Run:
             self._row(after, task, "accuracy", accuracy, epoch)
 
     def _evaluate(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
-        from cl_moe.strategies.evaluation import evaluate_changed
+        from cl_moe.training.evaluation import evaluate_changed
 
         for found in evaluate_changed(strategy, self._tests(tasks), self._evaluated):
             self._row(after, found.task, "accuracy", found.accuracy)
@@ -205,7 +205,7 @@ class _Run:
         return [self._test_sets[task] for task in tasks]
 
     def _costs(self, strategy: Any, task: int, after: int, steps: int) -> None:
-        from cl_moe.strategies.costs import cost
+        from cl_moe.training.costs import cost
 
         if self._job.setting is not None:
             return

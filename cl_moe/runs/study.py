@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cl_moe.errors import InputError
 from cl_moe.runs.driver import Driver
 from cl_moe.runs.engines.choice import EngineLike, open_engine, read_engine
+from cl_moe.runs.formatting import counted
 from cl_moe.runs.plan import Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder, load_study
-from cl_moe.runs.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -39,7 +39,8 @@ def unpack(source: str | Path, target: str | Path, *, without: Collection[str] =
     there, final = Path(source), Path(target)
     if not is_exported(there):
         raise InputError(
-            f"{there}: not an exported study (no rows.csv.gz); name a folder that cl-moe export wrote"
+            f"{there}: not an exported study (no rows.csv.gz); "
+            "name a folder that cl-moe export wrote"
         )
     if final.exists() and (not final.is_dir() or any(final.iterdir())):
         raise InputError(f"{final}: not empty; give a new folder")

@@ -51,7 +51,9 @@ def main() -> None:
     _import_what_runs_need()
     streams = Streams(plan)
     while (job := _receive()) is not None:
-        tell = throttled(lambda report: _send(replies, "progress", report), _SECONDS_BETWEEN_REPORTS)
+        tell = throttled(
+            lambda report: _send(replies, "progress", report), _SECONDS_BETWEEN_REPORTS
+        )
         outcome = attempt(plan, streams, job, tell)
         kind = "result" if isinstance(outcome, RunResult) else "failure"
         _send(replies, kind, asdict(outcome))
@@ -59,9 +61,6 @@ def main() -> None:
 
 def _import_what_runs_need() -> None:
     """Import what takes seconds, once, and before there is a job to wait for it."""
-    import cl_moe.strategies.evaluation
-    import cl_moe.strategies.template
-    import cl_moe.streams.benchmark  # noqa: F401
 
 
 def unpacked(plan: bytes) -> StudyPlan:

@@ -16,9 +16,9 @@ from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.strategies.methods.base import Method, MethodContext
 from cl_moe.strategies.networks import build_dense
-from cl_moe.strategies.optimizer import make_optimizer
-from cl_moe.strategies.template import epochs_for
 from cl_moe.streams.spec import TrainingSpec
+from cl_moe.training.optimizer import make_optimizer
+from cl_moe.training.strategy import epochs_for
 
 __all__ = ("BudgetPlugin", "build_foreign")
 

@@ -27,7 +27,7 @@ from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import derive
-from cl_moe.strategies.adapter import TaskModel
+from cl_moe.training.model import TaskModel
 
 if TYPE_CHECKING:
     from cl_moe.strategies.methods.base import MethodContext

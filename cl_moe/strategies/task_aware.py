@@ -10,9 +10,9 @@ from avalanche.training.plugins import EvaluationPlugin
 
 from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.strategies.networks import build_moe
-from cl_moe.strategies.plugin import MoEPlugin, make_growth
-from cl_moe.strategies.template import Strategy
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
+from cl_moe.training.plugin import MoEPlugin, make_growth
+from cl_moe.training.strategy import Strategy
 
 __all__ = ("TaskAwareMoE",)
 
@@ -76,5 +76,5 @@ class TaskAwareMoE(Strategy):
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The log of decisions, see :class:`~cl_moe.strategies.plugin.MoEPlugin`."""
+        """The log of decisions, see :class:`~cl_moe.training.plugin.MoEPlugin`."""
         return self.moe.events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.ewc import METHODS, after, context
-from cl_moe.runs.isolation import isolated
+from cl_moe.runs.randomness import isolated
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -10,7 +10,7 @@ from benchmarks import for_task, gpu, mixture, mixture_peers
 from benchmarks._columns import COLUMNS, D, Stack, perceptron, router_of, run_column, step
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.layer import MoELayer
-from cl_moe.strategies.adapter import TaskModel
+from cl_moe.training.model import TaskModel
 
 
 def few(shape):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.training_loop import Bare, Setting, avalanche, ours, trained, variants, watched
-from cl_moe.runs.isolation import isolated, seed_all
+from cl_moe.runs.randomness import isolated, seed_all
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.trials import Watched, summed, watched, without_end
-from cl_moe.continual.growth import _race, relatedness
+from cl_moe.continual.candidates import halving as _race
+from cl_moe.continual.growth import relatedness
 
 
 def test_each_trial_goes_to_its_end_and_what_the_rule_said_is_noted() -> None:

@@ -9,7 +9,7 @@ from cl_moe.continual.events import sentence
 from cl_moe.continual.growth.base import GrowthDecision
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
-from cl_moe.moe.lens import Lens
+from cl_moe.moe.symmetry import Lens
 
 VIEW = TaskView(
     4, "new", torch.zeros(1, 1), torch.zeros(1), 2, 1, 1, torch.optim.SGD, names={0: "a", 1: "b"}

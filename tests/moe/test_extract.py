@@ -21,8 +21,8 @@ from cl_moe.moe.gates.task_conditioned import TaskConditionedGate
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.heads import RAW, Block, EvidenceHead
 from cl_moe.moe.layer import MoELayer
-from cl_moe.moe.lens import Lens
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.symmetry import Lens
 
 GATES = [TaskGate, EvidenceGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
 TRUNKS = {

@@ -11,9 +11,9 @@ from cl_moe import catalog
 from cl_moe.runs.plan import RunResult, Streams
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.single import run_one
-from cl_moe.strategies import evaluation
-from cl_moe.strategies.fingerprint import Fingerprints
 from cl_moe.streams.task import Task, TaskStream
+from cl_moe.training import evaluation
+from cl_moe.training.fingerprint import Fingerprints
 
 REASSIGNING = {"type": "moe", "max_experts": 1, "growth_options": {"reassign_margin": -1.0}}
 

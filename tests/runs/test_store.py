@@ -123,10 +123,17 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         ("study.json", edited(tasks=[{**TASK, "probe": "no"}]), "tasks[0]: no probe, or not"),
         ("study.json", edited(seeds=["x"]), "'seeds': ['x']; whole numbers are wanted"),
         ("study.json", edited(seeds=None), "'seeds': None; whole numbers are wanted"),
-        ("study.json", edited(tasks=[TASK, {**TASK, "position": 1, "task": "b"}]),
-         "rows.csv: ends after 1 of 2 tasks; is it cut off?"),
-        ("runs/dense/seed_3/events.jsonl", '{"method": "dense", "seed": 3, "task": "x", '
-         '"name": "a", "kind": "fresh", "sentence": "s", "path": 3}', "[0].task: 'x' is of a"),
+        (
+            "study.json",
+            edited(tasks=[TASK, {**TASK, "position": 1, "task": "b"}]),
+            "rows.csv: ends after 1 of 2 tasks; is it cut off?",
+        ),
+        (
+            "runs/dense/seed_3/events.jsonl",
+            '{"method": "dense", "seed": 3, "task": "x", '
+            '"name": "a", "kind": "fresh", "sentence": "s", "path": 3}',
+            "[0].task: 'x' is of a",
+        ),
         ("runs/dense/seed_3/rows.csv", "a,b\n", "rows.csv, line 1: the columns are a,b"),
         ("runs/dense/seed_3/timings.csv", "", "timings.csv, line 1: the columns are missing"),
         ("runs/dense/seed_3/events.jsonl", "?", "events.jsonl, line 1, column 1: not JSON"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from cl_moe.runs.isolation import isolated, seed_all
+from cl_moe.runs.randomness import isolated, seed_all
 from cl_moe.strategies.methods.base import Method, MethodContext, build_method
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
 from cl_moe.streams.task import Task, TaskStream

@@ -6,9 +6,9 @@ import pytest
 from torch import nn
 
 from cl_moe.errors import InputError
-from cl_moe.strategies.evaluation import evaluate
 from cl_moe.strategies.methods.base import Method, build_method
 from cl_moe.streams.spec import NetworkSpec
+from cl_moe.training.evaluation import evaluate
 
 
 def problems(type, parameters, context):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from avalanche.training.plugins import EWCPlugin, SupervisedPlugin
 
-from cl_moe.runs.isolation import isolated, seed_all
+from cl_moe.runs.randomness import isolated, seed_all
 from cl_moe.strategies.methods.base import build_method, sequential
-from cl_moe.strategies.regularization import shared_parameters
+from cl_moe.training.regularization import shared_parameters
 
 STRENGTH = 300.0
 

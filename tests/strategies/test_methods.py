@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from cl_moe import catalog
-from cl_moe.strategies.evaluation import evaluate
 from cl_moe.streams.spec import NetworkSpec
+from cl_moe.training.evaluation import evaluate
 
 METHODS = catalog.names("method")
 COMPUTED = ["nearest_mean", "ridge"]

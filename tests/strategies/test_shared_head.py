@@ -14,8 +14,8 @@ from cl_moe.analysis.metrics import compute
 from cl_moe.errors import InputError
 from cl_moe.strategies.methods.base import build_method
 from cl_moe.strategies.networks import build_dense
-from cl_moe.strategies.regularization import shared_parameters
 from cl_moe.streams.spec import NetworkSpec
+from cl_moe.training.regularization import shared_parameters
 
 DENSE = [
     *("agem", "dense", "dense_wide", "ewc", "ewc_avalanche", "joint", "lwf", "mas"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_moe.continual.growth._plan import (
+from cl_moe.continual.candidates.plan import (
     Heads,
     Plan,
     Start,
@@ -16,7 +16,7 @@ from cl_moe.continual.growth._plan import (
     distinct_paths,
     fresh_plan,
 )
-from cl_moe.continual.growth._trial import Split, Trial
+from cl_moe.continual.candidates.trial import Split, Trial
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork

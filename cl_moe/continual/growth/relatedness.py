@@ -8,9 +8,11 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from cl_moe.continual.growth._budget import full_layers, least_important, users
-from cl_moe.continual.growth._menu import Part, menu
-from cl_moe.continual.growth._plan import (
+from cl_moe.continual.candidates.budget import full_layers, least_important, users
+from cl_moe.continual.candidates.ensemble import Part, menu
+from cl_moe.continual.candidates.halving import race
+from cl_moe.continual.candidates.matched import take_over_plans
+from cl_moe.continual.candidates.plan import (
     Heads,
     Plan,
     Start,
@@ -20,19 +22,17 @@ from cl_moe.continual.growth._plan import (
     fresh_plan,
     in_all,
 )
-from cl_moe.continual.growth._race import race
-from cl_moe.continual.growth._ranking import Ranking, Score
-from cl_moe.continual.growth._sample import Sample, sample_of
-from cl_moe.continual.growth._takeover import take_over_plans
-from cl_moe.continual.growth._trial import Split, Trial, Tried, entropy, judged, split_of
+from cl_moe.continual.candidates.sources import Ranking, Score
+from cl_moe.continual.candidates.trial import Split, Trial, Tried, entropy, judged, split_of
+from cl_moe.continual.evidence.ensemble import Seen
+from cl_moe.continual.evidence.matching import single_examples
+from cl_moe.continual.evidence.sample import Sample, sample_of
+from cl_moe.continual.evidence.signatures import Shortlist
 from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
-from cl_moe.continual.relatedness.index import Shortlist
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.features import PathReader
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.matching import single_examples
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.opinions import Seen
-from cl_moe.moe.reading import PathReader
 
 __all__ = ("Relatedness",)
 
@@ -92,9 +92,9 @@ class Relatedness(GrowthPolicy):
         lenses: pairs of an earlier path and a lens (images turned, flipped or inverted) that an
             average looks at beside the paths as they are, and whether one or two examples a class
             are answered by the path that knows such images; 0 for none, as behind an encoder
-            (:mod:`cl_moe.continual.relatedness.alignment`).
+            (:mod:`cl_moe.continual.evidence.alignment`).
         shortlist: earlier tasks that are looked at: all of so many, else those with the nearest
-            signatures (:mod:`cl_moe.continual.relatedness.index`).
+            signatures (:mod:`cl_moe.continual.evidence.signatures`).
     """
 
     def __init__(

@@ -14,13 +14,13 @@ __all__ = ("TRIES", "Engine", "Outcome", "packed")
 Outcome = tuple[Job, RunResult | Failure]
 
 TRIES = 2
-"""A run whose process or machine dies (out of memory, a crash in native code) is tried once more."""
+"""How often a run is tried whose process or machine dies (out of memory, a native crash)."""
 
 
 class Engine(abc.ABC):
     """Runs jobs, batch after batch; close it at the end."""
 
-    def expect(self, runs: int) -> None:
+    def expect(self, runs: int) -> None:  # noqa: B027 - most engines need no preparation
         """Get ready for so many runs, while the driver still looks whether they can be made."""
 
     @abc.abstractmethod

@@ -29,11 +29,12 @@ class Here(Engine):
         self._plan, self._streams, self._tell = plan, streams, tell
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield each job with its outcome as it ends."""
         for job in jobs:
             yield job, attempt(self._plan, self._streams, job, self._tell)
 
     def close(self) -> None:
-        pass
+        """Do nothing: there is no process to end."""
 
 
 class _Worker:
@@ -65,6 +66,7 @@ class _Worker:
         self._send(pickle.dumps(job))
 
     def close(self) -> None:
+        """End the processes."""
         self._process.kill()
         self._process.wait()
         self._thread.join()
@@ -106,10 +108,12 @@ class Pool(Engine):
         self._size = size
 
     def expect(self, runs: int) -> None:
+        """Start the processes, so that they import while the driver checks the methods."""
         while len(self._workers) < min(runs, self._size):
             self._workers.append(self._new_worker())
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield each job with its outcome as it ends."""
         self._waiting = [(job, 1) for job in longest_first(jobs)]
         self._feed()
         while any(worker.job is not None for worker in self._workers):
@@ -128,6 +132,7 @@ class Pool(Engine):
                 yield job, (RunResult if result else _failure)(**reply["content"])
 
     def close(self) -> None:
+        """End the processes."""
         for worker in self._workers:
             worker.close()
         self._workers = []

@@ -61,6 +61,7 @@ class RayEngine(Engine):
         self._ours = self._started = False
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Yield each job with its outcome as it ends."""
         if jobs and not self._started:
             self._start()
         waiting = deque((job, 1) for job in longest_first(jobs))
@@ -79,6 +80,7 @@ class RayEngine(Engine):
                     yield job, outcome
 
     def close(self) -> None:
+        """Shut Ray down, if it was started here."""
         if self._ours:
             self._ray.shutdown()
         elif self._started:

@@ -11,14 +11,14 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.moe.dense import TaskNetwork
 from cl_moe.moe.experts.base import Shape
 from cl_moe.moe.extract import frozen_copy
 from cl_moe.moe.heads import linear_of
-from cl_moe.moe.ridge import fit_ridge
 from cl_moe.seeding import generator
-from cl_moe.strategies.adapter import classes_by_task
-from cl_moe.strategies.samples import samples
+from cl_moe.training.model import classes_by_task
+from cl_moe.training.samples import samples
 
 __all__ = ("ClosedFormNetwork", "ClosedFormPlugin", "Fit", "nearest_mean_head", "ridge_head")
 
@@ -111,7 +111,10 @@ class ClosedFormPlugin(SupervisedPlugin):
 
 
 def ridge_head(x_ND: Tensor, y_N: Tensor, n_classes: int) -> nn.Module:
-    """Return ridge regression to one-hot labels; see :func:`cl_moe.moe.ridge.fit_ridge`."""
+    """Return ridge regression to one-hot labels.
+
+    See :func:`cl_moe.continual.evidence.ridge.fit_ridge`.
+    """
     answer = fit_ridge(x_ND, y_N, n_classes)
     return linear_of(answer.weight, answer.bias)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from avalanche.benchmarks.utils.utils import concat_datasets
 
-from cl_moe.strategies.template import Strategy, epochs_for
+from cl_moe.training.strategy import Strategy, epochs_for
 
 __all__ = ("JointStrategy",)
 

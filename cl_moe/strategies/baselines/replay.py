@@ -9,7 +9,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
 from cl_moe.seeding import generator
-from cl_moe.strategies.samples import samples
+from cl_moe.training.samples import samples
 
 __all__ = ("MemoryReplay",)
 

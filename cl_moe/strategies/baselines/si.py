@@ -8,7 +8,7 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
-from cl_moe.strategies.regularization import shared_parameters
+from cl_moe.training.regularization import shared_parameters
 
 __all__ = ("SynapticIntelligence",)
 

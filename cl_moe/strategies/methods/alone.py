@@ -15,9 +15,9 @@ def alone(context: MethodContext, /) -> Method:
     """
     from cl_moe.moe.experts.base import cut
     from cl_moe.seeding import derive
-    from cl_moe.strategies.adapter import TaskModel
     from cl_moe.strategies.baselines.alone import AloneNetwork
     from cl_moe.strategies.networks import trunk_stages
+    from cl_moe.training.model import TaskModel
 
     (trunk,) = cut(trunk_stages(context.network), 1)
     network = AloneNetwork(trunk, tuple(context.stream.shape), derive(context.seed, "network"))

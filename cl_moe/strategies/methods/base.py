@@ -11,10 +11,10 @@ from cl_moe import catalog
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
-    from cl_moe.strategies.adapter import TaskModel
     from cl_moe.strategies.baselines.closed_form import Fit
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
     from cl_moe.streams.task import TaskStream
+    from cl_moe.training.model import TaskModel
 
 __all__ = ("Method", "MethodContext", "build_method", "closed_form", "require", "sequential")
 
@@ -109,7 +109,7 @@ def sequential(
         plugins: Avalanche plugins, which make the method what it is.
     """
     from cl_moe.strategies.networks import build_dense
-    from cl_moe.strategies.template import Strategy
+    from cl_moe.training.strategy import Strategy
 
     strategy = Strategy(
         model=build_dense(context) if model is None else model,
@@ -128,8 +128,8 @@ def closed_form(context: MethodContext, fit: Fit) -> Method:
         fit: makes a classifier from rows (N, D), labels (N) and the number of classes.
     """
     from cl_moe.seeding import derive
-    from cl_moe.strategies.adapter import TaskModel
     from cl_moe.strategies.baselines.closed_form import ClosedFormNetwork, ClosedFormPlugin
+    from cl_moe.training.model import TaskModel
 
     seed = derive(context.seed, "network")
     network = ClosedFormNetwork(fit, tuple(context.stream.shape), seed)

@@ -31,7 +31,7 @@ def ewc(
     """
     from cl_moe.continual.regularizers.ewc import EWC
     from cl_moe.seeding import derive
-    from cl_moe.strategies.regularization import RegularizationPlugin
+    from cl_moe.training.regularization import RegularizationPlugin
 
     require(
         {

@@ -41,6 +41,6 @@ def _plugin(context: MethodContext, strength: float, decay: float | None) -> Any
 
         return EWCPlugin(strength, mode="online", decay_factor=decay)
     from cl_moe.continual.regularizers.batch_ewc import BatchEWC
-    from cl_moe.strategies.regularization import RegularizationPlugin
+    from cl_moe.training.regularization import RegularizationPlugin
 
     return RegularizationPlugin(BatchEWC(strength, context.training.batch_size))

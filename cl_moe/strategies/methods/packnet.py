@@ -24,10 +24,10 @@ def packnet(
     """
     from cl_moe.moe.experts.base import cut
     from cl_moe.seeding import derive
-    from cl_moe.strategies.adapter import TaskModel
     from cl_moe.strategies.baselines.packed import PackedNetwork
     from cl_moe.strategies.baselines.packnet import PackNetPlugin
     from cl_moe.strategies.networks import trunk_stages
+    from cl_moe.training.model import TaskModel
 
     require(
         {

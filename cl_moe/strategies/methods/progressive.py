@@ -15,9 +15,9 @@ def progressive(context: MethodContext, /) -> Method:
     with the square of the number of tasks.
     """
     from cl_moe.seeding import derive
-    from cl_moe.strategies.adapter import TaskModel
     from cl_moe.strategies.baselines.progressive import ProgressiveNetwork
     from cl_moe.strategies.networks import trunk_stages
+    from cl_moe.training.model import TaskModel
 
     stages = trunk_stages(context.network)
     shape, seed = tuple(context.stream.shape), derive(context.seed, "network")

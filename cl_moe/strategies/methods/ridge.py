@@ -11,9 +11,10 @@ def ridge(context: MethodContext, /) -> Method:
     """Compute a linear classifier for each task by ridge regression on the raw input.
 
     What a sceptic asks for first: alone, deterministic, no step of training. Strength and
-    temperature are chosen by leave-one-out (:func:`cl_moe.moe.ridge.fit_ridge`). On the features of
-    a frozen encoder it is the classifier of McDonnell et al. 2023, "RanPAC: Random projections and
-    pre-trained models for continual learning", with a head a task and no random projection. A very
+    temperature are chosen by leave-one-out
+    (:func:`cl_moe.continual.evidence.ridge.fit_ridge`). On the features of a frozen encoder it is
+    the classifier of McDonnell et al. 2023, "RanPAC: Random projections and pre-trained models for
+    continual learning", with a head a task and no random projection. A very
     large task is fitted to a part of its rows
     (:data:`cl_moe.strategies.baselines.closed_form.ENTRIES`).
     """

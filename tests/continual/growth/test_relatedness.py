@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from cl_moe.continual.growth._budget import full_layers, least_important, users
-from cl_moe.continual.growth._plan import Heads
-from cl_moe.continual.growth._race import race
-from cl_moe.continual.growth._sample import sample_of
-from cl_moe.continual.growth._trial import Trial, judged, split_of
+from cl_moe.continual.candidates.budget import full_layers, least_important, users
+from cl_moe.continual.candidates.halving import race
+from cl_moe.continual.candidates.plan import Heads
+from cl_moe.continual.candidates.trial import Trial, judged, split_of
+from cl_moe.continual.evidence.sample import sample_of
 from cl_moe.continual.growth.fixed import FixedPool
 from cl_moe.continual.growth.per_task import PerTask
 from cl_moe.continual.growth.relatedness import Relatedness
@@ -97,7 +97,7 @@ def trained_network(**options):
 @pytest.fixture
 def to_the_end(monkeypatch):
     """No trial is given up."""
-    monkeypatch.setattr("cl_moe.continual.growth._race.hopeless", lambda *_: False)
+    monkeypatch.setattr("cl_moe.continual.candidates.halving.hopeless", lambda *_: False)
 
 
 @pytest.fixture(scope="module")

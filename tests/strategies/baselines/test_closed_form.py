@@ -12,8 +12,8 @@ from cl_moe.strategies.baselines.closed_form import (
     nearest_mean_head,
     ridge_head,
 )
-from cl_moe.strategies.evaluation import evaluate
 from cl_moe.streams.task import Task, TaskStream
+from cl_moe.training.evaluation import evaluate
 
 
 def blobs(n, classes=3, seed=0, dim=5, noise=0.3):

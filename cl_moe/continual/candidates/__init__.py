@@ -1,0 +1,1 @@
+"""Ways to learn a new task, how they are trained and compared."""

@@ -1,0 +1,1 @@
+"""Closed-form evidence of how well what is known serves a new task."""

@@ -1,0 +1,261 @@
+"""Closed-form answers on blocks of earlier paths, weighed by evidence and pooled into one head.
+
+Shape letters: N examples, M of them looked at for evidence, D values of a block, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from cl_moe.continual.evidence.matching import match_classes, matching_evidence
+from cl_moe.continual.evidence.ridge import LeaveOneOut, leave_one_out
+from cl_moe.continual.evidence.rows import Scaled, SomeRows, Values, evidence_rows, scaled
+from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.symmetry import Lens
+
+__all__ = ("Opinion", "Pool", "Seen")
+
+UNJUDGED = (1.0, 8.0)
+"""Ridge strength (for rows of length 1) and temperature where too few examples tell neither."""
+NEGLIGIBLE = 0.1
+"""An answer with less weight than this times the largest is left out of the pool."""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """One answer of those that are pooled.
+
+    Attributes:
+        blocks: what it reads. A regression reads them side by side, each scaled to one length.
+        price: nats that it takes to say which answer is meant.
+        matched: whether it is a take-over: the block is the log of an earlier task's answers, whose
+            classes are matched with the new ones, and nothing else is fitted. Else it is ridge
+            regression.
+        route: the task that stands for the path it reads (:meth:`MoENetwork.route`), where that is
+            not ``task`` itself: opinions on one path cost one pass together, if it is read through
+            one lens.
+        judged: whether evidence is looked for. Else it has the loss of a guess, and no price.
+    """
+
+    blocks: tuple[Block, ...]
+    price: float = 0.0
+    matched: bool = False
+    route: int | None = None
+    judged: bool = True
+
+    @property
+    def task(self) -> int:
+        """The earlier task whose path is read; -1 for the raw input alone."""
+        return max(block.task for block in self.blocks)
+
+    @property
+    def path(self) -> tuple[int, Lens | None]:
+        """The task that stands for the path that is run (-1: none), and the lens before it."""
+        lens = next((block.lens for block in self.blocks if block.lens), None)
+        return (self.task if self.route is None else self.route), lens
+
+
+class Seen(NamedTuple):
+    """The rows that are looked at for evidence.
+
+    Attributes:
+        rows: which of the task's rows, M of them.
+        values: the blocks' values on them, each (M, D).
+    """
+
+    rows: Tensor
+    values: Values
+
+
+class Pool:
+    """Weighs opinions by leave-one-out evidence, and pools them.
+
+    The evidence of an opinion is its leave-one-out cross-entropy plus its price a row, both in nats
+    a row; it is looked for once, and so the weights are the same however many rows are fitted. With
+    one example a class nothing can be left out: what is judged all the same wins by chance. The
+    values on all rows are asked for of those blocks alone that get weight.
+
+    A head on some rows first and one on all afterwards cost little more than the latter: in the
+    order in which those rows come first, their system is the corner of that of all, and so are the
+    Cholesky factors.
+
+    Args:
+        values: the blocks' values on the task's N rows.
+        y_N: labels.
+        n_classes: number of classes C.
+        seen: the rows that are looked at; by default some of those that a head is first asked for.
+
+    >>> x, y = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 2
+    >>> x[:, 0] += 4 * y
+    >>> pool = Pool({RAW: x, Block(0): torch.zeros(60, 2)}, y, 2)
+    >>> head = pool.head([Opinion((RAW,)), Opinion((Block(0),))], EvidenceGate(3))
+    >>> round(head.shares[-1], 2), [block.task for block in head.blocks]
+    (1.0, [-1])
+    """
+
+    def __init__(
+        self, values: Values, y_N: Tensor, n_classes: int, seen: Seen | None = None
+    ) -> None:
+        self.values, self.y, self.n_classes = values, y_N, n_classes
+        self._scaled: dict[Block, Scaled] = {}
+        self._gram: dict[Block, Tensor] = {}
+        self._factors: dict[Opinion, Tensor] = {}
+        self._order: Tensor | None = None
+        self._seen = seen
+        self._looked_at: dict[Block, Tensor] = {}
+        self._fits: dict[Opinion, LeaveOneOut] = {}
+
+    @torch.no_grad()
+    def head(
+        self,
+        opinions: Sequence[Opinion],
+        gate: EvidenceGate,
+        rows: Tensor | None = None,
+        draw: torch.Generator | None = None,
+    ) -> EvidenceHead:
+        """Return the head that pools the opinions with the gate's weights.
+
+        Args:
+            opinions: what may be pooled.
+            gate: weighs them.
+            rows: the rows to fit, the same ones each time; all of them by default.
+            draw: where ``random`` weights are drawn from.
+        """
+        if self._seen is None:
+            asked = torch.arange(len(self.y)) if rows is None else rows
+            some = asked[evidence_rows(len(asked))]
+            self._seen = Seen(some, SomeRows(self.values, some))
+        n = len(self._seen.rows)
+        losses = [self._weighed(o, self._seen).loss + o.price * o.judged / n for o in opinions]
+        weights = gate.weigh(losses, _numbered([o.path for o in opinions]), n, draw)
+        weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
+        shares = (weights / weights.sum()).tolist()
+        kept = {o: share for o, share in zip(opinions, shares, strict=True) if share}
+        return self._pooled(kept, self._ordered(rows))
+
+    def _ordered(self, rows: Tensor | None) -> Tensor:
+        """Return the rows to fit; those that are asked for first are the first of all."""
+        if self._order is None:
+            asked = torch.arange(len(self.y)) if rows is None else rows
+            rest = torch.ones(len(self.y), dtype=torch.bool)
+            rest[asked] = False
+            self._order = torch.cat([asked, rest.nonzero().flatten()])
+        if rows is None:
+            return self._order
+        assert torch.equal(self._order[: len(rows)], rows), "other rows than before"
+        return rows
+
+    def _weighed(self, opinion: Opinion, seen: Seen) -> LeaveOneOut:
+        if opinion not in self._fits:
+            self._fits[opinion] = self._evidence(opinion, seen)
+        return self._fits[opinion]
+
+    def _evidence(self, opinion: Opinion, seen: Seen) -> LeaveOneOut:
+        y = self.y[seen.rows]
+        if opinion.matched:
+            log_probs = seen.values[opinion.blocks[0]]
+            temperature, loss = matching_evidence(log_probs, y, self.n_classes)
+            return LeaveOneOut(0.0, temperature, loss)
+        if not opinion.judged:
+            return LeaveOneOut(*UNJUDGED, math.log(self.n_classes))
+        gram = torch.stack([self._some_gram(block, seen) for block in opinion.blocks]).sum(0)
+        return leave_one_out(gram, y, self.n_classes)
+
+    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EvidenceHead:
+        """Return the weighted sum of the opinions' logits as one linear map a block."""
+        weights: dict[Block, Tensor] = {}
+        target = F.one_hot(self.y[rows], self.n_classes).double().mean(0)
+        bias = torch.zeros_like(target)
+        by_path: dict[int, float] = {}
+        for opinion, share in shares.items():
+            by_path[opinion.task] = by_path.get(opinion.task, 0.0) + share
+            factor = share * self._fits[opinion].temperature
+            if opinion.matched:
+                log_probs = self.values[opinion.blocks[0]]
+                classes = match_classes(log_probs[rows], self.y[rows], self.n_classes)
+                chosen = torch.eye(log_probs.shape[1], dtype=bias.dtype, device=bias.device)
+                _add(weights, opinion.blocks[0], factor * chosen[classes])
+                continue
+            bias = bias + factor * target
+            for block, solved in zip(opinion.blocks, self._solved(opinion, rows), strict=True):
+                own = self._scaled_of(block)
+                weight = own.unscaled(solved)
+                _add(weights, block, factor * weight)
+                bias = bias - factor * weight @ own.mean
+        return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
+
+    def _solved(self, opinion: Opinion, rows: Tensor) -> list[Tensor]:
+        """Return ridge regression's weights (C, V) of each block's scaled values.
+
+        By whichever system of equations is smaller: one a row (the dual), or one a feature.
+        """
+        parts = [self._scaled_of(block).rows[rows] for block in opinion.blocks]
+        widths = [part.shape[1] for part in parts]
+        centred = F.one_hot(self.y[rows], self.n_classes).double()
+        centred = centred - centred.mean(0)
+        strength = self._fits[opinion].strength
+        if len(self.y) <= sum(widths):
+            corner = self._factor(opinion)[: len(rows), : len(rows)]
+            if len(rows) == len(self.y):
+                del self._factors[opinion]  # N^2 numbers; nothing more is asked of them
+            alpha = torch.cholesky_solve(centred, corner).float()
+            return [(alpha.T @ part).double() for part in parts]
+        x = torch.cat(parts, 1)
+        right = (x.T @ centred.float()).double()
+        solved = torch.cholesky_solve(right, _cholesky((x.T @ x).double(), strength))
+        return list(solved.T.split(widths, 1))
+
+    def _factor(self, opinion: Opinion) -> Tensor:
+        """Return the Cholesky factor (N, N) of the system of all rows, in their order here."""
+        if opinion not in self._factors:
+            gram = torch.stack([self._gram_of(block) for block in opinion.blocks]).sum(0)
+            self._factors[opinion] = _cholesky(gram.double(), self._fits[opinion].strength)
+        return self._factors[opinion]
+
+    def _scaled_of(self, block: Block) -> Scaled:
+        """Return the values on all rows."""
+        if block not in self._scaled:
+            self._scaled[block] = scaled(self.values[block])
+        return self._scaled[block]
+
+    def _some_gram(self, block: Block, seen: Seen) -> Tensor:
+        """Return inner products (M, M) of the rows looked at for evidence."""
+        if block not in self._looked_at:
+            x = scaled(seen.values[block]).rows.double()
+            self._looked_at[block] = x @ x.T
+        return self._looked_at[block]
+
+    def _gram_of(self, block: Block) -> Tensor:
+        if block not in self._gram:
+            x = self._scaled_of(block).rows[self._order]
+            self._gram[block] = x @ x.T
+        return self._gram[block]
+
+
+def _numbered(paths: Sequence[tuple[int, Lens | None]]) -> list[int]:
+    """Return numbers for paths, the same for the same; -1 for none.
+
+    >>> _numbered([(-1, None), (4, None), (4, Lens(turns=1)), (4, None)])
+    [-1, 0, 1, 0]
+    """
+    number: dict[tuple[int, Lens | None], int] = {(RAW.task, None): -1}
+    return [number.setdefault(path, len(number) - 1) for path in paths]
+
+
+def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:
+    weights[block] = weights[block] + weight if block in weights else weight
+
+
+def _cholesky(system: Tensor, strength: float) -> Tensor:
+    """Return the lower Cholesky factor of system + strength I; changes ``system``."""
+    system.diagonal().add_(strength)
+    factor: Tensor = torch.linalg.cholesky(system)
+    return factor

@@ -1,0 +1,152 @@
+"""What is read on a path: its features, its answers, or what a stage of it puts out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.symmetry import Lens
+
+if TYPE_CHECKING:
+    from cl_moe.moe.network import MoENetwork
+
+__all__ = ("Part", "PathReader", "Stage", "reach", "read_answers", "read_path")
+
+Part = str | int
+"""As in :class:`~cl_moe.moe.heads.Block`."""
+Stage = Callable[[Tensor], Tensor]
+"""A stage of a path, from one output to the next."""
+
+
+def reach(parts: Collection[Part]) -> int | None:
+    """Return how many of a path's stages must be run to read parts of it; None for all of them.
+
+    >>> reach([0, 2]), reach([0, "features"])
+    (3, None)
+    """
+    inner = [part for part in parts if isinstance(part, int)]
+    return max(inner) + 1 if inner and len(inner) == len(parts) else None
+
+
+def read_path(
+    z: Tensor, stages: Sequence[Stage], head: nn.Module | None, parts: Collection[Part]
+) -> dict[Part, Tensor]:
+    """Run a path once and return what is asked for, each (B, D).
+
+    Args:
+        z: what the first stage reads. With no stages at all it is itself the features.
+        stages: those that must be run, from the input up.
+        head: gives the path's answers; needed only where they are asked for.
+        parts: what is asked for.
+
+    >>> import torch
+    >>> read_path(torch.ones(1, 2), [lambda z: 2 * z, lambda z: 3 * z], None, [0, "features"])
+    {0: tensor([[2., 2.]]), 'features': tensor([[6., 6.]])}
+    """
+    values: dict[Part, Tensor] = {}
+    for number, stage in enumerate(stages):
+        z = stage(z)
+        if number in parts:
+            values[number] = _flat(z)
+    features = z.flatten(1)
+    if "features" in parts:
+        values["features"] = features
+    if "answers" in parts or "log answers" in parts:
+        assert head is not None, "answers need a head"
+        values.update(read_answers(head(features), parts))
+    return values
+
+
+def read_answers(logits: Tensor, parts: Collection[Part]) -> dict[Part, Tensor]:
+    """Return those of a task's answers, each (B, C), that are asked for.
+
+    >>> import torch
+    >>> read_answers(torch.zeros(1, 2), ["answers"])
+    {'answers': tensor([[0.5000, 0.5000]])}
+    """
+    forms = {"answers": logits.softmax, "log answers": logits.log_softmax}
+    return {part: form(1) for part, form in forms.items() if part in parts}
+
+
+class PathReader:
+    """Reads earlier paths on the same rows; a stage that several tasks share is run once.
+
+    Args:
+        network: whose paths are read; must not change meanwhile.
+        x: the rows (B, ...).
+
+    Attributes:
+        z: what the layers read of them.
+
+    >>> import torch
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> from cl_moe.moe.gates.task import TaskGate
+    >>> from cl_moe.moe.network import MoENetwork
+    >>> network = MoENetwork([MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,))])
+    >>> for task in (0, 1):
+    ...     network.add_task(task, [["e0"]], network.new_head(task, n_classes=3))
+    >>> wanted = [Block(0), Block(1), Block(1, "answers")]
+    >>> found = PathReader(network, torch.rand(5, 4)).blocks(wanted)
+    >>> found[Block(0)] is found[Block(1)], found[Block(1, "answers")].shape
+    (True, torch.Size([5, 3]))
+    """
+
+    def __init__(self, network: MoENetwork, x: Tensor) -> None:
+        self._network, self.z = network, network.encode(x)
+        self._outputs: dict[tuple[object, ...], Tensor] = {}
+        self._ready: dict[Block, Tensor] = {}
+
+    def blocks(self, wanted: Iterable[Block]) -> dict[Block, Tensor]:
+        """Return the values of blocks, (B, D) each.
+
+        A task that is answered from other paths has answers, but no features of its own.
+        """
+        asked = list(wanted)
+        missing = [block for block in asked if block not in self._ready]
+        for task, lens in dict.fromkeys((block.task, block.lens) for block in missing):
+            parts = {block.part for block in missing if (block.task, block.lens) == (task, lens)}
+            for part, value in self._read(task, parts, lens).items():
+                self._ready[Block(task, part, lens)] = value
+        return {block: self._ready[block] for block in asked}
+
+    def __getitem__(self, block: Block) -> Tensor:
+        """Return a block's values, (B, D)."""
+        return self.blocks([block])[block]
+
+    def _read(self, task: int, parts: Collection[Part], lens: Lens | None) -> dict[Part, Tensor]:
+        if task == RAW.task:
+            return read_path(self.z, [], None, parts)
+        head = self._network.heads[str(task)]
+        if isinstance(head, EvidenceHead):
+            assert lens is None, "a lens is held before one path, not before an average of several"
+            return read_answers(head(self.blocks(head.blocks)), parts)
+        stages: list[Stage] = []
+        prefix: tuple[object, ...] = (lens,)
+        for stage in self._network.stages(task)[: reach(parts)]:
+            routed = isinstance(stage, MoELayer)  # what it does depends on the task, too
+            prefix = (*prefix, (stage, task) if routed else stage)
+            stages.append(self._once(_callable(stage, task), prefix))
+        return read_path(self.z if lens is None else lens(self.z), stages, head, parts)
+
+    def _once(self, stage: Stage, prefix: tuple[object, ...]) -> Stage:
+        def run(z: Tensor) -> Tensor:
+            if prefix not in self._outputs:
+                self._outputs[prefix] = stage(z)
+            return self._outputs[prefix]
+
+        return run
+
+
+def _callable(stage: nn.Module, task: int) -> Stage:
+    return (lambda z: stage(z, task)[0]) if isinstance(stage, MoELayer) else stage
+
+
+def _flat(z: Tensor) -> Tensor:
+    """Return a stage's output as rows; images are averaged over 2 x 2 pixels first."""
+    pooled = F.avg_pool2d(z, 2, ceil_mode=True) if z.dim() == 4 else z
+    return pooled.flatten(1)

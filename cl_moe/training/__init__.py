@@ -1,0 +1,1 @@
+"""The one door to Avalanche: strategies, plugins, loaders and evaluation."""

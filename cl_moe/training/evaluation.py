@@ -1,0 +1,162 @@
+"""What a strategy has learned, counted through its own evaluation loop."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from avalanche.training.plugins import SupervisedPlugin
+from torch.nn import functional as F
+
+from cl_moe.training.fingerprint import Fingerprints
+from cl_moe.training.loader import TensorLoader
+
+__all__ = ("Evaluation", "Record", "evaluate", "evaluate_changed")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a strategy does on one task.
+
+    Attributes:
+        task: the task's label.
+        accuracy: share of rows answered right, 0 to 1.
+        loss: mean cross-entropy, in nats.
+        n: number of rows.
+    """
+
+    task: int
+    accuracy: float
+    loss: float
+    n: int
+
+
+Record = dict[int, tuple[bytes, Evaluation]]
+"""By task: the fingerprint of what its answers depended on, and what was found."""
+
+
+def evaluate(strategy: Any, experiences: Iterable[Any]) -> list[Evaluation]:
+    """Evaluate a strategy on experiences of one task each, in their order.
+
+    Runs ``strategy.eval``, so that the hooks of the strategy and of its plugins act as they do in
+    Avalanche. Tasks that the model cannot answer (no head) are left out: their accuracy is
+    undefined, not 0. Parameters, buffers, experts, random states and training modes are as before.
+
+    Args:
+        strategy: any Avalanche ``SupervisedTemplate``.
+        experiences: experiences with one task label each.
+    """
+    return _count(strategy, [e for e in experiences if _knows(strategy, e)]).found
+
+
+def evaluate_changed(strategy: Any, experiences: Iterable[Any], record: Record) -> list[Evaluation]:
+    """Return what :func:`evaluate` would, evaluating only what may have changed since.
+
+    A task is evaluated again unless its :class:`~cl_moe.training.fingerprint.Fingerprints` say
+    that all its answers depend on is the same bit for bit; always where there is no fingerprint,
+    or where a transform, which may draw random numbers, makes the test rows.
+
+    Args:
+        strategy: as for :func:`evaluate`; or a copy of it.
+        experiences: as for :func:`evaluate`, each time the same one a task.
+        record: what was found before; is brought up to date.
+    """
+    fingerprints = Fingerprints(strategy)
+    known = {_task(e): e for e in experiences if _knows(strategy, e)}
+    now = {task: fingerprints.of(task) for task in known}
+    changed = [t for t in known if now[t] is None or t not in record or record[t][0] != now[t]]
+    counter = _count(strategy, [known[task] for task in changed])
+    found = {evaluation.task: evaluation for evaluation in counter.found}
+    for task, evaluation in found.items():
+        record.pop(task, None)
+        fingerprint = now[task]
+        if fingerprint is not None and task not in counter.fetched:
+            record[task] = (fingerprint, evaluation)
+    return [found[task] if task in found else record[task][1] for task in known]
+
+
+def _count(strategy: Any, known: list[Any]) -> _Counter:
+    """Run the evaluation loop on experiences that the model knows."""
+    counter = _Counter()
+    if not known:
+        return counter
+    # the last plugin is Avalanche's clock, which must stay the last
+    strategy.plugins.insert(len(strategy.plugins) - 1, counter)
+    try:
+        with _randomness_untouched():
+            strategy.eval(known)
+    finally:
+        strategy.plugins.remove(counter)
+    return counter
+
+
+class _Counter(SupervisedPlugin):
+    """Counts right answers and sums losses, experience by experience.
+
+    Attributes:
+        found: one evaluation an experience.
+        fetched: tasks whose rows were not plain tensors.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Evaluation] = []
+        self.fetched: set[int] = set()
+        self._right = self._loss = torch.zeros((), dtype=torch.float64)
+        self._n = 0
+
+    def before_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        self._right = self._loss = torch.zeros((), dtype=torch.float64)
+        self._n = 0
+
+    def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        logits, y = strategy.mb_output, strategy.mb_y
+        self._right = self._right + (logits.argmax(1) == y).sum().cpu().double()
+        self._loss = self._loss + F.cross_entropy(logits, y, reduction="sum").cpu().double()
+        self._n += len(y)
+
+    def after_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        rows, task = max(1, self._n), _task(strategy.experience)
+        if not isinstance(strategy.dataloader, TensorLoader):
+            self.fetched.add(task)
+        self.found.append(
+            Evaluation(
+                task=task,
+                accuracy=float(self._right) / rows,
+                loss=float(self._loss) / rows,
+                n=self._n,
+            )
+        )
+
+
+def _knows(strategy: Any, experience: Any) -> bool:
+    """Tell whether the model can answer; a model that does not say so is asked."""
+    knows = getattr(strategy.model, "knows", None)
+    if knows is not None:
+        return bool(knows(_task(experience)))
+    labels = getattr(strategy.model, "known_train_tasks_labels", None)
+    return labels is None or _task(experience) in labels
+
+
+def _task(experience: Any) -> int:
+    labels = sorted(set(experience.task_labels))
+    assert len(labels) == 1, f"an experience of one task is evaluated, not of {labels}"
+    return int(labels[0])
+
+
+@contextmanager
+def _randomness_untouched() -> Iterator[None]:
+    """Restore the global generators, which data loaders draw from even without shuffling."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

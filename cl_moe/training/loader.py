@@ -1,0 +1,203 @@
+"""Batches straight from tensors, where an Avalanche data set is nothing but tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from avalanche.benchmarks.utils.data_loader import (
+    GroupBalancedDataLoader,
+    GroupBalancedInfiniteDataLoader,
+    MultiDatasetDataLoader,
+    MultiDatasetSampler,
+    ReplayDataLoader,
+    SingleDatasetDataLoader,
+    TaskBalancedDataLoader,
+)
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from cl_moe.training.tensors import Columns, alike, tensors_of
+
+__all__ = ("Rows", "RowsOf", "SampleLoader", "TensorLoader", "from_tensors")
+
+JOINT = {
+    GroupBalancedDataLoader,
+    GroupBalancedInfiniteDataLoader,
+    MultiDatasetDataLoader,
+    ReplayDataLoader,
+    SingleDatasetDataLoader,
+    TaskBalancedDataLoader,
+}
+"""Avalanche's loaders that fetch rows of several data sets for a batch, all in the same way."""
+
+
+class TensorLoader:
+    """Yields batches, ``[x, y, ..., task labels]``, by indexing tensors.
+
+    Args:
+        tables: data sets as tensors. Rows count through all of them: row 0 of the second follows
+            the last row of the first, and a batch takes its rows table by table.
+        order: yields the rows of one batch after the other, each time it is iterated.
+
+    >>> x, y, tasks = torch.rand(5, 3), torch.arange(5), torch.zeros(5, dtype=torch.int64)
+    >>> [len(batch[1]) for batch in TensorLoader([(x, y, tasks)], Rows(5, batch_size=2))]
+    [2, 2, 1]
+    """
+
+    def __init__(self, tables: Sequence[Columns], order: Rows | RowsOf) -> None:
+        self.tables, self.order = tables, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        first, *others = self.tables
+        for rows in self.order:
+            if isinstance(rows, slice):
+                yield [column[rows] for column in first]
+                continue
+            rows = torch.as_tensor(rows)
+            if others:
+                yield self._joint(rows)
+            else:
+                yield [column.index_select(0, rows) for column in first]
+
+    def _joint(self, rows: Tensor) -> list[Tensor]:
+        parts, start = [], 0
+        for table in self.tables:
+            end = start + len(table[0])
+            inside = rows[(start <= rows) & (rows < end)] - start
+            parts.append([column.index_select(0, inside) for column in table])
+            start = end
+        return [torch.cat(columns) for columns in zip(*parts, strict=True)]
+
+
+class Rows:
+    """Rows 0 to n - 1 in batches; the last one may be smaller.
+
+    Args:
+        n: rows in all.
+        batch_size: rows a batch.
+        shuffle: whether each pass draws a new order from torch's global generator.
+    """
+
+    def __init__(self, n: int, batch_size: int, shuffle: bool = False) -> None:
+        self.n, self.batch_size, self.shuffle = n, batch_size, shuffle
+
+    def __len__(self) -> int:
+        return -(-self.n // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor | slice]:
+        if self.shuffle:
+            yield from torch.randperm(self.n).split(self.batch_size)
+        else:
+            for start in range(0, self.n, self.batch_size):
+                yield slice(start, start + self.batch_size)
+
+
+class RowsOf:
+    """The rows that one of Avalanche's or PyTorch's loaders would fetch, batch by batch.
+
+    The samplers are the loader's own and the pass over them is PyTorch's, so that random numbers
+    are drawn as the loader would draw them: the same batches, and the same numbers left for others.
+
+    Args:
+        loader: a loader with batches.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        loader = self.loader
+        if isinstance(loader, DataLoader):
+            sampler, generator = loader.batch_sampler, loader.generator
+        else:
+            sampler, generator = _sampler(loader), loader.loader_kwargs.get("generator")
+        yield from DataLoader(
+            _Positions(), batch_sampler=sampler, generator=generator, collate_fn=_as_it_is
+        )
+
+
+class SampleLoader:
+    """One of Avalanche's loaders without its look at every sample, before each pass, for FFCV.
+
+    Args:
+        loader: whose batches are wanted; its data are not read through FFCV.
+    """
+
+    def __init__(self, loader: MultiDatasetDataLoader) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        loader = self.loader
+        yield from loader._make_pytorch_loader(loader.datasets, _sampler(loader))
+
+
+def from_tensors(loader: Any) -> Any:
+    """Return a loader that yields what ``loader`` does, from tensors where its data are tensors.
+
+    Where a transform works per sample, the samples are fetched as before. Loaders of other kinds,
+    with a collate function of their own or with worker processes are left alone.
+    """
+    if type(loader) is DataLoader:
+        whole = loader.batch_sampler is not None and not loader.num_workers
+        tables = _tables([loader.dataset]) if whole and _stacks(loader.collate_fn) else None
+        return loader if tables is None else TensorLoader(tables, RowsOf(loader))
+    if type(loader) not in JOINT or loader.loader_kwargs.get("num_workers"):
+        return loader
+    if any(_reads_ffcv(data) for data in loader.datasets):
+        return loader
+    stacks = _stacks(loader.loader_kwargs["collate_fn"])
+    tables = _tables(loader.datasets) if stacks else None
+    return SampleLoader(loader) if tables is None else TensorLoader(tables, RowsOf(loader))
+
+
+class _Positions(Dataset[int]):
+    """Rows whose content is their number; a batch of them is the list that asks for it."""
+
+    def __getitems__(self, rows: list[int]) -> list[int]:
+        return rows
+
+
+def _as_it_is(batch: list[int]) -> list[int]:
+    return batch
+
+
+def _sampler(loader: MultiDatasetDataLoader) -> MultiDatasetSampler:
+    """Return what chooses the rows of one pass, as Avalanche's loader makes it."""
+    samplers = loader._create_samplers(
+        loader.datasets, loader.batch_sizes, loader.distributed_sampling, loader.loader_kwargs
+    )
+    return MultiDatasetSampler(
+        loader.datasets,
+        samplers,
+        termination_dataset_idx=loader.termination_dataset,
+        oversample_small_datasets=loader.oversample_small_datasets,
+        never_ending=loader.never_ending,
+    )
+
+
+def _stacks(collate: Any) -> bool:
+    return collate is None or collate is default_collate
+
+
+def _tables(datasets: Iterable[Any]) -> list[Columns] | None:
+    """Return data sets as tensors that can be joined, or None."""
+    tables = [tensors_of(data) for data in datasets]
+    found = [table for table in tables if table is not None]
+    return found if len(found) == len(tables) and alike(found) else None
+
+
+def _reads_ffcv(data: Any) -> bool:
+    """Tell whether FFCV is enabled for a leaf of the tree."""
+    node = getattr(data, "_flat_data", data)
+    return hasattr(node, "ffcv_info") or any(map(_reads_ffcv, getattr(node, "_datasets", ())))

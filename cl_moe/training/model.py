@@ -1,0 +1,161 @@
+"""A network of ours as an Avalanche module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.benchmarks import CLExperience
+from avalanche.benchmarks.utils import AvalancheDataset
+from avalanche.models import MultiTaskModule
+from torch import Tensor, nn
+
+from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
+from cl_moe.moe.extract import unknown_task
+from cl_moe.moe.freezing import set_mode, tensors_of
+from cl_moe.moe.network import MoENetwork
+from cl_moe.training.tensors import numbers_of
+
+__all__ = ("TaskModel", "classes_by_task")
+
+DEVICE = (str, torch.device)
+
+ABSENT = -1e4
+"""Logit of a class that a task does not have, where a batch mixes tasks of different sizes.
+
+Avalanche pads with 0, which counts as a real class in the softmax and may win the argmax.
+"""
+
+
+class TaskModel(MultiTaskModule):
+    """Shows a :class:`TaskNetwork` or :class:`MoENetwork` to Avalanche as a multi-task module.
+
+    Avalanche adapts a model before evaluation as well as before training; heads appear here in
+    training only, so that evaluating changes nothing.
+
+    Attributes:
+        network: the wrapped network; ``network(x, task)`` gives the logits of one task.
+        one_head: all tasks have the same head, so that none needs to be learned to be answered.
+        auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
+            to the loss empties it.
+    """
+
+    def __init__(self, network: TaskNetwork | MoENetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.one_head = isinstance(network, SharedHeadNetwork)
+        self.auxiliary: dict[str, Tensor] = {}
+
+    def train(self, mode: bool = True) -> TaskModel:
+        """Set training or evaluation mode, as torch does, but without its price a module."""
+        set_mode(self, mode)
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> TaskModel:
+        """Move the model as torch does; where it is there already, look and no more.
+
+        Avalanche asks for it before every task and every evaluation. What is closed is where it was
+        learned, unless all was moved since.
+        """
+        target = torch.device(args[0]) if len(args) == 1 and isinstance(args[0], DEVICE) else None
+        held = tensors_of(self, closed=False) or tensors_of(self)
+        if kwargs or target is None or any(tensor.device != target for tensor in held):
+            return super().to(*args, **kwargs)
+        return self
+
+    def knows(self, task: int) -> bool:
+        """Tell whether the model can answer a task."""
+        return self.one_head or str(task) in self.network.heads
+
+    def adaptation(self, experience: CLExperience) -> None:
+        """Give the tasks of a training experience their heads (dense), or room for new classes.
+
+        A mixture's new tasks are taken in by :class:`~cl_moe.training.plugin.MoEPlugin`.
+        """
+        if not self.training:
+            return
+        for task, n_classes in classes_by_task(experience.dataset).items():
+            self.known_train_tasks_labels.add(task)
+            if str(task) not in self.network.heads:
+                if isinstance(self.network, MoENetwork):
+                    raise RuntimeError(
+                        f"task {task} has no experts: give the strategy a MoEPlugin, "
+                        "or use TaskAwareMoE"
+                    )
+                self.network.add_task(task, n_classes)
+            head = self.network.heads[str(task)]
+            if isinstance(head, nn.Linear) and head.out_features < n_classes:
+                self.network.heads[str(task)] = widen_head(head, n_classes)
+
+    def forward(
+        self, x: Tensor, task_labels: Tensor | int | None = None
+    ) -> Tensor | dict[int, Tensor]:
+        """Return logits (B, C) for rows x (B, ...) with one task label each.
+
+        Classes beyond a task's own are :data:`ABSENT`. ``task_labels=None`` gives a dictionary of
+        every learned task's logits for all rows, as Avalanche's plugins expect; where the tasks
+        share their head, of the first one's alone, which are all.
+        """
+        self.auxiliary = {}
+        if task_labels is None:
+            z, tasks = self._stem(x), self.network.tasks[: 1 if self.one_head else None]
+            return {task: self._branch(z, task) for task in tasks}
+        if isinstance(task_labels, int):
+            return self.forward_single_task(x, task_labels)
+        labels = task_labels.tolist()
+        if labels.count(labels[0]) == len(labels):
+            return self.forward_single_task(x, labels[0])
+        ordered, order = task_labels.sort(stable=True)
+        tasks, counts = ordered.unique_consecutive(return_counts=True)
+        z = self._stem(x.index_select(0, order))
+        parts = zip(tasks.tolist(), z.split(counts.tolist()), strict=True)
+        outputs = [self._branch(part, task) for task, part in parts]
+        width = max(output.shape[1] for output in outputs)
+        padded = [
+            nn.functional.pad(output, (0, width - output.shape[1]), value=ABSENT)
+            for output in outputs
+        ]
+        return torch.cat(padded).index_select(0, order.argsort())
+
+    def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
+        """Return the logits of one task."""
+        return self._branch(self._stem(x), task_label)
+
+    def _stem(self, x: Tensor) -> Tensor:
+        """Return what the network makes of rows whatever their task."""
+        return x if isinstance(self.network, MoENetwork) else self.network.stem(x)
+
+    def _branch(self, z: Tensor, task: int) -> Tensor:
+        """Return the logits of one task for what the stem gives."""
+        if not isinstance(self.network, MoENetwork):
+            return self.network.branch(z, task)
+        logits, losses = self.network.answer(z, task)
+        for name, loss in losses.items():
+            self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
+        return logits
+
+    def for_task(self, task: int) -> nn.Module:
+        """Return a module of its own that answers one task, without Avalanche and without routing.
+
+        It takes rows x (B, ...) and gives logits (B, C); of a mixture it holds the task's experts
+        alone (:meth:`MoENetwork.for_task`).
+
+        Raises:
+            InputError: the model does not know the task.
+
+        >>> from cl_moe import NetworkSpec, build_moe
+        >>> model = build_moe(NetworkSpec(hidden=[8, 6]), shape=(4,), seed=0)
+        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_classes=3))
+        >>> answer, x = model.for_task(0), torch.rand(5, 4)
+        >>> torch.allclose(answer(x), model(x, 0), atol=1e-6)
+        True
+        """
+        if not self.knows(task):
+            raise unknown_task(task, self.network.tasks)
+        return self.network.for_task(task)
+
+
+def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:
+    """Return, for each task label in an Avalanche data set, its largest class label plus 1."""
+    targets, tasks = numbers_of(dataset.targets), numbers_of(dataset.targets_task_labels)
+    return {int(task): int(targets[tasks == task].max()) + 1 for task in tasks.unique()}

@@ -1,0 +1,79 @@
+"""A penalty from :mod:`cl_moe.continual.regularizers`, put on an Avalanche strategy's loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from cl_moe.continual.regularizers.base import Parameters, Regularizer
+from cl_moe.training.model import TaskModel
+from cl_moe.training.samples import samples
+
+__all__ = ("RegularizationPlugin", "shared_parameters")
+
+
+class RegularizationPlugin(SupervisedPlugin):
+    """Adds a regularizer's penalty to the loss, and consolidates at the end of every task.
+
+    Protected are the trainable parameters outside the heads of single tasks: an old task's head
+    gets no gradient while another task is learned, so a penalty on it would be zero.
+
+    Args:
+        regularizer: decides the penalty.
+    """
+
+    def __init__(self, regularizer: Regularizer) -> None:
+        super().__init__()
+        self.regularizer = regularizer
+        self._parameters: dict[str, nn.Parameter] = {}
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Note what is shared: to go through all heads in every step would cost more and more."""
+        self._parameters = shared_parameters(strategy.model)
+
+    def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Add the penalty to the loss of the batch."""
+        if self._parameters:
+            strategy.loss = strategy.loss + self.regularizer.penalty(self._parameters)
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Consolidate on the training data of the task that ends."""
+        model, parameters = strategy.model, self._parameters
+        self._parameters = {}
+        if not parameters:
+            return
+        x, y, tasks = samples(strategy.experience.dataset.eval())
+        was_training = model.training
+        model.eval()
+        for task in tasks.unique().tolist():
+            mine = tasks == task
+            self.regularizer.consolidate(
+                parameters,
+                _LogLikelihood(model.network, task),
+                x[mine].to(strategy.device),
+                y[mine].to(strategy.device),
+            )
+        model.train(was_training)
+
+
+class _LogLikelihood:
+    """log p(y | x) of one task as a function of some of the network's parameters."""
+
+    def __init__(self, network: nn.Module, task: int) -> None:
+        self.network, self.task = network, task
+
+    def __call__(self, parameters: Parameters, x_BX: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.network, dict(parameters), (x_BX, self.task))
+        return logits.log_softmax(-1)
+
+
+def shared_parameters(model: TaskModel) -> dict[str, nn.Parameter]:
+    """Return the trainable parameters that several tasks may use: all but their own heads."""
+    return {
+        name: parameter
+        for name, parameter in model.network.named_parameters()
+        if parameter.requires_grad and not name.startswith("heads.")
+    }

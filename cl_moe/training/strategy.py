@@ -1,0 +1,135 @@
+"""Our strategy template: Avalanche's, without the cost of fetching samples one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from avalanche.benchmarks import CLExperience, OnlineCLExperience
+from avalanche.core import SupervisedPlugin
+from avalanche.logging import BaseLogger
+from avalanche.models import DynamicModule
+from avalanche.training.plugins import EvaluationPlugin
+from avalanche.training.templates import SupervisedTemplate
+from torch import nn
+
+from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
+from cl_moe.training.batches import TensorBatches
+from cl_moe.training.evaluator import Listener
+from cl_moe.training.loader import Rows, TensorLoader
+from cl_moe.training.model import TaskModel
+from cl_moe.training.optimizer import make_optimizer, sync_optimizer
+from cl_moe.training.tensors import tensors_of
+
+if TYPE_CHECKING:
+    from cl_moe.streams.spec import TrainingSpec
+
+__all__ = ("Strategy", "epochs_for")
+
+
+class Strategy(TensorBatches, SupervisedTemplate):
+    """A ``SupervisedTemplate`` that any Avalanche plugin works with.
+
+    It differs in four things: batches come straight from tensors wherever the data are tensors; the
+    optimizer holds exactly the trainable parameters after each adaptation; a task with few examples
+    gets enough epochs for ``training.min_steps`` optimizer steps; and what Avalanche does to every
+    module of the model between two tasks costs little, however many experts and heads there are.
+
+    Args:
+        model: the model, with all the heads or experts it has so far.
+        training: the budget, the same for all methods.
+        plugins: Avalanche plugins.
+        device: where to train.
+        evaluator: an Avalanche evaluation plugin; None for a silent one.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: TaskModel,
+        training: TrainingSpec,
+        plugins: Sequence[SupervisedPlugin] = (),
+        device: str = "cpu",
+        evaluator: EvaluationPlugin | None = None,
+    ) -> None:
+        super().__init__(
+            model=model,
+            optimizer=make_optimizer(training, model.parameters()),
+            criterion=nn.CrossEntropyLoss(),
+            train_mb_size=training.batch_size,
+            train_epochs=training.epochs,
+            eval_mb_size=training.eval_batch_size,
+            device=device,
+            plugins=list(plugins),
+            evaluator=evaluator or EvaluationPlugin(loggers=[BaseLogger()]),
+        )
+        self.plugins[self.plugins.index(self.evaluator)] = Listener(self.evaluator)
+        self.training = training
+
+    def forward(self) -> Any:
+        """Ask the model for the logits (B, C) of the batch."""
+        return self.model(self.mb_x, self.mb_task_id)
+
+    def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
+        self.train_epochs = self.planned_epochs()
+        super()._train_exp(experience, eval_streams, **kwargs)
+
+    def planned_epochs(self) -> int:
+        """Return the epochs that the budget gives the adapted data set."""
+        return epochs_for(len(self.adapted_dataset), self.training)
+
+    def make_train_dataloader(self, shuffle: bool = True, **kwargs: Any) -> None:
+        """Make the training batches from tensors; fall back to Avalanche's loader."""
+        if not self._load_tensors(self.train_mb_size, shuffle):
+            super().make_train_dataloader(shuffle=shuffle, **kwargs)
+
+    def make_eval_dataloader(self, shuffle: bool = False, **kwargs: Any) -> None:
+        """Make the evaluation batches from tensors; fall back to Avalanche's loader."""
+        if not self._load_tensors(self.eval_mb_size, shuffle):
+            super().make_eval_dataloader(shuffle=shuffle, **kwargs)
+
+    def _load_tensors(self, batch_size: int, shuffle: bool) -> bool:
+        """Load the adapted data set, unbalanced, in one draw a pass; False: it is no tensors."""
+        tensors = tensors_of(self.adapted_dataset)
+        if tensors is not None:
+            order = Rows(len(tensors[0]), batch_size, shuffle)
+            self.dataloader = TensorLoader([tensors], order)
+        return tensors is not None
+
+    def make_optimizer(self, reset_optimizer_state: bool = False, **kwargs: Any) -> None:
+        """Let the optimizer hold exactly the trainable parameters, each with its state."""
+        sync_optimizer(self.optimizer, self.model)
+        if reset_optimizer_state:
+            self.optimizer.state.clear()
+        # Avalanche asks whether there is one, and no more.
+        self.optimized_param_id: dict[str, Any] = {}
+
+    def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
+        """Let the model take in the experience; not in evaluation, which changes nothing.
+
+        Avalanche's walk is left out where nothing but the model adapts itself.
+        """
+        model = self.model if model is None else model
+        if not self.is_training:
+            return model
+        adapting = [module for module in modules_of(model) if isinstance(module, DynamicModule)]
+        if adapting != [model] or isinstance(self.experience, OnlineCLExperience):
+            return super().model_adaptation(model)
+        adapting[0].adaptation(self.experience)
+        return model.to(self.device)
+
+    def _save_train_state(self) -> dict[str, Any]:
+        """Note what evaluation changes and Avalanche sets back: modes by module, not by name."""
+        noted = ("experience", "is_training", "adapted_dataset", "dataloader")
+        return {"modes": modes_of(self.model), **{name: getattr(self, name) for name in noted}}
+
+    def _load_train_state(self, prev_state: dict[str, Any]) -> None:
+        restore_modes(prev_state.pop("modes"))
+        for name, value in prev_state.items():
+            setattr(self, name, value)
+
+
+def epochs_for(examples: int, training: TrainingSpec) -> int:
+    """Return the epochs for a task of so many examples: enough for ``min_steps`` steps."""
+    return max(training.epochs, math.ceil(training.min_steps / -(-examples // training.batch_size)))
