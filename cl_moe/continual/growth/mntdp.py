@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.plan import (
-    Heads,
     Plan,
     Start,
     decision_of,
@@ -17,7 +17,8 @@ from cl_moe.continual.candidates.plan import (
     fresh_plan,
 )
 from cl_moe.continual.candidates.trial import Split, Trial
-from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
+from cl_moe.continual.decision import Candidate, Decision
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
@@ -66,7 +67,7 @@ class MNTDP(GrowthPolicy):
         self.neighbours, self.rows = neighbours, rows
         self.validation_fraction = validation_fraction
 
-    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+    def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Return the prefix that does best on validation rows, under fresh layers."""
         sources = distinct_paths(network)
         if not sources:
