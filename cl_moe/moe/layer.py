@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from cl_moe.moe.context import RoutingContext
 from cl_moe.moe.dispatch.grouped import why_not
 from cl_moe.moe.dispatch.ordered import Dispatch, combine
-from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
+from cl_moe.moe.experts.base import Placement, Shape, StageFactory, make_module, output_shape
 from cl_moe.moe.freezing import FreezableDict
 from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.pool import ExpertPool
 from cl_moe.seeding import derive, generator
 
 __all__ = ("MoELayer",)
-
-
-Placement = Literal["replace", "add", "output"]
-"""What experts do at a host: take its place, add to its output, or add what they make of that."""
 
 
 class MoELayer(nn.Module):

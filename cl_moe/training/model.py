@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -35,14 +36,18 @@ class TaskModel(MultiTaskModule):
 
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
+        origin: how it was made, in plain values, for :meth:`save`.
         one_head: all tasks have the same head, so that none needs to be learned to be answered.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
             to the loss empties it.
     """
 
-    def __init__(self, network: TaskNetwork | MoENetwork) -> None:
+    def __init__(
+        self, network: TaskNetwork | MoENetwork, origin: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self.origin = dict(origin or {})
         self.one_head = isinstance(network, SharedHeadNetwork)
         self.auxiliary: dict[str, Tensor] = {}
 

@@ -79,6 +79,7 @@ class MoEPlugin(SupervisedPlugin):
         learned: list[int] = []  # steps that each task has behind it, of those that learn on
         parts: set[str] = set()
         set_mode(network, False)  # a decision reads: nothing of the network may move
+        network.backbone.prepare(_first_rows(strategy))
         for task, n_classes in classes_by_task(strategy.experience.dataset).items():
             self._open.append(task)
             if str(task) in network.heads:
@@ -278,6 +279,13 @@ def _network(strategy: Any) -> MoENetwork:
             "give it a TaskModel over a MoENetwork (see cl_moe.strategies.networks.build_moe)"
         )
     return model.network
+
+
+def _first_rows(strategy: Any) -> Tensor:
+    """Return two training rows of the current experience, on the device."""
+    data = strategy.experience.dataset
+    rows = torch.stack([data[i][0] for i in range(min(2, len(data)))])
+    return rows.to(strategy.device)
 
 
 def _rows(strategy: Any, task: int) -> tuple[Tensor, Tensor]:
