@@ -78,6 +78,8 @@ class MoEPlugin(SupervisedPlugin):
         network = _network(strategy)
         learned: list[int] = []  # steps that each task has behind it, of those that learn on
         parts: set[str] = set()
+        strategy.model.attach("growth", self.growth)
+        strategy.model.attach("protection", self.protection)
         set_mode(network, False)  # a decision reads: nothing of the network may move
         network.backbone.prepare(_first_rows(strategy))
         for task, n_classes in classes_by_task(strategy.experience.dataset).items():
