@@ -137,9 +137,7 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], place: str) -
         )
     with torch.no_grad():
         for name, tensor in wanted.items():
-            if (
-                tensor.stride() != given[name].stride()
-            ):  # a product depends on it
+            if tensor.stride() != given[name].stride():  # a product depends on it
                 tensor.data = torch.empty_like(given[name], device=tensor.device)
             tensor.copy_(given[name])
 
