@@ -84,11 +84,11 @@ class MoEPlugin(SupervisedPlugin):
         network.backbone.prepare(_first_rows(strategy))
         for task, n_classes in classes_by_task(strategy.experience.dataset).items():
             self._open.append(task)
-            if str(task) in network.heads:
+            view = self._view(strategy, task, n_classes)
+            if str(task) in network.heads and not _decides_again(view, network):
                 parts |= self._return(task, n_classes, network)
                 learned.append(0)
                 continue
-            view = self._view(strategy, task, n_classes)
             start = time.process_time()
             decision = self.growth.decide(view, network)
             seconds = time.process_time() - start - decision.learned_seconds
@@ -173,6 +173,8 @@ class MoEPlugin(SupervisedPlugin):
             for experts in layer.assigned.values()
             for id_ in experts
         }
+        if str(view.task) in network.heads:  # it is answered anew
+            del network.heads[str(view.task)]
         ids = apply(network, [edit for edit in decision.edits if not isinstance(edit, Train)])
         parts = {part for edit in decision.edits if isinstance(edit, Train) for part in edit.parts}
         path = network.path(view.task) if network.owns_path(view.task) else ()
@@ -281,6 +283,21 @@ def _network(strategy: Any) -> MoENetwork:
             "give it a TaskModel over a MoENetwork (see cl_moe.strategies.networks.build_moe)"
         )
     return model.network
+
+
+def _decides_again(view: TaskView, network: MoENetwork) -> bool:
+    """Tell whether a task that comes back is decided on as if it were new.
+
+    It is where it has more classes than before, was answered from other tasks' paths, so that no
+    expert of its own would be lost, and all its classes are there to learn from; unless another
+    task is answered through it.
+    """
+    return (
+        view.n_classes > network.n_classes(view.task)
+        and not network.owns_path(view.task)
+        and len(view.y.unique()) == view.n_classes
+        and not any(view.task in network.reads(task) for task in network.tasks if task != view.task)
+    )
 
 
 def _first_rows(strategy: Any) -> Tensor:

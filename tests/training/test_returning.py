@@ -1,0 +1,89 @@
+"""A task label that comes back, with the classes it had or with more."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from avalanche.benchmarks import dataset_benchmark
+from avalanche.benchmarks.utils import (
+    ConstantSequence,
+    DataAttribute,
+    TaskAwareSupervisedClassificationDataset,
+    TaskLabels,
+)
+from torch.utils.data import TensorDataset
+
+from cl_moe import NetworkSpec, TaskAwareMoE, TrainingSpec
+
+DIM = 8
+GROWTHS = ["relatedness", "per_task", "fixed", "mntdp"]
+
+
+def rows(n: int, classes: int, seed: int = 0):
+    draw, y = torch.Generator().manual_seed(seed), torch.arange(n) % classes
+    x = torch.randn(n, DIM, generator=draw)
+    x[torch.arange(n), y] += 3.0
+    return x, y
+
+
+def experience(x, y, task: int):
+    attributes = [
+        DataAttribute(y.tolist(), "targets"),
+        TaskLabels(ConstantSequence(task, len(y))),
+    ]
+    return TaskAwareSupervisedClassificationDataset(
+        [TensorDataset(x, y)], data_attributes=attributes
+    )
+
+
+def learned(growth: str, *parts):
+    sets = [experience(*part) for part in parts]
+    torch.manual_seed(0)
+    strategy = TaskAwareMoE(
+        shape=(DIM,),
+        network=NetworkSpec(hidden=[12]),
+        training=TrainingSpec(epochs=3, min_steps=60, learning_rate=0.01),
+        growth=growth,
+    )
+    for part in dataset_benchmark(sets, sets).train_stream:
+        strategy.train(part, eval_streams=[])
+    strategy.model.eval()
+    return strategy
+
+
+def accuracy(strategy, x, y, task: int) -> float:
+    return float((strategy.model(x, task).argmax(1) == y).double().mean())
+
+
+@pytest.mark.parametrize("growth", GROWTHS)
+def test_a_task_that_comes_back_with_a_class_more_learns_it_and_leaves_others_alone(growth):
+    two, three = rows(200, 2), rows(300, 3, seed=1)
+    few = (two[0][:24], two[1][:24])
+    strategy = learned(growth, (*two, 0), (*few, 1), (*three, 1))
+    assert accuracy(strategy, *three, 1) > 0.93
+    assert accuracy(strategy, *two, 0) > 0.93
+    assert [event["task"] for event in strategy.events] == [0, 1, 1]
+
+
+def test_where_old_classes_are_missing_the_head_is_widened_and_learns_on():
+    two = rows(200, 2)
+    x, y = rows(300, 3, seed=1)
+    new = y == 2
+    few = (two[0][:24], two[1][:24])
+    strategy = learned("relatedness", (*two, 0), (*few, 1), (x[new], y[new], 1))
+    assert strategy.events[1]["kind"] == "average"
+    assert strategy.events[2]["kind"] == "return"
+    assert strategy.model(x, 1).shape == (300, 3)
+    assert accuracy(strategy, x[new], y[new], 1) > 0.9
+
+
+def test_a_task_that_another_one_is_answered_through_is_not_decided_on_again():
+    two, three = rows(200, 2), rows(300, 3, seed=1)
+    few = (two[0][:24], two[1][:24])
+    strategy = learned("relatedness", (*two, 0), (*few, 1))
+    network, head = strategy.model.network, strategy.model.network.head(1)
+    reads = {source for task in network.tasks for source in network.reads(task) if task != source}
+    assert 1 not in reads
+    again = learned("relatedness", (*two, 0), (*three, 0))
+    assert [event["kind"] for event in again.events] == ["fresh", "return"]
+    assert head.n_outputs == 2
