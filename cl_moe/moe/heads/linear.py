@@ -84,6 +84,16 @@ class LinearHead(Head):
         wide.bias.data[: self.n_outputs] = self.bias.data
         return wide
 
+    def on_features(self) -> nn.Linear:
+        """Return it as torch's own linear map, which holds this head's parameters.
+
+        >>> LinearHead(2, 3).on_features()
+        Linear(in_features=2, out_features=3, bias=True)
+        """
+        made = nn.Linear(self.weight.shape[1], self.n_outputs, device="meta")
+        made.weight, made.bias = self.weight, self.bias
+        return made
+
     def extra_repr(self) -> str:
         """Return the sizes."""
         return f"in_features={self.weight.shape[1]}, n_outputs={self.n_outputs}"
