@@ -83,18 +83,6 @@ def test_an_average_of_an_average_uses_the_experts_below():
     assert high == pytest.approx({"e1": 0.6 * (0.5 + 0.3) + 0.4})
 
 
-def test_taking_over_an_average_reorders_its_classes():
-    values = {RAW: torch.randn(5, 4), Block(0): torch.randn(5, 3)}
-    head = evidence_head(values, 4, {-1: 0.5, 0: 0.5})
-    taken = head.select([2, 0])
-    assert torch.allclose(taken(values), head(values)[:, [2, 0]], atol=1e-5)
-    assert taken.shares == head.shares
-    assert taken.blocks == head.blocks
-    with torch.no_grad():
-        taken.weights[0].zero_()
-    assert head.weights[0].abs().sum() > 0
-
-
 class TestBlocks:
     """What earlier paths make of rows, against running their modules by hand."""
 

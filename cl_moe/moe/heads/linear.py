@@ -60,7 +60,7 @@ class LinearHead(Head):
         """Return the outputs (B, C) for features (B, D)."""
         return F.linear(values[OWN], self.weight, self.bias)
 
-    def select(self, outputs: Sequence[int]) -> LinearHead:
+    def select(self, outputs: Sequence[int]) -> Self:
         """Return a copy whose output c is this head's output ``outputs[c]``.
 
         >>> import torch
@@ -69,9 +69,9 @@ class LinearHead(Head):
         True
         """
         rows = list(outputs)
-        return LinearHead.of(self.weight[rows], self.bias[rows])
+        return type(self).of(self.weight[rows], self.bias[rows])
 
-    def widened(self, n_outputs: int) -> LinearHead:
+    def widened(self, n_outputs: int) -> Self:
         """Return a head with further outputs, begun at random, the first ones as they are here.
 
         >>> import torch
@@ -79,7 +79,7 @@ class LinearHead(Head):
         >>> bool(torch.equal(wide.weight[:2], head.weight)), wide.n_outputs
         (True, 3)
         """
-        wide = LinearHead(self.weight.shape[1], n_outputs).to(self.weight.device)
+        wide = type(self)(self.weight.shape[1], n_outputs).to(self.weight.device)
         wide.weight.data[: self.n_outputs] = self.weight.data
         wide.bias.data[: self.n_outputs] = self.bias.data
         return wide
