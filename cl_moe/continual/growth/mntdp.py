@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +15,7 @@ from cl_moe.continual.candidates.plan import (
     fresh_plan,
 )
 from cl_moe.continual.candidates.trial import Split, Trial
-from cl_moe.continual.decision import Candidate, Decision
+from cl_moe.continual.decision import Candidate, Decision, Evidence
 from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
@@ -87,12 +85,9 @@ class MNTDP(GrowthPolicy):
             for plan, one in zip(plans, found, strict=True)
         )
         head = network.new_head(view.task, view.n_classes)
-        log: dict[str, Any] = {
-            "candidates": tried,
-            "chosen": best,
-            "steps": view.steps * len(plans),
-        }
-        return decision_of(plans[best], view, network, head, **log)
+        evidence = Evidence(plans[best].source, tried, best)
+        steps = view.steps * len(plans)
+        return decision_of(plans[best], view, network, head, evidence=evidence, steps=steps)
 
     def _split(self, view: TaskView) -> tuple[Tensor, Tensor]:
         """Return the rows to train on and those to validate on, each in random order."""
