@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
+from cl_moe.state import State
 
 
 def network_of(layers=1, gate=EvidenceGate, experts=1):
@@ -578,3 +580,38 @@ def test_a_list_that_is_long_enough_is_the_full_search():
         decision = policy.decide(view, network)
         decided.append((decision.kind, decision.evidence.candidates, decision.head.shares))
     assert decided[0] == decided[1]
+
+
+def test_what_it_remembers_can_be_given_to_another_as_json_and_tensors():
+    network, policy = network_of(), Relatedness(shortlist=2, max_experts=3, average_up_to=100)
+    views = [view_of(0, *rings(400, 0)), related(300), related(60, task=2), unrelated(40, task=3)]
+    for view in views:
+        decision = policy.decide(view, network)
+        learn(network, view, decision, steps=100)
+        policy.learned(view, network, decision)
+    assert policy.worth
+    assert policy.borrowed
+    state = policy.state()
+    stored = State(json.loads(json.dumps(state.plain)), state.tensors)
+    again = Relatedness(shortlist=2, max_experts=3, average_up_to=100)
+    again.restore(stored)
+    assert (again.worth, again.borrowed) == (policy.worth, policy.borrowed)
+    for view in (related(80, task=4), unrelated(90, task=4)):
+        one, two = policy.decide(view, network), again.decide(view, network)
+        assert one.evidence == two.evidence
+        assert one.head.sources == two.head.sources
+        assert len(policy.near.of(view, network)) == 2
+        assert policy.near.of(view, network) == again.near.of(view, network)
+    fresh = Relatedness()
+    assert PerTask().state() == State()
+    fresh.restore(Relatedness().state())
+    assert (fresh.worth, fresh.borrowed) == ({}, set())
+
+
+def test_a_decision_that_is_not_taken_in_leaves_the_policy_as_it_was(trained):
+    policy = Relatedness(max_experts=2)
+    before = policy.state()
+    for view in (related(60), unrelated(200)):
+        policy.decide(view, trained)
+    assert policy.state().plain == before.plain
+    assert policy.state().tensors.keys() == before.tensors.keys() == set()
