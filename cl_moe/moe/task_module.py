@@ -17,7 +17,7 @@ from cl_moe.moe.symmetry import Lens
 __all__ = ("EnsembleAnswer", "task_module")
 
 
-def task_module(backbone: Backbone, heads: Mapping[str, nn.Module], task: int) -> nn.Module:
+def task_module(backbone: Backbone, heads: nn.ModuleDict, task: int) -> nn.Module:
     """Return what answers one task of a network; see :meth:`MoENetwork.for_task`.
 
     It is copied, in evaluation mode, and takes no gradients: it stays as it is however the network
@@ -103,7 +103,7 @@ class _Answers(nn.Module):
         return read_answers(self.answer(z), self.parts)
 
 
-def _ensemble(backbone: Backbone, heads: Mapping[str, nn.Module], head: Head) -> EnsembleAnswer:
+def _ensemble(backbone: Backbone, heads: nn.ModuleDict, head: Head) -> EnsembleAnswer:
     parts: dict[tuple[int, Lens | None], list[Part]] = {}
     for task, part, lens in head.blocks:
         parts.setdefault((task, lens), []).append(part)
@@ -113,7 +113,7 @@ def _ensemble(backbone: Backbone, heads: Mapping[str, nn.Module], head: Head) ->
 
 def _source(
     backbone: Backbone,
-    heads: Mapping[str, nn.Module],
+    heads: nn.ModuleDict,
     task: int,
     lens: Lens | None,
     parts: Sequence[Part],
