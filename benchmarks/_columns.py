@@ -16,7 +16,18 @@ from torch.nn import functional as F
 
 from cl_moe.moe.layer import MoELayer
 
-__all__ = ("COLUMNS", "Column", "D", "H", "Stack", "perceptron", "router_of", "run_column", "step")
+__all__ = (
+    "COLUMNS",
+    "Column",
+    "D",
+    "H",
+    "Stack",
+    "outputs_of",
+    "perceptron",
+    "router_of",
+    "run_column",
+    "step",
+)
 
 D, H = 256, 512
 
@@ -58,6 +69,13 @@ def run_column(
     """Choose each row's expert, (N,), and its weight, (N, 1), then run the experts."""
     weight, chosen = router(x).softmax(-1).max(-1)
     y: Tensor = column(x, chosen, experts, stack) * weight.unsqueeze(1)
+    return y
+
+
+def outputs_of(layer: MoELayer, x: Tensor, task: int = 0) -> Tensor:
+    """Return what a layer gives rows (B, ...) of one task."""
+    with layer.context.of(task):
+        y: Tensor = layer(x)
     return y
 
 

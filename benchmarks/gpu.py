@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from benchmarks._columns import D, H, perceptron
+from benchmarks._columns import D, H, outputs_of, perceptron
 from benchmarks.measuring import Figure, Page, quotient, side_by_side
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.layer import MoELayer
@@ -58,7 +58,7 @@ def point(rows: int, experts: int, device: str, rounds: int) -> list[Figure]:
     variants = {"dense": passes(lambda: dense(x), [*dense.parameters()], device)}
     for name, layer in layers_of(experts, device).items():
         held: list[Tensor] = list(layer.parameters())
-        variants[name] = passes(partial(_output, layer, x), held, device)
+        variants[name] = passes(partial(outputs_of, layer, x), held, device)
     times = side_by_side(variants, rounds, warmup=5)
     what = f"{rows} rows, {experts} experts"
     return [
@@ -66,17 +66,12 @@ def point(rows: int, experts: int, device: str, rounds: int) -> list[Figure]:
     ]
 
 
-def _output(layer: MoELayer, x: Tensor) -> Tensor:
-    y: Tensor = layer(x, 0)[0]
-    return y
-
-
-def waits(layer: nn.Module, x: Tensor) -> bool:
+def waits(layer: MoELayer, x: Tensor) -> bool:
     """Tell whether a training step makes the program wait for the GPU."""
     optimizer = torch.optim.SGD(layer.parameters(), lr=1e-3)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        layer(x, 0)[0].sum().backward()
+        outputs_of(layer, x).sum().backward()
         optimizer.step()
     except RuntimeError as error:
         if "synchroniz" not in str(error):

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks._columns import COLUMNS, D, H, Stack, perceptron, router_of, run_column, step
+from benchmarks._columns import (
+    COLUMNS,
+    D,
+    H,
+    Stack,
+    outputs_of,
+    perceptron,
+    router_of,
+    run_column,
+    step,
+)
 from benchmarks.measuring import Figure, Page, quotient, side_by_side
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.gates.evidence import EvidenceGate
@@ -65,7 +75,7 @@ def one_task(network: MoENetwork, rows: int, task: int, rounds: int) -> Figure:
     times = side_by_side(
         {
             "dense": step(lambda: dense(x), [x, *dense.parameters()]),
-            "ours": step(lambda: layer(x, task)[0], used),
+            "ours": step(lambda: outputs_of(layer, x, task), used),
         },
         rounds,
     )
@@ -131,7 +141,7 @@ def by_row(rows: int, experts: int, rounds: int) -> list[Figure]:
         for name, column in columns.items()
     }
     variants["dense"] = step(lambda: dense(x), clear)
-    variants["ours"] = step(lambda: layer(x, 0)[0], clear)
+    variants["ours"] = step(lambda: outputs_of(layer, x), clear)
     times = side_by_side(variants, rounds)
     what = f"{rows} rows, {experts} experts"
     figures = [quotient(f"{what}: ours", times["ours"], times["dense"])]

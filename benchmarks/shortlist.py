@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +17,6 @@ from cl_moe.continual.decision import Decision
 from cl_moe.continual.evidence.signatures import Shortlist
 from cl_moe.continual.growth.relatedness import Relatedness
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("Learned", "Watched", "learned", "searches")
@@ -36,13 +36,12 @@ class Watched(Relatedness):
     def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Decide by the full search, and look up each task whose path or answers were chosen."""
         decision = super().decide(view, network)
-        head, known = decision.head, network.tasks
-        shares = head.shares if isinstance(head, EnsembleHead) else {}
-        chosen = [task for task in known if task == decision.source or task in shares]
+        shares, known = decision.head.sources, network.tasks
+        chosen = [task for task in known if task == decision.evidence.source or task in shares]
         paths = {network.path(task) for task in chosen if network.owns_path(task)}
         averaged = {task for task in chosen if not network.owns_path(task)}
         for length in self.lengths if len(known) > max(self.lengths) else ():
-            near = _nearest(self.near, length, view.task, known)
+            near = _nearest(self.near, length, view, known)
             read = {s for task in near for s in network.reads(task)}
             at_hand = {network.path(s) for s in read if network.owns_path(s)}
             self.found[length] += [path in at_hand for path in paths]
@@ -50,10 +49,10 @@ class Watched(Relatedness):
         return decision
 
 
-def _nearest(near: Shortlist, length: int, task: int, among: Sequence[int]) -> list[int]:
+def _nearest(near: Shortlist, length: int, view: TaskView, among: Sequence[int]) -> list[int]:
     kept, near.most = near.most, length
     try:
-        return near.to(task, among)
+        return near.to(view.x, view.y, among)
     finally:
         near.most = kept
 
@@ -125,8 +124,8 @@ def searches(sizes: Sequence[int], rounds: int = 7) -> list[Figure]:
         # many signatures at once: what they hold does not matter to the time
         near._rows = {task: task for task in range(size)}
         near._parts = [torch.rand(size, part.shape[1], generator=draw) for part in near._parts]
-        among = list(range(1, size))
-        times = side_by_side({"search": lambda n=near, a=among: n.to(0, a)}, rounds)["search"]  # type: ignore[misc]
+        x, y, among = torch.rand(40, 64, generator=draw), torch.arange(40) % 4, list(range(size))
+        times = side_by_side({"search": partial(near.to, x, y, among)}, rounds)["search"]
         figures.append(spread(f"search among {size:,}", [1e3 * t for t in times], unit="ms"))
     return figures
 

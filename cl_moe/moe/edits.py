@@ -205,6 +205,7 @@ def _remove(network: MoENetwork, layer: MoELayer, edit: Remove) -> None:
         kept = (edit.into if id_ == edit.expert else id_ for id_ in layer.assigned[task])
         layer.assigned[task] = tuple(id_ for id_ in kept if id_ is not None)
     layer.pool.remove(edit.expert)
+    layer.gate.drop_expert(edit.expert, edit.into)
     network.first_on = {}
     for task in network.tasks:
         if network.owns_path(task):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -98,7 +98,7 @@ class PathReader:
     (True, torch.Size([5, 3]))
     """
 
-    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module], x: Tensor) -> None:
+    def __init__(self, backbone: Backbone, heads: nn.ModuleDict, x: Tensor) -> None:
         self._backbone, self._heads, self.z = backbone, heads, backbone.encode(x)
         self._outputs: dict[tuple[object, ...], Tensor] = {}
         self._ready: dict[Block, Tensor] = {}

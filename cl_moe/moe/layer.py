@@ -163,7 +163,7 @@ class MoELayer(nn.Module):
         ids = self.offered(task)
         routing = self.gate(_pooled(x) if self.in_shape is None else x, task, ids)
         self.context.routings[self.name] = routing
-        experts = [self.pool[id_] for id_ in ids]
+        experts: list[Any] = [self.pool[id_] for id_ in ids]
         if args or kwargs:
             assert routing.shared, "a host with further arguments takes a gate that reads no rows"
             experts = [_Called(expert, args, kwargs) for expert in experts]

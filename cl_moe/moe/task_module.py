@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from cl_moe.moe.backbones.base import Backbone
-from cl_moe.moe.blocks import OWN, RAW, Block
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.extract import frozen_copy
 from cl_moe.moe.features import Part, reach, read_answers, read_path
 from cl_moe.moe.heads.base import Head
@@ -17,7 +17,7 @@ from cl_moe.moe.symmetry import Lens
 __all__ = ("EnsembleAnswer", "task_module")
 
 
-def task_module(backbone: Backbone, heads: Mapping[str, nn.Module], task: int) -> nn.Module:
+def task_module(backbone: Backbone, heads: nn.ModuleDict, task: int) -> nn.Module:
     """Return what answers one task of a network; see :meth:`MoENetwork.for_task`.
 
     It is copied, in evaluation mode, and takes no gradients: it stays as it is however the network
@@ -30,22 +30,10 @@ def task_module(backbone: Backbone, heads: Mapping[str, nn.Module], task: int) -
         for number, module in enumerate(backbone.modules_for(task)):
             modules[f"layer{number}"] = module
         modules["flatten"] = nn.Flatten()
-        modules["head"] = _OnFeatures(head)
+        modules["head"] = head.on_features()
     else:
         modules["answer"] = _ensemble(backbone, heads, head)
     return frozen_copy(nn.Sequential(modules))
-
-
-class _OnFeatures(nn.Module):
-    """A head that is called with features (B, D)."""
-
-    def __init__(self, head: Head) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor) -> Tensor:
-        outputs: Tensor = self.head({OWN: features})
-        return outputs
 
 
 class EnsembleAnswer(nn.Module):
@@ -115,7 +103,7 @@ class _Answers(nn.Module):
         return read_answers(self.answer(z), self.parts)
 
 
-def _ensemble(backbone: Backbone, heads: Mapping[str, nn.Module], head: Head) -> EnsembleAnswer:
+def _ensemble(backbone: Backbone, heads: nn.ModuleDict, head: Head) -> EnsembleAnswer:
     parts: dict[tuple[int, Lens | None], list[Part]] = {}
     for task, part, lens in head.blocks:
         parts.setdefault((task, lens), []).append(part)
@@ -125,7 +113,7 @@ def _ensemble(backbone: Backbone, heads: Mapping[str, nn.Module], head: Head) ->
 
 def _source(
     backbone: Backbone,
-    heads: Mapping[str, nn.Module],
+    heads: nn.ModuleDict,
     task: int,
     lens: Lens | None,
     parts: Sequence[Part],

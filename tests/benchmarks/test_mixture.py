@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 from benchmarks import for_task, gpu, mixture, mixture_peers
-from benchmarks._columns import COLUMNS, D, Stack, perceptron, router_of, run_column, step
+from benchmarks._columns import (
+    COLUMNS,
+    D,
+    Stack,
+    outputs_of,
+    perceptron,
+    router_of,
+    run_column,
+    step,
+)
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.training.model import TaskModel
@@ -24,7 +33,8 @@ def test_every_column_gives_the_answers_and_gradients_of_our_layer(name):
     router, stack = router_of(layer), Stack(layer)
     experts = [layer.pool[id_] for id_ in layer.pool]
     x = torch.randn(23, 8, requires_grad=True)
-    theirs, ours = run_column(COLUMNS[name], x, router, experts, stack), layer(x, 0)[0]
+    theirs = run_column(COLUMNS[name], x, router, experts, stack)
+    ours = outputs_of(layer, x)
     torch.testing.assert_close(theirs, ours)
     weights = [expert[0].weight for expert in experts]
     held = weights if "separate" in name else [stack.w1]
@@ -61,8 +71,8 @@ def test_a_step_with_old_experts_frozen_and_one_with_all_trainable_move_the_same
     before = {name: p.clone() for name, p in network.named_parameters()}
     mixture.whole_steps(network, 8, 2, rounds=2)
     moved = {name for name, p in network.named_parameters() if not torch.equal(p, before[name])}
-    assert {".".join(name.split(".")[:5]) for name in moved if "pool" in name} == {
-        "layers.0.pool.experts.e2"
+    assert {".".join(name.split(".")[:6]) for name in moved if "pool" in name} == {
+        "backbone.layers.0.pool.experts.e2"
     }
     assert {name for name in moved if "heads" in name} == {"heads.2.weight", "heads.2.bias"}
 
@@ -70,7 +80,7 @@ def test_a_step_with_old_experts_frozen_and_one_with_all_trainable_move_the_same
 def test_on_a_gpu_both_kinds_of_dispatch_have_the_same_parameters():
     layers = gpu.layers_of(4, "cpu")
     x = torch.randn(9, D)
-    torch.testing.assert_close(layers["grouped"](x, 0)[0], layers["sorted"](x, 0)[0])
+    torch.testing.assert_close(outputs_of(layers["grouped"], x), outputs_of(layers["sorted"], x))
     assert [f.what for f in gpu.point(16, 4, "cpu", rounds=2)] == [
         "16 rows, 4 experts: sorted",
         "16 rows, 4 experts: grouped",

@@ -9,6 +9,7 @@ from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import sentence
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.edits import Assign
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.symmetry import Lens
 
@@ -30,4 +31,4 @@ def test_an_average_says_through_which_lenses_each_path_sees(lenses, told):
     weights = {block: torch.zeros(2, 3) for block in blocks}
     head = EnsembleHead(weights, torch.zeros(2), {0: 0.5, 1: 0.3, -1: 0.2})
     expected = f"average: 50 % task 0 'a'{told}, 30 % task 1 'b', 20 % the raw input"
-    assert sentence(Decision("average", (), head), VIEW).endswith(expected)
+    assert sentence(Decision("average", (Assign(4, {}, head),)), VIEW).endswith(expected)

@@ -78,7 +78,7 @@ def test_a_path_behind_a_lens_reads_the_images_that_the_lens_gives(calls):
     wanted = [Block(0, part, lens) for part in (0, "features", "log answers")]
     plain = [block._replace(lens=None) for block in wanted]
     expected = network.blocks((1 - x).rot90(1, (2, 3)), plain)
-    network.stages(0)[0].register_forward_hook(lambda *_: calls.update(["lowest"]))
+    network.backbone.stage_modules(0)[0].register_forward_hook(lambda *_: calls.update(["lowest"]))
     reader = network.reader(x)
     found = reader.blocks([*plain, *wanted])
     assert calls == {"lowest": 2}  # as they are, and through the lens

@@ -15,6 +15,12 @@ from cl_moe.moe.layer import MoELayer
 GATES = [TokenGate, MaskedGate, MultiGate, TaskConditionedGate, TaskGate]
 
 
+def run(layer, x, task):
+    """What a layer gives rows of a task, and what its gate has chosen."""
+    with layer.context.of(task) as context:
+        return layer(x), context.routings[layer.name]
+
+
 def layer_of(gate, k=2, experts=4, **options):
     return MoELayer(MLPExpert([6]).stages()[0], gate(5, k=k), (5,), experts=experts, **options)
 
@@ -24,7 +30,7 @@ def test_dispatch_equals_the_sum_written_out_row_by_row(gate):
     layer = layer_of(gate)
     layer.assign(0, ["e0", "e2", "e3"])
     x = torch.randn(17, 5)
-    y, routing = layer(x, 0)
+    y, routing = run(layer, x, 0)
     ids = layer.offered(0)
     weights = routing.weights.expand(17, -1)
     chosen = routing.chosen.expand(17, -1)
@@ -41,7 +47,7 @@ def test_a_task_aware_gate_uses_only_the_experts_of_the_task(gate):
     layer = layer_of(gate)
     layer.assign(0, ["e0", "e1"])
     layer.assign(1, ["e2", "e3"])
-    layer(torch.randn(9, 5), 1)[0].sum().backward()
+    run(layer, torch.randn(9, 5), 1)[0].sum().backward()
     assert all(p.grad is None for e in ("e0", "e1") for p in layer.pool[e].parameters())
     assert any(p.grad is not None for e in ("e2", "e3") for p in layer.pool[e].parameters())
 
@@ -49,7 +55,7 @@ def test_a_task_aware_gate_uses_only_the_experts_of_the_task(gate):
 def test_a_token_gate_may_use_every_expert():
     layer = layer_of(TokenGate, k=4)
     layer.assign(0, ["e0"])
-    layer(torch.randn(9, 5), 0)[0].sum().backward()
+    run(layer, torch.randn(9, 5), 0)[0].sum().backward()
     assert all(p.grad is not None for p in layer.pool["e3"].parameters())
 
 
@@ -71,7 +77,7 @@ def test_a_shared_expert_is_added_whatever_the_gate_says():
     layer = layer_of(TaskGate, k=1, shared=True)
     layer.assign(0, ["e0"])
     x = torch.randn(3, 5)
-    assert torch.allclose(layer(x, 0)[0], layer.pool["e0"](x) + layer.shared(x))
+    assert torch.allclose(run(layer, x, 0)[0], layer.pool["e0"](x) + layer.shared(x))
 
 
 def test_convolutional_experts_keep_images_between_layers():
@@ -104,7 +110,7 @@ def test_the_gradient_of_sorted_rows_is_that_of_the_sum_written_out(k):
         picked = every.gather(1, routing.chosen.unsqueeze(-1).expand(-1, -1, 6))
         return (routing.weights.unsqueeze(-1) * picked).sum(1)
 
-    found = torch.autograd.grad((layer(x, 0)[0] * out).sum(), wanted)
+    found = torch.autograd.grad((run(layer, x, 0)[0] * out).sum(), wanted)
     expected = torch.autograd.grad((written_out() * out).sum(), wanted)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
@@ -120,7 +126,7 @@ def test_an_expert_without_rows_is_not_run_has_no_gradient_and_does_not_move():
             for id_, column in layer.gate.columns.items():
                 column.copy_(torch.zeros(6) if id_ in columns else torch.tensor([0.0] * 5 + [-9]))
         optimizer.zero_grad()
-        layer(torch.randn(9, 5), 0)[0].square().sum().backward()
+        run(layer, torch.randn(9, 5), 0)[0].square().sum().backward()
         optimizer.step()
 
     for id_ in layer.pool.ids:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cl_moe.moe.backbones.chain import Chain
-from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.blocks import OWN, RAW, Block
 from cl_moe.moe.experts.base import cut, stages_of
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
@@ -17,14 +17,14 @@ from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
 
-def network_of(layers=2, gate=TaskGate, experts=2, shared=False, widths=(8, 6)):
+def network_of(layers=2, gate=TaskGate, experts=2, shared=False, widths=(8, 6), encoder=None):
     shape, made = (4,), []
     for depth, factory in enumerate(cut(MLPExpert(widths).stages(), layers)):
         made.append(
             MoELayer(factory, gate(shape[0]), shape, experts=experts, shared=shared, seed=depth)
         )
         shape = made[-1].out_shape
-    return MoENetwork(Chain(made))
+    return MoENetwork(Chain(made, encoder))
 
 
 def test_a_task_runs_through_its_path():
@@ -32,7 +32,7 @@ def test_a_task_runs_through_its_path():
     network.add_task(0, [["e1"], ["e0"]], head := network.new_head(0, 3))
     x = torch.randn(5, 4)
     low, high = network.moe_layers
-    assert torch.equal(network(x, 0), head(high.pool["e0"](low.pool["e1"](x))))
+    assert torch.equal(network(x, 0), head({OWN: high.pool["e0"](low.pool["e1"](x))}))
     assert network.path(0) == (("e1",), ("e0",))
 
 
@@ -83,24 +83,11 @@ def test_an_average_of_an_average_uses_the_experts_below():
     assert high == pytest.approx({"e1": 0.6 * (0.5 + 0.3) + 0.4})
 
 
-def test_taking_over_an_average_reorders_its_classes():
-    values = {RAW: torch.randn(5, 4), Block(0): torch.randn(5, 3)}
-    head = evidence_head(values, 4, {-1: 0.5, 0: 0.5})
-    taken = head.select([2, 0])
-    assert torch.allclose(taken(values), head(values)[:, [2, 0]], atol=1e-5)
-    assert taken.shares == head.shares
-    assert taken.blocks == head.blocks
-    with torch.no_grad():
-        taken.weights[0].zero_()
-    assert head.weights[0].abs().sum() > 0
-
-
 class TestBlocks:
     """What earlier paths make of rows, against running their modules by hand."""
 
     def test_the_raw_input_is_what_comes_behind_the_encoder(self):
-        network = network_of(layers=1)
-        network.backbone.encoder = nn.Linear(3, 4)
+        network = network_of(layers=1, encoder=nn.Linear(3, 4))
         x = torch.randn(5, 3)
         assert torch.equal(network.blocks(x, [RAW])[RAW], network.backbone.encoder(x))
 
@@ -119,8 +106,9 @@ class TestBlocks:
         assert torch.equal(found[Block(0, 0)], low(x))
         assert torch.equal(found[Block(0)], high(low(x)))
         assert torch.equal(found[Block(0)], network.features(x, 0)[0])
-        assert torch.equal(found[Block(0, "answers")], head(high(low(x))).softmax(1))
-        assert torch.equal(found[Block(0, "log answers")], head(high(low(x))).log_softmax(1))
+        logits = head({OWN: high(low(x))})
+        assert torch.equal(found[Block(0, "answers")], logits.softmax(1))
+        assert torch.equal(found[Block(0, "log answers")], logits.log_softmax(1))
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
     def test_stages_of_convolutions_are_averaged_over_four_pixels(self, layers):
@@ -170,7 +158,8 @@ class TestBlocks:
         found = network.blocks(x, [Block(0), *(Block(0, s) for s in range(layers - 1))])
         assert torch.equal(found[Block(0)], expected)
         if layers == 2:
-            low, _ = network.moe_layers[0](x, 0)
+            with network.backbone.context.of(0):
+                low = network.moe_layers[0](x)
             assert torch.equal(found[Block(0, 0)], low)
 
     def test_layers_are_cut_one_by_one(self):
@@ -179,7 +168,8 @@ class TestBlocks:
         network.add_task(0, [["e0", "e1"], ["e0"]], network.new_head(0, 3))
         assert network.inner_stages(0) == 2
         x = torch.randn(5, 4)
-        low, _ = network.moe_layers[0](x, 0)
+        with network.backbone.context.of(0):
+            low = network.moe_layers[0](x)
         found = network.blocks(x, [Block(0, 0), Block(0, 1)])
         assert torch.equal(found[Block(0, 0)], low)
         assert torch.equal(found[Block(0, 1)], network.moe_layers[1].pool["e0"][0](low))
@@ -212,7 +202,6 @@ def test_one_task_is_taken_in_once():
 
 
 def test_an_encoder_comes_before_everything():
-    network = network_of()
-    network.backbone.encoder = nn.Linear(3, 4)
+    network = network_of(encoder=nn.Linear(3, 4))
     network.add_task(0, [["e0"], ["e0"]], network.new_head(0, 2))
     assert network(torch.randn(5, 3), 0).shape == (5, 2)

@@ -111,13 +111,15 @@ def test_a_change_of_a_frozen_expert_is_kept():
     assert torch.equal(pool["e0"].weight, wanted)
 
 
-def test_modes_follow_the_pool():
+def test_what_comes_back_is_in_evaluation_mode_until_it_is_unfrozen():
     pool = pool_of(2, resident=1, make=lambda: nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
-    pool.eval()
-    assert not pool["e0"][1].training
     pool.train()
-    assert pool["e1"][1].training
-    assert pool["e0"][1].training
+    for id_ in ("e0", "e1", "e0"):
+        assert not any(module.training for module in pool[id_].modules())
+    pool.unfreeze("e1")
+    assert all(module.training for module in pool["e1"].modules())
+    pool.eval()
+    assert not pool["e1"][1].training
 
 
 def test_files_are_left_until_the_last_copy_is_gone():

@@ -24,8 +24,10 @@ __all__ = (
     "decision_of",
     "distinct_paths",
     "fresh_plan",
+    "grown_plans",
     "in_all",
     "module_of",
+    "reassign_plan",
 )
 
 Start = Literal["keep", "copy", "fresh", "retrain"]
@@ -147,6 +149,31 @@ def copies_of(source: int, gain: float, layers: int) -> list[Plan]:
         starts = in_all("keep", kept) + in_all("copy", layers - kept)
         plans.append(Plan("branch" if kept else "copy", starts, "ridge", source, gain))
     return plans
+
+
+def grown_plans(
+    network: MoENetwork, source: int, gain: float, kinds: Collection[str]
+) -> list[Plan]:
+    """Return the candidates, of the kinds asked for, that add experts beside a related path.
+
+    Copies of what is better than the raw input; else, and where there is nothing to copy, fresh
+    experts.
+    """
+    copies = [p for p in copies_of(source, gain, len(network.moe_layers)) if p.kind in kinds]
+    no_better = gain <= 0 and "fresh" in kinds
+    return [fresh_plan(network)] if no_better or not copies else copies
+
+
+def reassign_plan(source: int, gain: float, full: Collection[int], layers: int) -> Plan:
+    """Return the candidate that retrains a path in place in the layers that may not grow.
+
+    >>> reassign_plan(source=0, gain=0.1, full=[0], layers=2).starts
+    ('retrain', 'copy')
+    """
+    starts: tuple[Start, ...] = tuple(
+        "retrain" if layer in full else "copy" for layer in range(layers)
+    )
+    return Plan("reassign", starts, "ridge", source, gain)
 
 
 def in_all(start: Start, layers: int) -> tuple[Start, ...]:

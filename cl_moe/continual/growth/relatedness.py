@@ -15,15 +15,24 @@ from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.matched import take_over_plans
 from cl_moe.continual.candidates.plan import (
     Plan,
-    Start,
-    copies_of,
     decision_of,
     distinct_paths,
     fresh_plan,
+    grown_plans,
     in_all,
+    reassign_plan,
 )
 from cl_moe.continual.candidates.sources import Ranking, Score
-from cl_moe.continual.candidates.trial import Split, Trial, Tried, entropy, judged, split_of
+from cl_moe.continual.candidates.trial import (
+    Criterion,
+    Split,
+    Trial,
+    Tried,
+    best_of,
+    entropy,
+    judged,
+    split_of,
+)
 from cl_moe.continual.decision import Candidate, Decision, Evidence
 from cl_moe.continual.evidence.ensemble import Seen
 from cl_moe.continual.evidence.matching import single_examples
@@ -100,7 +109,7 @@ class Relatedness(GrowthPolicy):
     def __init__(
         self,
         score: Score = "ncm",
-        criterion: Literal["loss", "accuracy"] = "loss",
+        criterion: Criterion = "loss",
         candidates: int = 4,
         trial_share: float = 0.5,
         train_from: int = 64,
@@ -147,8 +156,7 @@ class Relatedness(GrowthPolicy):
             sample = sample_of(view, network, split.fit)
             gains = self.ranking.gains(sample, sources)
             plans = self._plans(view, network, gains, sample, skipped)
-            whole = len(sample.y) == len(view.y)
-            reader = sample.reader if whole else network.reader(view.x)
+            reader = sample.reader if len(sample.y) == len(view.y) else network.reader(view.x)
             seen = None if sample.fitted is None else Seen(sample.fitted, sample.reader)
             heads = Heads(view, network, reader, seen)
         trials: dict[int, Trial] = {}
@@ -162,16 +170,10 @@ class Relatedness(GrowthPolicy):
         if trial is None or "retrain" in plan.starts or any(plan.waiting):
             head = heads.of(plan)
             return decision_of(plan, view, network, head, evidence=evidence, steps=steps)
+        top = trial.top
+        kept = {"learned": trial.steps, "learned_seconds": trial.seconds}
         return decision_of(
-            plan,
-            view,
-            network,
-            trial.top.head,
-            list(trial.top.parts),
-            evidence,
-            steps=steps,
-            learned=trial.steps,
-            learned_seconds=trial.seconds,
+            plan, view, network, top.head, list(top.parts), evidence, steps=steps, **kept
         )
 
     def learned(self, view: TaskView, network: MoENetwork, decision: Decision) -> None:
@@ -186,8 +188,8 @@ class Relatedness(GrowthPolicy):
 
     def state(self) -> State:
         """Return what is remembered of the tasks so far."""
-        plain = {"worth": {str(t): v for t, v in self.worth.items()}}
-        own = State({**plain, "matched": sorted(self.borrowed)})
+        worth = {str(task): value for task, value in self.worth.items()}
+        own = State({"worth": worth, "matched": sorted(self.borrowed)})
         return merged({"own": own, "near": self.near.state(), "looks": self.ranking.looks.state()})
 
     def restore(self, state: State) -> None:
@@ -231,26 +233,12 @@ class Relatedness(GrowthPolicy):
             last, seen = race(list(trials.values()), lap, until, to_beat, guess, patient=rich)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
-        best = self._best(found, handicaps, dropped)
+        best = best_of(found, handicaps, dropped, self.criterion)
         candidates = [
             Candidate(p.kind, p.source, found[i].accuracy, p.gain, found[i].loss, i in dropped)
             for i, p in enumerate(plans)
         ]
         return trials, candidates, best
-
-    def _best(
-        self, found: Mapping[int, Tried], handicaps: Sequence[float], dropped: set[int]
-    ) -> int:
-        """Return the plan that did best on rows held out, less what it must win by.
-
-        Cross-entropy tells candidates apart on a few dozen rows where accuracy is a lottery.
-        """
-
-        def value(i: int) -> float:
-            merit = -found[i].loss if self.criterion == "loss" else found[i].accuracy
-            return merit - handicaps[i]
-
-        return max((i for i in sorted(found) if i not in dropped), key=value)
 
     def _handicap(self, plan: Plan, view: TaskView, network: MoENetwork, rows: int) -> float:
         """Return what a plan must win by: its price a row held out, and what it does to experts.
@@ -298,12 +286,9 @@ class Relatedness(GrowthPolicy):
         self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
     ) -> list[Plan]:
         """Return plans that add experts, or where no more may be added retrain some."""
-        depth, best = len(network.moe_layers), ranked[0]
         if full_layers(network, self.max_experts):
             return [self._last_resort(network, gains, ranked)]
-        copies = [p for p in copies_of(best, gains[best], depth) if p.kind in self.kinds]
-        no_better = gains[best] <= 0 and "fresh" in self.kinds
-        return [fresh_plan(network)] if no_better or not copies else copies
+        return grown_plans(network, ranked[0], gains[ranked[0]], self.kinds)
 
     def _last_resort(
         self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
@@ -312,7 +297,4 @@ class Relatedness(GrowthPolicy):
         if not full:
             return fresh_plan(network)
         victim = least_important(ranked, full, network, self.worth)
-        starts: tuple[Start, ...] = tuple(
-            "retrain" if layer in full else "copy" for layer in range(len(network.moe_layers))
-        )
-        return Plan("reassign", starts, "ridge", victim, gains[victim])
+        return reassign_plan(victim, gains[victim], full, len(network.moe_layers))

@@ -50,6 +50,9 @@ class Gate(nn.Module, ABC):
     def add_expert(self, expert: str, generator: torch.Generator) -> None:
         """Make the parameters of a new expert that all tasks share, if the gate has any."""
 
+    def drop_expert(self, expert: str, into: str | None) -> None:
+        """Forget an expert; tasks that were assigned it have ``into`` in its place."""
+
     @abstractmethod
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:
         """Return the preference for each expert: (B, E), or (1, E) where all rows share it."""

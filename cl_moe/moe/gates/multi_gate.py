@@ -34,6 +34,15 @@ class MultiGate(Gate):
             {expert: new_column(self.in_features, generator) for expert in experts}
         )
 
+    def drop_expert(self, expert: str, into: str | None) -> None:
+        """Let each router send to ``into`` what it sent to the expert, unless it knows that too."""
+        for router in self.routers.values():
+            assert isinstance(router, nn.ParameterDict)
+            if expert in router:
+                column = router.pop(expert)
+                if into is not None and into not in router:
+                    router[into] = column
+
     def task_parameters(self, task: int) -> list[nn.Parameter]:
         """Return the task's router."""
         return list(self.routers[str(task)].parameters())

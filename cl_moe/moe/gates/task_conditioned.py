@@ -61,6 +61,10 @@ class TaskConditionedGate(Gate):
         """Make the expert's column of W."""
         self.columns[expert] = new_column(self.in_features + self.task_features, generator)
 
+    def drop_expert(self, expert: str, into: str | None) -> None:
+        """Drop the expert's column; a task that gets another one goes by the column of that."""
+        del self.columns[expert]
+
     def task_parameters(self, task: int) -> list[nn.Parameter]:
         """Return the task's vector."""
         return [self.embeddings[str(task)]]

@@ -39,6 +39,10 @@ class TokenGate(Gate):
         """Make the expert's column of W."""
         self.columns[expert] = new_column(self.in_features, generator)
 
+    def drop_expert(self, expert: str, into: str | None) -> None:
+        """Drop the expert's column; a task that gets another one goes by the column of that."""
+        del self.columns[expert]
+
     def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
         """Return all that can change how a task's rows are routed."""
         return [self.columns[expert] for expert in experts]

@@ -53,6 +53,13 @@ class Head(nn.Module, ABC):
     def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Head:
         """Return a head of this kind from what :meth:`describe` and ``state_dict`` gave."""
 
+    def on_features(self) -> nn.Module:
+        """Return a module that maps features (B, D) of the task's own path to outputs (B, C).
+
+        It holds this head's parameters, which are not copied.
+        """
+        return _OnFeatures(self)
+
     def for_later_task(self, n_outputs: int) -> Head | None:
         """Return the head of a later task, where this one, of the first, decides; else None."""
         return None
@@ -69,3 +76,15 @@ class Head(nn.Module, ABC):
     def reads_own_path(self) -> bool:
         """Whether it reads the task's own path."""
         return OWN in self.blocks
+
+
+class _OnFeatures(nn.Module):
+    """A head that is called with features (B, D)."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs: Tensor = self.head({OWN: features})
+        return outputs

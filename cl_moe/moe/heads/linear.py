@@ -65,7 +65,7 @@ class LinearHead(Head):
         """Return the outputs (B, C) for features (B, D)."""
         return F.linear(values[OWN], self.weight, self.bias)
 
-    def select(self, outputs: Sequence[int]) -> LinearHead:
+    def select(self, outputs: Sequence[int]) -> Self:
         """Return a copy whose output c is this head's output ``outputs[c]``.
 
         >>> import torch
@@ -74,9 +74,9 @@ class LinearHead(Head):
         True
         """
         rows = list(outputs)
-        return LinearHead.of(self.weight[rows], self.bias[rows])
+        return type(self).of(self.weight[rows], self.bias[rows])
 
-    def widened(self, n_outputs: int) -> LinearHead:
+    def widened(self, n_outputs: int) -> Self:
         """Return a head with further outputs, begun at random, the first ones as they are here.
 
         >>> import torch
@@ -84,10 +84,20 @@ class LinearHead(Head):
         >>> bool(torch.equal(wide.weight[:2], head.weight)), wide.n_outputs
         (True, 3)
         """
-        wide = LinearHead(self.weight.shape[1], n_outputs).to(self.weight.device)
+        wide = type(self)(self.weight.shape[1], n_outputs).to(self.weight.device)
         wide.weight.data[: self.n_outputs] = self.weight.data
         wide.bias.data[: self.n_outputs] = self.bias.data
         return wide
+
+    def on_features(self) -> nn.Linear:
+        """Return it as torch's own linear map, which holds this head's parameters.
+
+        >>> LinearHead(2, 3).on_features()
+        Linear(in_features=2, out_features=3, bias=True)
+        """
+        made = nn.Linear(self.weight.shape[1], self.n_outputs, device="meta")
+        made.weight, made.bias = self.weight, self.bias
+        return made
 
     def extra_repr(self) -> str:
         """Return the sizes."""

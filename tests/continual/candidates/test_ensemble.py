@@ -18,12 +18,12 @@ from cl_moe.continual.evidence.sample import sample_of
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.blocks import RAW, Block
-from cl_moe.moe.dense import linear_of
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.features import PathReader
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
+from cl_moe.moe.heads.linear import LinearHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
@@ -93,7 +93,7 @@ def add_reader(network, view, task, classes=4):
     weight = torch.randn(classes, 4, generator=torch.Generator().manual_seed(task))
     scores = network.features(view.x, 1)[0] @ weight.T
     gain = 5 / scores.std(0, keepdim=True)
-    network.add_task(task, [["e1"]], linear_of(gain.T * weight, -(gain * scores.mean(0))[0]))
+    network.add_task(task, [["e1"]], LinearHead.of(gain.T * weight, -(gain * scores.mean(0))[0]))
     return network(view.x, task).argmax(1)
 
 
@@ -167,7 +167,7 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
 
 def test_a_path_may_be_read_through_a_lens_too_and_that_has_its_price(view, network):
     lens, sample = Lens(turns=1), sampled(view, network)
-    sample = sample._replace(reader=ThroughAnything(network, view.x))
+    sample = sample._replace(reader=ThroughAnything(network.backbone, network.heads, view.x))
     plain = menu(view, network, Reading([0], [], ALL), (), sample)
     both = menu(view, network, Reading([0], [(0, lens)], ALL), (), sample)
     assert set(plain) < set(both)

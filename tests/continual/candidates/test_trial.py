@@ -16,6 +16,7 @@ from cl_moe.continual.candidates.plan import Plan, fresh_plan
 from cl_moe.continual.candidates.trial import Trial, judged, split_of
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.edits import set_trainable
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
@@ -81,7 +82,8 @@ def network(request):
         shape = layers[-1].out_shape
     network = MoENetwork(Chain(layers))
     network.add_task(0, [["e0"], ["e0"]], network.new_head(0, 3))
-    return network.requires_grad_(False)
+    set_trainable(network, set())
+    return network
 
 
 @pytest.fixture

@@ -126,3 +126,19 @@ def test_no_more_are_named_than_asked_for():
 def test_fewer_than_none_is_an_error():
     with pytest.raises(ValueError, match="lenses: -1 must be 0"):
         Alignment(-1)
+
+
+def test_what_it_remembers_can_be_given_to_another(alignment):
+    alignment.add(9, pictures(50, side=8))
+    state, other = alignment.state(), Alignment(most=3)
+    other.add(1, pictures(40))
+    other.restore(state)
+    alignment.add(4, 1 - pictures(200))  # later changes do not reach it
+    for tensor in state.tensors.values():
+        tensor.zero_()
+    images = pictures(30, seed=1).rot90(1, (2, 3))
+    expected = Alignment(most=3)
+    expected.add(4, pictures(200))
+    expected.add(9, pictures(50, side=8))
+    assert other.lenses(images, [4]) == expected.lenses(images, [4]) != []
+    assert other.nearest(images, [1, 4]) == expected.nearest(images, [4])

@@ -16,7 +16,7 @@ from cl_moe.continual.evidence.matching import match_classes, matching_evidence
 from cl_moe.continual.evidence.ridge import leave_one_out
 from cl_moe.continual.evidence.rows import evidence_rows
 from cl_moe.moe.blocks import RAW, Block
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.symmetry import Lens
 
 FEATURES, ANSWERS, LOG_ANSWERS = Block(0), Block(0, "answers"), Block(0, "log answers")
@@ -74,7 +74,7 @@ def check(head, gate, opinions, values, y, rows, seen):
     """Compare a head with the weighted sum of what each opinion says; return the weights."""
     logits, losses = zip(*(said(o, values, y, 3, rows, seen) for o in opinions), strict=True)
     losses = [loss + o.price / len(seen) for loss, o in zip(losses, opinions, strict=True)]
-    share = gate.weigh(losses, [o.task for o in opinions], len(seen))
+    share = gate(losses, [o.task for o in opinions], len(seen))
     share = torch.where(share < 0.1 * share.max(), 0.0, share).double()
     share = share / share.sum()
     expected = sum(w * z for w, z in zip(share, logits, strict=True))
@@ -93,7 +93,7 @@ def check(head, gate, opinions, values, y, rows, seen):
 @pytest.mark.parametrize("kept", [48, 30])
 def test_the_head_is_the_weighted_sum_of_what_each_opinion_says(weights, pooled, kept):
     values, y = task(signal=0.4)
-    gate, opinions = EvidenceGate(7, k=2, weights=weights), [*RIDGES, MATCHED]
+    gate, opinions = EnsembleWeights(k=2, kind=weights), [*RIDGES, MATCHED]
     rows = torch.randperm(48, generator=torch.Generator().manual_seed(1))[:kept]
     head = Pool(values, y, 3).head(opinions, gate, rows)
     share = check(head, gate, opinions, values, y, rows, seen=rows)
@@ -104,7 +104,7 @@ def test_the_head_is_the_weighted_sum_of_what_each_opinion_says(weights, pooled,
 @pytest.mark.parametrize(("n", "first"), [(48, 30), (80, 54), (120, 80)])
 def test_evidence_is_looked_for_once_and_all_the_rows_asked_for_are_fitted(weights, n, first):
     values, y = task(n, signal=0.4)
-    pool, gate = Pool(values, y, 3), EvidenceGate(7, k=2, weights=weights)
+    pool, gate = Pool(values, y, 3), EnsembleWeights(k=2, kind=weights)
     part = torch.randperm(n, generator=torch.Generator().manual_seed(2))[:first]
     shares = pool.head(RIDGES, gate, part).shares
     head = pool.head(RIDGES, gate)
@@ -117,7 +117,7 @@ def test_a_block_with_more_values_than_rows_is_solved_row_by_row_in_any_order(fi
     values, y = task()
     draw = torch.Generator().manual_seed(3)
     values[STAGE] = values[STAGE] + 3 * F.one_hot(y, 3).float() @ torch.randn(3, 60, generator=draw)
-    pool, gate, opinion = Pool(values, y, 3), EvidenceGate(7), [Opinion((STAGE,))]
+    pool, gate, opinion = Pool(values, y, 3), EnsembleWeights(), [Opinion((STAGE,))]
     rows = torch.randperm(48, generator=draw)[:first]
     head = pool.head(opinion, gate, rows)
     assert (head(values).argmax(1) == y).all()  # there is something to solve
@@ -130,7 +130,7 @@ def test_values_that_are_the_same_in_all_rows_cost_nothing_and_say_nothing(n):
     values, y = task(n)
     wider = dict(values)
     wider[RAW] = torch.cat([torch.full((n, 90), 0.3), values[RAW], torch.zeros(n, 90)], 1)
-    gate = EvidenceGate(7)
+    gate = EnsembleWeights()
     plain, wide = (Pool(v, y, 3).head(RIDGES, gate) for v in (values, wider))
     assert torch.allclose(plain(values), wide(wider), atol=1e-5)
     weight = dict(zip(wide.blocks, wide.weights, strict=True))[RAW]
@@ -145,7 +145,7 @@ def test_values_that_are_the_same_in_all_rows_cost_nothing_and_say_nothing(n):
 def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatch):
     monkeypatch.setattr("cl_moe.continual.evidence.rows.EVIDENCE_ROWS", 30)
     values, y = task(signal=0.4)
-    gate, rows = EvidenceGate(7, k=2), torch.arange(48)
+    gate, rows = EnsembleWeights(k=2), torch.arange(48)
     head = Pool(values, y, 3).head(RIDGES, gate)
     check(head, gate, RIDGES, values, y, rows, seen=evidence_rows(48))
 
@@ -153,7 +153,7 @@ def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatc
 def test_what_is_looked_at_may_be_read_by_itself_and_of_the_rest_what_has_weight():
     values, y = task(80, signal=0.4)
     values[FEATURES] = F.one_hot(y, 3) + 0.3 * values[STAGE][:, :3]
-    gate, rows = EvidenceGate(7, k=1), torch.arange(60)
+    gate, rows = EnsembleWeights(k=1), torch.arange(60)
     some = torch.arange(80).roll(30)[:40]
     seen = Seen(some, {block: value[some] for block, value in values.items()})
     expected = {block: value for block, value in values.items() if block in (RAW, FEATURES)}
@@ -170,7 +170,7 @@ def test_a_matched_opinion_finds_permuted_labels_again(order, seed):
     log_answers = (6 * F.one_hot(old, 4) + noise).log_softmax(1)
     values = {RAW: noise, LOG_ANSWERS: log_answers}
     pool = Pool(values, torch.tensor(order)[old], 4)
-    head = pool.head([Opinion((RAW,)), MATCHED], EvidenceGate(4))
+    head = pool.head([Opinion((RAW,)), MATCHED], EnsembleWeights())
     expected = torch.tensor(order)[log_answers.argmax(1)]
     assert torch.equal(head(values).argmax(1), expected)
     assert head.shares[0] > 0.9
@@ -180,8 +180,8 @@ def test_an_old_head_with_more_classes_is_matched_too():
     old = torch.tensor([4, 1, 2]).repeat(10)
     values = {LOG_ANSWERS: (5 * F.one_hot(old, 6)).float().log_softmax(1)}
     y = torch.arange(30) % 3
-    head = Pool(values, y, 3).head([MATCHED], EvidenceGate(4))
-    assert head.n_classes == 3
+    head = Pool(values, y, 3).head([MATCHED], EnsembleWeights())
+    assert head.n_outputs == 3
     assert torch.equal(head(values).argmax(1), y)
 
 
@@ -202,12 +202,12 @@ class TestWhatIsNotJudged:
     @pytest.mark.parametrize("weights", ["evidence", "uniform"])
     def test_is_weighed_alike_and_has_no_price(self, weights):
         values, y = self.task()
-        head = Pool(values, y, 24).head(UNJUDGED, EvidenceGate(7, weights=weights))
+        head = Pool(values, y, 24).head(UNJUDGED, EnsembleWeights(kind=weights))
         assert head.shares == pytest.approx({-1: 1 / 3, 0: 2 / 3})
 
     def test_is_fitted_at_a_strength_and_a_temperature_set_beforehand(self):
         values, y = self.task()
-        head = Pool(values, y, 24).head(UNJUDGED[:1], EvidenceGate(7))
+        head = Pool(values, y, 24).head(UNJUDGED[:1], EnsembleWeights())
         x, target = scaled(values[RAW].double()), F.one_hot(y, 24).double() - 1 / 24
         fitted = x @ torch.linalg.solve(x.T @ x + torch.eye(7).double(), x.T @ target)
         assert torch.allclose(head(values).double(), 8 * (fitted + 1 / 24), atol=1e-4)
@@ -215,7 +215,7 @@ class TestWhatIsNotJudged:
     def test_has_the_loss_of_a_guess_beside_what_is(self):
         values, y = self.task()
         values[LOG_ANSWERS] = (9 * F.one_hot(y.roll(3), 24)).float().log_softmax(1)
-        gate = EvidenceGate(7)
+        gate = EnsembleWeights()
         for price, wins in ((math.lgamma(25), True), (4 * math.lgamma(25), False)):
             matched = Opinion((LOG_ANSWERS,), price=price, matched=True)
             head = Pool(values, y, 24).head([*UNJUDGED, matched], gate)
@@ -233,7 +233,7 @@ def test_only_the_labels_of_the_rows_given_are_used(seed, kept):
     other = torch.where(elsewhere, (y + 1) % 3, y)
 
     def head(labels):
-        made = Pool(values, labels, 3).head([*RIDGES, MATCHED], EvidenceGate(7), rows)
+        made = Pool(values, labels, 3).head([*RIDGES, MATCHED], EnsembleWeights(), rows)
         return {name: value.clone() for name, value in made.state_dict().items()}
 
     one, two = head(y), head(other)
@@ -248,7 +248,7 @@ def test_evidence_prefers_a_path_that_tells_the_classes_apart():
     values, y = task(n=120, signal=0.0)
     values[FEATURES] = F.one_hot(y, 3) + 0.3 * values[STAGE][:, :3]
     both = [Opinion((RAW,)), Opinion((RAW, FEATURES)), Opinion((STAGE,))]
-    head = Pool(values, y, 3).head(both, EvidenceGate(7, k=2))
+    head = Pool(values, y, 3).head(both, EnsembleWeights(k=2))
     assert max(head.shares, key=head.shares.__getitem__) == 0
     assert head.shares[0] > 0.8
 
@@ -257,7 +257,7 @@ def test_what_has_a_negligible_weight_is_left_out_with_all_that_it_reads():
     values, y = task(n=120, signal=0.0)
     values[FEATURES] = F.one_hot(y, 3) + 0.1 * values[STAGE][:, :3]
     opinions = [Opinion((RAW,)), Opinion((FEATURES,)), Opinion((STAGE,))]
-    head = Pool(values, y, 3).head(opinions, EvidenceGate(7, k=2))
+    head = Pool(values, y, 3).head(opinions, EnsembleWeights(k=2))
     assert head.blocks == [FEATURES]
     assert head.shares == {0: 1.0}
 
@@ -267,9 +267,9 @@ def test_the_weights_are_those_of_what_the_gate_keeps():
     values[Block(2)] = values[FEATURES] + values[STAGE][:, :3]
     opinions = [*RIDGES, Opinion((RAW, Block(2)))]
     for k in (1, 2):
-        head = Pool(values, y, 3).head(opinions, EvidenceGate(7, k=k))
+        head = Pool(values, y, 3).head(opinions, EnsembleWeights(k=k))
         assert len(set(head.shares) - {-1}) <= k
-    random = EvidenceGate(7, k=1, weights="random")
+    random = EnsembleWeights(k=1, kind="random")
     draws = [torch.Generator().manual_seed(seed) for seed in (0, 0, 1, 2, 3, 4, 5)]
     shares = [Pool(values, y, 3).head(opinions, random, draw=draw).shares for draw in draws]
     assert shares[0] == shares[1]
@@ -283,7 +283,7 @@ def test_a_choice_that_takes_more_words_gets_less_weight():
 
     def share(price):
         opinions = [Opinion((RAW,)), Opinion((RAW, FEATURES), price)]
-        return Pool(values, y, 3).head(opinions, EvidenceGate(7)).shares.get(0, 0.0)
+        return Pool(values, y, 3).head(opinions, EnsembleWeights()).shares.get(0, 0.0)
 
     assert share(0.0) > share(5.0) > share(50.0) == 0.0
 
@@ -293,7 +293,7 @@ def test_a_choice_that_takes_more_words_gets_less_weight():
 def test_neither_the_scale_nor_the_shift_of_a_block_matters(scale, shift):
     values, y = task()
     moved = {**values, FEATURES: scale * (values[FEATURES] + shift)}
-    gate = EvidenceGate(7, weights="uniform")
+    gate = EnsembleWeights(kind="uniform")
     one, two = (Pool(v, y, 3).head(RIDGES[:2], gate)(v) for v in (values, moved))
     assert torch.allclose(one, two, atol=1e-2)
 
@@ -302,7 +302,7 @@ def test_one_rare_class_does_not_send_a_task_to_the_raw_input():
     values, y = task(signal=3.0)
     y[y == 2] = 0
     y[5] = 2  # the one example of its class
-    head = Pool(values, y, 3).head([*RIDGES, MATCHED], EvidenceGate(7))
+    head = Pool(values, y, 3).head([*RIDGES, MATCHED], EnsembleWeights())
     assert head.shares[0] > 0.5
 
 
@@ -312,7 +312,7 @@ def test_opinions_on_one_path_are_told_by_their_tasks_and_cost_one_pass():
     values[other] = values[LOG_ANSWERS] + 0.1
     apart = [*RIDGES[:2], Opinion((other,), matched=True)]
     together = [*RIDGES[:2], Opinion((other,), matched=True, route=0)]
-    pool, gate = Pool(values, y, 3), EvidenceGate(7, k=1)
+    pool, gate = Pool(values, y, 3), EnsembleWeights(k=1)
     assert len({0, 5} & set(pool.head(apart, gate).shares)) == 1
     assert {0, 5} <= set(pool.head(together, gate).shares)
 
@@ -323,5 +323,5 @@ def test_a_path_through_a_lens_costs_a_pass_of_its_own():
     values[turned] = values[FEATURES] + 0.1
     opinions = [*RIDGES[:2], Opinion((RAW, turned), price=0.5)]
     for k, read in ((1, 1), (2, 2)):
-        head = Pool(values, y, 3).head(opinions, EvidenceGate(7, k=k))
+        head = Pool(values, y, 3).head(opinions, EnsembleWeights(k=k))
         assert len({FEATURES, turned} & set(head.blocks)) == read

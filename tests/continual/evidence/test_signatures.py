@@ -65,7 +65,7 @@ def test_one_example_a_class_and_constant_inputs_are_no_trouble():
     near.add(0, torch.zeros(2, 4), torch.arange(2))
     near.add(1, torch.ones(2, 4), torch.arange(2))
     near.add(2, torch.ones(2, 4), torch.arange(2))
-    assert near.to(2, [0, 1]) == [1]
+    assert near.to(torch.ones(2, 4), torch.arange(2), [0, 1]) == [1]
 
 
 def test_a_task_that_comes_back_is_found_first_and_its_kind_before_others():
@@ -75,8 +75,7 @@ def test_a_task_that_comes_back_is_found_first_and_its_kind_before_others():
         near.add(100 + task, *noise(task))
     among = [*range(10), *range(100, 110)]
     for task in range(10):
-        near.add(200, *characters(task, again=1))
-        found = near.to(200, among)
+        found = near.to(*characters(task, again=1), among)
         assert found[0] == task
         assert sum(other < 100 for other in found) >= 8
 
@@ -85,15 +84,15 @@ def test_all_of_few_are_on_the_list_in_their_order():
     near = Shortlist(3)
     for task in range(5):
         near.add(task, *characters(task))
-    assert near.to(4, [2, 0, 1]) == [2, 0, 1]
-    assert len(near.to(4, [0, 1, 2, 3])) == 3
+    assert near.to(*characters(4), [2, 0, 1]) == [2, 0, 1]
+    assert len(near.to(*characters(4), [0, 1, 2, 3])) == 3
 
 
 def test_tasks_that_were_never_shown_come_last():
     near = Shortlist(2)
     for task in (0, 1):
         near.add(task, *characters(task))
-    assert near.to(1, [7, 8, 0]) == [0, 7]
+    assert near.to(*characters(1), [7, 8, 0]) == [0, 7]
 
 
 def test_it_grows_and_its_copy_goes_its_own_way():
@@ -102,9 +101,32 @@ def test_it_grows_and_its_copy_goes_its_own_way():
         near.add(task, *characters(task % 12))
     copied = copy.deepcopy(near)
     copied.add(130, *noise(0))
-    copied.add(131, *noise(0))
-    assert copied.to(131, range(131)) == [130]
-    assert near.to(129, range(129))[0] % 12 == 129 % 12
+    assert copied.to(*noise(0), range(131)) == [130]
+    assert near.to(*characters(129 % 12), range(129))[0] % 12 == 129 % 12
+    assert near.to(*noise(0), [130]) == [130]
+    assert near.to(*noise(0), [0, 130])[0] == 0, "it was never shown"
+
+
+def test_what_it_remembers_can_be_given_to_another():
+    near, other = Shortlist(3), Shortlist(3)
+    for task in range(70):  # more than there is room for at first
+        near.add(task, *characters(task % 12))
+    state = near.state()
+    other.add(500, *noise(3))
+    other.restore(state)
+    near.add(70, *noise(0))  # later changes do not reach it
+    for again in (0, 1):
+        shown = characters(2, again)
+        assert other.to(*shown, range(70)) == near.to(*shown, range(70))
+    assert other.to(*noise(0), [70, 71, 0, 1])[:2] == [0, 1]
+    other.add(70, *noise(0))
+    assert other.to(*noise(0), range(71)) == near.to(*noise(0), range(71))
+
+
+def test_nothing_is_remembered_of_nothing():
+    near = Shortlist(1)
+    near.restore(Shortlist(1).state())
+    assert near.to(*noise(0), [4, 5]) == [4]
 
 
 def test_a_list_has_room_for_one():

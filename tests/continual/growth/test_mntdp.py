@@ -13,6 +13,7 @@ from torch import nn
 from cl_moe.continual.growth.mntdp import MNTDP
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.edits import apply, set_trainable
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
@@ -32,17 +33,13 @@ def view_of(task, x, y, steps=150):
 
 
 def learn(network, view, decision):
-    path = [
-        [e if isinstance(e, str) else layer.add(e) for e in experts]
-        for layer, experts in zip(network.moe_layers, decision.path, strict=True)
-    ]
-    network.add_task(view.task, path, decision.head)
+    apply(network, decision.edits)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-2)
     for _ in range(300):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(view.x, view.task), view.y).backward()
         optimizer.step()
-    network.requires_grad_(False)
+    set_trainable(network, set())
 
 
 @pytest.fixture(scope="module")
@@ -72,23 +69,23 @@ def test_the_first_task_takes_the_experts_that_wait_and_nothing_is_tried():
     (factory,) = cut(MLPExpert([4]).stages(), 1)
     network = MoENetwork(Chain([MoELayer(factory, TaskGate(6), (6,))]))
     decision = MNTDP().decide(view_of(0, *xor(20, 0)), network)
-    assert (decision.path, decision.candidates, decision.steps) == ((("e0",),), (), 0)
+    assert (decision.path, decision.evidence.candidates, decision.steps) == ((("e0",),), (), 0)
 
 
 @pytest.mark.parametrize(("shift", "source"), [(0, 0), (3, 1)])
 def test_builds_on_the_path_whose_features_neighbours_agree_on(trained, shift, source):
     x, y = xor(60, 7, shift)
     decision = MNTDP().decide(view_of(2, x, 1 - y), trained)
-    assert (decision.kind, decision.source) == ("reuse", source)
+    assert (decision.kind, decision.evidence.source) == ("reuse", source)
     assert decision.path == ((f"e{source}",), (f"e{source}",))
     assert decision.train
 
 
 def test_every_prefix_is_tried_with_the_whole_budget(trained):
     decision = MNTDP().decide(view_of(2, *xor(60, 7), steps=7), trained)
-    assert [c.kind for c in decision.candidates] == ["reuse", "branch", "fresh"]
-    assert [c.source for c in decision.candidates] == [0, 0, None]
-    assert all(c.accuracy is not None for c in decision.candidates)
+    assert [c.kind for c in decision.evidence.candidates] == ["reuse", "branch", "fresh"]
+    assert [c.source for c in decision.evidence.candidates] == [0, 0, None]
+    assert all(c.accuracy is not None for c in decision.evidence.candidates)
     assert decision.steps == 3 * 7
 
 
@@ -107,7 +104,7 @@ def test_an_unrelated_task_grows_and_begins_where_its_trial_began(trained):
 def test_on_a_tie_the_one_that_shares_more_wins(trained):
     x, y = xor(40, 9)
     decision = MNTDP().decide(view_of(2, x, torch.zeros_like(y), steps=60), trained)
-    assert {c.accuracy for c in decision.candidates} == {1.0}
+    assert {c.accuracy for c in decision.evidence.candidates} == {1.0}
     assert decision.kind == "reuse"
 
 
@@ -120,7 +117,7 @@ def test_deciding_changes_nothing(trained):
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert not any(p.requires_grad for p in trained.parameters())
     assert torch.equal(random_state, torch.random.get_rng_state())
-    assert one.candidates == two.candidates
+    assert one.evidence == two.evidence
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.floats(0.05, 0.95))

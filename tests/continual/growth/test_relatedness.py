@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from cl_moe.continual.use import importance
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.edits import apply, set_trainable
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
@@ -29,6 +31,7 @@ from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
+from cl_moe.state import State
 
 
 def network_of(layers=1, gate=EvidenceGate, experts=1):
@@ -64,25 +67,22 @@ def unrelated(n, seed=2, task=1, steps=300):
     return view_of(task, *rings(n, seed, shift=4), steps)
 
 
-def apply(network, view, decision):
-    """Take a decision's experts and head into the network, as the plugin does."""
-    path = [
-        [e if isinstance(e, str) else layer.add(e) for e in experts]
-        for layer, experts in zip(network.moe_layers, decision.path, strict=False)
-    ]
-    network.add_task(view.task, path, decision.head)
+def applied(network, decision):
+    """Take a decision's experts and head into a network, as the plugin does."""
+    apply(network, decision.edits)
     return network
 
 
 def learn(network, view, decision, steps=600):
     """Apply a decision and train what it leaves to train."""
-    apply(network, view, decision)
+    applied(network, decision)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-2)
     for _ in range(steps * decision.train):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(view.x, view.task), view.y).backward()
         optimizer.step()
-    return network.requires_grad_(False)
+    set_trainable(network, set())
+    return network
 
 
 def accuracy(network, task, x, y):
@@ -130,7 +130,7 @@ def test_the_same_task_with_other_labels_is_answered_as_before(trained, n):
     assert (decision.kind, decision.path, decision.train) == ("average", (), False)
     assert decision.head.shares[0] > 0.99
     x, y = rings(400, 5)
-    network = apply(copy.deepcopy(trained), view, decision)
+    network = applied(copy.deepcopy(trained), decision)
     assert accuracy(network, 1, x, (y + 1) % 4) > accuracy(trained, 0, x, y) - 0.05
 
 
@@ -139,12 +139,14 @@ def test_without_the_evidence_gate_it_is_taken_over_and_nothing_is_averaged(with
     view = related(n)
     policy = Relatedness()
     decision = policy.decide(view, without_evidence)
-    assert (decision.kind, decision.source, decision.train) == ("take over", 0, False)
+    assert (decision.kind, decision.evidence.source, decision.train) == ("take over", 0, False)
     assert decision.path == (("e0",),)
-    assert "average" not in {c.kind for c in decision.candidates}
-    assert policy.borrowed == {1}
+    assert "average" not in {c.kind for c in decision.evidence.candidates}
+    assert policy.borrowed == set(), "nothing is remembered before it is learned"
     x, y = rings(400, 5)
-    network = apply(copy.deepcopy(without_evidence), view, decision)
+    network = applied(copy.deepcopy(without_evidence), decision)
+    policy.learned(view, network, decision)
+    assert policy.borrowed == {1}
     assert accuracy(network, 1, x, (y + 1) % 4) == accuracy(without_evidence, 0, x, y)
 
 
@@ -153,7 +155,7 @@ def test_a_task_too_large_to_average_is_taken_over_whole(trained):
     assert Relatedness(average_up_to=200).decide(view, trained).kind == "average"
     decision = Relatedness(average_up_to=199).decide(view, trained)
     assert decision.kind == "take over"
-    assert {c.kind for c in decision.candidates} == {"take over", "reuse", "copy"}
+    assert {c.kind for c in decision.evidence.candidates} == {"take over", "reuse", "copy"}
 
 
 def test_a_linear_task_with_few_examples_is_answered_from_the_raw_input(trained):
@@ -164,7 +166,7 @@ def test_a_linear_task_with_few_examples_is_answered_from_the_raw_input(trained)
     view = view_of(1, *linear(60, 3), steps=5)
     decision = Relatedness().decide(view, trained)
     assert decision.kind == "average"
-    network = apply(copy.deepcopy(trained), view, decision)
+    network = applied(copy.deepcopy(trained), decision)
     assert accuracy(network, 1, *linear(400, 4)) > 0.6
     with torch.no_grad():
         values = network.blocks(view.x, decision.head.blocks)
@@ -187,7 +189,7 @@ class TestWhatItCosts:
     def test_a_small_task_takes_no_step(self, trained, view, options):
         decision = Relatedness(**options).decide(view, trained)
         assert (decision.kind, decision.steps, decision.learned) == ("average", 0, 0)
-        (only,) = decision.candidates
+        (only,) = decision.evidence.candidates
         judged = "max_experts" in options  # a budget asks what each task is worth
         assert (only.accuracy is not None) == judged
 
@@ -208,9 +210,11 @@ class TestWhatItCosts:
             return race(trials, lap, until, to_beat, *facts, **options)
 
         monkeypatch.setattr("cl_moe.continual.growth.relatedness.race", spied)
-        average, _ = Relatedness(margin=0.1).decide(unrelated(200), trained).candidates
+        average, _ = Relatedness(margin=0.1).decide(unrelated(200), trained).evidence.candidates
         assert asked.pop() == pytest.approx([average.loss - 0.1])
-        taken, *_ = Relatedness(margin=0.1).decide(related(2049, steps=20), trained).candidates
+        taken, *_ = (
+            Relatedness(margin=0.1).decide(related(2049, steps=20), trained).evidence.candidates
+        )
         assert taken.kind == "take over"  # it has named one of 4! matchings, for 409 rows held out
         assert asked.pop() == pytest.approx([taken.loss + math.log(24) / 409 - 0.1], abs=1e-4)
 
@@ -236,17 +240,19 @@ class TestWhatItCosts:
     def test_those_that_drop_out_take_a_lap(self, two_layers):
         policy = Relatedness(kinds=["branch", "copy"])
         decision = policy.decide(related(800), two_layers)
-        assert [c.kind for c in decision.candidates] == ["branch", "copy"]
-        assert [c.dropped for c in decision.candidates] == [False, True]
+        assert [c.kind for c in decision.evidence.candidates] == ["branch", "copy"]
+        assert [c.dropped for c in decision.evidence.candidates] == [False, True]
         assert decision.steps == 150 + 15
-        assert decision.candidates[decision.chosen].kind == decision.kind == "branch"
+        assert (
+            decision.evidence.candidates[decision.evidence.chosen].kind == decision.kind == "branch"
+        )
         assert decision.learned == 150
 
 
 def plans_of(policy, view, network, gains=None):
     """Return what a policy would try, given the gain of each path."""
     sample = sample_of(view, network, split_of(view).fit)
-    return policy._plans(view, network, gains or policy.ranking.gains(sample, [0]), sample)
+    return policy._plans(view, network, gains or policy.ranking.gains(sample, [0]), sample, set())
 
 
 class TestWhatATrialLearned:
@@ -269,7 +275,7 @@ class TestWhatATrialLearned:
         assert decision.learned > 0
         assert decision.learned_seconds > 0
         plans = plans_of(policy, view, network)
-        plan = plans[decision.chosen]
+        plan = plans[decision.evidence.chosen]
         with torch.no_grad():
             heads = Heads(view, network, network.blocks(view.x, plan.blocks))
         again = Trial(plan, view, network, split_of(view), heads)
@@ -286,11 +292,11 @@ class TestWhatATrialLearned:
         decision = Relatedness().decide(view, trained)
         modules = nn.ModuleList([decision.path[0][0], decision.head])
         assert all(p.requires_grad for p in modules.parameters())
-        network = apply(copy.deepcopy(trained), view, decision)
+        network = applied(copy.deepcopy(trained), decision)
         held = split_of(view).held
         with torch.no_grad():
             shown = judged(network(view.x[held], 1), view.y[held])
-        own = decision.candidates[decision.chosen]
+        own = decision.evidence.candidates[decision.evidence.chosen]
         assert (own.accuracy, own.loss) == (shown.accuracy, shown.loss)
         assert accuracy(network, 1, *rings(400, 7, shift=4)) > 0.45  # chance is 0.25
 
@@ -337,7 +343,7 @@ def test_deciding_changes_nothing(two_layers, view):
 
 def test_the_same_view_gives_the_same_decision(trained):
     one, two = (Relatedness().decide(unrelated(80), trained) for _ in range(2))
-    assert one.candidates == two.candidates
+    assert one.evidence == two.evidence
     assert one.kind == two.kind
     state = two.head.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in one.head.state_dict().items())
@@ -368,14 +374,14 @@ class TestBudget:
 
     def test_a_full_pool_is_never_grown(self, trained):
         decision = Relatedness(max_experts=1).decide(unrelated(400, steps=600), trained)
-        assert {c.kind for c in decision.candidates} == {"average", "reassign"}
+        assert {c.kind for c in decision.evidence.candidates} == {"average", "reassign"}
         assert decision.kind == "reassign"
         assert decision.retrain == ((0, "e0"),)
         assert decision.path == (("e0",),)
 
     def test_retraining_an_expert_in_use_has_to_be_worth_it(self, trained, to_the_end):
         view = unrelated(400, steps=600)
-        left, retrained = Relatedness(max_experts=1).decide(view, trained).candidates
+        left, retrained = Relatedness(max_experts=1).decide(view, trained).evidence.candidates
         won = left.loss - retrained.loss
         for margin, kind in ((won - 0.01, "reassign"), (won + 0.01, "average")):
             policy = Relatedness(max_experts=1, reassign_margin=margin)
@@ -383,7 +389,7 @@ class TestBudget:
 
     def test_it_has_to_be_worth_it_for_each_task_that_is_hit(self, trained, to_the_end):
         network, view = copy.deepcopy(trained), unrelated(400, steps=600)
-        left, retrained = Relatedness(max_experts=1).decide(view, network).candidates
+        left, retrained = Relatedness(max_experts=1).decide(view, network).evidence.candidates
         policy = Relatedness(max_experts=1, reassign_margin=0.6 * (left.loss - retrained.loss))
         assert policy.decide(view, network).kind == "reassign"
         weights = {RAW: torch.zeros(4, 8), Block(0): torch.zeros(4, 16)}
@@ -400,7 +406,7 @@ class TestBudget:
         network = network_of()
         for task in range(3):
             view = view_of(task, *rings(10, 0))
-            apply(network, view, PerTask().decide(view, network))
+            applied(network, PerTask().decide(view, network))
         network.add_task(3, [["e0"]], network.new_head(3, 4))
         worth = {0: 0.7, 1: 0.2, 2: 0.7, 3: 0.7}
         assert importance(network, worth)[0, "e0"] == pytest.approx(1.4)
@@ -413,8 +419,10 @@ class TestBudget:
 
     def test_a_task_is_worth_what_it_has_above_chance(self, trained):
         policy = Relatedness(max_experts=2)
-        decision = policy.decide(related(60), trained)
-        assert policy.worth == {1: pytest.approx(decision.candidates[0].accuracy - 0.25)}
+        view = related(60)
+        decision = policy.decide(view, trained)
+        policy.learned(view, applied(copy.deepcopy(trained), decision), decision)
+        assert policy.worth == {1: pytest.approx(decision.evidence.candidates[0].accuracy - 0.25)}
         assert policy.worth[1] > 0.3
 
 
@@ -433,7 +441,7 @@ class TestKinds:
     @pytest.mark.parametrize("kind", ["take over", "average", "reuse", "copy", "fresh"])
     def test_only_those_asked_for_are_considered(self, trained, kind):
         decision = Relatedness(kinds=[kind]).decide(related(60, steps=5), trained)
-        assert {c.kind for c in decision.candidates} == {kind}
+        assert {c.kind for c in decision.evidence.candidates} == {kind}
         assert decision.kind == kind
 
     def test_where_there_may_be_no_copy_a_fresh_start_is_considered(self, trained):
@@ -471,7 +479,7 @@ def test_an_average_reads_no_more_than_it_is_asked_to(trained, reads, parts):
     assert decision.kind == "average"
     assert {block.part for block in decision.head.blocks if block != RAW} == parts
     x, y = rings(400, 5)
-    network = apply(copy.deepcopy(trained), view, decision)
+    network = applied(copy.deepcopy(trained), decision)
     shown = accuracy(network, 1, x, (y + 1) % 4)
     assert (shown > 0.4) == bool(parts)  # from the raw input no better than chance: 0.25
 
@@ -504,7 +512,7 @@ class TestSingleExamples:
         decision = Relatedness().decide(view, trained)
         assert decision.kind == "average"
         assert decision.head.shares == {-1: 1.0}
-        assert all(c.accuracy is None for c in decision.candidates)
+        assert all(c.accuracy is None for c in decision.evidence.candidates)
         assert decision.steps == 0
 
     @pytest.mark.parametrize(("per_class", "judged"), [(1, False), (2, True)])
@@ -521,7 +529,7 @@ class TestSingleExamples:
         lone = torch.stack([(y == label).nonzero()[0, 0] for label in range(4)])
         decision = Relatedness().decide(view_of(1, x[lone], (y[lone] + 1) % 4), trained)
         assert Block(0, "log answers") in decision.head.blocks
-        network = apply(copy.deepcopy(trained), view_of(1, x[lone], y[lone]), decision)
+        network = applied(copy.deepcopy(trained), decision)
         assert accuracy(network, 1, x, (y + 1) % 4) > 0.85
         other = Relatedness().decide(view_of(1, *unrelated_lone()), trained)
         assert Block(0, "log answers") not in other.head.blocks
@@ -531,9 +539,9 @@ class TestSingleExamples:
         lone = [(y == label).nonzero()[0] for label in (1, 2, 3)]
         rows = torch.cat([(y == 0).nonzero().flatten(), *lone])
         decision = Relatedness().decide(view_of(1, x[rows], y[rows]), without_evidence)
-        assert "take over" in {c.kind for c in decision.candidates}
+        assert "take over" in {c.kind for c in decision.evidence.candidates}
         assert decision.kind == "reuse"
-        assert all(c.accuracy is None for c in decision.candidates)
+        assert all(c.accuracy is None for c in decision.evidence.candidates)
 
 
 def six_tasks():
@@ -556,8 +564,9 @@ def test_no_more_tasks_are_looked_at_than_are_on_the_shortlist(monkeypatch):
     monkeypatch.setattr(
         network, "blocks", lambda x, w: seen.extend(b.task for b in list(w)) or blocks(x, list(w))
     )
-    decision = policy.decide(view_of(6, *rings(40, 9, shift=1)), network)
-    near = policy.near.to(6, range(6))
+    view = view_of(6, *rings(40, 9, shift=1))
+    decision = policy.decide(view, network)
+    near = policy.near.to(view.x, view.y, range(6))
     assert len(near) == 2
     assert set(seen) - {-1} <= set(near)
     assert set(decision.head.shares) - {-1} <= set(near)
@@ -569,5 +578,40 @@ def test_a_list_that_is_long_enough_is_the_full_search():
     for shortlist in (6, 1000):
         policy = Relatedness(shortlist=shortlist)
         decision = policy.decide(view, network)
-        decided.append((decision.kind, decision.candidates, decision.head.shares))
+        decided.append((decision.kind, decision.evidence.candidates, decision.head.shares))
     assert decided[0] == decided[1]
+
+
+def test_what_it_remembers_can_be_given_to_another_as_json_and_tensors():
+    network, policy = network_of(), Relatedness(shortlist=2, max_experts=3, average_up_to=100)
+    views = [view_of(0, *rings(400, 0)), related(300), related(60, task=2), unrelated(40, task=3)]
+    for view in views:
+        decision = policy.decide(view, network)
+        learn(network, view, decision, steps=100)
+        policy.learned(view, network, decision)
+    assert policy.worth
+    assert policy.borrowed
+    state = policy.state()
+    stored = State(json.loads(json.dumps(state.plain)), state.tensors)
+    again = Relatedness(shortlist=2, max_experts=3, average_up_to=100)
+    again.restore(stored)
+    assert (again.worth, again.borrowed) == (policy.worth, policy.borrowed)
+    for view in (related(80, task=4), unrelated(90, task=4)):
+        one, two = policy.decide(view, network), again.decide(view, network)
+        assert one.evidence == two.evidence
+        assert one.head.sources == two.head.sources
+        assert len(policy.near.of(view, network)) == 2
+        assert policy.near.of(view, network) == again.near.of(view, network)
+    fresh = Relatedness()
+    assert PerTask().state() == State()
+    fresh.restore(Relatedness().state())
+    assert (fresh.worth, fresh.borrowed) == ({}, set())
+
+
+def test_a_decision_that_is_not_taken_in_leaves_the_policy_as_it_was(trained):
+    policy = Relatedness(max_experts=2)
+    before = policy.state()
+    for view in (related(60), unrelated(200)):
+        policy.decide(view, trained)
+    assert policy.state().plain == before.plain
+    assert policy.state().tensors.keys() == before.tensors.keys() == set()

@@ -11,6 +11,7 @@ from cl_moe.continual.growth.relatedness import Relatedness
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.blocks import RAW
+from cl_moe.moe.edits import apply, set_trainable
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
@@ -49,17 +50,14 @@ def view_of(task, x, y, steps=120):
 def take(policy, network, view):
     """Let the policy decide, do as it says, and train what it leaves to train."""
     decision = policy.decide(view, network)
-    path = [
-        [e if isinstance(e, str) else layer.add(e) for e in experts]
-        for layer, experts in zip(network.moe_layers, decision.path, strict=False)
-    ]
-    network.add_task(view.task, path, decision.head)
+    apply(network, decision.edits)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 1e-2)
     for _ in range(view.steps * decision.train):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(view.x, view.task), view.y).backward()
         optimizer.step()
-    network.requires_grad_(False)
+    set_trainable(network, set())
+    policy.learned(view, network, decision)
     return decision
 
 

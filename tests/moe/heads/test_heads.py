@@ -1,0 +1,100 @@
+"""What every head on the task's own path must satisfy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from cl_moe.moe.blocks import OWN
+from cl_moe.moe.heads.cosine import CosineHead
+from cl_moe.moe.heads.linear import LinearHead
+from cl_moe.moe.heads.shared import SharedHead
+
+X = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("kind", [LinearHead, CosineHead, SharedHead])
+class TestEveryHead:
+    def test_reads_the_tasks_own_path(self, kind):
+        head = kind(4, 3)
+        assert head.reads_own_path
+        assert list(head.blocks) == [OWN]
+        assert head.sources == {}
+        assert head.n_outputs == 3
+        assert head({OWN: X}).shape == (7, 3)
+
+    def test_outputs_may_be_chosen_and_reordered(self, kind):
+        head = kind(4, 3)
+        chosen = head.select([2, 0])
+        assert type(chosen) is kind
+        assert chosen.n_outputs == 2
+        assert torch.equal(chosen({OWN: X}), head({OWN: X})[:, [2, 0]])
+
+    def test_further_outputs_leave_the_others_as_they_are(self, kind):
+        head = kind(4, 3)
+        wide = head.widened(5)
+        assert type(wide) is kind
+        assert wide.n_outputs == 5
+        torch.testing.assert_close(wide({OWN: X})[:, :3], head({OWN: X}), rtol=0, atol=1e-6)
+        assert torch.equal(wide.weight[:3], head.weight)
+
+    def test_what_is_made_of_it_shares_no_numbers_with_it(self, kind):
+        head = kind(4, 3)
+        before = head({OWN: X}).detach().clone()
+        for made in (head.select([0, 1]), head.widened(4)):
+            assert all(p.requires_grad and p.is_leaf for p in made.parameters())
+            with torch.no_grad():
+                for parameter in made.parameters():
+                    parameter.zero_()
+        assert torch.equal(head({OWN: X}), before)
+
+    def test_as_a_module_on_features_it_holds_the_same_parameters(self, kind):
+        head = kind(4, 3)
+        module = head.on_features()
+        assert torch.equal(module(X), head({OWN: X}))
+        assert {id(p) for p in module.parameters()} == {id(p) for p in head.parameters()}
+
+
+def test_a_linear_head_begins_where_torchs_linear_map_begins():
+    """Bit for bit, and it draws as many random numbers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        plain = nn.Linear(4, 3)
+        after = torch.random.get_rng_state()
+        torch.manual_seed(5)
+        head = LinearHead(4, 3)
+        assert torch.equal(after, torch.random.get_rng_state())
+    assert torch.equal(head.weight, plain.weight)
+    assert torch.equal(head.bias, plain.bias)
+    assert torch.equal(head({OWN: X}), plain(X))
+    assert head.state_dict().keys() == plain.state_dict().keys()
+    assert type(head.on_features()) is nn.Linear
+
+
+def test_a_head_of_given_parameters_copies_them_and_draws_nothing():
+    weight, bias, before = torch.eye(3), torch.ones(3), torch.random.get_rng_state()
+    head = LinearHead.of(weight, bias)
+    weight.zero_()
+    assert torch.equal(head.weight, torch.eye(3))
+    assert torch.equal(head.select([1, 2]).weight, torch.eye(3)[1:])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_cosines_are_those_of_torch_times_the_scale():
+    head = CosineHead(4, 3)
+    expected = 10 * torch.cosine_similarity(X[:, None], head.weight[None], dim=2)
+    torch.testing.assert_close(head({OWN: X}), expected)
+    assert not head.fits
+
+
+def test_a_later_task_gets_the_shared_head_frozen():
+    head = SharedHead(4, 3)
+    later = head.for_later_task(3)
+    assert type(later) is SharedHead
+    assert torch.equal(later({OWN: X}), head({OWN: X}))
+    assert not any(p.requires_grad for p in later.parameters())
+    assert all(p.requires_grad for p in head.parameters())
+    assert LinearHead(4, 3).for_later_task(3) is None
+    with pytest.raises(ValueError, match="3 outputs, and the new task 2; give head = 'linear'"):
+        head.for_later_task(2)
