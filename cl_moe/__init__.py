@@ -59,7 +59,7 @@ __all__ = (
 _HOME = {
     "InputError": "errors",
     "MoENetwork": "moe.network",
-    "MoEPlugin": "strategies.plugin",
+    "MoEPlugin": "training.plugin",
     "NetworkSpec": "streams.spec",
     "RaySpec": "runs.engines.choice",
     "ScenarioSpec": "streams.scenario",
@@ -69,7 +69,7 @@ _HOME = {
     "Task": "streams.task",
     "TaskAwareMoE": "strategies.task_aware",
     "TaskStream": "streams.task",
-    "TensorBatches": "strategies.batches",
+    "TensorBatches": "training.batches",
     "TrainingSpec": "streams.spec",
     "build_moe": "strategies.networks",
     "load_scenario": "streams.scenario",

@@ -106,12 +106,13 @@ class Strategy(TensorBatches, SupervisedTemplate):
         self.optimized_param_id: dict[str, Any] = {}
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
-        """Let the model take in the experience; not in evaluation, which changes nothing.
+        """Let the model take in the experience; evaluation changes nothing that it holds.
 
         Avalanche's walk is left out where nothing but the model adapts itself.
         """
         model = self.model if model is None else model
         if not self.is_training:
+            model.adaptation(self.experience)
             return model
         adapting = [module for module in modules_of(model) if isinstance(module, DynamicModule)]
         if adapting != [model] or isinstance(self.experience, OnlineCLExperience):
