@@ -89,6 +89,8 @@ class TaskModel(MultiTaskModule):
                         "or use TaskAwareMoE"
                     )
                 self.network.add_task(task, n_classes)
+            elif (reopen := getattr(self.network, "reopen", None)) is not None:
+                reopen(task)
             head = self.network.heads[str(task)]
             if isinstance(head, nn.Linear) and head.out_features < n_classes:
                 self.network.heads[str(task)] = widen_head(head, n_classes)
