@@ -24,7 +24,9 @@ __all__ = ("BudgetPlugin", "build_foreign")
 
 
 class BudgetPlugin(SupervisedPlugin):
-    """Gives a strategy that is not built on our template the epochs that all methods get.
+    """Gives a strategy that is not built on our template what all methods get.
+
+    That is the epochs, and steps in training mode whatever mode a plugin left the model in.
 
     Args:
         training: the budget.
@@ -36,7 +38,13 @@ class BudgetPlugin(SupervisedPlugin):
 
     def after_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Set the epochs for the data that are about to be learned."""
+        self.before_forward(strategy)
         strategy.train_epochs = epochs_for(len(strategy.adapted_dataset), self.training)
+
+    def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Put the model into training mode, whatever mode a plugin left it in."""
+        if not strategy.model.training:
+            strategy.model.train()
 
 
 def build_foreign(

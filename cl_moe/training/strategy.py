@@ -69,7 +69,13 @@ class Strategy(TensorBatches, SupervisedTemplate):
 
     def forward(self) -> Any:
         """Ask the model for the logits (B, C) of the batch."""
+        self._set_mode()
         return self.model(self.mb_x, self.mb_task_id)
+
+    def _set_mode(self) -> None:
+        """Put the model into the strategy's mode, whatever mode a plugin left it in."""
+        if self.model.training != self.is_training:
+            self.model.train(self.is_training)
 
     def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
         self.train_epochs = self.planned_epochs()
@@ -111,6 +117,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         Avalanche's walk is left out where nothing but the model adapts itself.
         """
         model = self.model if model is None else model
+        self._set_mode()
         if not self.is_training:
             model.adaptation(self.experience)
             return model

@@ -103,7 +103,7 @@ class PackedNetwork(TaskNetwork):
             yield weight, owner == mine
 
     def branch(self, z: Tensor, task: int) -> Tensor:
-        """Return the logits (B, C) of one task for its rows; a finished one is in evaluation mode."""
+        """Return the logits (B, C) of one task for its rows; a finished one is not in training."""
         finished = self._is_finished(task)
         modes = modes_of(self.trunk) if finished and self.trunk.training else []
         restore_modes((module, False) for module, _ in modes)
