@@ -12,12 +12,14 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
 from cl_moe import catalog
+from cl_moe.batching import n_batches, needs_two
 from cl_moe.continual.events import candidates_of, sentence
 from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.errors import InputError
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
+from cl_moe.training.batches import pair_rows
 from cl_moe.training.model import TaskModel, classes_by_task
 from cl_moe.training.optimizer import clone_optimizer, sync_optimizer
 from cl_moe.training.protection import Protection
@@ -98,6 +100,7 @@ class MoEPlugin(SupervisedPlugin):
         What a trial has taught the experts is not taught again: the task's training is shorter by
         as many whole epochs.
         """
+        pair_rows(strategy)
         steps = len(strategy.dataloader)
         done = strategy.clock.train_exp_epochs + self._learned // steps
         if not self._learns or (self._learned and done >= strategy.train_epochs):
@@ -134,15 +137,16 @@ class MoEPlugin(SupervisedPlugin):
     def _view(self, strategy: Any, task: int, n_classes: int) -> TaskView:
         x, y = _rows(strategy, task)
         epochs, batch = strategy.train_epochs, strategy.train_mb_size
+        pairs = needs_two(strategy.model)
         if isinstance(strategy, Strategy):
-            epochs = epochs_for(len(y), strategy.training)
+            epochs = epochs_for(len(y), strategy.training, lambda: pairs)
         return TaskView(
             task=task,
             name=self._name(task),
             x=x,
             y=y,
             n_classes=n_classes,
-            steps=epochs * -(-len(y) // batch),
+            steps=epochs * n_batches(len(y), batch, pairs),
             batch_size=batch,
             make_optimizer=lambda parameters: clone_optimizer(strategy.optimizer, parameters),
             seed=self.seed,

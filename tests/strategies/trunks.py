@@ -19,3 +19,7 @@ def dropout(shape):
 
 def both(shape):
     return nn.Sequential(batch_norm(shape), nn.Linear(12, 12), nn.Dropout(0.5))
+
+
+def batch_norm_2d(shape):
+    return nn.Sequential(nn.Conv2d(shape[0], 3, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())

@@ -8,6 +8,7 @@ from typing import Any
 
 from avalanche.benchmarks.utils.utils import concat_datasets
 
+from cl_moe.batching import n_batches
 from cl_moe.training.strategy import Strategy, epochs_for
 
 __all__ = ("JointStrategy",)
@@ -52,9 +53,9 @@ class JointStrategy(Strategy):
 
     def planned_epochs(self) -> int:
         """Return the epochs that make up the steps of learning one by one."""
-        batch = self.training.batch_size
+        batch, pairs = self.training.batch_size, self.pairs()
         one_by_one = sum(
-            epochs_for(size, self.training) * math.ceil(size / batch)
+            epochs_for(size, self.training, self.pairs) * n_batches(size, batch, pairs)
             for size in (len(experience.dataset) for experience in self._together)
         )
-        return math.ceil(one_by_one / math.ceil(len(self.adapted_dataset) / batch))
+        return math.ceil(one_by_one / n_batches(len(self.adapted_dataset), batch, pairs))
