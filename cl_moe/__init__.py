@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cl_moe.runs.store import load_study
     from cl_moe.runs.study import Study, run
     from cl_moe.runs.transfer import transfer
+    from cl_moe.strategies.mixture import mixture
     from cl_moe.strategies.networks import build_moe
     from cl_moe.strategies.task_aware import TaskAwareMoE
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
@@ -52,6 +53,7 @@ __all__ = (
     "build_moe",
     "load_scenario",
     "load_study",
+    "mixture",
     "run",
     "transfer",
 )
@@ -74,6 +76,7 @@ _HOME = {
     "build_moe": "strategies.networks",
     "load_scenario": "streams.scenario",
     "load_study": "runs.store",
+    "mixture": "strategies.mixture",
     "run": "runs.study",
     "transfer": "runs.transfer",
 }

@@ -12,6 +12,7 @@ from torch import nn
 
 from cl_moe import catalog
 from cl_moe.errors import InputError
+from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts._any import AnyModule
 from cl_moe.moe.experts.base import (
@@ -156,7 +157,7 @@ def build_moe(
         )
         layers.append(_checked(build))
         shape = layers[-1].out_shape
-    return TaskModel(MoENetwork(layers, encoder, seed))
+    return TaskModel(MoENetwork(Chain(layers, encoder), seed))
 
 
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
-from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
+from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.freezing import set_mode, tensors_of
 from cl_moe.moe.network import MoENetwork
@@ -36,14 +37,18 @@ class TaskModel(MultiTaskModule):
 
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
+        origin: how it was made, in plain values, for :meth:`save`.
         one_head: all tasks have the same head, so that none needs to be learned to be answered.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
             to the loss empties it.
     """
 
-    def __init__(self, network: TaskNetwork | MoENetwork) -> None:
+    def __init__(
+        self, network: TaskNetwork | MoENetwork, origin: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self.origin = dict(origin or {})
         self.one_head = isinstance(network, SharedHeadNetwork)
         self.auxiliary: dict[str, Tensor] = {}
         self._evaluated: dict[int, int] = {}  # number of classes of the tasks in evaluation
@@ -60,7 +65,7 @@ class TaskModel(MultiTaskModule):
         learned, unless all was moved since.
         """
         target = torch.device(args[0]) if len(args) == 1 and isinstance(args[0], DEVICE) else None
-        held = tensors_of(self, closed=False) or tensors_of(self)
+        held = tensors_of(self, frozen=False) or tensors_of(self)
         if kwargs or target is None or any(tensor.device != target for tensor in held):
             return super().to(*args, **kwargs)
         return self
@@ -91,9 +96,7 @@ class TaskModel(MultiTaskModule):
                 self.network.add_task(task, n_classes)
             elif (reopen := getattr(self.network, "reopen", None)) is not None:
                 reopen(task)
-            head = self.network.heads[str(task)]
-            if isinstance(head, nn.Linear) and head.out_features < n_classes:
-                self.network.heads[str(task)] = widen_head(head, n_classes)
+            self.network.widen_head(task, n_classes)
 
     def forward(
         self, x: Tensor, task_labels: Tensor | int | None = None
@@ -162,7 +165,7 @@ class TaskModel(MultiTaskModule):
 
         >>> from cl_moe import NetworkSpec, build_moe
         >>> model = build_moe(NetworkSpec(hidden=[8, 6]), shape=(4,), seed=0)
-        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_classes=3))
+        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_outputs=3))
         >>> answer, x = model.for_task(0), torch.rand(5, 4)
         >>> torch.allclose(answer(x), model(x, 0), atol=1e-6)
         True

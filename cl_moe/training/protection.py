@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
+from cl_moe.continual.decision import Decision
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.regularizers.distillation import Distillation
 from cl_moe.continual.regularizers.ewc import EWC
 from cl_moe.continual.use import readers
@@ -41,7 +42,7 @@ class Protection:
         self.retrained: tuple[Place, ...] = ()
         self.memory: Distillation | None = None
 
-    def start(self, network: MoENetwork, decision: GrowthDecision) -> None:
+    def start(self, network: MoENetwork, decision: Decision) -> None:
         """Remember what the tasks that use the experts to be retrained answer now."""
         self.retrained, self.memory = decision.retrain, None
         if not decision.retrain:
@@ -79,7 +80,7 @@ class Protection:
 
     def _remember(self, network: MoENetwork, place: Place, task: int, x: Tensor, y: Tensor) -> None:
         depth, id_ = place
-        prefix = f"layers.{depth}.pool.experts.{id_}."
+        prefix = f"backbone.layers.{depth}.pool.experts.{id_}."
 
         def log_likelihood(parameters: Mapping[str, Tensor], x_B: Tensor) -> Tensor:
             given = {prefix + name: value for name, value in parameters.items()}

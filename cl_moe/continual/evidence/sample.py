@@ -45,9 +45,9 @@ def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
     """
     n = len(view.y)
     if n <= SCORE_ROWS:
-        return Sample(view.y, PathReader(network, view.x))
+        return Sample(view.y, network.reader(view.x))
     if n <= 2 * SCORE_ROWS:
         rows = torch.randperm(n, generator=generator(view.seed, "score", view.task))[:SCORE_ROWS]
-        return Sample(view.y[rows], PathReader(network, view.x[rows]))
+        return Sample(view.y[rows], network.reader(view.x[rows]))
     rows = fit[:SCORE_ROWS]
-    return Sample(view.y[rows], PathReader(network, view.x[rows]), rows)
+    return Sample(view.y[rows], network.reader(view.x[rows]), rows)
