@@ -21,12 +21,12 @@ from cl_moe.errors import InputError
 from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_trainable
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
+from cl_moe.training.arrivals import arriving, rows_of, without_learning
 from cl_moe.training.batches import pair_rows
-from cl_moe.training.model import TaskModel, classes_by_task
+from cl_moe.training.model import TaskModel
 from cl_moe.training.optimizer import clone_optimizer, sync_optimizer
 from cl_moe.training.protection import Protection
 from cl_moe.training.strategy import Strategy, epochs_for
-from cl_moe.training.tensors import tensors_of
 
 __all__ = ("MoEPlugin", "make_growth")
 
@@ -82,7 +82,9 @@ class MoEPlugin(SupervisedPlugin):
         parts: set[str] = set()
         set_mode(network, False)  # a decision reads: nothing of the network may move
         network.backbone.prepare(_first_rows(strategy))
-        for task, n_classes in classes_by_task(strategy.experience.dataset).items():
+        tasks = arriving(strategy)
+        for task in sorted(tasks, key=lambda task: str(task) not in network.heads):
+            n_classes = tasks[task]
             self._open.append(task)
             if str(task) in network.heads:
                 parts |= self._return(task, n_classes, network)
@@ -90,7 +92,8 @@ class MoEPlugin(SupervisedPlugin):
                 continue
             view = self._view(strategy, task, n_classes)
             start = time.process_time()
-            decision = self.growth.decide(view, network)
+            with without_learning(network, parts):
+                decision = self.growth.decide(view, network)
             seconds = time.process_time() - start - decision.learned_seconds
             parts |= self._apply(decision, view, network, seconds)
             learned += [decision.learned] if decision.train else []
@@ -128,7 +131,7 @@ class MoEPlugin(SupervisedPlugin):
         network = _network(strategy)
         set_mode(network, False)
         for task in self._open:
-            x, y = _rows(strategy, task)
+            x, y = rows_of(strategy, task)
             event = next(e for e in reversed(self.events) if e["task"] == task)
             event["usage"] = network.usage(x[:USAGE_ROWS], task)
             agreement = self.protection.end_task(network, task, x, y)
@@ -146,7 +149,7 @@ class MoEPlugin(SupervisedPlugin):
     # What the hooks are made of.
 
     def _view(self, strategy: Any, task: int, n_classes: int) -> TaskView:
-        x, y = _rows(strategy, task)
+        x, y = rows_of(strategy, task)
         epochs, batch = strategy.train_epochs, strategy.train_mb_size
         pairs = needs_two(strategy.model)
         if isinstance(strategy, Strategy):
@@ -290,19 +293,3 @@ def _first_rows(strategy: Any) -> Tensor:
     data = strategy.experience.dataset
     rows = torch.stack([data[i][0] for i in range(min(2, len(data)))])
     return rows.to(strategy.device)
-
-
-def _rows(strategy: Any, task: int) -> tuple[Tensor, Tensor]:
-    """Return the training rows (x, y) of one task of the current experience, on the device."""
-    data = strategy.experience.dataset
-    tensors = tensors_of(data)
-    if tensors is None:
-        x = torch.stack([data[i][0] for i in range(len(data))])
-        y = torch.as_tensor(list(data.targets))
-        tasks = torch.as_tensor(list(data.targets_task_labels))
-    else:
-        x, y, tasks = tensors[0], tensors[1], tensors[-1]
-    own = tasks == task
-    if not bool(own.all()):
-        x, y = x[own], y[own]
-    return x.to(strategy.device), y.to(strategy.device)

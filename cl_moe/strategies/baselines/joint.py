@@ -22,7 +22,7 @@ class JointStrategy(Strategy):
     """
 
     experience: Any
-    _together: Sequence[Any] = ()
+    _experiences: Sequence[Any] = ()
 
     def train(
         self,
@@ -32,20 +32,20 @@ class JointStrategy(Strategy):
     ) -> dict[str, Any]:
         """Train once on the union of the experiences."""
         several = isinstance(experiences, Iterable)
-        self._together = tuple(experiences) if several else (experiences,)
-        streams = [self._together] if eval_streams is None else eval_streams
-        return super().train(self._together[0], streams, **kwargs)
+        self._experiences = tuple(experiences) if several else (experiences,)
+        streams = [self._experiences] if eval_streams is None else eval_streams
+        return super().train(self._experiences[0], streams, **kwargs)
 
     def train_dataset_adaptation(self, **kwargs: Any) -> None:
         """Join the experiences' data."""
-        joined = concat_datasets([experience.dataset for experience in self._together])
+        joined = concat_datasets([experience.dataset for experience in self._experiences])
         self.adapted_dataset = joined.train()
 
     def model_adaptation(self, model: Any = None) -> Any:
         """Adapt the model to every experience."""
         model = self.model if model is None else model
         current = self.experience
-        for experience in self._together if self.is_training else (current,):
+        for experience in self._experiences if self.is_training else (current,):
             self.experience = experience
             model = super().model_adaptation(model)
         self.experience = current
@@ -56,6 +56,6 @@ class JointStrategy(Strategy):
         batch, pairs = self.training.batch_size, self.pairs()
         one_by_one = sum(
             epochs_for(size, self.training, self.pairs) * n_batches(size, batch, pairs)
-            for size in (len(experience.dataset) for experience in self._together)
+            for size in (len(experience.dataset) for experience in self._experiences)
         )
         return math.ceil(one_by_one / n_batches(len(self.adapted_dataset), batch, pairs))
