@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cl_moe.runs.transfer import transfer
     from cl_moe.strategies.mixture import mixture
     from cl_moe.strategies.networks import build_moe
+    from cl_moe.strategies.saved import load
     from cl_moe.strategies.task_aware import TaskAwareMoE
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
@@ -51,6 +52,7 @@ __all__ = (
     "TrainingSpec",
     "__version__",
     "build_moe",
+    "load",
     "load_scenario",
     "load_study",
     "mixture",
@@ -74,6 +76,7 @@ _HOME = {
     "TensorBatches": "training.batches",
     "TrainingSpec": "streams.spec",
     "build_moe": "strategies.networks",
+    "load": "strategies.saved",
     "load_scenario": "streams.scenario",
     "load_study": "runs.store",
     "mixture": "strategies.mixture",

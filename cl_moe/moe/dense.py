@@ -43,6 +43,12 @@ class TaskNetwork(nn.Module, ABC):
         if isinstance(head, nn.Linear) and head.out_features < n_classes:
             self.heads[str(task)] = widen_head(head, n_classes)
 
+    def n_outputs(self, task: int) -> int:
+        """Return the number of outputs of a task's head."""
+        head = self.heads[str(task)]
+        assert isinstance(head, nn.Linear)
+        return head.out_features
+
     def stem(self, x: Tensor) -> Tensor:
         """Return what is made of rows x (B, ...) whatever their task, for :meth:`branch` to read.
 
@@ -167,6 +173,17 @@ class SharedHeadNetwork(TaskNetwork):
                 f"task {task} has {n_classes} classes, and the head of all tasks {self.n_classes}"
             )
         self.heads[str(task)] = nn.Identity()
+
+    def widen_head(self, task: int, n_classes: int) -> None:
+        """Check a task that comes back: all tasks have the classes of the one head."""
+        if n_classes > self.n_classes:
+            raise ValueError(
+                f"task {task} has {n_classes} classes, and the head of all tasks {self.n_classes}"
+            )
+
+    def n_outputs(self, task: int) -> int:
+        """Return the number of outputs of the one head."""
+        return self.n_classes
 
     def stem(self, x: Tensor) -> Tensor:
         """Return the logits (B, C), which are those of any task."""

@@ -135,6 +135,15 @@ def build_moe(
         gate_options: the gate's own parameters.
         experts: number of experts a layer begins with.
     """
+    origin = {
+        "kind": "moe",
+        "network": spec.model_dump(mode="json"),
+        "shape": list(shape),
+        "seed": seed,
+        "gate": gate,
+        "gate_options": dict(gate_options or {}),
+        "experts": experts,
+    }
     seed = derive(seed, "network")
     make_gate = _gate(gate, dict(gate_options or {}))
     encoder = None
@@ -157,7 +166,7 @@ def build_moe(
         )
         layers.append(_checked(build))
         shape = layers[-1].out_shape
-    return TaskModel(MoENetwork(Chain(layers, encoder), seed))
+    return TaskModel(MoENetwork(Chain(layers, encoder), seed), origin)
 
 
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:

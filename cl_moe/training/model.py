@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,10 +12,13 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
+from cl_moe.errors import InputError
+from cl_moe.moe.checkpoint import network_state, restore_network
 from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.freezing import set_mode, tensors_of
 from cl_moe.moe.network import MoENetwork
+from cl_moe.state import State, Stateful, merged, part_of, save_state
 from cl_moe.training.tensors import numbers_of
 
 __all__ = ("TaskModel", "classes_by_task")
@@ -39,6 +43,7 @@ class TaskModel(MultiTaskModule):
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
         origin: how it was made, in plain values, for :meth:`save`.
         one_head: all tasks have the same head, so that none needs to be learned to be answered.
+        memory: parts that remember, by name; they are saved with the model.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
             to the loss empties it.
     """
@@ -49,6 +54,8 @@ class TaskModel(MultiTaskModule):
         super().__init__()
         self.network = network
         self.origin = dict(origin or {})
+        self.memory: dict[str, Stateful] = {}
+        self._saved_memory: dict[str, State] = {}
         self.one_head = isinstance(network, SharedHeadNetwork)
         self.auxiliary: dict[str, Tensor] = {}
         self._evaluated: dict[int, int] = {}  # number of classes of the tasks in evaluation
@@ -154,6 +161,75 @@ class TaskModel(MultiTaskModule):
             self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
         return logits
 
+    def attach(self, name: str, part: Stateful) -> None:
+        """Let a part that remembers earlier tasks be saved and loaded with the model.
+
+        What was saved of it is restored, once. A growth policy is attached by its plugin.
+
+        Raises:
+            InputError: what was saved is of another kind of part.
+        """
+        self.memory[name] = part
+        state = self._saved_memory.get(name)
+        if state is None:
+            return
+        if state.plain["kind"] != _kind_of(part):
+            raise InputError(
+                f"model: was saved with {name} '{state.plain['kind']}' and goes on with "
+                f"'{_kind_of(part)}', which cannot read what that remembers; give the same one"
+            )
+        del self._saved_memory[name]
+        part.restore(part_of(state, "own"))
+
+    def state(self) -> State:
+        """Return all that the model has learned, with what attached parts remember."""
+        parts = {}
+        for name, part in self.memory.items():
+            own = merged({"own": part.state()})
+            parts[name] = State({**own.plain, "kind": _kind_of(part)}, own.tensors)
+        network = network_state(self.network)
+        return merged({"network": network, "memory": merged({**self._saved_memory, **parts})})
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave, into a model of the same make without tasks."""
+        restore_network(self.network, part_of(state, "network"))
+        memory = part_of(state, "memory")
+        self._saved_memory = {name: part_of(memory, name) for name in memory.plain}
+        self.known_train_tasks_labels.update(self.network.tasks)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model into a folder: JSON and safetensors, no pickle.
+
+        It is complete: a model that was loaded (:func:`cl_moe.load`) predicts the same bit for
+        bit, and learns the next task with the decision that this one would make. Kept are experts,
+        gates, heads, the base network, what is frozen, and what the growth policy remembers; not
+        the optimizer, whose moments matter for parameters that go on learning from task to task
+        alone: those of gates that tasks share, and all under the policy ``fixed``.
+
+        Args:
+            path: of the folder; a model that was saved there is replaced.
+
+        Raises:
+            InputError: it is not known how the model was made, or the folder is something else.
+
+        >>> import tempfile
+        >>> import cl_moe
+        >>> model = cl_moe.build_moe(cl_moe.NetworkSpec(hidden=[8]), shape=(4,), seed=0)
+        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_outputs=3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model")
+        ...     again, x = cl_moe.load(f"{folder}/model"), torch.rand(5, 4)
+        >>> bool(torch.equal(again(x, 0), model(x, 0)))
+        True
+        """
+        if not self.origin:
+            raise InputError(
+                "model: it is not known how it was made, so it could not be made again; models "
+                "from build_moe, mixture and cl-moe run --keep-models can be saved"
+            )
+        own = self.state()
+        save_state(Path(path), State({**own.plain, "origin": self.origin}, own.tensors))
+
     def for_task(self, task: int) -> nn.Module:
         """Return a module of its own that answers one task, without Avalanche and without routing.
 
@@ -175,10 +251,15 @@ class TaskModel(MultiTaskModule):
         return self.network.for_task(task)
 
 
+<<<<<<< HEAD
 def _widened(logits: Tensor, width: int) -> Tensor:
     """Return logits (B, C) with absent classes up to ``width`` behind them."""
     missing = width - logits.shape[1]
     return nn.functional.pad(logits, (0, missing), value=ABSENT) if missing > 0 else logits
+=======
+def _kind_of(part: Stateful) -> str:
+    return f"{type(part).__module__}:{type(part).__qualname__}"
+>>>>>>> main
 
 
 def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:

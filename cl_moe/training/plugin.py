@@ -80,6 +80,8 @@ class MoEPlugin(SupervisedPlugin):
         network = _network(strategy)
         learned: list[int] = []  # steps that each task has behind it, of those that learn on
         parts: set[str] = set()
+        strategy.model.attach("growth", self.growth)
+        strategy.model.attach("protection", self.protection)
         set_mode(network, False)  # a decision reads: nothing of the network may move
         network.backbone.prepare(_first_rows(strategy))
         tasks = arriving(strategy)

@@ -15,6 +15,7 @@ from cl_moe.continual.regularizers.distillation import Distillation
 from cl_moe.continual.regularizers.ewc import EWC
 from cl_moe.continual.use import readers
 from cl_moe.moe.network import MoENetwork
+from cl_moe.state import State, merged, part_of
 
 __all__ = ("Protection",)
 
@@ -77,6 +78,19 @@ class Protection:
                     self._remember(network, (depth, id_), task, x, y)
         memory, self.memory, self.retrained = self.memory, None, ()
         return memory.agreement(network, x) if memory is not None else {}
+
+    def state(self) -> State:
+        """Return what is remembered of experts between tasks."""
+        parts = {f"{depth}/{id_}": spring.state() for (depth, id_), spring in self.springs.items()}
+        return merged(parts)
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        for name in state.plain:
+            depth, _, id_ = name.partition("/")
+            spring = EWC(self.strength, seed=self.seed, vectorize=False)
+            spring.restore(part_of(state, name))
+            self.springs[int(depth), id_] = spring
 
     def _remember(self, network: MoENetwork, place: Place, task: int, x: Tensor, y: Tensor) -> None:
         depth, id_ = place

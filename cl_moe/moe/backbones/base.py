@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -71,6 +71,13 @@ class Backbone(nn.Module, ABC):
 
     def prepare(self, x: Tensor) -> None:
         """See some rows (B, ...) of a task before it is decided on: sizes may be unknown before."""
+
+    def sizes(self) -> dict[str, Any] | None:
+        """Return what :meth:`prepare` has found, in plain values; None where it finds nothing."""
+        return None
+
+    def set_sizes(self, sizes: Mapping[str, Any]) -> None:
+        """Take what :meth:`sizes` gave."""
 
     def encode(self, x: Tensor) -> Tensor:
         """Return what the first stage of every path reads."""

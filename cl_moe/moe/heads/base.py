@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -42,6 +43,15 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def widened(self, n_outputs: int) -> Head:
         """Return a head with further outputs, the first ones as they are here."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what it takes to make such a head again beside its tensors, in plain values."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Head:
+        """Return a head of this kind from what :meth:`describe` and ``state_dict`` gave."""
 
     def for_later_task(self, n_outputs: int) -> Head | None:
         """Return the head of a later task, where this one, of the first, decides; else None."""

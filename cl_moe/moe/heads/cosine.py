@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +57,14 @@ class CosineHead(Head):
         more = CosineHead(self.weight.shape[1], n_outputs).to(self.weight.device)
         return self._with(torch.cat([self.weight, more.weight[self.n_outputs :]]))
 
-    def _with(self, weight: Tensor) -> CosineHead:
-        made = CosineHead.__new__(CosineHead)
+    @classmethod
+    def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> CosineHead:
+        """Return a head with the tensors given."""
+        made = cls.__new__(cls)
         nn.Module.__init__(made)
-        made.weight = nn.Parameter(weight.detach().clone())
-        made.scale = nn.Parameter(self.scale.detach().clone())
+        made.weight = nn.Parameter(tensors["weight"].detach().clone())
+        made.scale = nn.Parameter(tensors["scale"].detach().clone())
         return made
+
+    def _with(self, weight: Tensor) -> CosineHead:
+        return CosineHead.restored({}, {"weight": weight, "scale": self.scale})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 
 from cl_moe.moe.blocks import Block
 from cl_moe.moe.heads.base import Head
+from cl_moe.moe.symmetry import Lens
 
 __all__ = ("EnsembleHead",)
 
@@ -59,6 +61,22 @@ class EnsembleHead(Head):
         for block, weight in zip(self.blocks, self.weights, strict=True):
             logits = logits + F.linear(values[block], weight)
         return logits
+
+    def describe(self) -> dict[str, Any]:
+        """Return the blocks and the shares."""
+        blocks = [
+            [task, part, None if lens is None else list(lens)] for task, part, lens in self.blocks
+        ]
+        return {"blocks": blocks, "shares": [[t, share] for t, share in self.shares.items()]}
+
+    @classmethod
+    def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> EnsembleHead:
+        """Return a head from what :meth:`describe` and ``state_dict`` gave."""
+        weights = {
+            Block(task, part, None if lens is None else Lens(*lens)): tensors[f"weights.{number}"]
+            for number, (task, part, lens) in enumerate(plain["blocks"])
+        }
+        return cls(weights, tensors["bias"], {int(t): float(s) for t, s in plain["shares"]})
 
     def select(self, outputs: Sequence[int]) -> EnsembleHead:
         """Return a copy whose output c is this head's output ``outputs[c]``."""

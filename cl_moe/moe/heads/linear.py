@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -50,6 +50,11 @@ class LinearHead(Head):
         made.weight = nn.Parameter(weight.detach().clone())
         made.bias = nn.Parameter(bias.detach().clone())
         return made
+
+    @classmethod
+    def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
+        """Return a head with the tensors given."""
+        return cls.of(tensors["weight"], tensors["bias"])
 
     @property
     def n_outputs(self) -> int:
