@@ -251,15 +251,14 @@ class TaskModel(MultiTaskModule):
         return self.network.for_task(task)
 
 
-<<<<<<< HEAD
 def _widened(logits: Tensor, width: int) -> Tensor:
     """Return logits (B, C) with absent classes up to ``width`` behind them."""
     missing = width - logits.shape[1]
     return nn.functional.pad(logits, (0, missing), value=ABSENT) if missing > 0 else logits
-=======
+
+
 def _kind_of(part: Stateful) -> str:
     return f"{type(part).__module__}:{type(part).__qualname__}"
->>>>>>> main
 
 
 def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:

@@ -23,8 +23,9 @@ from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
 from cl_moe.training.arrivals import arriving, rows_of, without_learning
 from cl_moe.training.batches import pair_rows
+from cl_moe.training.groups import ParameterGroups
 from cl_moe.training.model import TaskModel
-from cl_moe.training.optimizer import clone_optimizer, sync_optimizer
+from cl_moe.training.optimizer import sync_optimizer
 from cl_moe.training.protection import Protection
 from cl_moe.training.strategy import Strategy, epochs_for
 
@@ -67,6 +68,7 @@ class MoEPlugin(SupervisedPlugin):
         self.names, self.seed = dict(enumerate(names)), seed
         self.events: list[dict[str, Any]] = []
         self.protection = Protection(self.growth, seed)
+        self._groups = ParameterGroups()
         self._open: list[int] = []
         self._decided: list[tuple[TaskView, Decision]] = []
         self._learns = True
@@ -84,6 +86,7 @@ class MoEPlugin(SupervisedPlugin):
         strategy.model.attach("protection", self.protection)
         set_mode(network, False)  # a decision reads: nothing of the network may move
         network.backbone.prepare(_first_rows(strategy))
+        self._groups.note(strategy.optimizer, network)
         tasks = arriving(strategy)
         for task in sorted(tasks, key=lambda task: str(task) not in network.heads):
             n_classes = tasks[task]
@@ -101,6 +104,8 @@ class MoEPlugin(SupervisedPlugin):
             learned += [decision.learned] if decision.train else []
         set_trainable(network, parts)
         set_mode(network, True)
+        if self._groups.place(strategy.optimizer, network):  # else Avalanche would guess
+            strategy.optimized_param_id = dict(strategy.model.named_parameters())
         self._learns, self._learned = bool(learned), min(learned, default=0)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -164,7 +169,7 @@ class MoEPlugin(SupervisedPlugin):
             n_classes=n_classes,
             steps=epochs * n_batches(len(y), batch, pairs),
             batch_size=batch,
-            make_optimizer=lambda parameters: clone_optimizer(strategy.optimizer, parameters),
+            make_optimizer=lambda parts: self._groups.optimizer_for(strategy.optimizer, parts),
             seed=self.seed,
             names=self.names,
         )
