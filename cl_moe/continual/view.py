@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -23,7 +23,10 @@ class TaskView:
         n_classes: number of classes.
         steps: optimizer steps that the task will be trained for.
         batch_size: rows a step.
-        make_optimizer: makes an optimizer of the strategy's kind and settings.
+        make_optimizer: makes an optimizer of the strategy's kind and settings for modules that are
+            not in the network yet, by the names of parts that they would have there
+            (:func:`~cl_moe.moe.edits.expert_part`, :func:`~cl_moe.moe.edits.head_part`): each gets
+            the settings that the strategy has for parts of its kind.
         seed: where anything random in the decision is derived from.
         names: names of the tasks that are known, by label.
     """
@@ -35,7 +38,7 @@ class TaskView:
     n_classes: int
     steps: int
     batch_size: int
-    make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
+    make_optimizer: Callable[[Mapping[str, nn.Module]], Optimizer]
     seed: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
 

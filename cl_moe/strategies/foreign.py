@@ -13,10 +13,12 @@ from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
 from cl_moe import catalog
+from cl_moe.batching import needs_two
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.strategies.methods.base import Method, MethodContext
 from cl_moe.strategies.networks import build_dense
 from cl_moe.streams.spec import TrainingSpec
+from cl_moe.training.batches import pair_rows
 from cl_moe.training.optimizer import make_optimizer
 from cl_moe.training.strategy import epochs_for
 
@@ -24,7 +26,10 @@ __all__ = ("BudgetPlugin", "build_foreign")
 
 
 class BudgetPlugin(SupervisedPlugin):
-    """Gives a strategy that is not built on our template the epochs that all methods get.
+    """Gives a strategy that is not built on our template what all methods get.
+
+    That is the epochs, two rows a batch where the model needs them, and steps in training mode
+    whatever mode a plugin left the model in.
 
     Args:
         training: the budget.
@@ -36,7 +41,18 @@ class BudgetPlugin(SupervisedPlugin):
 
     def after_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Set the epochs for the data that are about to be learned."""
-        strategy.train_epochs = epochs_for(len(strategy.adapted_dataset), self.training)
+        self.before_forward(strategy)
+        rows = len(strategy.adapted_dataset)
+        strategy.train_epochs = epochs_for(rows, self.training, lambda: needs_two(strategy.model))
+
+    def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """See to it that no batch has one row alone, where the model needs two."""
+        pair_rows(strategy)
+
+    def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Put the model into training mode, whatever mode a plugin left it in."""
+        if not strategy.model.training:
+            strategy.model.train()
 
 
 def build_foreign(

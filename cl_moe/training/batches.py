@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cl_moe.batching import needs_two
 from cl_moe.training.loader import from_tensors
 
-__all__ = ("TensorBatches",)
+__all__ = ("TensorBatches", "pair_rows")
 
 
 class TensorBatches:
@@ -29,6 +30,8 @@ class TensorBatches:
     """
 
     _dataloader: Any
+    model: Any
+    is_training: bool
 
     @property
     def dataloader(self) -> Any:
@@ -37,4 +40,17 @@ class TensorBatches:
 
     @dataloader.setter
     def dataloader(self, loader: Any) -> None:
-        self._dataloader = from_tensors(loader)
+        self._dataloader = from_tensors(loader, self.pairs)
+
+    def pairs(self) -> bool:
+        """Tell whether the model, as it is now, needs two rows a batch."""
+        return self.is_training and needs_two(self.model)
+
+
+def pair_rows(strategy: Any) -> None:
+    """Let no training batch of a plain Avalanche strategy have one row, if its model needs two.
+
+    Call it before an epoch: then the model is adapted, and the loader is the one that is used.
+    """
+    if not isinstance(strategy, TensorBatches) and needs_two(strategy.model):
+        strategy.dataloader = from_tensors(strategy.dataloader, lambda: True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from avalanche.benchmarks.utils.data_loader import (
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from cl_moe.batching import batches, n_batches
 from cl_moe.training.tensors import Columns, alike, tensors_of
 
 __all__ = ("Rows", "RowsOf", "SampleLoader", "TensorLoader", "from_tensors")
@@ -31,6 +32,17 @@ JOINT = {
     TaskBalancedDataLoader,
 }
 """Avalanche's loaders that fetch rows of several data sets for a batch, all in the same way."""
+
+
+Pairs = Callable[[], bool]
+"""Tells, when batches are made, whether none may have one row: see :func:`cl_moe.batching.batches`.
+
+A model may be adapted to its task after its loader is made.
+"""
+
+
+def _alone() -> bool:
+    return False
 
 
 class TensorLoader:
@@ -81,20 +93,30 @@ class Rows:
         n: rows in all.
         batch_size: rows a batch.
         shuffle: whether each pass draws a new order from torch's global generator.
+        pairs: whether a single last row joins the batch before it.
+
+    >>> list(Rows(5, batch_size=2, pairs=lambda: True))
+    [slice(0, 2, None), slice(2, 5, None)]
     """
 
-    def __init__(self, n: int, batch_size: int, shuffle: bool = False) -> None:
-        self.n, self.batch_size, self.shuffle = n, batch_size, shuffle
+    def __init__(
+        self, n: int, batch_size: int, shuffle: bool = False, pairs: Pairs = _alone
+    ) -> None:
+        self.n, self.batch_size, self.shuffle, self.pairs = n, batch_size, shuffle, pairs
+
+    def _pairs(self) -> bool:
+        return self.n % self.batch_size == 1 and self.pairs()
 
     def __len__(self) -> int:
-        return -(-self.n // self.batch_size)
+        return n_batches(self.n, self.batch_size, self._pairs())
 
     def __iter__(self) -> Iterator[Tensor | slice]:
         if self.shuffle:
-            yield from torch.randperm(self.n).split(self.batch_size)
+            yield from batches(torch.randperm(self.n), self.batch_size, self._pairs())
         else:
-            for start in range(0, self.n, self.batch_size):
-                yield slice(start, start + self.batch_size)
+            ends = [*range(self.batch_size, self.n, self.batch_size)][: len(self) - 1]
+            for start, end in zip([0, *ends], [*ends, self.n], strict=True):
+                yield slice(start, end)
 
 
 class RowsOf:
@@ -105,20 +127,22 @@ class RowsOf:
 
     Args:
         loader: a loader with batches.
+        pairs: whether a single last row of a data set joins the batch before it.
     """
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
+    def __init__(self, loader: Any, pairs: Pairs = _alone) -> None:
+        self.loader, self.pairs = loader, pairs
 
     def __len__(self) -> int:
-        return len(self.loader)
+        return _length(self.loader, self.pairs())
 
     def __iter__(self) -> Iterator[list[int]]:
-        loader = self.loader
+        loader, pairs = self.loader, self.pairs()
         if isinstance(loader, DataLoader):
             sampler, generator = loader.batch_sampler, loader.generator
+            sampler = _Paired(sampler) if pairs else sampler
         else:
-            sampler, generator = _sampler(loader), loader.loader_kwargs.get("generator")
+            sampler, generator = _sampler(loader, pairs), loader.loader_kwargs.get("generator")
         yield from DataLoader(
             _Positions(), batch_sampler=sampler, generator=generator, collate_fn=_as_it_is
         )
@@ -129,36 +153,40 @@ class SampleLoader:
 
     Args:
         loader: whose batches are wanted; its data are not read through FFCV.
+        pairs: as for :class:`RowsOf`.
     """
 
-    def __init__(self, loader: MultiDatasetDataLoader) -> None:
-        self.loader = loader
+    def __init__(self, loader: MultiDatasetDataLoader, pairs: Pairs = _alone) -> None:
+        self.loader, self.pairs = loader, pairs
 
     def __len__(self) -> int:
-        return len(self.loader)
+        return _length(self.loader, self.pairs())
 
     def __iter__(self) -> Iterator[Any]:
         loader = self.loader
-        yield from loader._make_pytorch_loader(loader.datasets, _sampler(loader))
+        yield from loader._make_pytorch_loader(loader.datasets, _sampler(loader, self.pairs()))
 
 
-def from_tensors(loader: Any) -> Any:
+def from_tensors(loader: Any, pairs: Pairs = _alone) -> Any:
     """Return a loader that yields what ``loader`` does, from tensors where its data are tensors.
 
     Where a transform works per sample, the samples are fetched as before. Loaders of other kinds,
-    with a collate function of their own or with worker processes are left alone.
+    with a collate function of their own or with worker processes are left alone. Where ``pairs``
+    says so, a data set's single last row joins the batch before it.
     """
     if type(loader) is DataLoader:
         whole = loader.batch_sampler is not None and not loader.num_workers
         tables = _tables([loader.dataset]) if whole and _stacks(loader.collate_fn) else None
-        return loader if tables is None else TensorLoader(tables, RowsOf(loader))
+        return loader if tables is None else TensorLoader(tables, RowsOf(loader, pairs))
     if type(loader) not in JOINT or loader.loader_kwargs.get("num_workers"):
         return loader
     if any(_reads_ffcv(data) for data in loader.datasets):
         return loader
     stacks = _stacks(loader.loader_kwargs["collate_fn"])
     tables = _tables(loader.datasets) if stacks else None
-    return SampleLoader(loader) if tables is None else TensorLoader(tables, RowsOf(loader))
+    if tables is None:
+        return SampleLoader(loader, pairs)
+    return TensorLoader(tables, RowsOf(loader, pairs))
 
 
 class _Positions(Dataset[int]):
@@ -172,18 +200,68 @@ def _as_it_is(batch: list[int]) -> list[int]:
     return batch
 
 
-def _sampler(loader: MultiDatasetDataLoader) -> MultiDatasetSampler:
+class _Paired:
+    """The batches of a sampler, but a last one of one row joins the one before it."""
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        held: list[int] = []
+        for rows in self.sampler:
+            if len(rows) == 1 < len(held):
+                held = [*held, *rows]
+                continue
+            if held:
+                yield held
+            held = list(rows)
+        if held:
+            yield held
+
+
+def _sampler(loader: MultiDatasetDataLoader, pairs: bool) -> MultiDatasetSampler:
     """Return what chooses the rows of one pass, as Avalanche's loader makes it."""
     samplers = loader._create_samplers(
         loader.datasets, loader.batch_sizes, loader.distributed_sampling, loader.loader_kwargs
     )
     return MultiDatasetSampler(
         loader.datasets,
-        samplers,
-        termination_dataset_idx=loader.termination_dataset,
+        [_Paired(sampler) for sampler in samplers] if pairs else samplers,
+        termination_dataset_idx=_longest(loader, pairs),
         oversample_small_datasets=loader.oversample_small_datasets,
         never_ending=loader.never_ending,
     )
+
+
+def _length(loader: Any, pairs: bool) -> int:
+    """Return the number of batches of a pass."""
+    if not pairs or getattr(loader, "never_ending", False):
+        return len(loader)
+    if isinstance(loader, DataLoader):
+        known = loader.batch_size is not None and not loader.drop_last
+        return n_batches(len(loader.sampler), loader.batch_size, True) if known else len(loader)
+    return _lengths(loader)[_longest(loader, pairs)]
+
+
+def _longest(loader: MultiDatasetDataLoader, pairs: bool) -> int:
+    """Return the data set whose end is that of the pass; replay ends with the new data."""
+    if not pairs or loader.never_ending or isinstance(loader, ReplayDataLoader):
+        return loader.termination_dataset
+    lengths = _lengths(loader)
+    return lengths.index(max(lengths))
+
+
+def _lengths(loader: MultiDatasetDataLoader) -> list[int]:
+    """Return how many batches each data set makes, where single last rows join others."""
+    sizes = [
+        (len(data), size) for data, size in zip(loader.datasets, loader.batch_sizes, strict=True)
+    ]
+    if loader.loader_kwargs.get("drop_last"):
+        return [n // size for n, size in sizes]
+    return [n_batches(n, size, True) for n, size in sizes]
 
 
 def _stacks(collate: Any) -> bool:

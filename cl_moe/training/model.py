@@ -36,7 +36,8 @@ class TaskModel(MultiTaskModule):
     """Shows a :class:`TaskNetwork` or :class:`MoENetwork` to Avalanche as a multi-task module.
 
     Avalanche adapts a model before evaluation as well as before training; heads appear here in
-    training only, so that evaluating changes nothing.
+    training only, so that evaluating changes nothing. A task that is evaluated before it is learned
+    gets chance-level logits, all of them 0.
 
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
@@ -57,6 +58,7 @@ class TaskModel(MultiTaskModule):
         self._saved_memory: dict[str, State] = {}
         self.one_head = isinstance(network, SharedHeadNetwork)
         self.auxiliary: dict[str, Tensor] = {}
+        self._evaluated: dict[int, int] = {}  # number of classes of the tasks in evaluation
 
     def train(self, mode: bool = True) -> TaskModel:
         """Set training or evaluation mode, as torch does, but without its price a module."""
@@ -82,11 +84,15 @@ class TaskModel(MultiTaskModule):
     def adaptation(self, experience: CLExperience) -> None:
         """Give the tasks of a training experience their heads (dense), or room for new classes.
 
-        A mixture's new tasks are taken in by :class:`~cl_moe.training.plugin.MoEPlugin`.
+        A mixture's new tasks are taken in by :class:`~cl_moe.training.plugin.MoEPlugin`. Of an
+        experience in evaluation only the number of classes is noted: so wide are its logits.
         """
+        self._evaluated = {}
+        found = classes_by_task(experience.dataset)
         if not self.training:
+            self._evaluated = found
             return
-        for task, n_classes in classes_by_task(experience.dataset).items():
+        for task, n_classes in found.items():
             self.known_train_tasks_labels.add(task)
             if str(task) not in self.network.heads:
                 if isinstance(self.network, MoENetwork):
@@ -95,6 +101,8 @@ class TaskModel(MultiTaskModule):
                         "or use TaskAwareMoE"
                     )
                 self.network.add_task(task, n_classes)
+            elif (reopen := getattr(self.network, "reopen", None)) is not None:
+                reopen(task)
             self.network.widen_head(task, n_classes)
 
     def forward(
@@ -121,14 +129,15 @@ class TaskModel(MultiTaskModule):
         parts = zip(tasks.tolist(), z.split(counts.tolist()), strict=True)
         outputs = [self._branch(part, task) for task, part in parts]
         width = max(output.shape[1] for output in outputs)
-        padded = [
-            nn.functional.pad(output, (0, width - output.shape[1]), value=ABSENT)
-            for output in outputs
-        ]
+        padded = [_widened(output, width) for output in outputs]
         return torch.cat(padded).index_select(0, order.argsort())
 
     def forward_single_task(self, x: Tensor, task_label: int) -> Tensor:
-        """Return the logits of one task."""
+        """Return the logits of one task.
+
+        Raises:
+            InputError: the task is not known, and is not one of the experience in evaluation.
+        """
         return self._branch(self._stem(x), task_label)
 
     def _stem(self, x: Tensor) -> Tensor:
@@ -136,7 +145,15 @@ class TaskModel(MultiTaskModule):
         return x if isinstance(self.network, MoENetwork) else self.network.stem(x)
 
     def _branch(self, z: Tensor, task: int) -> Tensor:
-        """Return the logits of one task for what the stem gives."""
+        """Return the logits of one task for what the stem gives, as wide as its labels need."""
+        width = 0 if self.training else self._evaluated.get(task, 0)
+        if self.knows(task):
+            return _widened(self._known_branch(z, task), width)
+        if not width:
+            raise unknown_task(task, self.network.tasks)
+        return torch.zeros(len(z), width, device=z.device)
+
+    def _known_branch(self, z: Tensor, task: int) -> Tensor:
         if not isinstance(self.network, MoENetwork):
             return self.network.branch(z, task)
         logits, losses = self.network.answer(z, task)
@@ -232,6 +249,12 @@ class TaskModel(MultiTaskModule):
         if not self.knows(task):
             raise unknown_task(task, self.network.tasks)
         return self.network.for_task(task)
+
+
+def _widened(logits: Tensor, width: int) -> Tensor:
+    """Return logits (B, C) with absent classes up to ``width`` behind them."""
+    missing = width - logits.shape[1]
+    return nn.functional.pad(logits, (0, missing), value=ABSENT) if missing > 0 else logits
 
 
 def _kind_of(part: Stateful) -> str:

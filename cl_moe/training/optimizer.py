@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -13,7 +13,7 @@ from cl_moe.moe.freezing import trainable_of
 if TYPE_CHECKING:
     from cl_moe.streams.spec import TrainingSpec
 
-__all__ = ("clone_optimizer", "make_optimizer", "sync_optimizer")
+__all__ = ("make_optimizer", "settings_of", "sync_optimizer")
 
 
 def make_optimizer(training: TrainingSpec, parameters: Iterable[nn.Parameter]) -> Optimizer:
@@ -26,28 +26,31 @@ def make_optimizer(training: TrainingSpec, parameters: Iterable[nn.Parameter]) -
     return kind(groups, lr=rate, weight_decay=decay)
 
 
-def clone_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Return an optimizer of the same kind and settings for other parameters, with no state."""
+def settings_of(optimizer: Optimizer, group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a parameter group that the optimizer's constructor takes.
+
+    >>> group = SGD([nn.Parameter()], lr=0.5).param_groups[0]
+    >>> settings_of(SGD([nn.Parameter()], lr=0.1), group)["lr"]
+    0.5
+    """
     known = set(type(optimizer).__init__.__code__.co_varnames)
-    settings = {
-        name: value
-        for name, value in optimizer.param_groups[0].items()
-        if name in known and name != "params"
-    }
-    return type(optimizer)(parameters, **settings)
+    return {name: value for name, value in group.items() if name in known and name != "params"}
 
 
 def sync_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
     """Make an optimizer hold exactly the trainable parameters of a model.
 
-    A parameter that stays keeps its group and its state (moments); a new one joins the first group;
-    one that is frozen or gone leaves together with its state. Costs one pass over the open parts.
+    A parameter that stays keeps its group and its state (moments); a new one joins the first group
+    (where there are several, :class:`~cl_moe.training.groups.ParameterGroups` has put it into its
+    own before); one that is frozen or gone leaves together with its state. Costs one pass over the
+    trainable parts.
     """
     trainable = {id(p): p for p in trainable_of(model)}
     seen: set[int] = set()
     for group in optimizer.param_groups:
-        group["params"] = [p for p in group["params"] if id(p) in trainable]
-        seen.update(id(p) for p in group["params"])
+        held = {id(p): p for p in group["params"] if id(p) in trainable and id(p) not in seen}
+        group["params"] = list(held.values())
+        seen.update(held)
     optimizer.param_groups[0]["params"] += [p for i, p in trainable.items() if i not in seen]
     gone = [p for p in optimizer.state if id(p) not in trainable]
     for parameter in gone:

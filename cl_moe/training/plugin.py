@@ -12,6 +12,7 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
 from cl_moe import catalog
+from cl_moe.batching import n_batches, needs_two
 from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import candidates_of, sentence
 from cl_moe.continual.growth.base import GrowthPolicy
@@ -20,11 +21,13 @@ from cl_moe.errors import InputError
 from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_trainable
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
-from cl_moe.training.model import TaskModel, classes_by_task
-from cl_moe.training.optimizer import clone_optimizer, sync_optimizer
+from cl_moe.training.arrivals import arriving, rows_of, without_learning
+from cl_moe.training.batches import pair_rows
+from cl_moe.training.groups import ParameterGroups
+from cl_moe.training.model import TaskModel
+from cl_moe.training.optimizer import sync_optimizer
 from cl_moe.training.protection import Protection
 from cl_moe.training.strategy import Strategy, epochs_for
-from cl_moe.training.tensors import tensors_of
 
 __all__ = ("MoEPlugin", "make_growth")
 
@@ -65,6 +68,7 @@ class MoEPlugin(SupervisedPlugin):
         self.names, self.seed = dict(enumerate(names)), seed
         self.events: list[dict[str, Any]] = []
         self.protection = Protection(self.growth, seed)
+        self._groups = ParameterGroups()
         self._open: list[int] = []
         self._decided: list[tuple[TaskView, Decision]] = []
         self._learns = True
@@ -82,7 +86,10 @@ class MoEPlugin(SupervisedPlugin):
         strategy.model.attach("protection", self.protection)
         set_mode(network, False)  # a decision reads: nothing of the network may move
         network.backbone.prepare(_first_rows(strategy))
-        for task, n_classes in classes_by_task(strategy.experience.dataset).items():
+        self._groups.note(strategy.optimizer, network)
+        tasks = arriving(strategy)
+        for task in sorted(tasks, key=lambda task: str(task) not in network.heads):
+            n_classes = tasks[task]
             self._open.append(task)
             view = self._view(strategy, task, n_classes)
             if str(task) in network.heads and not _decides_again(view, network):
@@ -90,12 +97,15 @@ class MoEPlugin(SupervisedPlugin):
                 learned.append(0)
                 continue
             start = time.process_time()
-            decision = self.growth.decide(view, network)
+            with without_learning(network, parts):
+                decision = self.growth.decide(view, network)
             seconds = time.process_time() - start - decision.learned_seconds
             parts |= self._apply(decision, view, network, seconds)
             learned += [decision.learned] if decision.train else []
         set_trainable(network, parts)
         set_mode(network, True)
+        if self._groups.place(strategy.optimizer, network):  # else Avalanche would guess
+            strategy.optimized_param_id = dict(strategy.model.named_parameters())
         self._learns, self._learned = bool(learned), min(learned, default=0)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -108,6 +118,7 @@ class MoEPlugin(SupervisedPlugin):
         What a trial has taught the experts is not taught again: the task's training is shorter by
         as many whole epochs.
         """
+        pair_rows(strategy)
         steps = len(strategy.dataloader)
         done = strategy.clock.train_exp_epochs + self._learned // steps
         if not self._learns or (self._learned and done >= strategy.train_epochs):
@@ -127,7 +138,7 @@ class MoEPlugin(SupervisedPlugin):
         network = _network(strategy)
         set_mode(network, False)
         for task in self._open:
-            x, y = _rows(strategy, task)
+            x, y = rows_of(strategy, task)
             event = next(e for e in reversed(self.events) if e["task"] == task)
             event["usage"] = network.usage(x[:USAGE_ROWS], task)
             agreement = self.protection.end_task(network, task, x, y)
@@ -145,19 +156,20 @@ class MoEPlugin(SupervisedPlugin):
     # What the hooks are made of.
 
     def _view(self, strategy: Any, task: int, n_classes: int) -> TaskView:
-        x, y = _rows(strategy, task)
+        x, y = rows_of(strategy, task)
         epochs, batch = strategy.train_epochs, strategy.train_mb_size
+        pairs = needs_two(strategy.model)
         if isinstance(strategy, Strategy):
-            epochs = epochs_for(len(y), strategy.training)
+            epochs = epochs_for(len(y), strategy.training, lambda: pairs)
         return TaskView(
             task=task,
             name=self._name(task),
             x=x,
             y=y,
             n_classes=n_classes,
-            steps=epochs * -(-len(y) // batch),
+            steps=epochs * n_batches(len(y), batch, pairs),
             batch_size=batch,
-            make_optimizer=lambda parameters: clone_optimizer(strategy.optimizer, parameters),
+            make_optimizer=lambda parts: self._groups.optimizer_for(strategy.optimizer, parts),
             seed=self.seed,
             names=self.names,
         )
@@ -305,19 +317,3 @@ def _first_rows(strategy: Any) -> Tensor:
     data = strategy.experience.dataset
     rows = torch.stack([data[i][0] for i in range(min(2, len(data)))])
     return rows.to(strategy.device)
-
-
-def _rows(strategy: Any, task: int) -> tuple[Tensor, Tensor]:
-    """Return the training rows (x, y) of one task of the current experience, on the device."""
-    data = strategy.experience.dataset
-    tensors = tensors_of(data)
-    if tensors is None:
-        x = torch.stack([data[i][0] for i in range(len(data))])
-        y = torch.as_tensor(list(data.targets))
-        tasks = torch.as_tensor(list(data.targets_task_labels))
-    else:
-        x, y, tasks = tensors[0], tensors[1], tensors[-1]
-    own = tasks == task
-    if not bool(own.all()):
-        x, y = x[own], y[own]
-    return x.to(strategy.device), y.to(strategy.device)

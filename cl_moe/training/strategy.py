@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from avalanche.benchmarks import CLExperience, OnlineCLExperience
@@ -14,6 +14,8 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
+from cl_moe.batching import n_batches
+from cl_moe.errors import InputError
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
 from cl_moe.training.evaluator import Listener
@@ -25,7 +27,10 @@ from cl_moe.training.tensors import tensors_of
 if TYPE_CHECKING:
     from cl_moe.streams.spec import TrainingSpec
 
-__all__ = ("Strategy", "epochs_for")
+__all__ = ("NO_SPREAD", "Strategy", "epochs_for")
+
+NO_SPREAD = "more than 1 value per channel"
+"""What torch says where batch normalisation is trained on one row."""
 
 
 class Strategy(TensorBatches, SupervisedTemplate):
@@ -69,7 +74,33 @@ class Strategy(TensorBatches, SupervisedTemplate):
 
     def forward(self) -> Any:
         """Ask the model for the logits (B, C) of the batch."""
+        self._set_mode()
         return self.model(self.mb_x, self.mb_task_id)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Learn experiences, see Avalanche.
+
+        Raises:
+            InputError: the network has batch normalisation, and would have to train on one row.
+        """
+        try:
+            return super().train(*args, **kwargs)
+        except ValueError as error:
+            if NO_SPREAD not in str(error):
+                raise
+            raise InputError(
+                f"training on {self._rows()}: the network has batch normalisation, which cannot "
+                "train on one row; give each task and each batch 2 rows or more"
+            ) from error
+
+    def _rows(self) -> str:
+        rows, batch = len(self.experience.dataset), self.train_mb_size
+        return f"{rows} row{'s' * (rows != 1)} in batches of {batch}"
+
+    def _set_mode(self) -> None:
+        """Put the model into the strategy's mode, whatever mode a plugin left it in."""
+        if self.model.training != self.is_training:
+            self.model.train(self.is_training)
 
     def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
         self.train_epochs = self.planned_epochs()
@@ -77,7 +108,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
 
     def planned_epochs(self) -> int:
         """Return the epochs that the budget gives the adapted data set."""
-        return epochs_for(len(self.adapted_dataset), self.training)
+        return epochs_for(len(self.adapted_dataset), self.training, self.pairs)
 
     def make_train_dataloader(self, shuffle: bool = True, **kwargs: Any) -> None:
         """Make the training batches from tensors; fall back to Avalanche's loader."""
@@ -93,7 +124,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         """Load the adapted data set, unbalanced, in one draw a pass; False: it is no tensors."""
         tensors = tensors_of(self.adapted_dataset)
         if tensors is not None:
-            order = Rows(len(tensors[0]), batch_size, shuffle)
+            order = Rows(len(tensors[0]), batch_size, shuffle, self.pairs)
             self.dataloader = TensorLoader([tensors], order)
         return tensors is not None
 
@@ -106,12 +137,14 @@ class Strategy(TensorBatches, SupervisedTemplate):
         self.optimized_param_id: dict[str, Any] = {}
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
-        """Let the model take in the experience; not in evaluation, which changes nothing.
+        """Let the model take in the experience; evaluation changes nothing that it holds.
 
         Avalanche's walk is left out where nothing but the model adapts itself.
         """
         model = self.model if model is None else model
+        self._set_mode()
         if not self.is_training:
+            model.adaptation(self.experience)
             return model
         adapting = [module for module in modules_of(model) if isinstance(module, DynamicModule)]
         if adapting != [model] or isinstance(self.experience, OnlineCLExperience):
@@ -130,6 +163,16 @@ class Strategy(TensorBatches, SupervisedTemplate):
             setattr(self, name, value)
 
 
-def epochs_for(examples: int, training: TrainingSpec) -> int:
-    """Return the epochs for a task of so many examples: enough for ``min_steps`` steps."""
-    return max(training.epochs, math.ceil(training.min_steps / -(-examples // training.batch_size)))
+def epochs_for(
+    examples: int, training: TrainingSpec, pairs: Callable[[], bool] = lambda: False
+) -> int:
+    """Return the epochs for a task of so many examples: enough for ``min_steps`` steps.
+
+    Args:
+        examples: rows of the task, 1 or more.
+        training: the budget.
+        pairs: whether a single last row joins the batch before it.
+    """
+    size = training.batch_size
+    steps = n_batches(examples, size, examples % size == 1 and pairs())
+    return max(training.epochs, math.ceil(training.min_steps / steps))

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cl_moe.batching import batches, needs_two
 from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.plan import Plan, module_of
 from cl_moe.continual.evidence.matching import calibrated
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.base import Backbone
 from cl_moe.moe.blocks import OWN
+from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.heads.base import Head
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
@@ -138,8 +140,9 @@ class Trial:
         self.top = _Top(plan, network, heads.of(plan, split.fit)).to(view.x.device)
         with torch.no_grad():
             self._fit, self._held = (self.top.below(view.x[rows]) for rows in split)
-        trained = [p for p in self.top.parameters() if p.requires_grad]
-        self._optimizer = view.make_optimizer(trained)
+        slots = [layer.name for layer in network.moe_layers][plan.kept :]
+        trained = {expert_part(n, "new"): m for n, m in zip(slots, self.top.parts, strict=False)}
+        self._optimizer = view.make_optimizer({**trained, head_part(view.task): self.top.head})
         self._draw = generator(view.seed, "trial", view.task)
         self._batches: list[Tensor] = []
         self.steps, self.seconds = 0, 0.0
@@ -152,7 +155,7 @@ class Trial:
         while self.steps < until:
             if not self._batches:
                 rows = torch.randperm(len(y), generator=self._draw)
-                self._batches = list(rows.split(self.view.batch_size))
+                self._batches = batches(rows, self.view.batch_size, needs_two(self.top))
             batch = self._batches.pop()
             self._optimizer.zero_grad()
             F.cross_entropy(self.top(self._fit[batch]), y[batch]).backward()

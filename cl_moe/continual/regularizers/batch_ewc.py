@@ -24,9 +24,17 @@ class BatchEWC(Regularizer):
     at the centre :math:`2 \sum_t F_t (\theta^* - \theta^*_t)`, and its value there. (A centre where
     the slope is zero would be rounded, and the gradient near the last task's parameters with it.)
 
+    With a decay :math:`\gamma` it is the penalty of ``EWCPlugin(strength, mode="online")``
+    (Schwarz et al. 2018, "Progress & compress", section 3.2), centred at the last task alone:
+
+    .. math:: strength \sum_i S_{t,i} (\theta_i - \theta^*_{t,i})^2, \quad
+              S_t = \gamma S_{t-1} + F_t, \quad S_1 = F_1
+
     Args:
         strength: Avalanche's ``ewc_lambda``.
         batch_size: rows a batch of :func:`batch_fisher`.
+        decay: how much of the old importance is kept with each task, 0 to 1; None for a separate
+            term a task.
 
     >>> theta = torch.zeros(1, requires_grad=True)
     >>> ewc = BatchEWC(strength=2.0, batch_size=1)
@@ -36,10 +44,11 @@ class BatchEWC(Regularizer):
     tensor(2.)
     """
 
-    def __init__(self, strength: float, batch_size: int) -> None:
+    def __init__(self, strength: float, batch_size: int, decay: float | None = None) -> None:
         assert strength >= 0
         assert batch_size > 0
-        self.strength, self.batch_size = strength, batch_size
+        assert decay is None or 0 <= decay <= 1
+        self.strength, self.batch_size, self.decay = strength, batch_size, decay
         self.stiffness: dict[str, Tensor] = {}
         self.slope: dict[str, Tensor] = {}
         self.centre: dict[str, Tensor] = {}
@@ -61,7 +70,9 @@ class BatchEWC(Regularizer):
         new = batch_fisher(parameters, log_likelihood, x_NX, y_N, self.batch_size)
         for name, parameter in parameters.items():
             centre = parameter.detach().clone()
-            if name in self.stiffness:
+            if name in self.stiffness and self.decay is not None:
+                self.stiffness[name] = self.decay * self.stiffness[name] + new[name]
+            elif name in self.stiffness:
                 self.value += float(self._rise(name, centre))
                 away = centre - self.centre[name]
                 self.slope[name] = self.slope[name] + 2 * self.stiffness[name] * away

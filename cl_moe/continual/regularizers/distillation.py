@@ -18,7 +18,8 @@ class Distillation:
     """Holds a mixture to the answers it gave for earlier tasks, on the new task's inputs.
 
     Learning without Forgetting (Li & Hoiem 2016, eq. 2-3) for the experts that are retrained alone:
-    only those are copied for the teacher; all else is frozen and therefore shared with it.
+    only those are copied for the teacher, in evaluation mode; all else is frozen and therefore
+    shared with it.
 
     Args:
         network: the network as it stands; its present answers are the targets.
@@ -37,6 +38,7 @@ class Distillation:
         temperature: float = 2.0,
     ) -> None:
         self.tasks, self.strength, self.temperature = list(tasks), strength, temperature
+        retrained = list(retrained)
         changing = {id(network.moe_layers[depth].pool[id_]) for depth, id_ in retrained}
         shared = [
             module
@@ -46,6 +48,8 @@ class Distillation:
         shared += [*network.heads.values(), *network.backbone.unslotted()]
         memo = {id(module): module for module in shared if id(module) not in changing}
         self.teacher: MoENetwork = copy.deepcopy(network, memo)
+        for depth, id_ in retrained:
+            self.teacher.moe_layers[depth].pool[id_].eval()
 
     def penalty(self, network: MoENetwork, x: Tensor) -> Tensor:
         """Return strength x T^2 x mean over tasks of KL(teacher || network) on rows x."""

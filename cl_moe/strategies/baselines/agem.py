@@ -1,16 +1,38 @@
-"""Avalanche's A-GEM, made so that a strategy with it can be copied."""
+"""Avalanche's A-GEM, made so that a strategy with it can be copied, and never asks for one row."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from avalanche.training.plugins import AGEMPlugin
+
+from cl_moe.batching import needs_two
 
 __all__ = ("CopyableAGEM",)
 
 
 class CopyableAGEM(AGEMPlugin):
-    """A-GEM whose endless pass over the memory starts anew in a copy: iterators have no copies."""
+    """A-GEM whose endless pass over the memory starts anew in a copy: iterators have no copies.
+
+    Where the model needs two rows a batch, a single row of the memory is asked together with those
+    that come next.
+    """
+
+    _pairs = False
+
+    def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Note whether the model needs two rows a batch."""
+        self._pairs = needs_two(strategy.model)
+
+    def sample_from_memory(self) -> Any:
+        """Return a batch of the memory: inputs, labels, ..., task labels."""
+        batch = super().sample_from_memory()
+        while self._pairs and len(batch[0]) == 1:
+            batch = [
+                torch.cat(both) for both in zip(batch, super().sample_from_memory(), strict=True)
+            ]
+        return batch
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "buffer_dliter"}

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from cl_moe.moe.dense import DenseNetwork, TaskNetwork
+from cl_moe.moe.dense import DenseNetwork
 from cl_moe.moe.experts.base import Shape, StageFactory
 from cl_moe.moe.extract import frozen_copy
+from cl_moe.strategies.baselines.freezing import FreezingNetwork
 
 __all__ = ("AloneNetwork",)
 
 
-class AloneNetwork(TaskNetwork):
+class AloneNetwork(FreezingNetwork):
     """One trunk and one head a task; earlier ones are frozen when a task arrives.
 
     Each starts from the numbers that the dense network and a mixture's fresh experts start from:
@@ -48,11 +49,15 @@ class AloneNetwork(TaskNetwork):
 
     def add_task(self, task: int, n_classes: int) -> None:
         """Freeze what there is and take in a fresh trunk and head."""
-        self.requires_grad_(False)
         fresh = DenseNetwork(self._trunk, self._in_shape, self._seed)
         fresh.add_task(task, n_classes)
         self.trunks[str(task)] = fresh.trunk
         self.heads[str(task)] = fresh.heads[str(task)]
+        self.reopen(task)
+
+    def parts(self, task: str) -> Iterable[nn.Module]:
+        """Return a task's trunk and head."""
+        return self.trunks[task], self.heads[task]
 
     def branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from avalanche.benchmarks.utils.utils import concat_datasets
 
+from cl_moe.batching import n_batches
 from cl_moe.training.strategy import Strategy, epochs_for
 
 __all__ = ("JointStrategy",)
@@ -21,7 +22,7 @@ class JointStrategy(Strategy):
     """
 
     experience: Any
-    _together: Sequence[Any] = ()
+    _experiences: Sequence[Any] = ()
 
     def train(
         self,
@@ -31,20 +32,20 @@ class JointStrategy(Strategy):
     ) -> dict[str, Any]:
         """Train once on the union of the experiences."""
         several = isinstance(experiences, Iterable)
-        self._together = tuple(experiences) if several else (experiences,)
-        streams = [self._together] if eval_streams is None else eval_streams
-        return super().train(self._together[0], streams, **kwargs)
+        self._experiences = tuple(experiences) if several else (experiences,)
+        streams = [self._experiences] if eval_streams is None else eval_streams
+        return super().train(self._experiences[0], streams, **kwargs)
 
     def train_dataset_adaptation(self, **kwargs: Any) -> None:
         """Join the experiences' data."""
-        joined = concat_datasets([experience.dataset for experience in self._together])
+        joined = concat_datasets([experience.dataset for experience in self._experiences])
         self.adapted_dataset = joined.train()
 
     def model_adaptation(self, model: Any = None) -> Any:
         """Adapt the model to every experience."""
         model = self.model if model is None else model
         current = self.experience
-        for experience in self._together if self.is_training else (current,):
+        for experience in self._experiences if self.is_training else (current,):
             self.experience = experience
             model = super().model_adaptation(model)
         self.experience = current
@@ -52,9 +53,9 @@ class JointStrategy(Strategy):
 
     def planned_epochs(self) -> int:
         """Return the epochs that make up the steps of learning one by one."""
-        batch = self.training.batch_size
+        batch, pairs = self.training.batch_size, self.pairs()
         one_by_one = sum(
-            epochs_for(size, self.training) * math.ceil(size / batch)
-            for size in (len(experience.dataset) for experience in self._together)
+            epochs_for(size, self.training, self.pairs) * n_batches(size, batch, pairs)
+            for size in (len(experience.dataset) for experience in self._experiences)
         )
-        return math.ceil(one_by_one / math.ceil(len(self.adapted_dataset) / batch))
+        return math.ceil(one_by_one / n_batches(len(self.adapted_dataset), batch, pairs))

@@ -40,8 +40,9 @@ class PackNetPlugin(SupervisedPlugin):
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Pack when it is time."""
-        if strategy.clock.train_exp_iterations == self._pack_at:
-            self._pack(_network(strategy))
+        network = _network(strategy)
+        if strategy.clock.train_exp_iterations == self._pack_at and not network.packed:
+            self._pack(network)
 
     def before_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Keep the gradients of fixed weights from the optimizer's statistics."""

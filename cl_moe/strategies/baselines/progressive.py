@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.moe.dense import TaskNetwork
 from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
 from cl_moe.seeding import derive
+from cl_moe.strategies.baselines.freezing import FreezingNetwork
 
 __all__ = ("ProgressiveNetwork",)
 
 
-class ProgressiveNetwork(TaskNetwork):
+class ProgressiveNetwork(FreezingNetwork):
     r"""Columns with lateral connections, of any expert kind.
 
     Rusu et al. 2016, "Progressive neural networks", eq. 2, adapters in front of every stage but the
@@ -58,7 +58,6 @@ class ProgressiveNetwork(TaskNetwork):
 
     def add_task(self, task: int, n_classes: int) -> None:
         """Freeze the columns there are and take in a new one."""
-        self.requires_grad_(False)
         seed, earlier = derive(self._seed, "progressive", task), len(self.columns)
         column, shape = nn.ModuleDict(), self._shape
         stages, adapters = nn.ModuleList(), nn.ModuleList()
@@ -74,6 +73,12 @@ class ProgressiveNetwork(TaskNetwork):
         self.heads[str(task)] = make_module(
             lambda shape: nn.Linear(math.prod(shape), n_classes), shape, derive(seed, "head")
         )
+        self.reopen(task)
+
+    def parts(self, task: str) -> Iterable[nn.Module]:
+        """Return a task's head, and its column as long as no later column reads it."""
+        newest = task == list(self.columns)[-1]
+        return (self.columns[task], self.heads[task]) if newest else (self.heads[task],)
 
     def branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows; later columns are not run."""

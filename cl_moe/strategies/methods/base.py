@@ -64,14 +64,15 @@ def build_method(type: str, parameters: Mapping[str, Any], context: MethodContex
         context: what all methods are given.
 
     Raises:
-        InputError: no such method, or parameters that do not fit its signature: all problems.
+        InputError: no such method, parameters that do not fit its signature, or a network that
+            would have to train on one row: all problems.
     """
     place = f"method '{type}'"
     target = catalog.resolve("method", type, place)
     if inspect.isclass(target):
         from cl_moe.strategies.foreign import build_foreign
 
-        return build_foreign(target, parameters, context, place)
+        return _fits(build_foreign(target, parameters, context, place), context)
     problems = catalog.check_parameters(target, parameters, place)
     if problems:
         raise InputError(problems)
@@ -81,6 +82,18 @@ def build_method(type: str, parameters: Mapping[str, Any], context: MethodContex
             f"{place}: gives {_a(method)}, not a Method; return "
             "cl_moe.strategies.methods.base.Method(strategy)"
         )
+    return _fits(method, context)
+
+
+def _fits(method: Method, context: MethodContext) -> Method:
+    """Return a method that trains a network unless that would have to train on one row alone."""
+    from cl_moe.strategies.baselines.closed_form import ClosedFormNetwork
+    from cl_moe.strategies.single_rows import single_row_problems
+
+    network = getattr(getattr(method.strategy, "model", None), "network", None)
+    computed = isinstance(network, ClosedFormNetwork)
+    if not computed and (problems := single_row_problems(context, method.joint)):
+        raise InputError(problems)
     return method
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("ewc_avalanche",)
@@ -24,7 +22,8 @@ def ewc_avalanche(
         context: what all methods are given.
         strength: Avalanche's ``ewc_lambda``.
         decay: how much of the old importance is kept with each task (Schwarz et al. 2018, "Progress
-            & compress", online EWC); None keeps a separate penalty a task.
+            & compress", online EWC), which Avalanche's ``EWCPlugin`` cannot do with a head a task;
+            None keeps a separate penalty a task.
     """
     require(
         {
@@ -32,15 +31,8 @@ def ewc_avalanche(
             f"decay: {decay} is not between 0 and 1": decay is None or 0 <= decay <= 1,
         }
     )
-    return sequential(context, plugins=[_plugin(context, strength, decay)])
-
-
-def _plugin(context: MethodContext, strength: float, decay: float | None) -> Any:
-    if decay is not None:
-        from avalanche.training.plugins import EWCPlugin
-
-        return EWCPlugin(strength, mode="online", decay_factor=decay)
     from cl_moe.continual.regularizers.batch_ewc import BatchEWC
     from cl_moe.training.regularization import RegularizationPlugin
 
-    return RegularizationPlugin(BatchEWC(strength, context.training.batch_size))
+    regularizer = BatchEWC(strength, context.training.batch_size, decay)
+    return sequential(context, plugins=[RegularizationPlugin(regularizer)])

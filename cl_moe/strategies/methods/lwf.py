@@ -18,7 +18,7 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
         strength: the factor before the distillation loss.
         temperature: divides the logits that are compared.
     """
-    from avalanche.training.plugins import LwFPlugin
+    from cl_moe.strategies.baselines.lwf import FrozenTeacherLwF
 
     require(
         {
@@ -26,5 +26,5 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
             f"temperature: {temperature} is not above 0": temperature > 0,
         }
     )
-    plugins = [LwFPlugin(alpha=strength, temperature=temperature)]
+    plugins = [FrozenTeacherLwF(alpha=strength, temperature=temperature)]
     return sequential(context, plugins=plugins)

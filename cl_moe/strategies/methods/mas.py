@@ -17,7 +17,7 @@ def mas(context: MethodContext, /, *, strength: float = 0.1, mixing: float = 0.5
         strength: the factor before the penalty.
         mixing: weight of the old importance when a task's own is added, 0 to 1.
     """
-    from avalanche.training.plugins import MASPlugin
+    from cl_moe.strategies.baselines.mas import PairedMAS
 
     require(
         {
@@ -25,5 +25,5 @@ def mas(context: MethodContext, /, *, strength: float = 0.1, mixing: float = 0.5
             f"mixing: {mixing} is not between 0 and 1": 0 <= mixing <= 1,
         }
     )
-    plugins = [MASPlugin(lambda_reg=strength, alpha=mixing)]
+    plugins = [PairedMAS(lambda_reg=strength, alpha=mixing)]
     return sequential(context, plugins=plugins)

@@ -24,10 +24,14 @@ from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
 
+def adam(parts):
+    return torch.optim.Adam([p for part in parts.values() for p in part.parameters()], lr=1e-2)
+
+
 def view_of(labels, classes, width=1):
     y = torch.as_tensor(labels)
     x = torch.randn(len(y), width, generator=torch.Generator().manual_seed(0))
-    return TaskView(5, "t", x, y, classes, 40, 8, lambda p: torch.optim.Adam(p, 0.01))
+    return TaskView(5, "t", x, y, classes, 40, 8, adam)
 
 
 class TestSplit:

@@ -21,6 +21,10 @@ from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
 
+def adam(parts):
+    return torch.optim.Adam([p for part in parts.values() for p in part.parameters()], lr=1e-2)
+
+
 def xor(n, seed, shift=0):
     """A task that no linear map solves: whether two inputs have the same sign."""
     x = torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
@@ -29,7 +33,7 @@ def xor(n, seed, shift=0):
 
 def view_of(task, x, y, steps=150):
     classes = max(2, int(y.max()) + 1)
-    return TaskView(task, f"t{task}", x, y, classes, steps, 32, lambda p: torch.optim.Adam(p, 1e-2))
+    return TaskView(task, f"t{task}", x, y, classes, steps, 32, adam)
 
 
 def learn(network, view, decision):

@@ -34,6 +34,10 @@ from cl_moe.moe.network import MoENetwork
 from cl_moe.state import State
 
 
+def adam(parts):
+    return torch.optim.Adam([p for part in parts.values() for p in part.parameters()], lr=1e-2)
+
+
 def network_of(layers=1, gate=EvidenceGate, experts=1):
     shape, made = (8,), []
     for depth, factory in enumerate(cut(MLPExpert([24, 16]).stages(), layers)):
@@ -51,9 +55,7 @@ def rings(n, seed, shift=0):
 
 
 def view_of(task, x, y, steps=300):
-    return TaskView(
-        task, f"t{task}", x, y, 4, steps, 32, lambda p: torch.optim.Adam(p, lr=1e-2), seed=0
-    )
+    return TaskView(task, f"t{task}", x, y, 4, steps, 32, adam, seed=0)
 
 
 def related(n, seed=1, task=1, steps=300):

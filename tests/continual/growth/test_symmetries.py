@@ -28,6 +28,10 @@ SHAPES = [
 ]
 
 
+def adam(parts):
+    return torch.optim.Adam([p for part in parts.values() for p in part.parameters()], lr=1e-2)
+
+
 def pictures(n, seed):
     """Four shapes anywhere below a ceiling and beside a wall, which tell what is up and left."""
     draw = torch.Generator().manual_seed(seed)
@@ -42,9 +46,7 @@ def pictures(n, seed):
 
 
 def view_of(task, x, y, steps=120):
-    return TaskView(
-        task, f"t{task}", x, y, 4, steps, 32, lambda p: torch.optim.Adam(p, lr=1e-2), names={0: "a"}
-    )
+    return TaskView(task, f"t{task}", x, y, 4, steps, 32, adam, names={0: "a"})
 
 
 def take(policy, network, view):

@@ -63,3 +63,17 @@ def test_its_gradient_pulls_the_expert_back():
         memory.penalty(made, x).backward()
         optimizer.step()
     assert memory.penalty(made, x).item() < start / 4
+
+
+def test_the_teacher_answers_as_it_did_whatever_mode_the_network_is_in():
+    torch.manual_seed(0)
+    made, x = network(), torch.randn(16, 4)
+    expert = made.moe_layers[0].pool["e0"]
+    expert.append(torch.nn.BatchNorm1d(8)).append(torch.nn.Dropout(0.5))
+    answer = made.eval()(x, 0).detach()
+    memory = Distillation(made.train(), [0], [(0, "e0")])
+    for _ in range(3):
+        made.train()
+        memory.penalty(made, x + 5.0)
+    assert torch.equal(memory.teacher(x, 0), answer)
+    assert expert.training

@@ -1,0 +1,49 @@
+"""How rows become batches: in order, and none that a network cannot be trained on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+__all__ = ("batches", "n_batches", "needs_two")
+
+
+def batches(order: Tensor, size: int, pairs: bool = False) -> list[Tensor]:
+    """Return rows in batches, as ``order.split(size)`` does.
+
+    Args:
+        order: rows (N).
+        size: rows a batch; the last one may be smaller.
+        pairs: no batch may have one row alone: a single last row joins the batch before it, so that
+            none is lost. One row in all stays alone.
+
+    >>> [rows.tolist() for rows in batches(torch.arange(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    >>> [rows.tolist() for rows in batches(torch.arange(5), 2, pairs=True)]
+    [[0, 1], [2, 3, 4]]
+    """
+    parts = list(order.split(size))
+    if pairs and len(parts) > 1 and len(parts[-1]) == 1 < size:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def n_batches(n: int, size: int, pairs: bool = False) -> int:
+    """Return how many batches n rows make, see :func:`batches`.
+
+    >>> n_batches(33, 32), n_batches(33, 32, pairs=True), n_batches(34, 32, pairs=True)
+    (2, 1, 2)
+    """
+    whole, left = divmod(n, size)
+    joins = pairs and left == 1 and whole > 0
+    return whole + (left > 0 and not joins)
+
+
+def needs_two(*modules: nn.Module) -> bool:
+    """Tell whether modules need two rows a batch to train: in one, no batch norm finds a spread.
+
+    >>> needs_two(nn.Linear(2, 2)), needs_two(nn.Sequential(nn.BatchNorm1d(2)))
+    (False, True)
+    """
+    return any(isinstance(part, _BatchNorm) for module in modules for part in module.modules())

@@ -1,0 +1,43 @@
+"""Avalanche's MAS, which never asks for the importance of one row alone where that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from avalanche.models import avalanche_forward
+from avalanche.training.plugins import MASPlugin
+from avalanche.training.utils import zerolike_params_dict
+from torch.utils.data import DataLoader
+
+from cl_moe.batching import batches, needs_two
+
+__all__ = ("PairedMAS",)
+
+
+class PairedMAS(MASPlugin):
+    """MAS whose look at a task's rows takes the batches that training takes, in their order.
+
+    Importances are those of Avalanche; but where the model needs two rows a batch, a single last
+    row joins the batch before it.
+    """
+
+    def _get_importance(self, strategy: Any) -> dict[str, Any]:
+        """Return the mean over batches of the gradients of the outputs' length, by parameter."""
+        model, data = strategy.model, strategy.experience.dataset
+        importance = dict(zerolike_params_dict(model))
+        model.train()
+        rows = batches(torch.arange(len(data)), strategy.train_mb_size, needs_two(model))
+        loader = DataLoader(
+            data, batch_sampler=[part.tolist() for part in rows], collate_fn=data.collate_fn
+        )
+        for batch in loader:
+            strategy.optimizer.zero_grad()
+            out = avalanche_forward(model, batch[0].to(strategy.device), batch[-1])
+            torch.norm(out, p="fro", dim=1).pow(2).mean().backward()
+            for name, parameter in model.named_parameters():
+                if parameter.requires_grad and parameter.grad is not None:
+                    importance[name].data += parameter.grad.abs()
+        for value in importance.values():
+            value.data /= float(len(loader))
+        return importance

@@ -1,0 +1,94 @@
+"""Tasks that are learned at the same time: their rows, and what a decision may build on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_moe.moe.edits import expert_part, head_part
+from cl_moe.moe.freezing import FreezableDict
+from cl_moe.moe.network import MoENetwork
+from cl_moe.training.model import classes_by_task
+from cl_moe.training.samples import samples
+
+__all__ = ("arriving", "rows_of", "without_learning")
+
+
+def arriving(strategy: Any) -> dict[int, int]:
+    """Return the tasks that are about to be learned, with their numbers of classes.
+
+    Those are the tasks of the experience, or of all experiences that a strategy for joint training
+    learns as one.
+    """
+    found: dict[int, int] = {}
+    for experience in _experiences(strategy):
+        for task, n_classes in classes_by_task(experience.dataset).items():
+            found[task] = max(n_classes, found.get(task, 0))
+    return found
+
+
+def rows_of(strategy: Any, task: int) -> tuple[Tensor, Tensor]:
+    """Return the training rows (x, y) of one task that is learned, on the device."""
+    parts = [_rows(experience.dataset, task) for experience in _experiences(strategy)]
+    own = [part for part in parts if part is not None]
+    x, y = own[0] if len(own) == 1 else (torch.cat(column) for column in zip(*own, strict=True))
+    return x.to(strategy.device), y.to(strategy.device)
+
+
+def _experiences(strategy: Any) -> list[Any]:
+    together = getattr(strategy, "_experiences", ())  # as Avalanche's JointTraining calls them
+    return list(together) or [strategy.experience]
+
+
+def _rows(data: Any, task: int) -> tuple[Tensor, Tensor] | None:
+    if task not in data.targets_task_labels.uniques:
+        return None
+    x, y, tasks = samples(data)
+    own = tasks == task
+    return (x, y) if bool(own.all()) else (x[own], y[own])
+
+
+@contextmanager
+def without_learning(network: MoENetwork, parts: Collection[str]) -> Iterator[None]:
+    """Hide the tasks whose answers will change because parts of the network are about to learn.
+
+    A decision that is made meanwhile builds on the others alone. Their experts are still taken.
+
+    Args:
+        network: is as before at the end.
+        parts: names of the parts that learn, see :func:`cl_moe.moe.edits.expert_part`.
+    """
+    learning: set[int] = set()
+    for task in network.tasks if parts else ():
+        if _learns(network, task, parts) or learning.intersection(network.reads(task)):
+            learning.add(task)
+    if not learning:
+        yield
+        return
+    heads, first_on = network.heads, network.first_on
+    network.heads = FreezableDict(
+        {str(t): heads[str(t)] for t in network.tasks if t not in learning}
+    )
+    network.first_on = {}
+    for task in network.tasks:
+        if network.owns_path(task):
+            network.first_on.setdefault(network.path(task), task)
+    try:
+        yield
+    finally:
+        network.heads, network.first_on = heads, first_on
+
+
+def _learns(network: MoENetwork, task: int, parts: Collection[str]) -> bool:
+    """Tell whether a task's head, or an expert of its path, is about to learn."""
+    if head_part(task) in parts:
+        return True
+    return network.owns_path(task) and any(
+        expert_part(layer.name, id_) in parts
+        for layer in network.moe_layers
+        for id_ in layer.assigned[task]
+    )
