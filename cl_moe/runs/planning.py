@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from cl_moe.streams.scenario import MethodSpec, ScenarioSpec
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
 __all__ = ("MethodLike", "Source", "make_plan")
 
@@ -94,7 +94,7 @@ def make_plan(
 
 def _source(source: object) -> ScenarioSpec | TaskStream:
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
     if isinstance(source, (str, Path)):
         return load_scenario(source)

@@ -21,7 +21,8 @@ from cl_moe.streams.shapes import fit, to_float
 from cl_moe.streams.sources.base import Source, load_once, make_source
 from cl_moe.streams.sources.synthetic import Synthetic
 from cl_moe.streams.spec import SourceSpec, TaskSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec

@@ -31,7 +31,7 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
 __all__ = (
     "MethodSpec",

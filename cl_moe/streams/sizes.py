@@ -21,7 +21,7 @@ from cl_moe.streams.spec import TaskSpec
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
 __all__ = ("TaskSize", "scenario_sizes", "stream_sizes")
 
@@ -51,7 +51,8 @@ def stream_sizes(stream: TaskStream) -> list[TaskSize]:
     """Return the sizes of a stream that is there.
 
     >>> import torch
-    >>> from cl_moe.streams.task import Task, TaskStream
+    >>> from cl_moe.streams.stream import TaskStream
+    >>> from cl_moe.streams.task import Task
     >>> data = (torch.zeros(4, 3), [0, 1, 0, 1])
     >>> stream_sizes(TaskStream([Task("toy", data, data, ("a", "b"))]))
     [TaskSize(train=4, test=4, classes=2, shape=(3,), count=1, probe=False)]

@@ -9,7 +9,7 @@ from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
 from cl_moe.runs.planning import make_plan
 from cl_moe.streams.scenario import load_scenario
-from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
 
 
 def problems(**arguments: object) -> list[str]:

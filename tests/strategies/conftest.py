@@ -10,7 +10,8 @@ import torch
 from cl_moe.runs.randomness import isolated, seed_all
 from cl_moe.strategies.methods.base import Method, MethodContext, build_method
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 
 def toy_task(position: int, n: int, shape: tuple[int, ...], classes: int = 2) -> Task:

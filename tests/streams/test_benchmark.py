@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from cl_moe.errors import InputError
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 avalanche = pytest.importorskip("avalanche.benchmarks")
 

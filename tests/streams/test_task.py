@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
 from cl_moe.errors import InputError
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 
 def toy(name: str = "toy", n: int = 12, classes: int = 3, **values: Any) -> Task:
