@@ -68,20 +68,22 @@ def one_a_place(problems: Iterable[str]) -> list[str]:
     The place is what stands before the first colon; which sample is at fault does not count.
 
     >>> one_a_place([f"task '{k}', train data: sample {k} holds NaN" for k in range(3)])
-    ["task '0', train data: sample 0 holds NaN (and the same in 2 more places)"]
+    ["task '0', train data: sample 0 holds NaN (and the same in 2 more places, next in task '1', \
+train data)"]
     """
     found: dict[str, list[str]] = {}
     for problem in dict.fromkeys(problems):
         cause = _WHICH.sub("", _COUNT.sub("", _PLACE.sub("", problem)))
         found.setdefault(cause, []).append(problem)
-    return [
-        first if not others else f"{first} (and the same in {_places(len(others))})"
-        for first, *others in found.values()
-    ]
+    return [first + _elsewhere(others) for first, *others in found.values()]
 
 
-def _places(number: int) -> str:
-    return f"{number} more place{'' if number == 1 else 's'}"
+def _elsewhere(others: list[str]) -> str:
+    if not others:
+        return ""
+    at = others[0].partition(": ")[0]
+    more = "" if len(others) == 1 else f"{len(others)} more places, next in "
+    return f" (and the same in {more}{at})"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -77,7 +77,7 @@ def plain_label(value: Any, width: int | None = None) -> int | str:
         return int(y)
     if y.ndim == 1 and width in (None, len(y)) and sorted(numbers) == [0.0] * (len(y) - 1) + [1.0]:
         return numbers.index(1.0)
-    raise ValueError(f"{y.tolist()!r:.60}")
+    raise ValueError(f"{numbers[0]:g}" if len(numbers) == 1 else f"{y.tolist()!r:.60}")
 
 
 def plain_labels(
@@ -95,6 +95,8 @@ def plain_labels(
     """
     if hasattr(values, "__array__") and not isinstance(values, Tensor):
         values = np.asarray(values)
+    if isinstance(values, str) or not hasattr(values, "__len__") or not getattr(values, "ndim", 1):
+        raise InputError(f"labels are {type(values).__name__}; give one an input, (N,)")
     if isinstance(values, (Tensor, np.ndarray)) and values.ndim == 1:
         values = values.tolist()
     plain: list[int | str] = []

@@ -14,7 +14,8 @@ from PIL import Image
 
 from cl_moe.errors import InputError
 from cl_moe.streams.sources import _embeddings
-from cl_moe.streams.sources.base import Source, load_once, make_source
+from cl_moe.streams.sources._loading import load_once, make_source
+from cl_moe.streams.sources.base import Source
 from cl_moe.streams.sources.csv import Csv
 from cl_moe.streams.sources.digits import Digits
 from cl_moe.streams.sources.function import Function
