@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from cl_moe.errors import InputError, one_a_place
+from cl_moe.errors import InputError
 from cl_moe.streams.datasets import Data, as_dataset, as_tensors, data_problems, labels, row_form
 from cl_moe.streams.labels import class_numbers
 from cl_moe.streams.problems import name_problems
@@ -74,7 +74,7 @@ class Task:
         data, problems = _converted({"train": train, "test": test}, f"task '{name}'", names)
         problems = name_problems(name) + problems
         if problems:
-            raise InputError(one_a_place(problems))
+            raise InputError(problems)
         values: dict[str, object] = {
             "name": name,
             **data,

@@ -181,3 +181,9 @@ def test_differences_name_what_is_not_given() -> None:
         "a is 1 there and not given here",
         "b is not given there and [1, 2] here",
     ]
+
+
+def test_an_avalanche_benchmark_becomes_a_stream(stream: TaskStream) -> None:
+    plan = make_plan(stream.to_benchmark())
+    assert isinstance(plan.source, TaskStream)
+    assert [task.classes for task in plan.source] == [task.classes for task in stream]

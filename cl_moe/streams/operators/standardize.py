@@ -48,7 +48,7 @@ class Standardize(Operator):
 def _mean_and_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and deviation, in float64 where float32 would lose them: far from 0."""
     mean, std = x.mean(), x.std(correction=0)
-    if mean.abs() <= FAR * std:
+    if std > 0 and mean.abs() <= FAR * std:
         return mean, std
     exact = x.to(torch.float64)
     mean, std = exact.mean(), exact.std(correction=0)

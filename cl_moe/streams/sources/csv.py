@@ -120,6 +120,13 @@ class Csv(Source):
             problems.append(f"{path}: no row below the header; add examples")
         if problems:
             raise InputError(problems)
+        values = self._values(rows, header, wanted, path)
+        words = [row[header.index(self.label)].strip() for row in rows]
+        return torch.tensor(values, dtype=torch.float64), words, wanted
+
+    def _values(
+        self, rows: list[list[str]], header: list[str], wanted: Sequence[str], path: Path
+    ) -> list[list[float]]:
         columns = [header.index(name) for name in wanted]
         at = header.index(self.label)
         values = []
@@ -132,13 +139,11 @@ class Csv(Source):
                 continue
             if not row[at].strip():
                 found.append(("label", f"{place}, column '{self.label}': no label; give one"))
-            values.append(
-                [_number(row[c], f"{place}, column '{header[c]}'", found) for c in columns]
-            )
+            at_columns = [(row[c], f"{place}, column '{header[c]}'") for c in columns]
+            values.append([_number(text, where, found) for text, where in at_columns])
         if found:
             raise InputError(one_a_cause(found))
-        words = [row[at].strip() for row in rows]
-        return torch.tensor(values, dtype=torch.float64), words, wanted
+        return values
 
 
 def _number(text: str, place: str, found: list[tuple[str, str]]) -> float:
