@@ -16,7 +16,7 @@ from cl_moe.streams.inputs import INTEGERS, tensor_of
 __all__ = ("class_numbers", "label_values", "plain_label", "plain_labels", "stored_labels")
 
 
-def stored_labels(data: Any) -> Any | None:
+def stored_labels(data: Any) -> Any:
     """Return the labels as they are, a list or a tensor, or None where samples hold them alone.
 
     A ``targets`` attribute is believed unless a ``target_transform`` stands between it and the

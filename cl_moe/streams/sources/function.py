@@ -90,12 +90,13 @@ class Function(Source):
                 "(train_x, train_y, test_x, test_y[, classes])"
             )
         try:
-            return _data(*result[:4], result[4] if len(result) == 5 else None)
+            return _data(result[:4], result[4] if len(result) == 5 else None)
         except InputError as error:
             raise InputError([f"{self.function}: {p}" for p in error.problems]) from error
 
 
-def _data(train_x: Any, train_y: Any, test_x: Any, test_y: Any, names: Any) -> SourceData:
+def _data(arrays: tuple[Any, ...], names: Any) -> SourceData:
+    train_x, train_y, test_x, test_y = arrays
     inputs = [batch_inputs(x, keep_bytes=True) for x in (train_x, test_x)]
     words = plain_labels(train_y)
     if names is not None:
