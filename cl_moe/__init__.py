@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from cl_moe.strategies.task_aware import TaskAwareMoE
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-    from cl_moe.streams.task import Task, TaskStream
+    from cl_moe.streams.stream import TaskStream
+    from cl_moe.streams.task import Task
     from cl_moe.training.batches import TensorBatches
     from cl_moe.training.plugin import MoEPlugin
 
@@ -72,7 +73,7 @@ _HOME = {
     "StudyInterrupted": "runs.driver",
     "Task": "streams.task",
     "TaskAwareMoE": "strategies.task_aware",
-    "TaskStream": "streams.task",
+    "TaskStream": "streams.stream",
     "TensorBatches": "training.batches",
     "TrainingSpec": "streams.spec",
     "build_moe": "strategies.networks",

@@ -1,10 +1,11 @@
-"""The one error a user sees."""
+"""The one error a user sees, the one warning, and how problems are told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Hashable, Iterable
 
-__all__ = ("InputError", "did_you_mean")
+__all__ = ("InputError", "InputWarning", "did_you_mean", "one_a_cause", "one_a_place")
 
 
 class InputError(ValueError):
@@ -27,6 +28,62 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[list[str]]]:
         return type(self), (self.problems,)
+
+
+class InputWarning(UserWarning):
+    """Something from outside is used, and stands for something else than it may seem to."""
+
+
+def one_a_cause(found: Iterable[tuple[Hashable, str]], more: str = "more like it") -> list[str]:
+    """Return one sentence a cause: the first one, and how many more there are.
+
+    Args:
+        found: (cause, sentence), in the order of their places.
+        more: what follows the number.
+
+    >>> one_a_cause(
+    ...     [("NaN", "row 2 holds NaN"), ("label", "row 3: no label"), ("NaN", "row 9 ...")]
+    ... )
+    ['row 2 holds NaN (and 1 more like it)', 'row 3: no label']
+    """
+    first: dict[Hashable, str] = {}
+    counts: dict[Hashable, int] = {}
+    for cause, sentence in found:
+        first.setdefault(cause, sentence)
+        counts[cause] = counts.get(cause, 0) + 1
+    return [
+        sentence if counts[cause] == 1 else f"{sentence} (and {counts[cause] - 1} {more})"
+        for cause, sentence in first.items()
+    ]
+
+
+_PLACE = re.compile(r"^[^:]*: ")
+_COUNT = re.compile(r" \(and \d+ more like it\)")
+_WHICH = re.compile(r"\b(?:sample|example) \d+(?: has [^)]*)?")
+
+
+def one_a_place(problems: Iterable[str]) -> list[str]:
+    """Return problems that differ in their places alone as one: the first, and a count.
+
+    The place is what stands before the first colon; which sample is at fault does not count.
+
+    >>> one_a_place([f"task '{k}', train data: sample {k} holds NaN" for k in range(3)])
+    ["task '0', train data: sample 0 holds NaN (and the same in 2 more places, next in task '1', \
+train data)"]
+    """
+    found: dict[str, list[str]] = {}
+    for problem in dict.fromkeys(problems):
+        cause = _WHICH.sub("", _COUNT.sub("", _PLACE.sub("", problem)))
+        found.setdefault(cause, []).append(problem)
+    return [first + _elsewhere(others) for first, *others in found.values()]
+
+
+def _elsewhere(others: list[str]) -> str:
+    if not others:
+        return ""
+    at = others[0].partition(": ")[0]
+    more = "" if len(others) == 1 else f"{len(others)} more places, next in "
+    return f" (and the same in {more}{at})"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

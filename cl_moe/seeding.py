@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ("derive", "generator")
+__all__ = ("derive", "generator", "untouched_randomness")
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -37,3 +40,28 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(derive(seed, *purpose))
+
+
+@contextlib.contextmanager
+def untouched_randomness() -> Iterator[None]:
+    """Restore the random states of Python, NumPy and torch (CUDA's too, if in use) at the end.
+
+    >>> import torch
+    >>> before = torch.get_rng_state()
+    >>> with untouched_randomness():
+    ...     first = torch.rand(1)
+    >>> bool(torch.equal(before, torch.get_rng_state()))
+    True
+    """
+    import numpy as np
+    import torch
+
+    python_state = random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002 - what is saved is the global state
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=list(devices)):
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import torch
 
     from cl_moe.strategies.methods.base import Method, MethodContext
-    from cl_moe.streams.task import Task, TaskStream
+    from cl_moe.streams.stream import TaskStream
+    from cl_moe.streams.task import Task
 
     Learn = Callable[..., Method]
 
@@ -56,7 +57,7 @@ def toy_task(position: int, n: int, shape: tuple[int, ...], classes: int = 2) ->
 @pytest.fixture
 def stream() -> TaskStream:
     """Three tasks of 2, 3 and 2 classes, and a probe."""
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
     tasks = [toy_task(k, 24, (6,), classes=3 if k == 1 else 2) for k in range(4)]
     return TaskStream(tasks[:3], probes=tasks[3:])
@@ -67,7 +68,8 @@ def conflicting() -> TaskStream:
     """Three tasks on one set of inputs, whose labels depend on different directions."""
     import torch
 
-    from cl_moe.streams.task import Task, TaskStream
+    from cl_moe.streams.stream import TaskStream
+    from cl_moe.streams.task import Task
 
     draw = torch.Generator().manual_seed(0)
     tasks = []

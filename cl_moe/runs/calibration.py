@@ -150,7 +150,8 @@ class _Bench:
         import torch
 
         from cl_moe.seeding import generator
-        from cl_moe.streams.task import Task, TaskStream
+        from cl_moe.streams.stream import TaskStream
+        from cl_moe.streams.task import Task
 
         def data(rows: int, name: str) -> tuple[torch.Tensor, torch.Tensor]:
             draw = generator(0, "calibrate", name)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from cl_moe.streams.scenario import ScenarioSpec
-    from cl_moe.streams.task import Task, TaskStream
+    from cl_moe.streams.stream import TaskStream
+    from cl_moe.streams.task import Task
 
 __all__ = ("FORMAT", "describe", "differences", "read_description", "sources", "tuned")
 
@@ -79,7 +80,7 @@ def _settings(spec: BaseModel, *later: str, never: Sequence[str] = ()) -> dict[s
 
 
 def _source_spec(source: ScenarioSpec | TaskStream) -> dict[str, Any]:
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
     if isinstance(source, TaskStream):
         return {"stream": {"name": source.name, "content": _fingerprint(source)}}

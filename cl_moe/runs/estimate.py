@@ -212,7 +212,7 @@ def _method(plan: StudyPlan, method: MethodPlan, work: Work, machine: Machine) -
 
 def _sizes(plan: StudyPlan) -> list[TaskSize]:
     from cl_moe.streams.sizes import scenario_sizes, stream_sizes
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
     if isinstance(plan.source, TaskStream):
         return stream_sizes(plan.source)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import NetworkSpec, ScenarioSpec, TrainingSpec
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
 __all__ = (
     "Failure",
@@ -188,7 +188,7 @@ class StudyPlan:
 
     def stream(self, seed: int) -> TaskStream:
         """Return the tasks of a seed."""
-        from cl_moe.streams.task import TaskStream
+        from cl_moe.streams.stream import TaskStream
 
         if isinstance(self.source, TaskStream):
             return self.source
@@ -196,7 +196,7 @@ class StudyPlan:
 
     def task_names(self) -> list[str]:
         """Return the names of the stream's tasks, the same for every seed."""
-        from cl_moe.streams.task import TaskStream
+        from cl_moe.streams.stream import TaskStream
 
         if isinstance(self.source, TaskStream):
             return [task.name for task in self.source]
@@ -246,7 +246,7 @@ class Streams:
 
 def _begun_with(stream: TaskStream, name: str) -> TaskStream:
     """Return a stream of one task, with the other tasks of ``stream`` as probes."""
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
     first = [task for task in stream if task.name == name]
     return TaskStream(first, stream.name, [task for task in stream if task.name != name])

@@ -13,15 +13,16 @@ from cl_moe.runs.plan import MethodPlan, StudyPlan
 
 if TYPE_CHECKING:
     import torch
+    from avalanche.benchmarks import CLScenario
     from pydantic import BaseModel
 
     from cl_moe.streams.scenario import MethodSpec, ScenarioSpec
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
 __all__ = ("MethodLike", "Source", "make_plan")
 
 MethodLike: TypeAlias = "str | Mapping[str, Any] | MethodSpec"
-Source: TypeAlias = "ScenarioSpec | TaskStream | str | Path"
+Source: TypeAlias = "ScenarioSpec | TaskStream | CLScenario[Any] | str | Path"
 
 DEFAULT_SEEDS = 5
 MOST_THREADS = 1024
@@ -94,14 +95,17 @@ def make_plan(
 
 def _source(source: object) -> ScenarioSpec | TaskStream:
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
     if isinstance(source, (str, Path)):
         return load_scenario(source)
     if isinstance(source, (ScenarioSpec, TaskStream)):
         return source
+    if isinstance(getattr(source, "streams", None), Mapping):  # Avalanche's
+        return TaskStream.from_benchmark(source)
     raise InputError(
-        f"source: {_short(source)} is no scenario; give its name or file, or a TaskStream"
+        f"source: {_short(source)} is no scenario; give its name or file, a TaskStream or an "
+        "Avalanche benchmark"
     )
 
 

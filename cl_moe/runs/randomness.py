@@ -6,32 +6,9 @@ import contextlib
 import random
 from collections.abc import Iterator
 
+from cl_moe.seeding import untouched_randomness
+
 __all__ = ("isolated", "seed_all", "untouched_randomness")
-
-
-@contextlib.contextmanager
-def untouched_randomness() -> Iterator[None]:
-    """Restore the random states of Python, NumPy and torch (CUDA's too, if in use) at the end.
-
-    >>> import torch
-    >>> _ = torch.manual_seed(0)
-    >>> with untouched_randomness():
-    ...     first = torch.rand(1)
-    >>> bool(torch.equal(first, torch.rand(1)))
-    True
-    """
-    import numpy as np
-    import torch
-
-    python_state = random.getstate()
-    numpy_state = np.random.get_state()  # noqa: NPY002 - what is saved is the global state
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=list(devices)):
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from cl_moe.seeding import derive
 
 if TYPE_CHECKING:
     from cl_moe.strategies.methods.base import Method
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
     from cl_moe.training.evaluation import Record
 
 __all__ = ("build_problems", "final_average", "run_one")

@@ -135,7 +135,8 @@ def run(
     whole runs are kept, and methods and seeds may be added.
 
     Args:
-        source: a scenario, its file, its name (``"digits_quick"``), or a :class:`TaskStream`.
+        source: a scenario, its file, its name (``"digits_quick"``), a :class:`TaskStream`, or an
+            Avalanche benchmark, which becomes one by ``TaskStream.from_benchmark``.
         methods: names of the scenario's methods or of the catalogue, or tables such as
             ``{"type": "ewc", "strength": 10}``. By default the scenario's; dense and moe for a
             stream. A table with ``"grid": {"strength": [1, 10]}`` has its parameters chosen on

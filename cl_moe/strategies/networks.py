@@ -33,7 +33,7 @@ from cl_moe.training.model import TaskModel
 if TYPE_CHECKING:
     from cl_moe.strategies.methods.base import MethodContext
     from cl_moe.streams.spec import NetworkSpec
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
 __all__ = ("build_dense", "build_moe", "expert_factory", "trunk_stages")
 

@@ -40,7 +40,8 @@ class TaskAwareMoE(Strategy):
         evaluator: an Avalanche evaluation plugin; None for a silent one.
 
     >>> import torch
-    >>> from cl_moe.streams.task import Task, TaskStream
+    >>> from cl_moe.streams.stream import TaskStream
+    >>> from cl_moe.streams.task import Task
     >>> x, y = torch.rand(40, 8), torch.arange(40) % 2
     >>> stream = TaskStream([Task(name, (x, y), (x, y), ("a", "b")) for name in ("one", "two")])
     >>> strategy = TaskAwareMoE(shape=(8,), names=["one", "two"])

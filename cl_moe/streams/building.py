@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, one_a_place
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
 from cl_moe.streams.generate import drawn_tasks
 from cl_moe.streams.operators.base import Operator, make_operator
 from cl_moe.streams.operators.subset import choose_classes
 from cl_moe.streams.shapes import fit, to_float
-from cl_moe.streams.sources.base import Source, load_once, make_source
+from cl_moe.streams.sources._loading import load_once, make_source
+from cl_moe.streams.sources.base import Source
 from cl_moe.streams.sources.synthetic import Synthetic
 from cl_moe.streams.spec import SourceSpec, TaskSpec
-from cl_moe.streams.task import Task, TaskStream
-
-if TYPE_CHECKING:
-    from cl_moe.streams.scenario import ScenarioSpec
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.tables import ScenarioTables
+from cl_moe.streams.task import Task
 
 __all__ = ("Recipe", "build_stream", "recipes_of", "resolve_sources")
+
+
+Scenario = TypeVar("Scenario", bound=ScenarioTables)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Recipe:
     test_per_class: int | None
 
 
-def resolve_sources(spec: ScenarioSpec, data_dir: Path | None) -> ScenarioSpec:
+def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
     """Return the scenario with every source in use decided; see :meth:`ScenarioSpec.resolve`."""
     used = {task.source for task in (*spec.tasks, *spec.probe_specs())}
     used |= {task.source for task in (drawn_tasks(spec.generate) if spec.generate else [])}
@@ -71,7 +74,7 @@ def _at_hand(
     return None, reasons
 
 
-def build_stream(spec: ScenarioSpec, seed: int, data_dir: Path | None) -> TaskStream:
+def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> TaskStream:
     """Return the stream of a scenario; see :meth:`ScenarioSpec.build_stream`."""
     spec = resolve_sources(spec, data_dir)
     listed, unseen = spec.task_specs(), spec.probe_specs()
@@ -85,7 +88,7 @@ def build_stream(spec: ScenarioSpec, seed: int, data_dir: Path | None) -> TaskSt
         problem for task in made if isinstance(task, InputError) for problem in task.problems
     ]
     if problems:
-        raise InputError(dict.fromkeys(problems))
+        raise InputError(one_a_place(problems))
     tasks = [task for task in made if isinstance(task, Task)]
     return TaskStream(tasks[: len(listed)], spec.name, tasks[len(listed) :])
 
@@ -98,7 +101,7 @@ def _attempt(make: Callable[[], Task]) -> Task | InputError:
         return error
 
 
-def recipes_of(spec: ScenarioSpec, tasks: Sequence[TaskSpec]) -> dict[str, Recipe]:
+def recipes_of(spec: ScenarioTables, tasks: Sequence[TaskSpec]) -> dict[str, Recipe]:
     """Return each task's recipe; origins come first in ``tasks``, which may name a task twice."""
     recipes: dict[str, Recipe] = {}
     variants: dict[tuple[str, str], Synthetic] = {}
@@ -164,7 +167,7 @@ def _make(
     seed: int,
     data_dir: Path | None,
     shape: Sequence[int] | None,
-    scenario: ScenarioSpec,
+    scenario: ScenarioTables,
 ) -> Task:
     recipe, place = recipes[spec.name], f"task '{spec.name}'"
     data = load_once(
@@ -212,7 +215,7 @@ def _draw(
 
 
 def _relation(
-    spec: TaskSpec, recipes: Mapping[str, Recipe], scenario: ScenarioSpec
+    spec: TaskSpec, recipes: Mapping[str, Recipe], scenario: ScenarioTables
 ) -> tuple[str | None, str | None]:
     """Return what the task was made from and how, as far as its table says."""
     words = [make_operator(o, spec.name).relation for o in spec.operators]
@@ -229,7 +232,7 @@ def _relation(
     return spec.from_, ", ".join(dict.fromkeys(words)) or "recurring"
 
 
-def _first_of(variant: str, spec: TaskSpec, scenario: ScenarioSpec) -> str:
+def _first_of(variant: str, spec: TaskSpec, scenario: ScenarioTables) -> str:
     """Return the task that brought a variant of the same source."""
     return next(
         task.name

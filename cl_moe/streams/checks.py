@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
@@ -20,11 +20,11 @@ from cl_moe.streams.spec import (
     TaskSpec,
     TrainingSpec,
 )
-
-if TYPE_CHECKING:
-    from cl_moe.streams.scenario import ScenarioSpec
+from cl_moe.streams.tables import ScenarioTables
 
 __all__ = ("check", "method_problems")
+
+Scenario = TypeVar("Scenario", bound=ScenarioTables)
 
 LISTS: dict[str, Any] = {"tasks": TaskSpec, "probes": ProbeSpec, "methods": MethodSpec}
 TABLES: dict[str, Any] = {
@@ -35,28 +35,26 @@ TABLES: dict[str, Any] = {
 }
 
 
-def check(data: Mapping[str, Any]) -> tuple[ScenarioSpec | None, list[str]]:
+def check(model: type[Scenario], data: Mapping[str, Any]) -> tuple[Scenario | None, list[str]]:
     """Return the scenario, or None and all problems of ``data``.
 
     Each table is read by itself, so that a fault in one hides none in another.
     """
-    from cl_moe.streams.scenario import ScenarioSpec
-
     read: dict[str, Any] = {}
     problems: list[str] = []
-    for key, model in LISTS.items():
+    for key, kind in LISTS.items():
         if key in data:
-            read[key], found = read_tables(model, data[key], key)
+            read[key], found = read_tables(kind, data[key], key)
             problems += found
-    for key, model in TABLES.items():
+    for key, kind in TABLES.items():
         if key in data:
-            read[key], found = read_table(model, data[key], key)
+            read[key], found = read_table(kind, data[key], key)
             problems += found
     if "sources" in data:
         read["sources"], found = _read_sources(data["sources"])
         problems += found
     rest = {k: v for k, v in data.items() if k not in {*LISTS, *TABLES, "sources"}}
-    head, found = read_table(ScenarioSpec, rest, "")
+    head, found = read_table(model, rest, "")
     problems = found + problems + _cross_checks(data, read)
     if problems or head is None:
         return None, list(dict.fromkeys(problems))
@@ -95,7 +93,7 @@ def _cross_checks(data: Mapping[str, Any], read: Mapping[str, Any]) -> list[str]
 
 
 def _source_problems(source: SourceSpec | None, place: str) -> list[str]:
-    from cl_moe.streams.sources.base import make_source
+    from cl_moe.streams.sources._loading import make_source
 
     if source is None:
         return []
@@ -160,7 +158,7 @@ def _variant_problems(
     sources: Mapping[str, SourceSpec | None],
 ) -> list[str]:
     """Check the dial of relatedness, and note the variant that this task brings."""
-    from cl_moe.streams.sources.base import make_source
+    from cl_moe.streams.sources._loading import make_source
 
     source = sources.get(task.source or "")
     if task.source is None or source is None:

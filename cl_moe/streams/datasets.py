@@ -1,15 +1,19 @@
-"""Helpers on torch data sets: labels without reading samples, tensors where they are at hand."""
+"""Data sets of tasks: brought to one form, taken in part, drawn from, split."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+from torch.utils.data import Dataset, Subset, TensorDataset
 
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, one_a_cause
+from cl_moe.streams.converted import Convert, Converted, not_finite
+from cl_moe.streams.inputs import batch_inputs
+from cl_moe.streams.labels import class_numbers, label_values, plain_labels
 
 __all__ = (
     "Data",
@@ -20,6 +24,7 @@ __all__ = (
     "draw_per_class",
     "labels",
     "relabelled",
+    "row_form",
     "split_stratified",
     "take",
 )
@@ -32,16 +37,16 @@ class Relabelled(Dataset[tuple[Any, int]]):
 
     Args:
         data: samples (x, y, ...); what comes after y, such as a task label, is left out.
-        mapping: new label of each old one.
+        mapping: new label of each old one, in the form of :func:`plain_label`.
 
     >>> data = TensorDataset(torch.zeros(2, 3), torch.tensor([7, 4]))
     >>> Relabelled(data, {7: 0, 4: 1})[1][1]
     1
     """
 
-    def __init__(self, data: Dataset[Any], mapping: dict[int, int]) -> None:
+    def __init__(self, data: Dataset[Any], mapping: Mapping[Any, int]) -> None:
         self.data, self.mapping = data, dict(mapping)
-        self.targets = [self.mapping[y] for y in labels(data).tolist()]
+        self.targets = [self.mapping[y] for y in plain_labels(label_values(data))]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -50,87 +55,128 @@ class Relabelled(Dataset[tuple[Any, int]]):
         return self.data[index][0], self.targets[index]
 
 
-def as_dataset(data: Data, place: str = "data") -> Dataset[Any]:
-    """Return a data set as it is, and a pair (x_N..., y_N) of arrays or tensors as a TensorDataset.
+def as_dataset(data: Data, place: str = "data", convert: Convert = class_numbers) -> Dataset[Any]:
+    """Return data as a TensorDataset where they are tensors, else as :class:`Converted`.
 
-    Inputs become float32, bytes scaled to [0, 1]; labels int64.
+    Inputs become float32, bytes scaled to [0, 1], and token ids int64
+    (:func:`cl_moe.streams.inputs.batch_inputs`). A TensorDataset that is like that already is
+    returned as it is.
+
+    Args:
+        data: a torch Dataset, or a pair (x_N..., y_N) of arrays or tensors.
+        place: of the data in errors.
+        convert: makes a tensor of labels; see :func:`cl_moe.streams.labels.class_numbers`.
 
     Raises:
-        InputError: not as many labels as inputs, or labels that are no whole numbers.
+        InputError: inputs or labels that are none, or not as many labels as inputs.
 
     >>> len(as_dataset(([[0.0, 1.0]], [0])))
     1
     """
-    if not isinstance(data, (tuple, list)):
-        return data
-    try:
-        x, y = (part if isinstance(part, Tensor) else torch.as_tensor(part) for part in data)
-    except (TypeError, ValueError, RuntimeError) as error:
+    if isinstance(data, Converted):
+        return data.at(place, convert)
+    if isinstance(data, (tuple, list)):
+        if len(data) != 2:
+            raise InputError(
+                f"{place}: a {type(data).__name__} of {len(data)}; give a pair (inputs, labels), "
+                "or a torch Dataset"
+            )
+        return _from_arrays(data[0], data[1], place, convert)
+    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         raise InputError(
-            f"{place}: no pair of numbers ({error}); give (inputs, labels), or a torch Dataset"
-        ) from error
-    if not x.ndim or not y.ndim:
+            f"{place}: {type(data).__name__} has no length; give arrays, or a torch Dataset that "
+            "has one"
+        )
+    columns = _columns(data)
+    if columns is None:
+        return Converted(data, place, convert)
+    if len(columns) != 2:
+        raise InputError(f"{place}: rows are tuples of {len(columns)}; give pairs (x, y)")
+    made = _from_arrays(*columns, place, convert)
+    same = all(new is old for new, old in zip(made.tensors, columns, strict=True))
+    return data if same and isinstance(data, TensorDataset) else made
+
+
+def _columns(data: Any) -> tuple[Tensor, ...] | None:
+    """Return the tensors of a TensorDataset, or of a part of one."""
+    if isinstance(data, TensorDataset):
+        return data.tensors
+    if isinstance(data, Subset):
+        columns = _columns(data.dataset)
+        rows = torch.as_tensor(data.indices, dtype=torch.int64)
+        return columns if columns is None else tuple(column[rows] for column in columns)
+    return None
+
+
+def _from_arrays(x: Any, y: Any, place: str, convert: Convert) -> TensorDataset:
+    problems: list[str] = []
+    parts: list[Tensor] = []
+    if not all(hasattr(part, "__len__") and getattr(part, "ndim", 1) for part in (x, y)):
         raise InputError(f"{place}: one number; give inputs (N, ...) and labels (N,)")
-    if len(x) != len(y):
-        raise InputError(f"{place}: {len(x)} inputs but {len(y)} labels; give one label an input")
-    if y.is_floating_point() and not torch.equal(y, y.round()):
-        raise InputError(f"{place}: labels are not whole numbers; give 0, 1, 2, ...")
-    if x.is_complex():
-        raise InputError(f"{place}: inputs are complex; give real numbers")
-    x = x / 255 if x.dtype == torch.uint8 else x
-    return TensorDataset(x.to(torch.float32), y.to(torch.int64))
+    with _noted(problems):
+        parts.append(batch_inputs(x))
+    with _noted(problems):
+        parts.append(convert(y, None))
+    if not problems and len(parts[0]) != len(parts[1]):
+        problems.append(
+            f"{len(parts[0])} inputs but {len(parts[1])} labels; give one label an input"
+        )
+    if problems:
+        raise InputError([f"{place}: {problem}" for problem in problems])
+    return TensorDataset(*parts)
+
+
+@contextlib.contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    """Add the problems of an InputError to ``problems``."""
+    try:
+        yield
+    except InputError as error:
+        problems += error.problems
 
 
 def as_tensors(data: Dataset[Any]) -> tuple[Tensor, Tensor]:
-    """Return (x_N... float32, y_N int64); samples are read one by one only where they must be."""
-    if isinstance(data, TensorDataset):
-        x, y = data.tensors[:2]
-        return x, y
-    if isinstance(data, Subset) and isinstance(data.dataset, TensorDataset):
-        index = torch.as_tensor(data.indices)
-        return data.dataset.tensors[0][index], data.dataset.tensors[1][index]
-    size = len(cast(Any, data))
-    xs = [torch.as_tensor(data[i][0], dtype=torch.float32) for i in range(size)]
-    return torch.stack(xs), labels(data)
+    """Return (x_N..., y_N int64); samples are read one by one only where they must be.
 
-
-def labels(data: Dataset[Any]) -> Tensor:
-    """Return y_N (int64) without touching the inputs wherever the data set allows it.
-
-    A ``targets`` attribute is believed unless a ``target_transform`` stands between it and the
-    samples.
-
-    >>> labels(Subset(TensorDataset(torch.zeros(3, 2), torch.tensor([4, 5, 6])), [2, 0])).tolist()
-    [6, 4]
+    Raises:
+        InputError: a sample that is read cannot be used.
     """
-    if isinstance(data, TensorDataset):
-        return data.tensors[1].to(torch.int64)
-    if isinstance(data, Subset):
-        return labels(data.dataset)[torch.as_tensor(data.indices, dtype=torch.int64)]
-    if isinstance(data, ConcatDataset):
-        return torch.cat([labels(part) for part in data.datasets])
-    targets = getattr(data, "targets", None)
-    if targets is not None and getattr(data, "target_transform", None) is None:
-        return torch.as_tensor(
-            targets if isinstance(targets, Tensor) else [int(y) for y in targets],
-            dtype=torch.int64,
-        )
-    size = len(cast(Any, data))
-    return torch.tensor([int(data[i][1]) for i in range(size)], dtype=torch.int64)
+    columns = _columns(data)
+    if columns is not None:
+        return columns[0], columns[1]
+    return (data if isinstance(data, Converted) else Converted(data)).tensors()
 
 
 def take(data: Dataset[Any], index: Tensor) -> Dataset[Any]:
     """Return the samples at ``index`` (N int64), as tensors where ``data`` holds tensors."""
     if isinstance(data, TensorDataset):
         return TensorDataset(*(tensor[index] for tensor in data.tensors))
-    return Subset(data, index.tolist())
+    rows = index.tolist()
+    return data.take(rows) if isinstance(data, Converted) else Subset(data, rows)
 
 
-def relabelled(data: Dataset[Any], mapping: dict[int, int]) -> Dataset[Any]:
+def row_form(data: Dataset[Any]) -> tuple[tuple[int, ...], torch.dtype]:
+    """Return shape and dtype of one input of what :func:`as_dataset` gives."""
+    if isinstance(data, TensorDataset):
+        return tuple(data.tensors[0].shape[1:]), data.tensors[0].dtype
+    assert isinstance(data, Converted)
+    return data.shape or (), data.dtype
+
+
+def labels(data: Dataset[Any]) -> Tensor:
+    """Return y_N (int64) of a data set whose labels are whole numbers.
+
+    >>> labels(Subset(TensorDataset(torch.zeros(3, 2), torch.tensor([4, 5, 6])), [2, 0])).tolist()
+    [6, 4]
+    """
+    return class_numbers(label_values(data))
+
+
+def relabelled(data: Dataset[Any], mapping: Mapping[Any, int]) -> Dataset[Any]:
     """Return the data set under new labels, as tensors where ``data`` holds tensors."""
     if isinstance(data, TensorDataset):
-        new = torch.tensor([mapping[y] for y in data.tensors[1].tolist()], dtype=torch.int64)
-        return TensorDataset(data.tensors[0], new)
+        new = [mapping[y] for y in plain_labels(data.tensors[1])]
+        return TensorDataset(data.tensors[0], torch.tensor(new, dtype=torch.int64))
     return Relabelled(data, mapping)
 
 
@@ -152,44 +198,40 @@ def draw_per_class(y: Tensor, n: int | None, draw: torch.Generator) -> Tensor:
 
 
 def data_problems(data: Dataset[Any], classes: Sequence[str], *, complete: bool) -> list[str]:
-    """Return what is wrong with a task's data; ``complete``: each class must have a sample."""
-    if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
-        return [f"{type(data).__name__} has no length; give arrays, or a torch Dataset with one"]
-    if len(cast(Any, data)) == 0:
+    """Return what is wrong with a task's data as :func:`as_dataset` gives them.
+
+    Args:
+        data: of one split.
+        classes: names of the classes.
+        complete: each class must have a sample.
+    """
+    size = len(cast(Any, data))
+    if size == 0:
         return ["no sample; give at least one a class"]
-    problems = _tensor_problems(data)
+    problems = _input_problems(data, size)
     if complete and len(set(classes)) < len(classes):
         problems.append("two classes have one name; give each its own")
-    if problems:
+    if problems or not complete:
         return problems
     found = set(labels(data).tolist())
-    wrong = sorted(found - set(range(len(classes))))
-    if wrong:
-        problems.append(
-            f"label {wrong[0]} for {len(classes)} classes; labels are 0 to {len(classes) - 1}"
-        )
-    missing = [name for k, name in enumerate(classes) if k not in found]
-    if missing and complete:
-        problems.append(f"class '{missing[0]}' has no sample; give one or drop it")
-    return problems
+    return one_a_cause(
+        (None, f"class '{name}' has no sample; give one or drop it")
+        for number, name in enumerate(classes)
+        if number not in found
+    )
 
 
-def _tensor_problems(data: Dataset[Any]) -> list[str]:
-    """Return what is wrong with the tensors (x_N..., y_N) of a TensorDataset; [] for all others."""
+def _input_problems(data: Dataset[Any], size: int) -> list[str]:
+    shape, _ = row_form(data)
+    if not shape or 0 in shape:
+        return [f"inputs of shape {(size, *shape)}; give (samples, features...)"]
     if not isinstance(data, TensorDataset):
         return []
-    x, y = data.tensors[:2]
-    problems = []
-    if x.ndim < 2 or 0 in x.shape:
-        problems.append(f"inputs of shape {tuple(x.shape)}; give (samples, features...)")
-    elif not x.is_floating_point():
-        problems.append(f"inputs are {x.dtype}; give float32, images scaled to 0..1")
-    elif not bool(torch.isfinite(x).all()):
-        bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero()
-        problems.append(f"sample {int(bad[0])} holds NaN or infinity; clean or drop it")
-    if y.ndim != 1 or y.dtype != torch.int64:
-        problems.append(f"labels are {y.dtype} of shape {tuple(y.shape)}; give (samples,) int64")
-    return problems
+    x = data.tensors[0]
+    if bool(torch.isfinite(x).all()):
+        return []
+    bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
+    return one_a_cause(("finite", not_finite(row)) for row in bad)
 
 
 def split_stratified(y: Tensor, fraction: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from cl_moe.streams.task import TaskStream
+from collections.abc import Sequence
+from typing import Any
 
 __all__ = ("describe",)
 
 
-def describe(stream: TaskStream) -> str:
+def describe(rows: Sequence[dict[str, Any]], name: str, shape: tuple[int, ...]) -> str:
     """Return a heading and a line a task: sizes, group, relation, origin.
 
-    >>> import torch
-    >>> from cl_moe.streams.task import Task, TaskStream
-    >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"), "rich")
-    >>> print(describe(TaskStream([toy])))
-    TaskStream 'stream': 1 task, inputs (2,)
+    Args:
+        rows: of :meth:`cl_moe.streams.stream.TaskStream.table`.
+        name: of the stream.
+        shape: of one input.
+
+    >>> from cl_moe.streams.stream import TaskStream
+    >>> from cl_moe.streams.task import Task
+    >>> data = ([[0.0, 1.0], [1.0, 0.0]], [0, 1])
+    >>> print(describe(TaskStream([Task("toy", data, data, "ab", "rich")]).table(), "few", (2,)))
+    TaskStream 'few': 1 task, inputs (2,)
       0 toy  2 classes  train 2  test 2  [rich]
     """
-    probes = f" and {_count(len(stream.probes), 'probe')}" if stream.probes else ""
-    head = f"TaskStream '{stream.name}': {_count(len(stream), 'task')}{probes}"
-    rows = stream.table()
+    unseen = sum(row["probe"] for row in rows)
+    probes = f" and {_count(unseen, 'probe')}" if unseen else ""
+    head = f"TaskStream '{name}': {_count(len(rows) - unseen, 'task')}{probes}"
     wide = {key: max(len(str(row[key])) for row in rows) for key in rows[0]}
-    return "\n".join([f"{head}, inputs {stream.shape}", *(_line(row, wide) for row in rows)])
+    return "\n".join([f"{head}, inputs {shape}", *(_line(row, wide) for row in rows)])
 
 
 def _line(row: dict[str, Any], wide: dict[str, int]) -> str:

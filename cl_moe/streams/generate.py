@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
 from cl_moe.seeding import derive
-from cl_moe.streams.spec import Name, OperatorSpec, ProbeSpec, Spec, TaskSpec
-
-if TYPE_CHECKING:
-    from cl_moe.streams.scenario import ScenarioSpec
+from cl_moe.streams.spec import Name, OperatorSpec, ProbeSpec, Spec, StreamSpec, TaskSpec
 
 __all__ = (
     "Drawn",
@@ -70,11 +67,13 @@ class GenerateSpec(Spec):
     seed: int = 0
 
 
-def expand_tasks(spec: ScenarioSpec) -> list[TaskSpec]:
+def expand_tasks(
+    listed: Iterable[TaskSpec], generate: GenerateSpec | None, stream: StreamSpec
+) -> list[TaskSpec]:
     """Return the listed tasks and then the generated ones, shuffled where the stream says so."""
-    tasks = [*spec.tasks, *(generated_tasks(spec.generate) if spec.generate else [])]
-    if spec.stream.order == "shuffled":
-        random.Random(derive(spec.stream.order_seed, "order")).shuffle(tasks)
+    tasks = [*listed, *(generated_tasks(generate) if generate else [])]
+    if stream.order == "shuffled":
+        random.Random(derive(stream.order_seed, "order")).shuffle(tasks)
     return tasks
 
 

@@ -7,23 +7,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator
-
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.streams.generate import GenerateSpec
 from cl_moe.streams.spec import (
-    FolderName,
     MethodSpec,
     NetworkSpec,
     OperatorSpec,
     ProbeSpec,
     SourceSpec,
-    Spec,
     StreamSpec,
     TaskSpec,
     TrainingSpec,
 )
+from cl_moe.streams.tables import MOST_SEEDS, ScenarioTables
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,9 +27,10 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
 
 __all__ = (
+    "MOST_SEEDS",
     "MethodSpec",
     "NetworkSpec",
     "OperatorSpec",
@@ -48,38 +45,12 @@ __all__ = (
     "shipped_scenarios",
 )
 
-MOST_SEEDS = 10_000
-DEFAULT_METHODS = ("dense", "ewc", "replay", "alone", "joint", "moe")
 
-
-class ScenarioSpec(Spec):
+class ScenarioSpec(ScenarioTables):
     """A study: sources, the tasks made from them, the network, the budget and the methods.
 
     Make one with :func:`load_scenario` or :meth:`from_dict`, which check it and name every problem.
     """
-
-    name: FolderName
-    title: str = ""
-    description: str = ""
-    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
-    baseline: str | None = None
-    sources: dict[str, SourceSpec] = Field(default={})
-    tasks: list[TaskSpec] = Field(default=[])
-    generate: GenerateSpec | None = None
-    probes: list[ProbeSpec] = Field(default=[])
-    stream: StreamSpec = Field(default=StreamSpec())
-    network: NetworkSpec = Field(default=NetworkSpec())
-    training: TrainingSpec = Field(default=TrainingSpec())
-    methods: list[MethodSpec] = Field(
-        default=[MethodSpec(name=name, type=name) for name in DEFAULT_METHODS]
-    )
-
-    @field_validator("name")
-    @classmethod
-    def _one_folder(cls, name: str) -> str:
-        if name.startswith(".") or "/" in name or "\\" in name:
-            raise ValueError(f"'{name}' cannot name the folder of results; leave out / \\ and dots")
-        return name
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ScenarioSpec:
@@ -112,7 +83,7 @@ class ScenarioSpec(Spec):
         """
         from cl_moe.streams.checks import check
 
-        spec, problems = check(data)
+        spec, problems = check(cls, data)
         if problems:
             raise InputError(problems)
         assert spec is not None
@@ -134,18 +105,6 @@ class ScenarioSpec(Spec):
         from cl_moe.streams.overrides import apply_overrides
 
         return self.from_dict(apply_overrides(self.to_dict(), overrides))
-
-    def task_specs(self) -> list[TaskSpec]:
-        """Return the tasks in the order they are learned, generated ones included."""
-        from cl_moe.streams.generate import expand_tasks
-
-        return expand_tasks(self)
-
-    def probe_specs(self) -> list[TaskSpec]:
-        """Return the unseen tasks, one a size."""
-        from cl_moe.streams.generate import expand_probes
-
-        return expand_probes(self.probes)
 
     def resolve(self, data_dir: Path | None = None) -> ScenarioSpec:
         """Return the scenario with each slot (``any_of``) replaced by the first source at hand.

@@ -15,7 +15,7 @@ __all__ = ("fit", "to_float")
 
 
 def to_float(x: Tensor) -> Tensor:
-    """Return inputs as float32, bytes scaled to [0, 1]."""
+    """Return a source's inputs as float32, bytes scaled to [0, 1]; token ids stay int64."""
     return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
 
 
@@ -27,13 +27,18 @@ def fit(x: Tensor, shape: Sequence[int], place: str) -> Tensor:
     where vectors are wanted. Nothing is cut off.
 
     Raises:
-        InputError: the inputs are larger than a shape they cannot be resized to.
+        InputError: the inputs are larger than a shape they cannot be resized to, or token ids.
 
     >>> fit(torch.ones(2, 3), [1, 2, 2], "task 'toy'")[0].tolist()
     [[[1.0, 1.0], [1.0, 0.0]]]
     """
     if list(x.shape[1:]) == list(shape):
         return x
+    if not x.is_floating_point():
+        raise InputError(
+            f"{place}: inputs are token ids (whole numbers) of shape {tuple(x.shape[1:])}, which "
+            f"cannot be brought to shape {list(shape)} under [stream]; give their own shape"
+        )
     if x.ndim == 4 and len(shape) == 3:
         return _resized(_channels(x, shape[0], place), shape[1], shape[2])
     flat, size = x.flatten(1), prod(shape)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -15,13 +14,11 @@ from cl_moe.streams.building import Recipe, recipes_of
 from cl_moe.streams.generate import drawn_tasks
 from cl_moe.streams.operators.per_class import PerClass
 from cl_moe.streams.operators.subset import Subset
-from cl_moe.streams.sources.base import load_once
+from cl_moe.streams.sources._loading import load_once
 from cl_moe.streams.sources.synthetic import Synthetic
 from cl_moe.streams.spec import TaskSpec
-
-if TYPE_CHECKING:
-    from cl_moe.streams.scenario import ScenarioSpec
-    from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.tables import ScenarioTables
 
 __all__ = ("TaskSize", "scenario_sizes", "stream_sizes")
 
@@ -51,7 +48,8 @@ def stream_sizes(stream: TaskStream) -> list[TaskSize]:
     """Return the sizes of a stream that is there.
 
     >>> import torch
-    >>> from cl_moe.streams.task import Task, TaskStream
+    >>> from cl_moe.streams.stream import TaskStream
+    >>> from cl_moe.streams.task import Task
     >>> data = (torch.zeros(4, 3), [0, 1, 0, 1])
     >>> stream_sizes(TaskStream([Task("toy", data, data, ("a", "b"))]))
     [TaskSize(train=4, test=4, classes=2, shape=(3,), count=1, probe=False)]
@@ -63,7 +61,7 @@ def stream_sizes(stream: TaskStream) -> list[TaskSize]:
     ]
 
 
-def scenario_sizes(spec: ScenarioSpec, data_dir: Path | None = None) -> list[TaskSize]:
+def scenario_sizes(spec: ScenarioTables, data_dir: Path | None = None) -> list[TaskSize]:
     """Return the sizes of a resolved scenario's tasks: its tables say them, and labels of its data.
 
     Each data set is read once for its labels, the synthetic source not even that; no task is made,
@@ -86,7 +84,7 @@ def scenario_sizes(spec: ScenarioSpec, data_dir: Path | None = None) -> list[Tas
     return found + [_size(recipes[task.name], spec, data_dir, probe=True) for task in probes]
 
 
-def _generated(spec: ScenarioSpec, data_dir: Path | None) -> list[TaskSize]:
+def _generated(spec: ScenarioTables, data_dir: Path | None) -> list[TaskSize]:
     """Return a size for each source and number of examples that is drawn."""
     generate = spec.generate
     assert generate is not None
@@ -106,7 +104,7 @@ def _generated(spec: ScenarioSpec, data_dir: Path | None) -> list[TaskSize]:
 
 
 def _size(
-    recipe: Recipe, spec: ScenarioSpec, data_dir: Path | None, count: int = 1, probe: bool = False
+    recipe: Recipe, spec: ScenarioTables, data_dir: Path | None, count: int = 1, probe: bool = False
 ) -> TaskSize:
     train, test, names, shape = _data(recipe, data_dir)
     chosen: Sequence[int | str] | int | None = recipe.classes

@@ -1,32 +1,22 @@
-"""Task and TaskStream: what is learned, one after the other."""
+"""Task: what is learned at one time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from functools import cached_property, partial
+from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from cl_moe.errors import InputError
-from cl_moe.seeding import generator
-from cl_moe.streams.datasets import (
-    Data,
-    as_dataset,
-    as_tensors,
-    data_problems,
-    labels,
-    split_stratified,
-    take,
-)
+from cl_moe.streams.datasets import Data, as_dataset, as_tensors, data_problems, labels, row_form
+from cl_moe.streams.labels import class_numbers
 from cl_moe.streams.problems import name_problems
 
-if TYPE_CHECKING:
-    from avalanche.benchmarks import CLScenario
-
-__all__ = ("Task", "TaskStream")
+__all__ = ("Split", "Task")
 
 Split = Literal["train", "test"]
 
@@ -37,9 +27,12 @@ class Task:
 
     Args:
         name: unique within a stream.
-        train: any torch ``Dataset`` of (x: float32 Tensor of one shape, y: int), or a pair
-            (x_N..., y_N) of arrays or tensors; bytes are scaled to [0, 1]. Data sets with own
-            transforms stay lazy: these are applied whenever a sample is read.
+        train: any torch ``Dataset`` of rows (x, y), or a pair (x_N..., y_N) of arrays or tensors.
+            x of any type becomes float32, bytes scaled to [0, 1]; whole numbers of rows (length,)
+            are token ids and become int64, in images they become float32. y are class numbers of
+            any type, names of ``classes`` or one-hot rows. Data sets with own transforms stay lazy:
+            these are applied whenever a sample is read, and what is read is checked; up to 2,000
+            samples are checked at once.
         test: the same; never used for learning or for a decision.
         classes: their names; labels are 0..len(classes)-1, each with at least one training sample.
         group: tasks that are averaged together in the results, e.g. ``"low_resource"``.
@@ -77,40 +70,24 @@ class Task:
         derived_from: str | None = None,
         relation: str | None = None,
     ) -> None:
+        names = tuple(str(label) for label in classes)
+        data, problems = _converted({"train": train, "test": test}, f"task '{name}'", names)
+        problems = name_problems(name) + problems
+        if problems:
+            raise InputError(problems)
         values: dict[str, object] = {
             "name": name,
-            "train": as_dataset(train, f"task '{name}', train data"),
-            "test": as_dataset(test, f"task '{name}', test data"),
-            "classes": tuple(str(label) for label in classes),
+            **data,
+            "classes": names,
             "group": group,
             "derived_from": derived_from,
             "relation": relation,
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        problems = self._problems()
-        if problems:
-            raise InputError(problems)
-
-    def _problems(self) -> list[str]:
-        problems = name_problems(self.name) + [
-            f"task '{self.name}', {split} data: {problem}"
-            for split, data in (("train", self.train), ("test", self.test))
-            for problem in data_problems(data, self.classes, complete=split == "train")
-        ]
-        if not problems and self._shape("train") != self._shape("test"):
-            problems.append(
-                f"task '{self.name}': train inputs have shape {self._shape('train')}, "
-                f"test inputs {self._shape('test')}; give both one shape"
-            )
-        return problems
 
     def _dataset(self, split: Split) -> Dataset[Any]:
         return self.train if split == "train" else self.test
-
-    def _shape(self, split: Split) -> tuple[int, ...]:
-        data = self._dataset(split)
-        return tuple((data.tensors[0] if isinstance(data, TensorDataset) else data[0])[0].shape)
 
     @property
     def n_classes(self) -> int:
@@ -120,7 +97,12 @@ class Task:
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch."""
-        return self._shape("train")
+        return row_form(self.train)[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of inputs: torch.float32, or torch.int64 for token ids."""
+        return row_form(self.train)[1]
 
     @property
     def n_train(self) -> int:
@@ -167,133 +149,32 @@ class Task:
         return replace(self, name=name)
 
 
-class TaskStream(Sequence[Task]):
-    """An ordered list of tasks, and unseen ones (probes) to be learned after its end.
-
-    Args:
-        tasks: in the order they are learned; names are unique, inputs have one shape.
-        name: shown in results.
-        probes: each is learned from a copy of the state at the end of the stream, then forgotten.
-
-    Raises:
-        InputError: no task, a name twice, or inputs of more than one shape.
-
-    >>> import torch
-    >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
-    >>> TaskStream([toy, toy.renamed("again")])
-    TaskStream 'stream': 2 tasks, inputs (2,)
-      0 toy    2 classes  train 2  test 2
-      1 again  2 classes  train 2  test 2
-    """
-
-    def __init__(
-        self, tasks: Iterable[Task], name: str = "stream", probes: Iterable[Task] = ()
-    ) -> None:
-        self.tasks, self.probes, self.name = tuple(tasks), tuple(probes), name
-        problems = [] if self.tasks else [f"stream '{name}': no task; give at least one"]
-        seen: set[str] = set()
-        for task in (*self.tasks, *self.probes):
-            if task.name in seen:
-                problems.append(f"stream '{name}': two tasks are called '{task.name}'; rename one")
-            seen.add(task.name)
-            if self.tasks and task.shape != self.tasks[0].shape:
-                problems.append(
-                    f"stream '{name}': inputs of task '{task.name}' have shape {task.shape}, "
-                    f"those of '{self.tasks[0].name}' {self.tasks[0].shape}; give all one shape "
-                    "(in a scenario: shape = [...] under [stream])"
-                )
-        if problems:
-            raise InputError(problems)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one input, the same for all tasks."""
-        return self.tasks[0].shape
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    @overload
-    def __getitem__(self, index: int) -> Task: ...
-    @overload
-    def __getitem__(self, index: slice) -> TaskStream: ...
-    def __getitem__(self, index: int | slice) -> Task | TaskStream:
-        if isinstance(index, slice):
-            return TaskStream(self.tasks[index], self.name, self.probes)
-        return self.tasks[index]
-
-    def table(self) -> list[dict[str, Any]]:
-        """Return one row a task, probes last: position, task, group, derived_from, relation, sizes.
-
-        >>> import torch
-        >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
-        >>> TaskStream([toy]).table()[0]["n_train"]
-        2
-        """
-        return [
-            {
-                "position": position,
-                "task": task.name,
-                "group": task.group,
-                "derived_from": task.derived_from,
-                "relation": task.relation,
-                "n_train": task.n_train,
-                "n_test": task.n_test,
-                "n_classes": task.n_classes,
-                "probe": position >= len(self),
-            }
-            for position, task in enumerate((*self.tasks, *self.probes))
-        ]
-
-    def __repr__(self) -> str:
-        from cl_moe.streams.describe import describe
-
-        return describe(self)
-
-    def in_memory(self) -> TaskStream:
-        """Return the stream as tensors, for lazy data sets that read the same way each time."""
-        tasks = [task.in_memory() for task in (*self.tasks, *self.probes)]
-        return TaskStream(tasks[: len(self)], self.name, tasks[len(self) :])
-
-    def validation_split(self, fraction: float, seed: int) -> TaskStream:
-        """Return the stream with training sets split in two: ``test`` is held-out training data.
-
-        The real test data and the probes are not in it, so that nothing chosen with it has seen
-        them. The split is stratified; see :func:`cl_moe.streams.datasets.split_stratified`.
-
-        Raises:
-            InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.
-
-        >>> import torch
-        >>> toy = Task("toy", (torch.eye(4), [0, 1, 0, 1]), (torch.eye(4), [0, 1, 0, 1]), "ab")
-        >>> TaskStream([toy]).validation_split(0.5, seed=0)[0].n_test
-        2
-        """
-        if not 0 < fraction < 1:
-            raise InputError(f"validation fraction: {fraction} is not between 0 and 1")
-        problems, tasks = [], []
-        for task in self.tasks:
-            y = task.labels("train")
-            keep, hold = split_stratified(y, fraction, generator(seed, "validation", task.name))
-            if len(hold) == 0:
-                problems.append(
-                    f"task '{task.name}': one sample a class, none can be held out; give two"
-                )
-                continue
-            tasks.append(replace(task, train=take(task.train, keep), test=take(task.train, hold)))
-        if problems:
-            raise InputError(problems)
-        return TaskStream(tasks, self.name)
-
-    def to_benchmark(self) -> CLScenario[Any]:
-        """Return an Avalanche benchmark; see :func:`cl_moe.streams.benchmark.to_benchmark`."""
-        from cl_moe.streams.benchmark import to_benchmark
-
-        return to_benchmark(self)
-
-    @classmethod
-    def from_benchmark(cls, scenario: CLScenario[Any], name: str | None = None) -> TaskStream:
-        """Return the stream in any Avalanche benchmark; see :mod:`cl_moe.streams.benchmark`."""
-        from cl_moe.streams.benchmark import from_benchmark
-
-        return from_benchmark(scenario, name)
+def _converted(
+    splits: Mapping[str, Data], place: str, classes: tuple[str, ...]
+) -> tuple[dict[str, Dataset[Any]], list[str]]:
+    """Return the data of each split in one form, and every problem they have."""
+    made: dict[str, Dataset[Any]] = {}
+    problems: list[str] = []
+    convert = partial(class_numbers, classes=classes)
+    for split, data in splits.items():
+        at = f"{place}, {split} data"
+        try:
+            made[split] = as_dataset(data, at, convert)
+        except InputError as error:
+            problems += error.problems
+            continue
+        found = data_problems(made[split], classes, complete=split == "train")
+        problems += [f"{at}: {problem}" for problem in found]
+    if not problems:
+        forms = [row_form(data) for data in made.values()]
+        if forms[0][0] != forms[1][0]:
+            problems.append(
+                f"{place}: train inputs have shape {forms[0][0]}, test inputs {forms[1][0]}; "
+                "give both one shape"
+            )
+        elif forms[0][1] != forms[1][1]:
+            problems.append(
+                f"{place}: train inputs are {forms[0][1]}, test inputs {forms[1][1]}; "
+                "give both one type"
+            )
+    return made, problems

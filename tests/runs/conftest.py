@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 SCENARIO = """
 name = "tiny"

@@ -12,7 +12,7 @@ from cl_moe.runs.plan import Streams
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.single import run_one
 from cl_moe.streams.sizes import scenario_sizes
-from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
 
 NOTHING = Machine(*[0.0] * 9)
 WORK = Work(tasks=4, probes=1, epochs=8, steps=40, rows=1000, test=400, curves=(24, 2400), data=0)

@@ -9,7 +9,7 @@ from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
 from cl_moe.runs.planning import make_plan
 from cl_moe.streams.scenario import load_scenario
-from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
 
 
 def problems(**arguments: object) -> list[str]:
@@ -181,3 +181,9 @@ def test_differences_name_what_is_not_given() -> None:
         "a is 1 there and not given here",
         "b is not given there and [1, 2] here",
     ]
+
+
+def test_an_avalanche_benchmark_becomes_a_stream(stream: TaskStream) -> None:
+    plan = make_plan(stream.to_benchmark())
+    assert isinstance(plan.source, TaskStream)
+    assert plan.task_names() == ["task0", "task1", "task2"]

@@ -11,7 +11,8 @@ from cl_moe import catalog
 from cl_moe.runs.plan import RunResult, Streams
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.single import run_one
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training import evaluation
 from cl_moe.training.fingerprint import Fingerprints
 

@@ -13,7 +13,8 @@ from torch import nn
 from cl_moe.runs.randomness import isolated, seed_all
 from cl_moe.strategies.methods.base import build_method
 from cl_moe.streams.spec import NetworkSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 NEVER_FORGET = ["alone", "packnet", "progressive", "nearest_mean", "ridge"]
 TRUNKS = Path(__file__).with_name("trunks.py")

@@ -20,7 +20,8 @@ from cl_moe.strategies.methods.base import build_method
 from cl_moe.strategies.networks import build_dense
 from cl_moe.strategies.task_aware import TaskAwareMoE
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.plugin import MoEPlugin
 
 TRUNKS = Path(__file__).with_name("trunks.py")

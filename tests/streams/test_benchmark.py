@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from cl_moe.errors import InputError
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.errors import InputError, InputWarning
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 avalanche = pytest.importorskip("avalanche.benchmarks")
 
@@ -70,6 +72,7 @@ def test_a_round_trip_loses_nothing() -> None:
 
 @pytest.mark.parametrize("from_zero", [False, True])
 @pytest.mark.parametrize("task_labels", [False, True])
+@pytest.mark.filterwarnings("ignore::cl_moe.errors.InputWarning")
 def test_split_mnist_alike(from_zero: bool, task_labels: bool) -> None:
     train, test = numbered(200), numbered(100, start=500)
     benchmark = avalanche.nc_benchmark(
@@ -172,3 +175,56 @@ def test_what_came_before_an_experience_and_after_is_what_avalanche_says() -> No
             ours = benchmark.get_classes_timeline(position, split)
             theirs = GenericCLScenario.get_classes_timeline(benchmark, position, split)
             assert [sorted(part) for part in ours] == [sorted(part or []) for part in theirs]
+
+
+def split(task_labels: bool, **values: Any) -> Any:
+    return avalanche.nc_benchmark(
+        numbered(40, 4), numbered(20, 4), 2, task_labels=task_labels, seed=0, **values
+    )
+
+
+def test_a_benchmark_without_task_labels_is_said_to_become_tasks() -> None:
+    with pytest.warns(InputWarning, match="its 2 experiences have no task label each") as caught:
+        stream = TaskStream.from_benchmark(split(task_labels=False))
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert [task.n_classes for task in stream] == [2, 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TaskStream.from_benchmark(split(task_labels=True))
+        TaskStream.from_benchmark(three_tasks().to_benchmark())
+
+
+def test_permuted_inputs_without_task_labels_are_said_to_become_tasks() -> None:
+    whole = [avalanche.nc_benchmark(numbered(40, 4), numbered(20, 4), 1, False) for _ in range(2)]
+    benchmark = avalanche.dataset_benchmark(
+        *([b.streams[s][0].dataset for b in whole] for s in ("train", "test"))
+    )
+    with pytest.warns(InputWarning, match="no task label each"):
+        stream = TaskStream.from_benchmark(benchmark)
+    assert [task.classes for task in stream] == [("0", "1", "2", "3")] * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.uint8, torch.int64])
+def test_inputs_of_any_type(dtype: torch.dtype) -> None:
+    x = torch.arange(40).view(40, 1).to(dtype)
+    data = TensorDataset(x, torch.arange(40) % 4)
+    benchmark = avalanche.nc_benchmark(data, data, 2, task_labels=True, seed=0)
+    stream = TaskStream.from_benchmark(benchmark)
+    assert {task.dtype for task in stream} == {
+        torch.int64 if dtype == torch.int64 else torch.float32
+    }
+    seen = torch.cat([task.tensors("train")[0] for task in stream]).flatten()
+    assert seen.max() == (39 / 255 if dtype == torch.uint8 else 39)
+
+
+def test_a_fault_of_every_experience_is_told_once() -> None:
+    x = torch.full((40, 1), float("nan"))
+    data = TensorDataset(x, torch.arange(40) % 4)
+    benchmark = avalanche.nc_benchmark(data, data, 2, task_labels=True, seed=0)
+    with pytest.raises(InputError) as caught:
+        TaskStream.from_benchmark(benchmark)
+    assert caught.value.problems == [
+        "task 'task0', train data: sample 0 holds NaN or infinity; clean or drop it "
+        "(and 19 more like it) (and the same in 3 more places, next in task 'task0', test data)"
+    ]

@@ -135,6 +135,15 @@ def test_all_tasks_that_cannot_be_made_are_named() -> None:
     ]
 
 
+def test_one_fault_of_many_tasks_is_told_once() -> None:
+    tasks = [{**BASE, "name": name, "classes": 11} for name in "abc"]
+    with pytest.raises(InputError) as caught:
+        scenario(tasks).build_stream(0)
+    assert caught.value.problems == [
+        "task 'a': 11 classes of 10; give fewer (and the same in 2 more places, next in task 'b')"
+    ]
+
+
 def test_a_shuffled_order_is_one_for_all_seeds_and_changes_no_task() -> None:
     tasks = [{**BASE, "name": name} for name in "abcdef"]
     shuffled = scenario(tasks, stream={"order": "shuffled", "order_seed": 2})

@@ -51,3 +51,10 @@ def test_vectors_are_filled_up(d: int, extra: int) -> None:
 def test_nothing_is_cut_off(x: torch.Tensor, shape: list[int], words: str) -> None:
     with pytest.raises(InputError, match=f"task 'a': .*{words}"):
         fit(x, shape, "task 'a'")
+
+
+def test_token_ids_keep_their_own_shape() -> None:
+    ids = torch.ones(2, 3, dtype=torch.int64)
+    assert fit(ids, [3], "task 't'") is ids
+    with pytest.raises(InputError, match=r"task 't': inputs are token ids .* of shape \(3,\)"):
+        fit(ids, [4], "task 't'")

@@ -1,4 +1,4 @@
-"""Task and TaskStream."""
+"""Task."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from cl_moe.errors import InputError
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.task import Task
 
 
 def toy(name: str = "toy", n: int = 12, classes: int = 3, **values: Any) -> Task:
@@ -59,9 +57,10 @@ def test_bytes_are_scaled() -> None:
 def test_lazy_data_sets_stay_lazy() -> None:
     data = Lazy(10)
     task = Task("lazy", data, data, "ab")
-    assert task.train is data
-    task.labels("train")
-    assert data.reads <= 2  # the shapes of train and test, no more
+    assert data.reads == 20  # each sample of training and test data is checked once
+    assert task.labels("train").tolist() == data.targets
+    assert task.renamed("again").shape == (3,)
+    assert data.reads == 20
     x, y = task.in_memory().tensors("train")
     assert x[:, 0].tolist() == list(range(10))
     assert y.tolist() == data.targets
@@ -74,6 +73,7 @@ def test_lazy_data_sets_stay_lazy() -> None:
         ((torch.eye(2), [0, 2]), "ab", "label 2 for 2 classes"),
         ((torch.eye(2), [0, -1]), "ab", "label -1 for 2 classes"),
         ((torch.eye(2), [0, 0]), "ab", "class 'b' has no sample"),
+        ((torch.eye(2), [0, 0]), "abc", r"class 'b' has no sample; .* \(and 1 more like it\)"),
         ((torch.eye(2), [0, 1, 1]), "ab", "2 inputs but 3 labels"),
         ((torch.eye(2), [0.5, 1]), "ab", "not whole numbers"),
         ((torch.tensor([[0.0], [float("nan")]]), [0, 1]), "ab", "sample 1 holds NaN"),
@@ -102,77 +102,127 @@ def test_train_and_test_must_have_one_shape() -> None:
         Task("bad", (torch.eye(2), [0, 1]), (torch.eye(3), [0, 1, 0]), "ab")
 
 
-def test_a_stream_is_a_sequence() -> None:
-    stream = TaskStream([toy("a"), toy("b"), toy("c")], name="abc", probes=[toy("p")])
-    assert [task.name for task in stream] == ["a", "b", "c"]
-    assert stream[-1].name == "c"
-    assert [task.name for task in stream[1:]] == ["b", "c"]
-    assert stream[1:].probes == stream.probes
-    assert stream.shape == (4,)
-    assert [row["probe"] for row in stream.table()] == [False, False, False, True]
-    assert [row["position"] for row in stream.table()] == [0, 1, 2, 3]
+class Rows(Dataset[Any]):
+    """A data set of one's own over two arrays."""
+
+    def __init__(self, x: Any, y: Any) -> None:
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.x[index], self.y[index]
 
 
-def test_repr_shows_tasks_groups_relations_and_sizes() -> None:
-    related = toy("b", group="low_resource", derived_from="a", relation="inverted input")
-    text = repr(TaskStream([toy("a"), related], probes=[toy("p")]))
-    assert text.splitlines() == [
-        "TaskStream 'stream': 2 tasks and 1 probe, inputs (4,)",
-        "  0 a  3 classes  train 12  test 3",
-        "  1 b  3 classes  train 12  test 3  [low_resource]  inverted input of a",
-        "  2 p  3 classes  train 12  test 3  (probe)",
+def subset(x: Any, y: Any) -> Any:
+    return Subset(TensorDataset(x, y), range(len(y)))
+
+
+WAYS = [lambda x, y: (x, y), Rows, TensorDataset, subset]
+X = torch.tensor([[0, 255], [51, 0], [102, 204], [0, 51]])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("dtype", "factor"),
+    [
+        (torch.float64, 1.0),
+        (torch.float16, 1.0),
+        (torch.bfloat16, 1.0),
+        (torch.float32, 1.0),
+        (torch.uint8, 1 / 255),
+    ],
+)
+def test_inputs_of_any_type_are_alike_whatever_brings_them(
+    way: Any, dtype: torch.dtype, factor: float
+) -> None:
+    data = way(X.to(dtype), torch.tensor([0, 1, 0, 1]))
+    task = Task("toy", data, data, "ab")
+    x, y = task.tensors("train")
+    assert task.dtype == x.dtype == torch.float32
+    torch.testing.assert_close(x, X.to(dtype).to(torch.float32) * factor)
+    torch.testing.assert_close(task.train[0][0], x[0])
+    assert y.tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.int64])
+def test_token_ids_stay_whole(way: Any, dtype: torch.dtype) -> None:
+    data = way(X.to(dtype), torch.tensor([0, 1, 0, 1]))
+    task = Task("toy", data, data, "ab")
+    assert task.dtype == task.tensors("test")[0].dtype == task.train[0][0].dtype == torch.int64
+    assert torch.equal(task.tensors("test")[0], X)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tensor_data_set_that_needs_no_change_is_kept_and_others_are_not(way: Any) -> None:
+    data = way(torch.eye(2), torch.tensor([0, 1]))
+    assert (Task("toy", data, data, "ab").train is data) == isinstance(data, TensorDataset)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("y", "right"),
+    [
+        (torch.tensor([1.0, 0.0]), True),
+        (torch.tensor([[1], [0]]), True),
+        (torch.tensor([[0, 1], [1, 0]]), True),
+        (torch.tensor([0.2, 1.7]), False),
+        (torch.tensor([[0.2, 0.8], [1.0, 0.0]]), False),
+    ],
+)
+def test_labels_in_any_form_whatever_brings_them(way: Any, y: torch.Tensor, right: bool) -> None:
+    data = way(torch.eye(2), y)
+    if not right:
+        with pytest.raises(InputError, match="task 'toy', train data: labels are not whole"):
+            Task("toy", data, data, "ab")
+        return
+    task = Task("toy", data, data, "ab")
+    assert task.labels("train").tolist() == [1, 0]
+    assert [int(task.train[row][1]) for row in range(2)] == [1, 0]
+
+
+@pytest.mark.parametrize("way", [lambda x, y: (x, y), Rows])
+@pytest.mark.parametrize("y", [["b", "a"], ["1", "0"]])
+def test_names_of_classes_may_be_labels(way: Any, y: list[str]) -> None:
+    data = way(torch.eye(2), y)
+    assert Task("toy", data, data, "ab").labels("test").tolist() == [1, 0]
+    with pytest.raises(InputError, match="label 'x' of sample 1 is no class; known: a, b"):
+        Task("toy", way(torch.eye(2), ["a", "x"]), data, "ab")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_fault_of_many_samples_is_told_once(way: Any) -> None:
+    x = torch.zeros(400, 2)
+    x[:358:2, 1] = float("nan")
+    data = way(x, torch.arange(400) % 2)
+    with pytest.raises(InputError) as caught:
+        Task("t0", data, data, "ab")
+    assert caught.value.problems == [
+        f"task 't0', {split} data: sample 0 holds NaN or infinity; clean or drop it "
+        "(and 178 more like it)"
+        for split in ("train", "test")
     ]
 
 
-def test_a_stream_names_all_its_problems() -> None:
-    other = Task("wide", (torch.eye(5), [0, 1, 0, 1, 0]), (torch.eye(5), [0, 1, 0, 1, 0]), "ab")
+def test_problems_of_both_splits_are_told() -> None:
     with pytest.raises(InputError) as caught:
-        TaskStream([toy("a"), other], probes=[toy("a")])
-    assert len(caught.value.problems) == 2
-    assert "inputs of task 'wide' have shape (5,)" in caught.value.problems[0]
-    assert "two tasks are called 'a'" in caught.value.problems[1]
-    with pytest.raises(InputError, match="no task"):
-        TaskStream([])
+        Task("t", (torch.eye(2), [0, 0.5]), (torch.zeros(0, 2), []), "ab")
+    first, second = caught.value.problems
+    assert first.startswith("task 't', train data: labels are not whole numbers")
+    assert second == "task 't', test data: no sample; give at least one a class"
 
 
-@given(
-    counts=st.lists(st.integers(2, 9), min_size=2, max_size=4),
-    fraction=st.floats(0.05, 0.95),
-    seed=st.integers(0, 99),
-)
-def test_validation_split_is_stratified_and_uses_training_data_alone(
-    counts: list[int], fraction: float, seed: int
-) -> None:
-    y = torch.cat([torch.full((n,), k) for k, n in enumerate(counts)])
-    x = torch.arange(len(y), dtype=torch.float32).unsqueeze(1)
-    task = Task("t", (x, y), (x - 1000, y), [str(k) for k in range(len(counts))])
-    split = TaskStream([task], probes=[task.renamed("p")]).validation_split(fraction, seed)
-    (train_x, train_y), (held_x, held_y) = split[0].tensors("train"), split[0].tensors("test")
-    assert sorted([*train_x.flatten().tolist(), *held_x.flatten().tolist()]) == x.flatten().tolist()
-    assert not split.probes
-    for label, n in enumerate(counts):
-        held = int((held_y == label).sum())
-        assert 1 <= held <= n - 1
-        assert abs(held - fraction * n) <= 1
-        assert int((train_y == label).sum()) == n - held
+def test_train_and_test_must_have_one_type() -> None:
+    pair, ids = (torch.eye(2), [0, 1]), (torch.eye(2).long(), [0, 1])
+    with pytest.raises(
+        InputError, match=r"train inputs are torch\.float32, test inputs torch\.int64"
+    ):
+        Task("bad", pair, ids, "ab")
 
 
-def test_validation_split_depends_on_the_seed_alone() -> None:
-    stream = TaskStream([toy(n=60)])
-    first, again = (stream.validation_split(0.5, 1)[0].tensors("test")[0] for _ in range(2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, stream.validation_split(0.5, 2)[0].tensors("test")[0])
-
-
-def test_validation_split_says_where_it_cannot() -> None:
-    with pytest.raises(InputError, match="not between 0 and 1"):
-        TaskStream([toy()]).validation_split(1.0, 0)
-    with pytest.raises(InputError, match="task 'toy': one sample a class"):
-        TaskStream([toy(n=3)]).validation_split(0.5, 0)
-
-
-def test_validation_split_keeps_lazy_data_lazy() -> None:
-    data = Lazy(10)
-    split = TaskStream([Task("lazy", data, data, "ab")]).validation_split(0.4, 0)
-    assert split[0].n_train + split[0].n_test == 10
-    assert data.reads <= 6
+def test_rows_of_three_tensors_are_refused() -> None:
+    data = TensorDataset(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    with pytest.raises(InputError, match="rows are tuples of 3; give pairs"):
+        Task("bad", data, data, "ab")

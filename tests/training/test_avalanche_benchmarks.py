@@ -10,7 +10,7 @@ import torch
 
 from cl_moe.strategies.task_aware import TaskAwareMoE
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
 from cl_moe.training.evaluation import evaluate
 
 

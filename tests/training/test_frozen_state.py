@@ -20,7 +20,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from cl_moe.strategies.networks import build_moe
 from cl_moe.strategies.task_aware import TaskAwareMoE
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.plugin import MoEPlugin, make_growth
 
 ROWS = 96

@@ -19,7 +19,8 @@ from cl_moe.errors import InputError
 from cl_moe.strategies.networks import build_moe
 from cl_moe.strategies.task_aware import TaskAwareMoE
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.plugin import MoEPlugin, make_growth
 
 TRAINING = TrainingSpec(epochs=2, batch_size=16, learning_rate=0.01, min_steps=0)

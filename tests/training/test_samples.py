@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch.utils.data import Dataset
 
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.samples import samples
 
 

@@ -13,7 +13,7 @@ from cl_moe.errors import InputError
 if TYPE_CHECKING:
     from cl_moe.strategies.baselines.closed_form import Fit
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-    from cl_moe.streams.task import TaskStream
+    from cl_moe.streams.stream import TaskStream
     from cl_moe.training.model import TaskModel
 
 __all__ = ("Method", "MethodContext", "build_method", "closed_form", "require", "sequential")

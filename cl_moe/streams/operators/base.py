@@ -19,6 +19,7 @@ from cl_moe.streams.task import Task
 __all__ = (
     "Operator",
     "chain",
+    "float_problem",
     "image_problem",
     "make_operator",
     "map_inputs",
@@ -153,8 +154,18 @@ def map_labels(
 
 def image_problem(task: Task, word: str) -> None:
     """Raise an InputError unless the task's inputs are images (C, H, W)."""
+    float_problem(task, word)
     if len(task.shape) != 3:
         raise InputError(
             f"task '{task.name}': inputs of shape {task.shape} cannot be {word}; "
             "give images (channels, height, width)"
+        )
+
+
+def float_problem(task: Task, word: str) -> None:
+    """Raise an InputError where the task's inputs are token ids."""
+    if not task.dtype.is_floating_point:
+        raise InputError(
+            f"task '{task.name}': token ids (whole numbers) cannot be {word}; leave the operator "
+            "out, or give floats"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cl_moe.streams.operators.base import Operator, map_inputs
+from cl_moe.streams.operators.base import Operator, float_problem, map_inputs
 from cl_moe.streams.task import Task
 
 __all__ = ("Invert",)
@@ -32,6 +32,7 @@ class Invert(Operator):
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with inverted inputs; the range is that of the training inputs."""
+        float_problem(task, "inverted")
         x = task.tensors("train")[0]
         low, high = x.min(), x.max()
         if low >= 0 and high <= 1:

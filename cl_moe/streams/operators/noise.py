@@ -9,7 +9,7 @@ import torch
 
 from cl_moe.errors import InputError
 from cl_moe.seeding import generator
-from cl_moe.streams.operators.base import Operator, map_inputs
+from cl_moe.streams.operators.base import Operator, float_problem, map_inputs
 from cl_moe.streams.task import Task
 
 __all__ = ("Noise",)
@@ -43,6 +43,7 @@ class Noise(Operator):
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with noisy inputs, drawn once for ``seed``."""
+        float_problem(task, "made noisy")
 
         def add(x: torch.Tensor, split: str) -> torch.Tensor:
             draw = generator(seed, "noise", split)

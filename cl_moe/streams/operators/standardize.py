@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cl_moe.streams.operators.base import Operator, map_inputs
+import torch
+from torch import Tensor
+
+from cl_moe.streams.operators.base import Operator, float_problem, map_inputs
 from cl_moe.streams.task import Task
 
 __all__ = ("Standardize",)
+
+FAR = 10
+"""Deviations between 0 and the mean from which on the arithmetic is float64's."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,22 @@ class Standardize(Operator):
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with standardized inputs."""
+        float_problem(task, "standardized")
         x = task.tensors("train")[0]
-        mean, std = x.mean(), x.std(correction=0)
-        scale = std if std > 0 else std.new_tensor(1.0)
-        return map_inputs(task, self, lambda x, _: (x - mean) / scale, "standardized")
+        mean, scale = _mean_and_scale(x)
+
+        def standardize(x: Tensor, _: str) -> Tensor:
+            return (x.to(mean.dtype) - mean).to(torch.float32) / scale
+
+        return map_inputs(task, self, standardize, "standardized")
+
+
+def _mean_and_scale(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation, in float64 where float32 would lose them: far from 0."""
+    mean, std = x.mean(), x.std(correction=0)
+    if std > 0 and mean.abs() <= FAR * std:
+        return mean, std
+    exact = x.to(torch.float64)
+    mean, std = exact.mean(), exact.std(correction=0)
+    alike = std <= 4 * torch.finfo(torch.float32).eps * exact.abs().max()
+    return mean, torch.tensor(math.inf) if alike else std.to(torch.float32)

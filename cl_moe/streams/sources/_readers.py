@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cl_moe.errors import InputError
+from cl_moe.streams.sources._pixels import eight_bits
 from cl_moe.streams.sources.base import SourceData
 
 __all__ = (
@@ -68,7 +69,7 @@ def read_cifar_sheets(folder: Path, *, coarse: bool) -> SourceData:
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "test": []}
     for sheet in index["sheets"]:
         with Image.open(folder / sheet["file"]) as image:
-            pixels = torch.from_numpy(np.array(image.convert("RGB")))
+            pixels = torch.from_numpy(np.array(eight_bits(image, "RGB")))
         rows = pixels.shape[0] // height
         tiles = pixels.view(rows, height, sheet["cols"], width, 3).permute(0, 2, 4, 1, 3)
         label = index["coarse_of_class"][sheet["label"]] if coarse else sheet["label"]
@@ -131,7 +132,7 @@ def read_omniglot_folders(folder: Path, alphabet: str | None) -> SourceData:
     stacks = []
     for character in characters:
         drawings = sorted(character.glob("*.png"))
-        grey = [np.array(Image.open(path).convert("L")) for path in drawings]
+        grey = [np.array(eight_bits(Image.open(path), "L")) for path in drawings]
         stacks.append(torch.from_numpy(255 - np.stack(grey)))
     names = tuple(f"{p.parent.name}/{p.name.removeprefix('character')}" for p in characters)
     return split_drawers(torch.stack(stacks), names)

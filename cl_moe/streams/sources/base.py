@@ -1,12 +1,10 @@
-"""What a source of data is, and how one is made from a scenario's table and loaded once."""
+"""What a source of data is."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_moe import catalog
-from cl_moe.errors import InputError
+from cl_moe.errors import one_a_cause
 from cl_moe.seeding import generator
 from cl_moe.streams.datasets import split_stratified
-from cl_moe.streams.spec import SourceSpec
 
 __all__ = (
     "Source",
@@ -28,8 +24,6 @@ __all__ = (
     "data_folder",
     "encode",
     "find_path",
-    "load_once",
-    "make_source",
     "split_apart",
 )
 
@@ -39,8 +33,8 @@ class SourceData:
     """All examples of a source.
 
     Args:
-        train_x: (N, *shape) float32, or uint8 images (N, C, H, W) that are scaled to [0, 1] when
-            a task is drawn from them (a quarter of the memory).
+        train_x: (N, *shape) float32, or uint8 that is scaled to [0, 1] when a task is drawn (a
+            quarter of the memory), or int64 token ids (N, length).
         train_y: (N,) int64, labels 0..len(classes)-1.
         test_x: as train_x.
         test_y: as train_y.
@@ -75,10 +69,14 @@ class SourceData:
             found.append(f"{place}: two classes have one name; give each its own")
         if not found:
             empty = set(range(len(self.classes))) - set(self.train_y.tolist())
-            found += [
-                f"{place}: class '{self.classes[k]}' has no training example; add some or drop it"
+            found += one_a_cause(
+                (
+                    None,
+                    f"{place}: class '{self.classes[k]}' has no training example; add some or drop "
+                    "it",
+                )
                 for k in sorted(empty)
-            ]
+            )
         return found
 
 
@@ -94,11 +92,13 @@ def _split_problems(x: object, y: object, classes: int) -> list[str]:
         problems.append(
             f"inputs of shape {tuple(x.shape[1:])}; give vectors (d,) or images (C, H, W)"
         )
-    if x.dtype not in (torch.float32, torch.uint8):
-        problems.append(f"inputs are {x.dtype}; give float32, or uint8 images")
+    if x.dtype not in (torch.float32, torch.uint8) and not (x.dtype == torch.int64 and x.ndim == 2):
+        problems.append(f"inputs are {x.dtype}; give float32, uint8 images or int64 token ids")
     elif x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        row = int((~torch.isfinite(x.flatten(1)).all(1)).nonzero()[0])
-        problems.append(f"example {row} holds NaN or infinity; clean or drop it")
+        bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
+        problems += one_a_cause(
+            (None, f"example {row} holds NaN or infinity; clean or drop it") for row in bad
+        )
     if y.ndim != 1 or y.dtype != torch.int64:
         problems.append(f"labels are {y.dtype} of shape {tuple(y.shape)}; give int64 (N,)")
     elif int(y.min()) < 0 or int(y.max()) >= classes:
@@ -128,82 +128,6 @@ class Source(ABC):
     def available(self, data_dir: Path | None) -> str | None:
         """Return None where the data are at hand, else why not, and what would help."""
         return None
-
-
-def make_source(spec: SourceSpec, place: str) -> Source:
-    """Return the source that a scenario's table describes; its type may be one's own function.
-
-    Raises:
-        InputError: no such type, or unknown, missing or wrong parameters; all at once.
-
-    >>> make_source(SourceSpec(type="digits"), "sources.digits")
-    Digits()
-    """
-    assert spec.type is not None, "a slot is resolved before its source is made"
-    found = catalog.resolve("source", spec.type, f"{place}.type")
-    parameters = dict(spec.parameters)
-    own_function = not (inspect.isclass(found) and issubclass(found, Source))
-    if own_function:
-        from cl_moe.streams.sources.function import Function
-
-        found, parameters = Function, {"function": spec.type, "arguments": parameters}
-    problems = catalog.check_parameters(found, parameters, place)
-    if problems:
-        raise InputError(problems)
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
-    try:
-        source: Source = found(**values)
-    except InputError as error:
-        # Of a function standing as the type, the arguments stand in the table itself.
-        start = "arguments." if own_function else ""
-        problems = [f"{place}.{problem.removeprefix(start)}" for problem in error.problems]
-        raise InputError(problems) from error
-    except Exception as error:  # a class of the user's may raise anything
-        raise InputError(
-            f"{place}: {spec.type} refuses its parameters ({type(error).__name__}: {error})"
-        ) from error
-    return source
-
-
-_LOADED: OrderedDict[tuple[str, str, int], SourceData] = OrderedDict()
-_KEPT = 16
-
-
-def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -> SourceData:
-    """Return the checked data of a source; the last sixteen loaded are kept in this process.
-
-    Raises:
-        InputError: the data are missing or cannot be used.
-    """
-    key = (repr(source), str(data_dir), seed if source.seeded else -1)
-    if key not in _LOADED:
-        reason = source.available(data_dir)
-        if reason is not None:
-            raise InputError(f"{place}: {reason}")
-        data = _loaded(source, seed, data_dir, place)
-        problems = data.problems(place)
-        if problems:
-            raise InputError(problems)
-        _LOADED[key] = data
-        if len(_LOADED) > _KEPT:
-            _LOADED.popitem(last=False)
-    _LOADED.move_to_end(key)
-    return _LOADED[key]
-
-
-def _loaded(source: Source, seed: int, data_dir: Path | None, place: str) -> SourceData:
-    try:
-        data: object = source.load(seed=seed, data_dir=data_dir)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # damaged files and users' functions may raise anything
-        raise InputError(
-            f"{place}: cannot be loaded ({type(error).__name__}: {error}); "
-            "see that its files are whole, and its parameters right"
-        ) from error
-    if not isinstance(data, SourceData):
-        raise InputError(f"{place}: gives {type(data).__name__}; a source gives SourceData")
-    return data
 
 
 def cache_folder() -> Path:

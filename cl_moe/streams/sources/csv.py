@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, did_you_mean
+from cl_moe.errors import InputError, did_you_mean, one_a_cause
+from cl_moe.streams.scaling import standardised
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 
 __all__ = ("Csv",)
@@ -29,7 +30,8 @@ class Csv(Source):
             class is held out, the same rows in every run.
         test_fraction: see ``test_path``.
         delimiter: between columns; a tab for files ending in ``.tsv``, where left out.
-        standardise: shift and scale every column by the training set's mean and deviation.
+        standardise: shift and scale every column by the training set's mean and deviation; one
+            that does not vary becomes 0.
 
     >>> Csv(path="iris.csv", label="species").label
     'species'
@@ -83,14 +85,18 @@ class Csv(Source):
             train, test = split_apart(y, self.test_fraction)
             train_x, train_y, test_x, test_y = x[train], y[train], x[test], y[test]
         if self.standardise:
-            mean, deviation = train_x.mean(0), train_x.std(0).clamp(min=1e-6)
-            train_x, test_x = (train_x - mean) / deviation, (test_x - mean) / deviation
-        return SourceData(train_x, train_y, test_x, test_y, classes)
+            train_x, test_x = standardised(train_x, test_x)
+        return SourceData(
+            train_x.to(torch.float32), train_y, test_x.to(torch.float32), test_y, classes
+        )
 
     def _read(
         self, path: Path, features: Sequence[str]
     ) -> tuple[Tensor, list[str], tuple[str, ...]]:
-        """Return the columns ``features`` (all others than the label if none), labels, names."""
+        """Return the columns ``features`` (all others than the label if none), labels, names.
+
+        The columns are float64: a time in seconds would lose its digits in float32.
+        """
         delimiter = self.delimiter or ("\t" if path.suffix == ".tsv" else ",")
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
@@ -114,46 +120,38 @@ class Csv(Source):
             problems.append(f"{path}: no row below the header; add examples")
         if problems:
             raise InputError(problems)
+        values = self._values(rows, header, wanted, path)
+        words = [row[header.index(self.label)].strip() for row in rows]
+        return torch.tensor(values, dtype=torch.float64), words, wanted
+
+    def _values(
+        self, rows: list[list[str]], header: list[str], wanted: Sequence[str], path: Path
+    ) -> list[list[float]]:
         columns = [header.index(name) for name in wanted]
         at = header.index(self.label)
         values = []
+        found: list[tuple[str, str]] = []
         for number, row in enumerate(rows, start=2):
+            place = f"{path}, row {number}"
             if len(row) != len(header):
-                problems.append(
-                    f"{path}, row {number}: {len(row)} values for {len(header)} columns; mend it"
-                )
+                wide = f"{len(row)} values for {len(header)} columns"
+                found.append(("length", f"{place}: {wide}; mend it"))
                 continue
             if not row[at].strip():
-                problems.append(f"{path}, row {number}, column '{self.label}': no label; give one")
-            values.append([self._number(row, c, header, path, number, problems) for c in columns])
-        if problems:
-            raise InputError(_first(problems))
-        words = [row[at].strip() for row in rows]
-        return torch.tensor(values, dtype=torch.float32), words, wanted
-
-    def _number(
-        self,
-        row: list[str],
-        column: int,
-        header: list[str],
-        path: Path,
-        number: int,
-        problems: list[str],
-    ) -> float:
-        try:
-            value = float(row[column])
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            problems.append(
-                f"{path}, row {number}, column '{header[column]}': {row[column]!r} is not a "
-                "finite number; mend it, or leave the column out of features"
-            )
-        return value
+                found.append(("label", f"{place}, column '{self.label}': no label; give one"))
+            at_columns = [(row[c], f"{place}, column '{header[c]}'") for c in columns]
+            values.append([_number(text, where, found) for text, where in at_columns])
+        if found:
+            raise InputError(one_a_cause(found))
+        return values
 
 
-def _first(problems: list[str], most: int = 20) -> list[str]:
-    """Return the first problems, and how many more there are."""
-    if len(problems) <= most:
-        return problems
-    return [*problems[:most], f"... and {len(problems) - most} more"]
+def _number(text: str, place: str, found: list[tuple[str, str]]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        sentence = f"{text!r} is not a finite number; mend it, or leave the column out of features"
+        found.append((place.partition(", column ")[2], f"{place}: {sentence}"))
+    return value

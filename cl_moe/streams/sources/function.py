@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.streams.sources.base import Source, SourceData
+from cl_moe.streams.inputs import batch_inputs
+from cl_moe.streams.labels import class_numbers, plain_labels
+from cl_moe.streams.sources.base import Source, SourceData, encode
 
 __all__ = ("Function",)
 
@@ -23,7 +22,8 @@ class Function(Source):
     """One's own ``package.module:function`` or ``file.py:function``; it returns the data.
 
     It returns a :class:`~cl_moe.streams.sources.base.SourceData`, or (train_x, train_y, test_x,
-    test_y) or (train_x, train_y, test_x, test_y, classes) of arrays or tensors. It is given
+    test_y) or (train_x, train_y, test_x, test_y, classes) of arrays or tensors, converted as those
+    of a :class:`~cl_moe.streams.task.Task` are. It is given
     ``seed`` and ``data_dir`` where it takes parameters so called. In a scenario the function may
     also stand as the ``type`` itself, its arguments beside it. Where it may have no data it has an
     attribute ``available``, a function of ``data_dir`` that returns None or why not, and a slot
@@ -89,21 +89,22 @@ class Function(Source):
                 f"{self.function}: returned {type(result).__name__}; return SourceData, or a tuple "
                 "(train_x, train_y, test_x, test_y[, classes])"
             )
-        train_x, train_y, test_x, test_y = (torch.as_tensor(part) for part in result[:4])
-        train_y, test_y = self._labels(train_y), self._labels(test_y)
-        if len(result) == 5:
-            classes = tuple(str(name) for name in result[4])
-        else:  # no more classes than examples, whatever the highest label
-            count = min(int(train_y.max()) + 1, len(train_y)) if train_y.numel() else 0
-            classes = tuple(str(k) for k in range(count))
-        return SourceData(_inputs(train_x), train_y, _inputs(test_x), test_y, classes)
-
-    def _labels(self, y: Tensor) -> Tensor:
-        if y.is_floating_point() and not torch.equal(y, y.round()):
-            raise InputError(f"{self.function}: labels are not whole numbers; give 0, 1, 2, ...")
-        return y.to(torch.int64)
+        try:
+            return _data(result[:4], result[4] if len(result) == 5 else None)
+        except InputError as error:
+            raise InputError([f"{self.function}: {p}" for p in error.problems]) from error
 
 
-def _inputs(x: Tensor) -> Tensor:
-    keep = x.is_complex() or (x.dtype == torch.uint8 and x.ndim == 4)  # no complex one is right
-    return x if keep else x.to(torch.float32)
+def _data(arrays: tuple[Any, ...], names: Any) -> SourceData:
+    train_x, train_y, test_x, test_y = arrays
+    inputs = [batch_inputs(x, keep_bytes=True) for x in (train_x, test_x)]
+    words = plain_labels(train_y)
+    if names is not None:
+        classes = tuple(str(name) for name in names)
+    elif any(isinstance(word, str) for word in words):
+        classes = encode([str(word) for word in words])[1]
+    else:  # no more classes than examples, whatever the highest label
+        highest = max((int(word) for word in words), default=-1)
+        classes = tuple(str(k) for k in range(min(highest + 1, len(words))))
+    labels = [class_numbers(y, classes=classes) for y in (train_y, test_y)]
+    return SourceData(inputs[0], labels[0], inputs[1], labels[1], classes)

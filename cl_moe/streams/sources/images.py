@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, one_a_cause
+from cl_moe.streams.sources._pixels import eight_bits
 from cl_moe.streams.sources.base import Source, SourceData, find_path, split_apart
 
 __all__ = ("Images",)
@@ -20,6 +21,8 @@ _ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 @dataclass(frozen=True)
 class Images(Source):
     """A folder of images with one subfolder a class, or ``train`` and ``test`` folders of such.
+
+    Images of 16 bits, and of floats from 0 to 1, are brought to 8 bits by their whole range.
 
     Args:
         path: the folder; a relative one is looked up in the data folder, then the current one.
@@ -76,35 +79,46 @@ class Images(Source):
         return names
 
     def _read(self, folder: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-        images, labels, problems = list[Tensor](), list[int](), list[str]()
+        images, labels, found = list[Tensor](), list[int](), list[tuple[str, str]]()
         for label, name in enumerate(classes):
             inside = folder / name
-            found = sorted(p for p in inside.glob("*") if p.suffix.lower() in _ENDINGS)
-            if not found:
-                problems.append(f"{inside}: no image; add some ({', '.join(_ENDINGS)}) or drop it")
-            for path in found:
-                try:
-                    image = self._image(path)
-                except OSError as error:
-                    problems.append(f"{path}: not a readable image ({error}); drop or replace it")
+            paths = sorted(p for p in inside.glob("*") if p.suffix.lower() in _ENDINGS)
+            if not paths:
+                ways = ", ".join(_ENDINGS)
+                found.append(("none", f"{inside}: no image; add some ({ways}) or drop it"))
+            for path in paths:
+                image = self._image(path, found)
+                if image is None:
                     continue
                 if images and image.shape != images[0].shape:
-                    problems.append(
-                        f"{path}: {tuple(image.shape[1:])} pixels where the first image has "
-                        f"{tuple(images[0].shape[1:])}; set size = [height, width]"
+                    sizes = [tuple(x.shape[1:]) for x in (image, images[0])]
+                    found.append(
+                        (
+                            "size",
+                            f"{path}: {sizes[0]} pixels where the first image has {sizes[1]}; "
+                            "set size = [height, width]",
+                        )
                     )
                     continue
                 images.append(image)
                 labels.append(label)
-        if problems:
-            raise InputError(problems)
+        if found:
+            raise InputError(one_a_cause(found))
         return torch.stack(images), torch.tensor(labels, dtype=torch.int64)
 
-    def _image(self, path: Path) -> Tensor:
+    def _image(self, path: Path, found: list[tuple[str, str]]) -> Tensor | None:
+        """Return an image (C, H, W), or None and why not in ``found``."""
         from PIL import Image
 
-        with Image.open(path) as file:
-            image = file.convert("L" if self.grey else "RGB")
+        try:
+            with Image.open(path) as file:
+                image = eight_bits(file, "L" if self.grey else "RGB")
+        except OSError as error:
+            found.append(("file", f"{path}: not a readable image ({error}); drop or replace it"))
+            return None
+        except InputError as error:
+            found.append((str(error), f"{path}: {error}"))
+            return None
         if self.size is not None:
             image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
         pixels = torch.from_numpy(np.array(image))

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.streams.inputs import batch_inputs
+from cl_moe.streams.labels import plain_labels
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 
 __all__ = ("Npz",)
@@ -22,8 +24,9 @@ __all__ = ("Npz",)
 class Npz(Source):
     """An ``.npz`` file of arrays: inputs and labels, with or without a test set.
 
-    Inputs are float vectors (N, d), or images (N, H, W), (N, C, H, W) or (N, H, W, C); images of
-    bytes are scaled to [0, 1]. Labels are whole numbers or texts (N,). Pickled arrays are refused.
+    Inputs are vectors (N, d), or images (N, H, W), (N, C, H, W) or (N, H, W, C); bytes are scaled
+    to [0, 1], and vectors of whole numbers are token ids. Labels are whole numbers or texts (N,),
+    or one-hot rows. Pickled arrays are refused.
 
     Args:
         path: the file; a relative path is looked up in the data folder, then the current one.
@@ -89,23 +92,21 @@ class Npz(Source):
             for name in (self.x, self.test_x)
             if name and arrays[name].dtype.kind not in "buif"
         ]
-        problems += [
-            f"{path}, array '{name}': labels are {arrays[name].dtype} of shape "
-            f"{arrays[name].shape}; give whole numbers or texts (N,)"
+        words = {
+            name: _words(arrays[name], f"{path}, array '{name}'", problems)
             for name in (self.y, self.test_y)
-            if name and (arrays[name].dtype.kind not in "uiU" or arrays[name].ndim != 1)
-        ]
+            if name
+        }
         if problems:
             raise InputError(problems)
-        words = [str(label) for label in arrays[self.y]]
-        y, classes = encode(words)
+        y, classes = encode(words[self.y])
         x = _inputs(arrays[self.x])
         if self.test_x is None or self.test_y is None:
             if len(x) != len(y):
                 raise InputError(f"{path}: {len(x)} inputs but {len(y)} labels; give as many")
             train, test = split_apart(y, self.test_fraction)
             return SourceData(x[train], y[train], x[test], y[test], classes)
-        test_words = [str(label) for label in arrays[self.test_y]]
+        test_words = words[self.test_y]
         unknown = sorted(set(test_words) - set(classes))
         if unknown:
             raise InputError(
@@ -116,10 +117,18 @@ class Npz(Source):
         return SourceData(x, y, _inputs(arrays[self.test_x]), test_y, classes)
 
 
+def _words(array: np.ndarray, place: str, problems: list[str]) -> list[str]:
+    """Return labels as names of classes, numbers included."""
+    try:
+        return [str(label) for label in plain_labels(array)]
+    except InputError as error:
+        problems += [f"{place}: {problem}" for problem in error.problems]
+        return []
+
+
 def _inputs(array: np.ndarray) -> Tensor:
-    """Return vectors or images as (N, d) or (N, C, H, W), bytes kept as bytes for images."""
-    keep = array.dtype == np.uint8 and array.ndim > 2
-    x = torch.from_numpy(np.ascontiguousarray(array if keep else array.astype(np.float32)))
+    """Return vectors or images as (N, d) or (N, C, H, W), bytes kept as bytes."""
+    x = batch_inputs(array, keep_bytes=True)
     if x.ndim == 3:
         return x.unsqueeze(1)
     if x.ndim == 4 and x.shape[3] in (1, 3) and x.shape[1] not in (1, 3):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, did_you_mean
+from cl_moe.errors import InputError, did_you_mean, one_a_cause
 from cl_moe.streams.sources import _embeddings
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 
@@ -104,15 +104,15 @@ class Text(Source):
         if problems:
             raise InputError(problems)
         at = [header.index(name) for name in wanted]
+        found = []
         for number, row in rows:
+            place = f"{path}, line {number}"
             if len(row) != len(header):
-                problems.append(
-                    f"{path}, line {number}: {len(row)} columns for {len(header)}; mend it"
-                )
+                found.append(("length", f"{place}: {len(row)} columns for {len(header)}; mend it"))
             elif not all(row[k].strip() for k in at):
-                problems.append(f"{path}, line {number}: an empty text or label; fill or drop it")
-        if problems:
-            raise InputError([*problems[:20], *(["..."] if len(problems) > 20 else [])])
+                found.append(("empty", f"{place}: an empty text or label; fill or drop it"))
+        if found:
+            raise InputError(one_a_cause(found))
         texts = [tuple(row[k].strip() for k in at[:-1]) for _, row in rows]
         return texts, [row[at[-1]].strip() for _, row in rows]
 

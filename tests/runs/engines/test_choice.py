@@ -8,7 +8,7 @@ from cl_moe.errors import InputError
 from cl_moe.runs.engines.choice import RaySpec, in_bytes, open_engine, read_engine
 from cl_moe.runs.plan import Streams
 from cl_moe.runs.planning import make_plan
-from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
 
 
 def test_all_that_is_wrong_with_what_a_run_takes_is_named() -> None:

@@ -12,7 +12,8 @@ from cl_moe.runs.engines.local import Pool, _Worker
 from cl_moe.runs.plan import Failure, Job, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.study import run_plan
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 
 
 def failures(plan: StudyPlan, processes: int) -> dict[str, Failure]:

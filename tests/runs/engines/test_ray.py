@@ -19,7 +19,7 @@ from cl_moe.runs.engines.choice import RaySpec, open_engine
 from cl_moe.runs.plan import Failure, Streams
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.progress import SilentDisplay
-from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'cl-moe[ray]'")
 

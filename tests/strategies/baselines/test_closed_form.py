@@ -12,7 +12,8 @@ from cl_moe.strategies.baselines.closed_form import (
     nearest_mean_head,
     ridge_head,
 )
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.evaluation import evaluate
 
 

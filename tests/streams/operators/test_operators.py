@@ -229,3 +229,32 @@ def test_unknown_classes_are_all_named() -> None:
     with pytest.raises(InputError) as caught:
         Subset(("x", 7))(images())
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+def test_standardizing_far_from_0(offset: float) -> None:
+    x = offset + torch.arange(12.0).view(12, 1)
+    made = Standardize()(Task("t", (x, torch.arange(12) % 2), (x, torch.arange(12) % 2), "ab"))
+    expected = (torch.arange(12.0) - 5.5) / torch.arange(12.0).std(correction=0)
+    torch.testing.assert_close(made.tensors("test")[0].flatten(), expected)
+
+
+@pytest.mark.parametrize("value", [0.0, 98.6, 101325.7, 1e9])
+def test_standardizing_what_is_all_alike_gives_0(value: float) -> None:
+    data = (torch.full((999, 3), value), torch.arange(999) % 2)
+    made = Standardize()(Task("t", data, data, "ab"))
+    assert made.tensors("train")[0].unique().tolist() == [0.0]
+
+
+@pytest.mark.parametrize("operator", [Background(), Invert(), Noise(), Rotate(90), Standardize()])
+def test_token_ids_cannot_be_changed_like_brightness(operator: Operator) -> None:
+    data = (torch.ones(4, 3, dtype=torch.int64), [0, 1, 0, 1])
+    with pytest.raises(InputError, match=r"task 't': token ids \(whole numbers\) cannot be"):
+        operator(Task("t", data, data, "ab"))
+
+
+def test_token_ids_may_be_reordered_and_drawn_from() -> None:
+    data = (torch.arange(12).view(4, 3), [0, 1, 0, 1])
+    for operator in (PermutePixels(), PerClass(1), PermuteLabels(), Repeat()):
+        made = operator(Task("t", data, data, "ab"))
+        assert made.dtype == torch.int64

@@ -14,7 +14,8 @@ from PIL import Image
 
 from cl_moe.errors import InputError
 from cl_moe.streams.sources import _embeddings
-from cl_moe.streams.sources.base import Source, load_once, make_source
+from cl_moe.streams.sources._loading import load_once, make_source
+from cl_moe.streams.sources.base import Source
 from cl_moe.streams.sources.csv import Csv
 from cl_moe.streams.sources.digits import Digits
 from cl_moe.streams.sources.function import Function
@@ -84,12 +85,31 @@ def test_faults_of_a_table_are_named(tmp_path: Path, text: str, words: str) -> N
     assert any(words in problem for problem in failing(Csv(path=path, label="kind")))
 
 
-def test_all_faults_of_a_table_are_named_at_once(tmp_path: Path) -> None:
-    text = "a,kind\n" + "q,x\n" * 3 + "1,y\n"
+def test_all_faults_of_a_table_are_named_at_once_and_each_cause_once(tmp_path: Path) -> None:
+    text = "a,b,kind\n" + "q,1,x\n" * 3 + "1,inf,y\n" + "1,2,\n" * 2 + "1\n" * 50
     path = write(tmp_path / "t.csv", text)
-    assert len(failing(Csv(path=path, label="kind"))) == 3
-    path = write(tmp_path / "u.csv", "a,kind\n" + "q,x\n" * 50)
-    assert failing(Csv(path=path, label="kind"))[-1] == "... and 30 more"
+    assert failing(Csv(path=path, label="kind")) == [
+        f"{path}, row 2, column 'a': 'q' is not a finite number; mend it, or leave the column out "
+        "of features (and 2 more like it)",
+        f"{path}, row 5, column 'b': 'inf' is not a finite number; mend it, or leave the column "
+        "out of features",
+        f"{path}, row 6, column 'kind': no label; give one (and 1 more like it)",
+        f"{path}, row 8: 1 values for 3 columns; mend it (and 49 more like it)",
+    ]
+
+
+@pytest.mark.parametrize("value", ["7", "98.6", "101325.7", "1e9"])
+def test_a_column_of_one_value_becomes_0(tmp_path: Path, value: str) -> None:
+    rows = "".join(f"{k},{value},{'xy'[k % 2]}\n" for k in range(40))
+    data = Csv(write(tmp_path / "t.csv", "a,b,kind\n" + rows), "kind").load(seed=0, data_dir=None)
+    assert data.train_x[:, 1].unique().tolist() == data.test_x[:, 1].unique().tolist() == [0.0]
+
+
+def test_a_column_far_from_0_keeps_its_digits(tmp_path: Path) -> None:
+    rows = "".join(f"{1e9 + k / 100},{k},{'xy'[k % 2]}\n" for k in range(40))
+    data = Csv(write(tmp_path / "t.csv", "a,b,kind\n" + rows), "kind").load(seed=0, data_dir=None)
+    torch.testing.assert_close(data.train_x[:, 0], data.train_x[:, 1], atol=1e-4, rtol=0)
+    assert data.train_x.dtype == data.test_x.dtype == torch.float32
 
 
 def test_a_test_label_that_was_never_seen_is_named(tmp_path: Path) -> None:
@@ -141,6 +161,28 @@ def test_an_archive(tmp_path: Path) -> None:
     assert torch.equal((data.train_x[:, 0] / 2) % 2, data.train_y.float())
 
 
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("i2", torch.int64), ("f8", torch.float32), ("f2", torch.float32), ("u1", torch.uint8)],
+)
+def test_types_of_an_archive(tmp_path: Path, dtype: str, expected: torch.dtype) -> None:
+    x, y = np.arange(40).reshape(20, 2).astype(dtype), np.arange(20) % 2
+    data = Npz(archive(tmp_path / "a.npz", x=x, y=y)).load(seed=0, data_dir=None)
+    assert data.problems("a") == []
+    assert data.train_x.dtype == expected
+    assert data.train_x[0, 1] == data.train_x[0, 0] + 1
+
+
+@pytest.mark.parametrize(
+    "y", [np.arange(20) % 2 + 0.0, np.eye(2)[np.arange(20) % 2], (np.arange(20) % 2)[:, None] == 1]
+)
+def test_labels_of_an_archive(tmp_path: Path, y: np.ndarray) -> None:
+    x = np.arange(20.0)[:, None] % 2
+    data = Npz(archive(tmp_path / "a.npz", x=x, y=y)).load(seed=0, data_dir=None)
+    assert data.classes == ("0", "1")
+    assert torch.equal(data.train_x[:, 0], data.train_y.float())
+
+
 @pytest.mark.parametrize("shape", [(8, 4, 4), (8, 1, 4, 4), (8, 4, 4, 1)])
 def test_images_in_an_archive(tmp_path: Path, shape: tuple[int, ...]) -> None:
     x, y = np.full(shape, 255, dtype=np.uint8), np.array(list("abababab"))
@@ -156,8 +198,9 @@ def test_images_in_an_archive(tmp_path: Path, shape: tuple[int, ...]) -> None:
     [
         ({"x": np.zeros((4, 2))}, "no array 'y'"),
         ({"x": np.zeros((4, 2)), "y": np.array([None, 1, 2, 3])}, "pickled objects"),
-        ({"x": np.zeros((4, 2)), "y": np.zeros((4, 2), int)}, "give whole numbers or texts"),
-        ({"x": np.zeros((4, 2)), "y": np.zeros(4)}, "give whole numbers or texts"),
+        ({"x": np.zeros((4, 2)), "y": np.zeros((4, 2), int)}, "array 'y': labels are not whole"),
+        ({"x": np.zeros((4, 2)), "y": np.full(4, 0.5)}, "(sample 0 has 0.5)"),
+        ({"x": np.zeros((4, 2)), "y": np.array(3)}, "labels are ndarray; give one an input"),
         ({"x": np.array(["a"] * 4), "y": np.arange(4)}, "is not a number"),
         ({"x": np.zeros((4, 2)), "y": np.arange(3)}, "4 inputs but 3 labels"),
         ({"x": np.full((4, 2), np.nan), "y": np.arange(4) % 2}, "holds NaN"),
@@ -308,6 +351,9 @@ def narrow():
     return np.zeros((2, 0)), np.array([0, 1]), np.zeros((1, 0)), np.array([0])
 def twins():
     return np.zeros((2, 2)), np.array([0, 1]), np.zeros((1, 2)), np.array([0]), ["a", "a"]
+def named():
+    y = np.array(["dog", "cat"])
+    return np.array([[1], [2]], dtype=np.int32), y, np.zeros((1, 1), np.int32), y[:1]
 def gaps():
     return np.zeros((4, 2)), np.array([0, 2, 0, 2]), np.zeros((1, 2)), np.array([0])
 """
@@ -331,13 +377,20 @@ def test_a_function_of_ones_own(users: str) -> None:
     assert not torch.equal(one.train_x, two.train_x)
 
 
+def test_a_function_may_give_names_and_token_ids(users: str) -> None:
+    data = load_once(Function(f"{users}:named"), seed=0, data_dir=None, place="m")
+    assert data.classes == ("cat", "dog")
+    assert (data.train_y.tolist(), data.test_y.tolist()) == ([1, 0], [1])
+    assert data.train_x.dtype == torch.int64
+
+
 def test_faults_of_functions_are_named(users: str) -> None:
     assert "returned int; return SourceData" in failing(Function(f"{users}:broken"))[0]
     assert "class '1' has no training example" in failing(Function(f"{users}:gaps"))[0]
     for name, words in {
         "raising": "cannot be loaded (KeyError: 'boom')",
-        "words": "cannot be loaded (TypeError",
-        "one_number": "cannot be loaded (TypeError",
+        "words": "words: inputs are str; give tensors or arrays of numbers",
+        "one_number": "one_number: labels are int; give one an input",
         "half": "labels are not whole numbers",
         "huge": "label 1000000000000 for 2 classes",
         "nothing": "no example",

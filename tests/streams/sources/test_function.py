@@ -15,7 +15,8 @@ from cl_moe import catalog
 from cl_moe.errors import InputError
 from cl_moe.streams.scenario import ScenarioSpec, SourceSpec
 from cl_moe.streams.sources import _embeddings
-from cl_moe.streams.sources.base import SourceData, make_source
+from cl_moe.streams.sources._loading import make_source
+from cl_moe.streams.sources.base import SourceData
 
 MINE = """
 import numpy as np

@@ -1,0 +1,89 @@
+"""A source made from a scenario's table, and its data loaded once."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from pathlib import Path
+
+from cl_moe import catalog
+from cl_moe.errors import InputError
+from cl_moe.streams.sources.base import Source, SourceData
+from cl_moe.streams.sources.function import Function
+from cl_moe.streams.spec import SourceSpec
+
+__all__ = ("load_once", "make_source")
+
+
+def make_source(spec: SourceSpec, place: str) -> Source:
+    """Return the source that a scenario's table describes; its type may be one's own function.
+
+    Raises:
+        InputError: no such type, or unknown, missing or wrong parameters; all at once.
+
+    >>> make_source(SourceSpec(type="digits"), "sources.digits")
+    Digits()
+    """
+    assert spec.type is not None, "a slot is resolved before its source is made"
+    found = catalog.resolve("source", spec.type, f"{place}.type")
+    parameters = dict(spec.parameters)
+    own_function = not (inspect.isclass(found) and issubclass(found, Source))
+    if own_function:
+        found, parameters = Function, {"function": spec.type, "arguments": parameters}
+    problems = catalog.check_parameters(found, parameters, place)
+    if problems:
+        raise InputError(problems)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
+    try:
+        source: Source = found(**values)
+    except InputError as error:
+        # Of a function standing as the type, the arguments stand in the table itself.
+        start = "arguments." if own_function else ""
+        problems = [f"{place}.{problem.removeprefix(start)}" for problem in error.problems]
+        raise InputError(problems) from error
+    except Exception as error:  # a class of the user's may raise anything
+        raise InputError(
+            f"{place}: {spec.type} refuses its parameters ({type(error).__name__}: {error})"
+        ) from error
+    return source
+
+
+_LOADED: OrderedDict[tuple[str, str, int], SourceData] = OrderedDict()
+_KEPT = 16
+
+
+def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -> SourceData:
+    """Return the checked data of a source; the last sixteen loaded are kept in this process.
+
+    Raises:
+        InputError: the data are missing or cannot be used.
+    """
+    key = (repr(source), str(data_dir), seed if source.seeded else -1)
+    if key not in _LOADED:
+        reason = source.available(data_dir)
+        if reason is not None:
+            raise InputError(f"{place}: {reason}")
+        data = _loaded(source, seed, data_dir, place)
+        problems = data.problems(place)
+        if problems:
+            raise InputError(problems)
+        _LOADED[key] = data
+        if len(_LOADED) > _KEPT:
+            _LOADED.popitem(last=False)
+    _LOADED.move_to_end(key)
+    return _LOADED[key]
+
+
+def _loaded(source: Source, seed: int, data_dir: Path | None, place: str) -> SourceData:
+    try:
+        data: object = source.load(seed=seed, data_dir=data_dir)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged files and users' functions may raise anything
+        raise InputError(
+            f"{place}: cannot be loaded ({type(error).__name__}: {error}); "
+            "see that its files are whole, and its parameters right"
+        ) from error
+    if not isinstance(data, SourceData):
+        raise InputError(f"{place}: gives {type(data).__name__}; a source gives SourceData")
+    return data
