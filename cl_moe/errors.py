@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-__all__ = ("InputError", "did_you_mean")
+__all__ = ("InputError", "all_of", "did_you_mean")
 
 
 class InputError(ValueError):
@@ -27,6 +28,26 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[list[str]]]:
         return type(self), (self.problems,)
+
+
+def all_of(*actions: Callable[[], Any]) -> list[Any]:
+    """Return what each of some actions gives; what is wrong with one hides nothing of another.
+
+    Raises:
+        InputError: with the problems of all that raise one.
+
+    >>> all_of(lambda: 1, lambda: 2)
+    [1, 2]
+    """
+    found, problems = [], []
+    for action in actions:
+        try:
+            found.append(action())
+        except InputError as error:  # noqa: PERF203 - every problem is to be told
+            problems += error.problems
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return found
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

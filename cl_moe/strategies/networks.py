@@ -27,14 +27,16 @@ from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import derive
-from cl_moe.training.model import TaskModel
 
 if TYPE_CHECKING:
-    from cl_moe.strategies.methods.base import MethodContext
+    from cl_moe.strategies.context import MethodContext
     from cl_moe.streams.spec import NetworkSpec
     from cl_moe.streams.task import TaskStream
+    from cl_moe.training.model import TaskModel
 
-__all__ = ("build_dense", "build_moe", "expert_factory", "trunk_stages")
+__all__ = (
+    "build_dense", "build_moe", "dense_network", "expert_factory", "moe_network", "trunk_stages",
+)  # fmt: skip
 
 Built = TypeVar("Built")
 
@@ -50,10 +52,10 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
         return AnyModule(_own_expert(kind, network.kind))
     fields = network.model_dump()
     wanted = {name: fields[name] for name in catalog.parameters(kind) if name in fields}
-    try:
-        return kind(**wanted)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"network: {error}") from error
+    factory: ExpertFactory = catalog.make(
+        "expert", ExpertFactory, network.kind, wanted, "network", name_place="network.kind"
+    )
+    return factory
 
 
 def _own_expert(make: Callable[[Shape], object], name: str) -> StageFactory:
@@ -85,6 +87,13 @@ def trunk_stages(network: NetworkSpec, width: float = 1.0) -> list[StageFactory]
 
 
 def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
+    """Return :func:`dense_network` as a module of Avalanche's."""
+    from cl_moe.training.model import TaskModel
+
+    return TaskModel(dense_network(context, width))
+
+
+def dense_network(context: MethodContext, width: float = 1.0) -> DenseNetwork | SharedHeadNetwork:
     """Return the dense network, with the heads that ``network.heads`` asks for.
 
     Args:
@@ -98,9 +107,9 @@ def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
     shape = tuple(context.stream.shape)
     seed = derive(context.seed, "network")
     if context.network.heads == "task":
-        return TaskModel(_checked(lambda: DenseNetwork(trunk, shape, seed)))
+        return _checked(lambda: DenseNetwork(trunk, shape, seed))
     classes = _classes_of_all(context.stream)
-    return TaskModel(_checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed)))
+    return _checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed))
 
 
 def _classes_of_all(stream: TaskStream) -> int:
@@ -124,6 +133,20 @@ def build_moe(
     gate_options: Mapping[str, Any] | None = None,
     experts: int = 1,
 ) -> TaskModel:
+    """Return :func:`moe_network` as a module of Avalanche's."""
+    from cl_moe.training.model import TaskModel
+
+    return TaskModel(moe_network(spec, shape, seed, gate, gate_options, experts))
+
+
+def moe_network(
+    spec: NetworkSpec,
+    shape: Shape,
+    seed: int,
+    gate: str = "evidence",
+    gate_options: Mapping[str, Any] | None = None,
+    experts: int = 1,
+) -> MoENetwork:
     """Return a mixture whose path, one expert a layer, has the dense network's active parameters.
 
     Args:
@@ -156,26 +179,16 @@ def build_moe(
         )
         layers.append(_checked(build))
         shape = layers[-1].out_shape
-    return TaskModel(MoENetwork(layers, encoder, seed))
+    return MoENetwork(layers, encoder, seed)
 
 
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
     """Return what makes the gate called ``name`` for a number of features, its options checked."""
-    kind = catalog.resolve("gate", name, "gate")
-    if not (inspect.isclass(kind) and issubclass(kind, Gate)):
-        raise InputError(
-            f"gate: '{name}' is no gate; give a subclass of cl_moe.moe.gates.base:Gate"
-        )
-    problems = catalog.check_parameters(kind, {**options, "in_features": 1}, "gate_options")
     if "in_features" in options:
-        problems.append("gate_options.in_features: is set by the network; take it out")
-    if problems:
-        raise InputError(problems)
-    try:
-        kind(1, **options)
-    except ValueError as error:
-        raise InputError(f"gate_options.{error}") from error
-    return partial(kind, **options)
+        raise InputError("gate_options.in_features: is set by the network; take it out")
+    given = {"in_features": 1, **options}
+    tried = catalog.make("gate", Gate, name, given, "gate_options", name_place="gate")
+    return partial(type(tried), **options)
 
 
 class _Encoder:

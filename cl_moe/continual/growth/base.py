@@ -1,18 +1,22 @@
-"""What a growth policy is, and what it decides."""
+"""What a growth policy is, what it decides, and how one is made."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
+from cl_moe import catalog
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
-__all__ = ("Candidate", "Expert", "GrowthDecision", "GrowthPolicy", "fresh_expert")
+__all__ = (
+    "Candidate", "Expert", "GrowthDecision", "GrowthPolicy", "fresh_expert", "make_growth",
+)  # fmt: skip
 
 Expert = str | nn.Module
 """An expert of a path: the id of one that exists, or a module that is to join the pool."""
@@ -90,6 +94,21 @@ class GrowthPolicy(ABC):
     @abstractmethod
     def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         """Return how the task is to be answered."""
+
+
+def make_growth(name: str, options: Mapping[str, Any] | None = None) -> GrowthPolicy:
+    """Return a growth policy by name, its options checked against its constructor.
+
+    Raises:
+        InputError: no such policy, or options that do not fit: all problems.
+
+    >>> make_growth("per_task").freezes
+    True
+    """
+    policy: GrowthPolicy = catalog.make(
+        "growth", GrowthPolicy, name, options or {}, "growth_options", name_place="growth"
+    )
+    return policy
 
 
 def fresh_expert(layer: MoELayer) -> Expert:

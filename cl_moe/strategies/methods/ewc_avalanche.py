@@ -32,7 +32,7 @@ def ewc_avalanche(
             f"decay: {decay} is not between 0 and 1": decay is None or 0 <= decay <= 1,
         }
     )
-    return sequential(context, plugins=[_plugin(context, strength, decay)])
+    return sequential(context, plugins=lambda: [_plugin(context, strength, decay)])
 
 
 def _plugin(context: MethodContext, strength: float, decay: float | None) -> Any:
