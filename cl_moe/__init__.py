@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cl_moe.errors import InputError
     from cl_moe.moe.network import MoENetwork
     from cl_moe.runs.driver import StudyError, StudyInterrupted
-    from cl_moe.runs.engines.choice import RaySpec
-    from cl_moe.runs.store import load_study
+    from cl_moe.runs.engines.spec import RaySpec
+    from cl_moe.runs.loading import load_study
     from cl_moe.runs.study import Study, run
     from cl_moe.runs.transfer import transfer
     from cl_moe.strategies.networks import build_moe
@@ -59,9 +59,9 @@ __all__ = (
 _HOME = {
     "InputError": "errors",
     "MoENetwork": "moe.network",
-    "MoEPlugin": "strategies.plugin",
+    "MoEPlugin": "training.plugin",
     "NetworkSpec": "streams.spec",
-    "RaySpec": "runs.engines.choice",
+    "RaySpec": "runs.engines.spec",
     "ScenarioSpec": "streams.scenario",
     "Study": "runs.study",
     "StudyError": "runs.driver",
@@ -69,11 +69,11 @@ _HOME = {
     "Task": "streams.task",
     "TaskAwareMoE": "strategies.task_aware",
     "TaskStream": "streams.task",
-    "TensorBatches": "strategies.batches",
+    "TensorBatches": "training.batches",
     "TrainingSpec": "streams.spec",
     "build_moe": "strategies.networks",
     "load_scenario": "streams.scenario",
-    "load_study": "runs.store",
+    "load_study": "runs.loading",
     "run": "runs.study",
     "transfer": "runs.transfer",
 }

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cl_moe.analysis.caveats import remarks
     from cl_moe.analysis.data import StudyData, accuracy_matrix
+    from cl_moe.analysis.document import report
     from cl_moe.analysis.metrics import METRICS, compute
     from cl_moe.analysis.plots import plot_all
-    from cl_moe.analysis.reporting import report
     from cl_moe.analysis.stats import paired, summary, summary_records, transfer_summary
     from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables
 
@@ -48,7 +48,7 @@ _HOME = {
     "paired": "stats",
     "plot_all": "plots",
     "remarks": "caveats",
-    "report": "reporting",
+    "report": "document",
     "rich_table": "tables",
     "summary": "stats",
     "summary_records": "stats",

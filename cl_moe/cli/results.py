@@ -36,7 +36,7 @@ def summary(
 ) -> None:
     """Print the methods side by side, means over seeds with 95 % intervals."""
     from cl_moe.analysis import summary_records
-    from cl_moe.runs.store import load_study
+    from cl_moe.runs.loading import load_study
 
     data = load_study(folder)
     if as_json:
@@ -56,7 +56,7 @@ def plot(
 ) -> None:
     """Draw every figure that the study has data for."""
     from cl_moe.analysis import plot_all
-    from cl_moe.runs.store import load_study
+    from cl_moe.runs.loading import load_study
 
     words = parse_words(formats, "--format")
     for path in plot_all(load_study(folder), out or folder / "figures", words):
@@ -71,7 +71,7 @@ def report(
 ) -> None:
     """Write one HTML file with the table, the figures and the decisions, to read or to mail."""
     from cl_moe.analysis import report as write_report
-    from cl_moe.runs.store import load_study
+    from cl_moe.runs.loading import load_study
 
     typer.echo(str(write_report(load_study(folder), out or folder / "report.html")))
 

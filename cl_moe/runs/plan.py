@@ -122,9 +122,9 @@ class RunResult:
     """What a run gives back, JSON-able.
 
     Args:
-        rows: dicts with the columns of :data:`cl_moe.runs.store.ROW_COLUMNS`.
+        rows: dicts with the columns of :data:`cl_moe.runs.columns.ROW_COLUMNS`.
         events: decisions of the method, each with method, seed, task, name, kind, sentence.
-        timings: dicts with the columns of :data:`cl_moe.runs.store.TIMING_COLUMNS`.
+        timings: dicts with the columns of :data:`cl_moe.runs.columns.TIMING_COLUMNS`.
         environment: versions and threads of the process that ran it.
     """
 

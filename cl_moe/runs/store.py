@@ -2,58 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cl_moe.errors import InputError
-from cl_moe.runs.description import FORMAT, read_description, sources, tuned
-from cl_moe.runs.files import (
-    Column,
-    read_json_lines,
-    read_table,
-    write_json,
-    write_json_lines,
-    write_table,
-)
+from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
+from cl_moe.runs.description import FORMAT, read_description
+from cl_moe.runs.files import read_table, write_json, write_json_lines, write_table
 
 if TYPE_CHECKING:
-    from cl_moe.analysis.data import StudyData
     from cl_moe.runs.plan import Job, RunResult
 
-__all__ = ("ROW_COLUMNS", "TIMING_COLUMNS", "TUNING_COLUMNS", "StudyFolder", "load_study")
+__all__ = ("StudyFolder",)
 
-ROW_COLUMNS = (
-    Column.text("method"),
-    Column.whole("seed", least=0),
-    Column.whole("after_task", least=-1),
-    Column.text("task"),
-    Column.text("metric"),
-    Column.number("value"),
-    Column.whole("epoch", least=0, empty=True),
-)
-TIMING_COLUMNS = (
-    Column.text("method"),
-    Column.whole("seed", least=0),
-    Column.whole("after_task", least=0),
-    Column.amount("train_seconds", "seconds"),
-    Column.amount("decision_seconds", "seconds"),
-    Column.amount("eval_seconds", "seconds"),
-    Column.amount("cpu_seconds", "seconds", later=True),
-    Column.amount("peak_memory", "MiB", later=True),
-)
-TUNING_COLUMNS = (
-    Column.text("method"),
-    Column.whole("setting", least=0),
-    Column.whole("seed", least=0),
-    Column.text("parameters"),
-    Column.number("value"),
-    Column.text("chosen"),
-)
 _OURS = (
     "study.json", "tuning.csv", "runs", "after", "figures", "report.html", "transfer.csv",
 )  # fmt: skip
@@ -177,119 +142,3 @@ def _file_name(name: str) -> str:
     """Return the name of a method or a task as a folder's."""
     quoted = quote(name, safe=" =+,@()")
     return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
-
-
-def load_study(path: str | Path) -> StudyData:
-    """Read a study's folder: all of its whole runs, however many there are.
-
-    Args:
-        path: a folder that ``cl_moe.run``, ``cl_moe.transfer`` or an export has written.
-
-    Returns:
-        The study as frames; see :class:`cl_moe.analysis.data.StudyData`.
-
-    Raises:
-        InputError: no such folder, not a study, no whole run yet, or a file in it is damaged
-            (with file, line and column).
-    """
-    import pandas as pd
-
-    from cl_moe.analysis.data import StudyData
-    from cl_moe.runs.exported import is_exported, read_records
-
-    folder = StudyFolder(path)
-    if not folder.study_file.exists():
-        problem = "no study here (no study.json)" if folder.path.exists() else "no such folder"
-        raise InputError(f"{path}: {problem}; give the folder that cl-moe run has written")
-    description = read_description(folder.study_file)
-    every = [m["name"] for m in description["methods"]]
-    tasks = [task["task"] for task in description["tasks"] if not task["probe"]]
-    if is_exported(folder.path):
-        rows, timings, events, pairs = read_records(folder.path)
-    else:
-        rows, timings, events = _read_runs(folder, every, len(tasks))
-        pairs = _read_pairs(folder, every, tasks)
-    if not rows and not pairs:
-        raise InputError(f"{path}: no run is whole yet; run the study again to go on")
-    ran = {row["method"] for row in rows}
-    methods = [(m["name"], m["type"]) for m in description["methods"] if m["name"] in ran]
-    names = [name for name, _ in methods]
-    return StudyData(
-        rows=pd.DataFrame(rows, columns=_names(ROW_COLUMNS)),
-        tasks=pd.DataFrame(description["tasks"]),
-        methods=pd.DataFrame(methods, columns=["method", "type"]),
-        events=events,
-        timings=pd.DataFrame(timings, columns=_names(TIMING_COLUMNS)),
-        baseline=description["baseline"] if description["baseline"] in names else None,
-        name=description["name"],
-        pairs=pd.DataFrame(pairs, columns=["method", "seed", "after", "task", "value"]),
-        sources=sources(description),
-        tuned=tuned(description),
-    )
-
-
-def _read_runs(
-    folder: StudyFolder, methods: Sequence[str], tasks: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    rows, timings, events, problems = [], [], [], []
-    for method in methods:
-        for seed in folder.seeds(method):
-            run = folder.run_folder(method, seed)
-            try:
-                rows += _whole(_rows_of(run / "rows.csv", method, seed), run, tasks)
-                timings += read_table(run / "timings.csv", TIMING_COLUMNS)
-                events += read_json_lines(run / "events.jsonl")
-            except InputError as error:
-                problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return rows, timings, events
-
-
-def _whole(rows: list[dict[str, Any]], run: Path, tasks: int) -> list[dict[str, Any]]:
-    """Return a run's rows; a file cut off at the end of a line is found here."""
-    last = max((row["after_task"] for row in rows), default=-1)
-    if last < tasks - 1:
-        raise InputError(
-            f"{run / 'rows.csv'}: ends after {last + 1} of {tasks} tasks; is it cut off? "
-            f"Remove {run}, and run the study again"
-        )
-    return rows
-
-
-def _read_pairs(
-    folder: StudyFolder, methods: Sequence[str], tasks: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Read the accuracies on every task right after it was learned second."""
-    pairs, problems = [], []
-    for method, after in itertools.product(methods, tasks):
-        for seed in folder.seeds(method, after):
-            try:
-                rows = _rows_of(folder.run_folder(method, seed, after) / "rows.csv", method, seed)
-            except InputError as error:
-                problems += error.problems
-                continue
-            pairs += [
-                {**row, "after": after}
-                for row in rows
-                if row["metric"] == "accuracy" and row["epoch"] is None and row["after_task"] == 1
-            ]
-    if problems:
-        raise InputError(problems)
-    return pairs
-
-
-def _rows_of(path: Path, method: str, seed: int) -> list[dict[str, Any]]:
-    """Read a run's rows; a folder copied over another one's is found here."""
-    rows = read_table(path, ROW_COLUMNS)
-    for number, row in enumerate(rows, start=2):
-        if (row["method"], row["seed"]) != (method, seed):
-            raise InputError(
-                f"{path}, line {number}: of method '{row['method']}' and seed {row['seed']}; "
-                f"by its folder it should be of '{method}' and seed {seed}"
-            )
-    return rows
-
-
-def _names(columns: Sequence[Column]) -> list[str]:
-    return [column.name for column in columns]

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.driver import Driver
-from cl_moe.runs.engines.choice import EngineLike, open_engine, read_engine
+from cl_moe.runs.engines.choice import open_engine, read_engine
+from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.formatting import counted
+from cl_moe.runs.loading import load_study
 from cl_moe.runs.plan import Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
-from cl_moe.runs.store import StudyFolder, load_study
+from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +145,7 @@ def run(
         seeds: their number, or a list of them; by default the scenario's, 5 for a stream.
         jobs: how many runs at once; by default one, and on a cluster all that it has room for.
         engine: ``"local"``, processes of this machine; or ``"ray"``, or a
-            :class:`~cl_moe.runs.engines.choice.RaySpec` with an address and what a run takes.
+            :class:`~cl_moe.runs.engines.spec.RaySpec` with an address and what a run takes.
         out: the study's folder; None keeps nothing on disk.
         device: a torch device.
         data_dir: folder of real data, for scenarios that have a use for it.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.engines.choice import EngineLike
+from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.plan import StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.study import Study, run_plan

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cl_moe.errors import all_of
-from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+from cl_moe.strategies.methods.base import Method, MethodContext, require
 
 __all__ = ("moe",)
 
@@ -42,16 +42,26 @@ def moe(
     options = dict(growth_options or {})
     if max_experts is not None:
         options["max_experts"] = max_experts
-    shape, seed = tuple(context.stream.shape), context.seed
-    policy, network = all_of(
+    shape = tuple(context.stream.shape)
+    policy, _ = all_of(
         lambda: make_growth(growth, options),
-        lambda: moe_network(context.network, shape, seed, gate, gate_options, experts),
+        lambda: moe_network(context.network, shape, context.seed, gate, gate_options, experts),
     )
 
-    def plugins() -> list[Any]:
-        from cl_moe.training.plugin import MoEPlugin
+    def strategy() -> Any:
+        from cl_moe.strategies.task_aware import TaskAwareMoE
 
-        names = [task.name for task in (*context.stream, *context.stream.probes)]
-        return [MoEPlugin(policy, names, seed)]
+        return TaskAwareMoE(
+            shape=shape,
+            network=context.network,
+            training=context.training,
+            gate=gate,
+            gate_options=gate_options,
+            growth=policy,
+            experts=experts,
+            names=[task.name for task in (*context.stream, *context.stream.probes)],
+            seed=context.seed,
+            device=context.device,
+        )
 
-    return sequential(context, network, plugins)
+    return Method(strategy)
