@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cl_moe.analysis.data import StudyData
     from cl_moe.analysis.tables import TableData
-    from cl_moe.runs.study import Study
+    from cl_moe.runs.outcome import Study
 
 __all__ = ("draw", "export", "plot", "report", "show", "show_transfer", "summary", "unpack")
 
@@ -37,12 +37,15 @@ def summary(
     """Print the methods side by side, means over seeds with 95 % intervals."""
     from cl_moe.analysis import summary_records
     from cl_moe.runs.loading import load_study
+    from cl_moe.runs.store import StudyFolder
 
     data = load_study(folder)
     if as_json:
         typer.echo(json.dumps(summary_records(data), indent=2))
     else:
         show(data)
+        for line, file in StudyFolder(folder).failures():
+            typer.echo(f"Failed: {line} (traceback: {file})")
 
 
 def plot(

@@ -145,11 +145,17 @@ class Failure:
     Args:
         problems: what the user can put right (an InputError's sentences), or
         traceback: what Python said, or that the process ended (``crashed``).
+        reason: in one line; by default the first one of ``traceback``.
     """
 
     traceback: str
     problems: tuple[str, ...] = ()
     crashed: bool = False
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            object.__setattr__(self, "reason", self.traceback.strip().split("\n")[0])
 
 
 @dataclass(frozen=True)

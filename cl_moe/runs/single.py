@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cl_moe.errors import InputError
 from cl_moe.runs.callbacks import TrainingWatch, attached
 from cl_moe.runs.environment import environment, peak_memory
+from cl_moe.runs.failures import failure_of
 from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.randomness import isolated, seed_all, untouched_randomness
 from cl_moe.seeding import derive
@@ -53,8 +54,20 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
         return run.result()
 
 
-def build_problems(plan: StudyPlan, jobs: Iterable[Job], streams: Streams) -> list[str]:
-    """Return why methods cannot be built, each reason once: found before anything is run."""
+def build_problems(
+    plan: StudyPlan, jobs: Iterable[Job], streams: Streams, *, bugs: bool = False
+) -> list[str]:
+    """Return why methods cannot be built, each reason once: found before anything is run.
+
+    Nothing of Avalanche is imported, unless a method is one of its strategies.
+
+    Args:
+        plan: the study.
+        jobs: a job of each method.
+        streams: what they learn.
+        bugs: also tell of methods that raise something else than an InputError; else their runs
+            report it, and others go on.
+    """
     problems: list[str] = []
     with isolated(plan.threads):
         for job in jobs:
@@ -63,8 +76,9 @@ def build_problems(plan: StudyPlan, jobs: Iterable[Job], streams: Streams) -> li
                 _build(plan, job, stream)
             except InputError as error:
                 problems += error.problems
-            except Exception:  # noqa: BLE001 - a bug in a method: its run reports it, others go on
-                continue
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a method
+                reason = failure_of(error).reason
+                problems += [f"method '{job.method.name}': cannot be built ({reason})"] * bugs
     return list(dict.fromkeys(problems))
 
 
@@ -236,7 +250,7 @@ def _build(plan: StudyPlan, job: Job, stream: TaskStream) -> Method:
         device=plan.device,
     )
     seed_all(derive(job.seed, "method"))
-    return build_method(job.method.type, job.method.parameters, context)
+    return build_method(job.method.type, job.method.parameters, context, job.method.name)
 
 
 def _event_counts(strategy: Any) -> list[int]:

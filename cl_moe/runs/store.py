@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 __all__ = ("StudyFolder",)
 
 _OURS = (
-    "study.json", "tuning.csv", "runs", "after", "figures", "report.html", "transfer.csv",
+    "study.json", "tuning.csv", "runs", "after", "failures", "figures", "report.html",
+    "transfer.csv",
 )  # fmt: skip
 
 
 class StudyFolder:
     """``DIR/study.json``, ``DIR/tuning.csv`` and ``DIR/runs/<method>/seed_<n>/``.
 
-    Runs of one task and then each other one are in ``DIR/after/<task>/<method>/seed_<n>/``. The
-    folder is written by one process, the driver. A run's folder appears by one rename, when
-    all of it is written.
+    ``DIR/failures/<method>-seed_<n>.txt`` is the traceback of a run that failed. Runs of one task
+    and then each other one are in ``DIR/after/<task>/<method>/seed_<n>/``. The folder is written by
+    one process, the driver. A run's folder appears by one rename, when all of it is written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -55,6 +56,31 @@ class StudyFolder:
         """
         root = self.path / "runs" if after is None else self.path / "after" / _file_name(after)
         return root / _file_name(method) / f"seed_{seed}"
+
+    def failure_file(self, job: Job) -> Path:
+        """Return where the traceback of a run that failed is.
+
+        >>> from cl_moe.runs.plan import Job, MethodPlan
+        >>> StudyFolder("out").failure_file(Job(MethodPlan("moe", "moe"), 3)).as_posix()
+        'out/failures/moe-seed_3.txt'
+        """
+        words = [job.method.name, f"seed_{job.seed}"]
+        words += [] if job.setting is None else [f"setting_{job.setting + 1}"]
+        words += [] if job.after is None else [f"after_{job.after}"]
+        return self.path / "failures" / f"{_file_name('-'.join(words))}.txt"
+
+    def failures(self) -> list[tuple[str, Path]]:
+        """Return the runs that failed when they were last tried: a line on each, and its file."""
+        files = sorted(self.path.glob("failures/*.txt"))
+        return [(file.read_text(encoding="utf-8").split("\n")[0], file) for file in files]
+
+    def forget_failure(self, job: Job) -> None:
+        """Remove what was kept of a run that failed before."""
+        file = self.failure_file(job)
+        if file.exists():
+            file.unlink()
+            if not any(file.parent.iterdir()):
+                file.parent.rmdir()
 
     def description(self) -> dict[str, Any] | None:
         """Return what study.json holds; None for a folder that is new or empty.

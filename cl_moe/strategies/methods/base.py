@@ -18,7 +18,9 @@ __all__ = ("Method", "MethodContext", "build_method", "require", "sequential")
 Plugins = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
-def build_method(type: str, parameters: Mapping[str, Any], context: MethodContext) -> Method:
+def build_method(
+    type: str, parameters: Mapping[str, Any], context: MethodContext, name: str | None = None
+) -> Method:
     """Return the method called ``type``.
 
     Args:
@@ -28,11 +30,12 @@ def build_method(type: str, parameters: Mapping[str, Any], context: MethodContex
             optimizer, criterion, batch sizes, epochs and device where its signature takes them.
         parameters: its parameters.
         context: what all methods are given.
+        name: what the study calls it, for errors; by default ``type``.
 
     Raises:
         InputError: no such method, or parameters that do not fit its signature: all problems.
     """
-    place = f"method '{type}'"
+    place = f"method '{name or type}'"
     target = catalog.resolve("method", type, place)
     if inspect.isclass(target):
         from cl_moe.strategies.foreign import build_foreign
