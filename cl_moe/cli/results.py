@@ -132,10 +132,12 @@ def show(data: StudyData) -> None:
 
 def show_transfer(study: Study, folder: Path) -> None:
     """Print the transfer matrices; write them as a table and a figure, and say where."""
-    from cl_moe.analysis import plot_all, transfer_tables
+    from cl_moe.analysis import divergence_warnings, plot_all, transfer_tables
     from cl_moe.runs.files import write_text
 
     _print(transfer_tables(study.data))
+    for text in divergence_warnings(study.data):
+        typer.echo(f"Warning: {text}")
     typer.echo(f"results: {folder}")
     write_text(folder / "transfer.csv", study.transfer().to_csv(index=False, lineterminator="\n"))
     typer.echo(f"matrix:  {folder / 'transfer.csv'}")

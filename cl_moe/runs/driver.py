@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -130,7 +131,7 @@ class Driver:
     def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
         for job, result in self._results(jobs):
             value = tuning.record(job, result, self._tasks)
-            self._display.ended(job, f"held-out accuracy {100 * value:.1f}")
+            self._display.ended(job, _shown("held-out accuracy", value))
 
     def _run(self, jobs: Sequence[Job]) -> None:
         for job, result in self._results(jobs):
@@ -179,5 +180,9 @@ def _in_short(result: RunResult, tasks: int) -> str:
     seconds = sum(
         timing[f"{kind}_seconds"] for timing in result.timings for kind in ("train", "eval")
     )
-    accuracy = 100 * final_average(result, tasks)
-    return f"average accuracy {accuracy:.1f}, {duration(seconds)}"
+    accuracy = _shown("average accuracy", final_average(result, tasks))
+    return f"{accuracy}, {duration(seconds)}"
+
+
+def _shown(what: str, share: float) -> str:
+    return "diverged (loss not finite)" if math.isnan(share) else f"{what} {100 * share:.1f}"

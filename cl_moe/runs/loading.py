@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,10 @@ def _whole(rows: list[dict[str, Any]], run: Path, tasks: int) -> list[dict[str, 
 def _read_pairs(
     folder: StudyFolder, methods: Sequence[str], tasks: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Read the accuracies on every task right after it was learned second."""
+    """Read the accuracies on every task right after it was learned second.
+
+    One is NaN where the run has diverged: its loss is not finite.
+    """
     pairs, problems = [], []
     for method, after in itertools.product(methods, tasks):
         for seed in folder.seeds(method, after):
@@ -109,10 +113,16 @@ def _read_pairs(
             except InputError as error:
                 problems += error.problems
                 continue
+            ends = [row for row in rows if row["epoch"] is None and row["after_task"] == 1]
+            diverged = {
+                row["task"]
+                for row in ends
+                if row["metric"] == "loss" and not math.isfinite(row["value"])
+            }
             pairs += [
-                {**row, "after": after}
-                for row in rows
-                if row["metric"] == "accuracy" and row["epoch"] is None and row["after_task"] == 1
+                {**row, "after": after, **({"value": math.nan} if row["task"] in diverged else {})}
+                for row in ends
+                if row["metric"] == "accuracy"
             ]
     if problems:
         raise InputError(problems)

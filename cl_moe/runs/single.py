@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import time
 from collections.abc import Iterable, Sequence
@@ -85,18 +86,17 @@ def build_problems(
 def final_average(result: RunResult, tasks: int) -> float:
     """Return the mean accuracy (0..1) after the last of a stream's ``tasks``; nan if there is none.
 
-    It decides between the settings of a grid.
+    There is none where training has diverged. It decides between the settings of a grid.
 
     >>> row = {"metric": "accuracy", "after_task": 1, "epoch": None}
     >>> final_average(RunResult([{**row, "value": 0.5}, {**row, "value": 1.0}], [], [], {}), 2)
     0.75
     """
     last = tasks - 1
-    values = [
-        row["value"]
-        for row in result.rows
-        if row["metric"] == "accuracy" and row["epoch"] is None and row["after_task"] == last
-    ]
+    ends = [row for row in result.rows if row["epoch"] is None and row["after_task"] == last]
+    if any(row["metric"] == "loss" and not math.isfinite(row["value"]) for row in ends):
+        return float("nan")
+    values = [row["value"] for row in ends if row["metric"] == "accuracy"]
     return statistics.fmean(values) if values else float("nan")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +306,38 @@ def test_a_probe_leaves_the_state_at_the_end_of_the_stream_as_it_is(stream: Task
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert not model.knows(len(stream))
+
+
+BLOWN = {
+    "training": {"epochs": 1, "min_steps": 20, "optimizer": "sgd", "learning_rate": 1e12},
+    "network": {"hidden": [8]},
+    "progress": False,
+}
+
+
+@pytest.mark.parametrize("method", ["dense", "ewc", "alone", "joint", "replay", "lwf"])
+def test_training_that_diverges_is_told(stream: TaskStream, method: str, tmp_path: Path) -> None:
+    """Predictions of NaN are all the first class: without a word, 50 points, nothing forgotten."""
+    study = cl_moe.run(stream, [method], seeds=1, out=tmp_path / "study", **BLOWN)
+    losses = load_study(tmp_path / "study").rows.query("metric == 'loss'")["value"]
+    assert losses.isna().any()
+    assert "1 of 1 seed" in study.table()
+    assert f"{method} diverged in 1 of 1 seed (seed 0: loss nan after task" in study.table()
+
+
+def test_a_setting_that_diverges_is_not_chosen(stream: TaskStream, tmp_path: Path) -> None:
+    """Its accuracy is chance, which here is more than that of a network that learns nothing."""
+    out = tmp_path / "study"
+    grid = {"name": "ewc", "grid": {"strength": [1e30, 1.0]}}
+    budget = {**ONCE, "training": {"epochs": 2, "min_steps": 20, "optimizer": "sgd"}}
+    cl_moe.run(stream, [grid], seeds=1, out=out, **budget)
+    tried = StudyFolder(out).tuning()
+    assert [row["chosen"] for row in tried] == ["no", "yes"]
+    assert math.isnan(tried[0]["value"])
+
+
+def test_a_transfer_matrix_that_diverges_is_told(stream: TaskStream) -> None:
+    study = cl_moe.transfer(stream, "dense", seeds=1, **BLOWN)
+    assert study.data.pairs["value"].isna().all()
+    assert "alone diverged in 1 of 1 seed" in study.table()
+    assert "dense diverged in 2 of 2 runs of a pair" in study.table()
