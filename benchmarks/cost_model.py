@@ -18,8 +18,8 @@ import pandas as pd
 
 from cl_moe.runs.cost_model import TABLE, kind
 from cl_moe.runs.files import write_text
+from cl_moe.runs.loading import load_study
 from cl_moe.runs.plan import MethodPlan
-from cl_moe.runs.store import load_study
 
 __all__ = ("fit", "measured")
 

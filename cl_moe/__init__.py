@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cl_moe.errors import InputError
     from cl_moe.moe.network import MoENetwork
-    from cl_moe.runs.driver import StudyError, StudyInterrupted
-    from cl_moe.runs.engines.choice import RaySpec
-    from cl_moe.runs.store import load_study
-    from cl_moe.runs.study import Study, run
+    from cl_moe.runs.engines.spec import RaySpec
+    from cl_moe.runs.failures import StudyError, StudyInterrupted
+    from cl_moe.runs.loading import load_study
+    from cl_moe.runs.outcome import Study
+    from cl_moe.runs.study import run
     from cl_moe.runs.transfer import transfer
     from cl_moe.strategies.mixture import mixture
     from cl_moe.strategies.networks import build_moe
@@ -66,11 +67,11 @@ _HOME = {
     "MoENetwork": "moe.network",
     "MoEPlugin": "training.plugin",
     "NetworkSpec": "streams.spec",
-    "RaySpec": "runs.engines.choice",
+    "RaySpec": "runs.engines.spec",
     "ScenarioSpec": "streams.scenario",
-    "Study": "runs.study",
-    "StudyError": "runs.driver",
-    "StudyInterrupted": "runs.driver",
+    "Study": "runs.outcome",
+    "StudyError": "runs.failures",
+    "StudyInterrupted": "runs.failures",
     "Task": "streams.task",
     "TaskAwareMoE": "strategies.task_aware",
     "TaskStream": "streams.stream",
@@ -79,7 +80,7 @@ _HOME = {
     "build_moe": "strategies.networks",
     "load": "strategies.saved",
     "load_scenario": "streams.scenario",
-    "load_study": "runs.store",
+    "load_study": "runs.loading",
     "mixture": "strategies.mixture",
     "run": "runs.study",
     "transfer": "runs.transfer",

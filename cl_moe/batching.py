@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ("batches", "n_batches", "needs_two")
+__all__ = ("NO_SPREAD", "batches", "n_batches", "needs_two")
+
+NO_SPREAD = "more than 1 value per channel"
+"""What torch says where batch normalisation is to train on one value."""
 
 
 def batches(order: Tensor, size: int, pairs: bool = False) -> list[Tensor]:

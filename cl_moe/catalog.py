@@ -9,24 +9,26 @@ name in TOML and on the command line, and its ``__all__`` names the one public o
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import importlib.util
 import inspect
-import math
 import pkgutil
+import re
 import sys
 import types
-import typing
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.parameters import check_parameters, parameters
 
 __all__ = (
-    "KINDS", "check_parameters", "names", "parameters", "resolve", "scenario_folder", "summary",
+    "KINDS", "build", "check_parameters", "make", "names", "parameters", "resolve",
+    "scenario_folder", "summary",
 )  # fmt: skip
 
 KINDS: Mapping[str, str] = types.MappingProxyType(
@@ -40,6 +42,8 @@ KINDS: Mapping[str, str] = types.MappingProxyType(
         "method": "cl_moe.strategies.methods",
     }
 )
+
+_WORDS = {"growth": "growth policy"}
 
 
 def names(kind: str) -> list[str]:
@@ -157,84 +161,75 @@ def summary(kind: str, name: str) -> str:
     return text.split("\n\n")[0].replace("\n", " ")
 
 
-def parameters(target: Any) -> dict[str, inspect.Parameter]:
-    """Return the parameters a user may set: the keyword-only ones, or all if none is.
+def make(
+    kind: str,
+    base: type,
+    name: str,
+    parameters: Mapping[str, Any],
+    place: str,
+    name_place: str | None = None,
+) -> Any:
+    """Return the part called ``name``, made with ``parameters``.
 
-    A parameter called ``context`` is what every method is given, not the user's to set.
+    Args:
+        kind: one of :data:`KINDS`.
+        base: the class that parts of this kind are subclasses of.
+        name: as for :func:`resolve`.
+        parameters: what its constructor is given, checked against its signature.
+        place: where the parameters were given, for errors (``growth_options``).
+        name_place: where the name was given; by default ``place.kind``.
 
-    >>> def method(context, *, strength: float = 1.0): ...
-    >>> list(parameters(method))
-    ['strength']
+    Raises:
+        InputError: no such part, none of this kind, one that lacks an abstract method, or
+            parameters that it has not, wants or refuses: all of them.
+
+    >>> from cl_moe.moe.gates.base import Gate
+    >>> make("gate", Gate, "token", {"in_features": 4, "k": 2}, "gate_options", "gate").k
+    2
+    >>> make("gate", Gate, "token", {"in_features": 4, "k": 0}, "gate_options", "gate")
+    Traceback (most recent call last):
+    ...
+    cl_moe.errors.InputError: gate_options.k: 0 must be 1 or more experts
     """
-    found = {
-        name: parameter
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        and name != "context"
-    }
-    keyword = {n: p for n, p in found.items() if p.kind is p.KEYWORD_ONLY}
-    return keyword or found
+    at = f"{place}.{kind}" if name_place is None else name_place
+    part = resolve(kind, name, at)
+    where = f"{base.__module__}:{base.__qualname__}"
+    if not (inspect.isclass(part) and issubclass(part, base)):
+        word = _WORDS.get(kind, kind)
+        raise InputError(f"{at}: '{name}' is no {word}; give a subclass of {where}")
+    missing = ", ".join(f"'{method}'" for method in sorted(part.__abstractmethods__))
+    if missing:
+        raise InputError(f"{at}: '{name}' lacks {missing}; define what {where} leaves open")
+    return build(part, parameters, place)
 
 
-def check_parameters(target: Any, given: Mapping[str, Any], place: str) -> list[str]:
-    """Return every problem of calling ``target`` with ``given``: the signature is the schema.
+def build(part: Any, parameters: Mapping[str, Any], place: str, *given: Any) -> Any:
+    """Return what a class or function gives for ``parameters``, after what is ``given`` to all.
 
-    >>> def method(context, *, strength: float = 1.0, mode: str = "online"): ...
-    >>> for problem in check_parameters(method, {"strenght": 2, "mode": 3}, "methods[1]"):
-    ...     print(problem)
-    methods[1].strenght: no such parameter; did you mean 'strength'?
-    methods[1].mode: 3 is not a str
+    A function's own InputErrors keep their places, unless they are about its parameters: a method
+    tells of the network too. Whatever else a function raises is a bug, and passes; of a class, it
+    is a refusal.
+
+    Raises:
+        InputError: parameters that do not fit the signature (all of them), or are refused.
     """
-    known = parameters(target)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(target).parameters.values())
+    problems = check_parameters(part, parameters, place)
+    if problems:
+        raise InputError(problems)
+    if dataclasses.is_dataclass(part):  # its fields stay as they come; TOML has lists alone
+        parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
+    refusals = Exception if inspect.isclass(part) else InputError
     try:
-        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (NameError, TypeError, AttributeError):
-        hints = {}
-    problems = []
-    for name, value in given.items():
-        if name not in known:
-            if not open_ended:
-                problems.append(f"{place}.{name}: no such parameter; {did_you_mean(name, known)}")
-        elif name in hints and not _fits(value, hints[name]):
-            problems.append(f"{place}.{name}: {value!r} is not {_a(hints[name])}")
-    for name, parameter in known.items():
-        if parameter.default is parameter.empty and name not in given:
-            problems.append(f"{place}.{name}: missing; give {_a(hints.get(name, object))}")
-    return problems
+        return part(*given, **parameters)
+    except refusals as error:
+        texts = error.problems if isinstance(error, InputError) else [str(error)]
+        raise InputError([_refusal(part, text, error, place) for text in texts]) from error
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a TOML value fits an annotation; an annotation it cannot judge passes."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, argument) for argument in arguments)
-    if origin is typing.Literal:
-        return value in arguments
-    if hint is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint in (str, bool):
-        return isinstance(value, hint)
-    if hint is type(None):
-        return value is None
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return isinstance(value, Mapping)
-    if isinstance(origin, type) and issubclass(origin, typing.Collection):
-        if not isinstance(value, (list, tuple)):
-            return False
-        if origin is tuple and Ellipsis not in arguments:
-            return len(value) == len(arguments) and all(map(_fits, value, arguments))
-        return not arguments or all(_fits(item, arguments[0]) for item in value)
-    return True
-
-
-def _a(hint: Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
-        return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
-    if hint is float:
-        return "a finite number"
-    name = hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint)
-    return ("an " if name[0] in "aeiou" else "a ") + name
+def _refusal(part: Any, text: str, error: Exception, place: str) -> str:
+    if re.split(r"[:.\[]", text)[0] in parameters(part):
+        return f"{place}.{text}"
+    if isinstance(error, InputError):
+        return f"{place}: {text}" if inspect.isclass(part) else text
+    kind = type(error).__name__
+    return f"{place}: {part.__qualname__} refuses its parameters ({kind}: {text})"

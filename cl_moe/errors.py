@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
 
-__all__ = ("InputError", "InputWarning", "did_you_mean", "one_a_cause", "one_a_place")
+__all__ = (
+    "InputError",
+    "InputWarning",
+    "all_of",
+    "did_you_mean",
+    "one_a_cause",
+    "one_a_place",
+)
 
 
 class InputError(ValueError):
@@ -84,6 +92,26 @@ def _elsewhere(others: list[str]) -> str:
     at = others[0].partition(": ")[0]
     more = "" if len(others) == 1 else f"{len(others)} more places, next in "
     return f" (and the same in {more}{at})"
+
+
+def all_of(*actions: Callable[[], Any]) -> list[Any]:
+    """Return what each of some actions gives; what is wrong with one hides nothing of another.
+
+    Raises:
+        InputError: with the problems of all that raise one.
+
+    >>> all_of(lambda: 1, lambda: 2)
+    [1, 2]
+    """
+    found, problems = [], []
+    for action in actions:
+        try:
+            found.append(action())
+        except InputError as error:  # noqa: PERF203 - every problem is to be told
+            problems += error.problems
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    return found
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from cl_moe import catalog, load_study
-from cl_moe.analysis.checks import ROW_COLUMNS, TASK_COLUMNS
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
 from cl_moe.analysis.stats import Interval, intervals, paired
 from cl_moe.streams.scenario import load_scenario
 from cl_moe.streams.spec import TaskSpec

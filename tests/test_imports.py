@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ["streams"]
+ROOMS = ["analysis", "cli", "continual", "moe", "runs", "strategies", "streams", "training"]
 
 
 def imports(path: Path, known: set[str]) -> set[str]:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cl_moe.analysis.caveats import remarks
     from cl_moe.analysis.data import StudyData, accuracy_matrix
+    from cl_moe.analysis.divergence import divergence_warnings
+    from cl_moe.analysis.document import report
     from cl_moe.analysis.metrics import METRICS, compute
     from cl_moe.analysis.plots import plot_all
-    from cl_moe.analysis.reporting import report
     from cl_moe.analysis.stats import paired, summary, summary_records, transfer_summary
     from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables
 
@@ -27,6 +28,7 @@ __all__ = (
     "StudyData",
     "accuracy_matrix",
     "compute",
+    "divergence_warnings",
     "paired",
     "plot_all",
     "remarks",
@@ -45,10 +47,11 @@ _HOME = {
     "StudyData": "data",
     "accuracy_matrix": "data",
     "compute": "metrics",
+    "divergence_warnings": "divergence",
     "paired": "stats",
     "plot_all": "plots",
     "remarks": "caveats",
-    "report": "reporting",
+    "report": "document",
     "rich_table": "tables",
     "summary": "stats",
     "summary_records": "stats",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.divergence import diverged_methods
 from cl_moe.analysis.metrics import compute
 from cl_moe.analysis.metrics.names import METRICS
 from cl_moe.analysis.stats import Interval, differences, intervals
@@ -25,7 +26,8 @@ def clear_best(
     """Return the method that is ahead of each other one, beyond what seeds may do; or None.
 
     Its difference to each other method, paired by seed, has a 95 % interval that leaves out 0. So
-    there is none with one seed, none where methods tie, and none where a mean is not finite.
+    there is none with one seed, none where methods tie, and none where a mean is not finite. A
+    method that diverged is not in the race, nor is one that sees all tasks at once.
 
     Args:
         data: the study.
@@ -33,8 +35,8 @@ def clear_best(
         metric: name of the metric.
         group: of tasks; None for all.
     """
-    known, joint = METRICS.get(metric), joint_methods(data)
-    racing = [m for m, value in found.items() if m not in joint and value.seeds]
+    known, out = METRICS.get(metric), {*joint_methods(data), *diverged_methods(data)}
+    racing = [m for m, value in found.items() if m not in out and value.seeds]
     if known is None or known.higher_is_better is None or known.unit not in RACED:
         return None
     if len(racing) < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.divergence import divergence_warnings, divergences
 
 __all__ = ("CHANCE", "data_line", "remarks", "warnings")
 
@@ -29,10 +30,11 @@ def data_line(data: StudyData) -> str:
 def warnings(data: StudyData) -> list[str]:
     """Return a sentence for every result that is not what it seems.
 
-    A parameter chosen at the edge of its grid may be better beyond it, so that a method looks
-    worse than it is; a method that ends at chance on a task has not learned or has lost it.
+    A run whose loss is not finite has diverged, whatever its accuracy. A parameter chosen at the
+    edge of its grid may be better beyond it, so that a method looks worse than it is; a method that
+    ends at chance on a task has not learned or has lost it.
     """
-    return [*_edges(data), *_at_chance(data)]
+    return [*divergence_warnings(data), *_edges(data), *_at_chance(data)]
 
 
 def _edges(data: StudyData) -> list[str]:
@@ -56,8 +58,10 @@ def _at_chance(data: StudyData) -> list[str]:
     classes_T = stream["n_classes"].to_numpy(dtype=float)
     guess_T = np.where(classes_T > 1, 1 / np.maximum(classes_T, 1), -1.0)
     ends: dict[str, list[np.ndarray]] = {}
-    for (method, _), a_TT in data.accuracies().items():
-        ends.setdefault(method, []).append(a_TT[-1])
+    diverged = {(run.method, run.seed) for run in divergences(data)}
+    for (method, seed), a_TT in data.accuracies().items():
+        if (method, seed) not in diverged:
+            ends.setdefault(method, []).append(a_TT[-1])
     found = []
     for method in data.method_names:
         if method in ends:

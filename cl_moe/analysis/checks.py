@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cl_moe.analysis.frames import (
+    PAIR_COLUMNS,
+    ROW_COLUMNS,
+    ROW_KEY,
+    TASK_COLUMNS,
+    TIMING_COLUMNS,
+    Frames,
+)
 from cl_moe.errors import did_you_mean
 
-if TYPE_CHECKING:
-    from cl_moe.analysis.data import StudyData
+__all__ = ("bad_names", "bad_values", "missing_columns")
 
-__all__ = (
-    "PAIR_COLUMNS", "ROW_COLUMNS", "SECONDS", "TASK_COLUMNS", "TIMING_COLUMNS",
-    "bad_names", "bad_values", "missing_columns",
-)  # fmt: skip
-
-ROW_COLUMNS = ("method", "seed", "after_task", "task", "metric", "value")
-ROW_KEY = ("method", "seed", "after_task", "task", "metric", "epoch")
-TASK_COLUMNS = (
-    "position", "task", "group", "derived_from", "relation",
-    "n_train", "n_test", "n_classes", "probe",
-)  # fmt: skip
-TIMING_COLUMNS = ("method", "seed", "after_task")
-PAIR_COLUMNS = ("method", "seed", "after", "task", "value")
-SECONDS = ("train_seconds", "decision_seconds", "eval_seconds")
 EVENT_KEYS: Mapping[str, type] = {
     "method": str, "seed": int, "task": int, "name": str, "kind": str, "sentence": str,
 }  # fmt: skip
@@ -33,7 +25,7 @@ EVENT_LISTS = ("path", "new_experts", "retrained", "frozen", "candidates", "usag
 """What an event may hold besides; a method of one's own may leave it out."""
 
 
-def missing_columns(data: StudyData) -> list[str]:
+def missing_columns(data: Frames) -> list[str]:
     """Name the columns that a study's frames lack, and the keys that its events lack."""
     wanted = {
         "rows": ROW_COLUMNS, "tasks": TASK_COLUMNS,
@@ -55,7 +47,7 @@ def missing_columns(data: StudyData) -> list[str]:
     return problems
 
 
-def bad_names(data: StudyData) -> list[str]:
+def bad_names(data: Frames) -> list[str]:
     """Name what is called twice, or is in no table."""
     tasks, methods = set(map(str, data.tasks["task"])), data.method_names
     problems = [
@@ -86,7 +78,7 @@ def bad_names(data: StudyData) -> list[str]:
     return problems
 
 
-def bad_values(data: StudyData) -> list[str]:
+def bad_values(data: Frames) -> list[str]:
     """Name accuracies that are none, and rows that are given twice."""
     steps, tasks = data.rows["after_task"], int((~data.tasks["probe"]).sum())
     problems = [

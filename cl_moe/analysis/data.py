@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cl_moe.analysis.checks import (
-    PAIR_COLUMNS,
-    SECONDS,
-    TIMING_COLUMNS,
-    bad_names,
-    bad_values,
-    missing_columns,
-)
+from cl_moe.analysis.checks import bad_names, bad_values, missing_columns
+from cl_moe.analysis.frames import Frames
 from cl_moe.errors import InputError
 
 __all__ = ("Array", "StudyData", "accuracy_matrix", "by_run", "initial_accuracy", "learning_curves")
@@ -25,16 +18,8 @@ __all__ = ("Array", "StudyData", "accuracy_matrix", "by_run", "initial_accuracy"
 Array = npt.NDArray[np.float64]
 
 
-def _no_timings() -> pd.DataFrame:
-    return pd.DataFrame(columns=[*TIMING_COLUMNS, *SECONDS])
-
-
-def _no_pairs() -> pd.DataFrame:
-    return pd.DataFrame(columns=list(PAIR_COLUMNS))
-
-
 @dataclass(frozen=True, eq=False)
-class StudyData:
+class StudyData(Frames):
     """What a study left behind; metrics, statistics and figures are pure functions of it.
 
     Its frames are not to be changed in place (``dataclasses.replace`` makes another study).
@@ -63,7 +48,7 @@ class StudyData:
         InputError: columns are missing, names do not match, values are out of range or given
             twice; every problem is named.
 
-    >>> from cl_moe.analysis.checks import ROW_COLUMNS, TASK_COLUMNS
+    >>> from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
     >>> row = ("dense", 0, 0, "mnist", "accuracy", 0.9)
     >>> rows = pd.DataFrame([row], columns=list(ROW_COLUMNS))
     >>> task = (0, "mnist", None, None, None, 10, 10, 2, False)
@@ -72,17 +57,6 @@ class StudyData:
     >>> data.stream_tasks, data.seeds
     (['mnist'], [0])
     """
-
-    rows: pd.DataFrame
-    tasks: pd.DataFrame
-    methods: pd.DataFrame
-    events: list[dict[str, Any]] = field(default_factory=list)
-    timings: pd.DataFrame = field(default_factory=_no_timings)
-    baseline: str | None = None
-    name: str = "study"
-    pairs: pd.DataFrame = field(default_factory=_no_pairs)
-    sources: Mapping[str, str] = field(default_factory=dict)
-    tuned: Mapping[str, Mapping[str, tuple[Any, Sequence[Any]]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = missing_columns(self)
@@ -107,11 +81,6 @@ class StudyData:
     def probes(self) -> pd.DataFrame:
         """The rows of ``tasks`` that are probes: unseen tasks learned from the final state."""
         return self.tasks[self.tasks["probe"]]
-
-    @property
-    def method_names(self) -> list[str]:
-        """Labels of all methods, in the order of the study."""
-        return [str(name) for name in self.methods["method"]]
 
     @property
     def seeds(self) -> list[int]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple
 
 from cl_moe.analysis.caveats import data_line, warnings
 from cl_moe.analysis.data import StudyData
@@ -23,7 +21,7 @@ from cl_moe.analysis.tables import (
     transfer_tables,
 )
 
-__all__ = ("Section", "markdown_page", "report", "sections")
+__all__ = ("Section", "markdown_page", "sections")
 
 MOST_LINES = 40
 COSTS = (
@@ -45,44 +43,6 @@ class Section(NamedTuple):
 
     title: str
     blocks: list[str | list[str] | TableData]
-
-
-@overload
-def report(data: StudyData) -> str: ...
-@overload
-def report(data: StudyData, path: str | os.PathLike[str]) -> Path: ...
-def report(data: StudyData, path: str | os.PathLike[str] | None = None) -> str | Path:
-    """Return a study's report in Markdown, or write it to a file.
-
-    Args:
-        data: the study.
-        path: ``.html`` for one file with all figures in it, to mail; any other ending for
-            Markdown.
-
-    Returns:
-        The text, or the path where one is given.
-    """
-    if path is None:
-        return _markdown(data)
-    target = Path(path)
-    if target.suffix.lower() in (".html", ".htm"):
-        from cl_moe.analysis.page import html
-
-        text = html(data)
-    else:
-        text = _markdown(data)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return target
-
-
-def _markdown(data: StudyData) -> str:
-    return markdown_page(data.name, sections(data))
 
 
 def markdown_page(title: str, content: Iterable[Section]) -> str:

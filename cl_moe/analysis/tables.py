@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cl_moe.analysis.best import RACED, clear_best, joint_methods
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.divergence import diverged_methods
 from cl_moe.analysis.metrics.names import METRICS, heading
 from cl_moe.analysis.stats import (
     RECORD,
@@ -39,6 +40,9 @@ LAST = ("probe_accuracy", "samples_to_target", "parameters", "experts", "steps")
 STEPS = (
     "Steps are all of a run's optimizer steps; those of candidates that a method tried for its "
     "decisions are extra training that others do not get."
+)
+DIVERGED = (
+    "Diverged: the loss is not finite and accuracies say nothing; such a method is not in the race."
 )
 STAR = (
     "* better than every other method in the race: the 95 % intervals of the differences, paired "
@@ -97,7 +101,8 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
             forgetting, learning transfer, the average accuracy of up to four task groups, unseen
             tasks and costs.
 
-    Columns that are undefined for all methods are dropped. Values are means over seeds with their
+    Where runs diverged, the first column says of how many seeds. Columns that are undefined for all
+    methods are dropped. Values are means over seeds with their
     95 % interval: ± for Student's t, [low, high] for the bootstrap; by default, costs are means
     alone. The best of a column is marked where its difference to each other method, paired by
     seed, has an interval that leaves out 0: not with one seed, and not where methods tie. A method
@@ -110,6 +115,10 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
     methods = [m for m in data.method_names if any(m == key[0] for key in means)]
     titles: list[str] = []
     columns: list[list[Cell]] = []
+    diverged = diverged_methods(data)
+    if metrics is None and diverged:
+        titles.append("diverged")
+        columns.append([Cell(_of_seeds(data, method, diverged.get(method))) for method in methods])
     for metric, group in _columns(data, means, metrics):
         found = {m: means[m, metric, group] for m in methods if (m, metric, group) in means}
         titles.append(group.replace("_", " ") if group else heading(metric))
@@ -122,9 +131,16 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
     cells = [[columns[i][row] for i in kept] for row in range(len(methods))]
     has_groups = any(titles[i] == g.replace("_", " ") for i in kept for g in data.groups())
     note = _note(data, {found.kind for found in means.values()}, has_groups)
+    if diverged:
+        note += f" {DIVERGED}"
     if metrics is None and any(titles[i] == heading("steps") for i in kept):
         note += f" {STEPS}"
     return TableData(data.name, [titles[i] for i in kept], methods, cells, note)
+
+
+def _of_seeds(data: StudyData, method: str, count: int | None) -> str:
+    runs = data.rows.loc[data.rows["method"] == method, "seed"].nunique()
+    return f"{count} of {runs} seed{'s' if runs != 1 else ''}" if count else ""
 
 
 def _columns(

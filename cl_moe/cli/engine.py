@@ -10,7 +10,7 @@ import typer
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
-    from cl_moe.runs.engines.choice import EngineLike
+    from cl_moe.runs.engines.spec import EngineLike
 
 __all__ = ("Address", "Cpus", "Engine", "EngineName", "Gpus", "Jobs", "Memory", "chosen_engine")
 
@@ -67,7 +67,7 @@ def chosen_engine(
     >>> chosen_engine(EngineName.ray, None, 2, None, None)
     RaySpec(address=None, cpus=2, gpus=None, memory='1GiB')
     """
-    from cl_moe.runs.engines.choice import RaySpec
+    from cl_moe.runs.engines.spec import RaySpec
 
     options = {"cpus": cpus, "gpus": gpus, "memory": memory}
     given = {key: value for key, value in options.items() if value is not None}

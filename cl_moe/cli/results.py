@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cl_moe.analysis.data import StudyData
     from cl_moe.analysis.tables import TableData
-    from cl_moe.runs.study import Study
+    from cl_moe.runs.outcome import Study
 
 __all__ = ("draw", "export", "plot", "report", "show", "show_transfer", "summary", "unpack")
 
@@ -36,13 +36,16 @@ def summary(
 ) -> None:
     """Print the methods side by side, means over seeds with 95 % intervals."""
     from cl_moe.analysis import summary_records
-    from cl_moe.runs.store import load_study
+    from cl_moe.runs.loading import load_study
+    from cl_moe.runs.store import StudyFolder
 
     data = load_study(folder)
     if as_json:
         typer.echo(json.dumps(summary_records(data), indent=2))
     else:
         show(data)
+        for line, file in StudyFolder(folder).failures():
+            typer.echo(f"Failed: {line} (traceback: {file})")
 
 
 def plot(
@@ -56,7 +59,7 @@ def plot(
 ) -> None:
     """Draw every figure that the study has data for."""
     from cl_moe.analysis import plot_all
-    from cl_moe.runs.store import load_study
+    from cl_moe.runs.loading import load_study
 
     words = parse_words(formats, "--format")
     for path in plot_all(load_study(folder), out or folder / "figures", words):
@@ -71,7 +74,7 @@ def report(
 ) -> None:
     """Write one HTML file with the table, the figures and the decisions, to read or to mail."""
     from cl_moe.analysis import report as write_report
-    from cl_moe.runs.store import load_study
+    from cl_moe.runs.loading import load_study
 
     typer.echo(str(write_report(load_study(folder), out or folder / "report.html")))
 
@@ -129,10 +132,12 @@ def show(data: StudyData) -> None:
 
 def show_transfer(study: Study, folder: Path) -> None:
     """Print the transfer matrices; write them as a table and a figure, and say where."""
-    from cl_moe.analysis import plot_all, transfer_tables
+    from cl_moe.analysis import divergence_warnings, plot_all, transfer_tables
     from cl_moe.runs.files import write_text
 
     _print(transfer_tables(study.data))
+    for text in divergence_warnings(study.data):
+        typer.echo(f"Warning: {text}")
     typer.echo(f"results: {folder}")
     write_text(folder / "transfer.csv", study.transfer().to_csv(index=False, lineterminator="\n"))
     typer.echo(f"matrix:  {folder / 'transfer.csv'}")

@@ -87,7 +87,7 @@ def check(
     plan = make_plan(file, data_dir=data_dir)
     streams = Streams(plan)
     stream = streams(plan.jobs()[0])
-    problems = build_problems(plan, plan.first_jobs(), streams)
+    problems = build_problems(plan, plan.first_jobs(), streams, bugs=True)
     if problems:
         raise InputError(problems)
     for line in [*plan.notes, repr(stream)]:

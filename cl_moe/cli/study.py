@@ -40,8 +40,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from cl_moe.analysis.data import StudyData
+    from cl_moe.runs.failures import StudyError
+    from cl_moe.runs.outcome import Study
     from cl_moe.runs.plan import StudyPlan
-    from cl_moe.runs.study import Study
 
 __all__ = ("run", "transfer")
 
@@ -86,14 +87,19 @@ def run(
         curves=curves,
         elsewhere=where != "local",
     )
-    study, folder = _carry_out(plan, out, jobs=jobs, engine=where, fresh=fresh, progress=not quiet)
-    asked = _asked_for(study.data, plan)
-    show(asked)
-    typer.echo(f"results: {folder}")
-    if len(asked.rows) < len(study.data.rows):
-        typer.echo(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
-    if figures:
-        draw(study.data, folder)
+    study, folder, failed = _carry_out(
+        plan, out, jobs=jobs, engine=where, fresh=fresh, progress=not quiet
+    )
+    if study is not None:
+        asked = _asked_for(study.data, plan)
+        if asked.method_names:
+            show(asked)
+        typer.echo(f"results: {folder}")
+        if len(asked.rows) < len(study.data.rows):
+            typer.echo(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
+        if figures:
+            draw(study.data, folder)
+    _end(failed)
 
 
 def transfer(
@@ -141,22 +147,43 @@ def transfer(
         threads=threads,
         elsewhere=where != "local",
     )
-    study, folder = _carry_out(plan, out, jobs=jobs, engine=where, fresh=fresh, progress=not quiet)
-    show_transfer(study, folder)
+    study, folder, failed = _carry_out(
+        plan, out, jobs=jobs, engine=where, fresh=fresh, progress=not quiet
+    )
+    if study is not None:
+        show_transfer(study, folder)
+    _end(failed)
 
 
-def _carry_out(plan: StudyPlan, out: Path | None, **how: Any) -> tuple[Study, Path]:
-    """Run a plan and return the study and its folder; when stopped, say how to go on, and exit."""
-    from cl_moe.runs.driver import StudyInterrupted
+def _carry_out(
+    plan: StudyPlan, out: Path | None, **how: Any
+) -> tuple[Study | None, Path, StudyError | None]:
+    """Run a plan and return the study, its folder, and what failed of it.
+
+    The study is None where no run is whole. When stopped, say how to go on, and exit.
+    """
+    from cl_moe.runs.failures import StudyError, StudyInterrupted
     from cl_moe.runs.study import run_plan
 
     folder = out if out is not None else Path("runs") / plan.name
     try:
-        return run_plan(plan, out=folder, **how), folder
+        return run_plan(plan, out=folder, **how), folder, None
+    except StudyError as failed:
+        return failed.study, folder, failed
     except StudyInterrupted as stopped:
-        again = shlex.join(word for word in sys.argv[1:] if word != "--fresh")
-        typer.echo(f"{stopped}\nto go on: cl-moe {again}", err=True)
+        typer.echo(f"{stopped}\nto go on: {_again()}", err=True)
         raise typer.Exit(130) from None
+
+
+def _end(failed: StudyError | None) -> None:
+    """Say what has failed, and exit with 1."""
+    if failed is not None:
+        typer.echo(f"error: {failed}\nto try again: {_again()}", err=True)
+        raise typer.Exit(1)
+
+
+def _again() -> str:
+    return f"cl-moe {shlex.join(word for word in sys.argv[1:] if word != '--fresh')}"
 
 
 def _asked_for(data: StudyData, plan: StudyPlan) -> StudyData:

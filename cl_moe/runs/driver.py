@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
 from cl_moe.runs.engines.base import Engine
+from cl_moe.runs.failures import Failed, StudyError, StudyInterrupted, keep_failure
 from cl_moe.runs.formatting import counted, duration
-from cl_moe.runs.plan import Failure, Job, RunResult, Streams, StudyPlan
+from cl_moe.runs.plan import Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
 from cl_moe.runs.single import build_problems, final_average
 from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
 
-__all__ = ("Driver", "StudyError", "StudyInterrupted")
-
-
-class StudyError(RuntimeError):
-    """Some runs failed; the message holds what Python said of each. Whole runs are kept."""
-
-    def __init__(self, failures: Sequence[tuple[Job, Failure]]) -> None:
-        self.failures = list(failures)
-        texts = [f"{job.label}:\n{failure.traceback.rstrip()}" for job, failure in failures]
-        head = f"{counted(len(failures), 'run')} failed"
-        super().__init__("\n\n".join([f"{head}; all others are kept", *texts]))
-
-
-class StudyInterrupted(KeyboardInterrupt):
-    """The study was stopped by Ctrl-C; ``done`` of ``total`` runs are whole and kept."""
-
-    def __init__(self, done: int, total: int, folder: Path | None) -> None:
-        self.done, self.total, self.folder = done, total, folder
-        kept = f"kept in {folder}" if folder else "lost: no folder was given"
-        super().__init__(f"stopped; {done} of {counted(total, 'run')} whole, {kept}")
+__all__ = ("Driver",)
 
 
 class Driver:
@@ -66,6 +48,7 @@ class Driver:
         self._streams, self._engine = streams, engine
         self._description: dict[str, Any] = {}
         self._tasks = 0
+        self._failed: list[Failed] = []
 
     def prepare(self, fresh: bool) -> None:
         """See that data, methods and folder are fit for it; only then write anything."""
@@ -110,7 +93,13 @@ class Driver:
         return {**here, "methods": methods, "seeds": seeds, "baseline": baseline}
 
     def run(self) -> None:
-        """Tune what is to be tuned, then run what is not yet whole."""
+        """Tune what is to be tuned, then run what is not yet whole.
+
+        Raises:
+            StudyError: some runs failed; a method is not run where one of its settings has failed.
+            InputError: no run is whole, each for a reason that a user can put right.
+            StudyInterrupted: Ctrl-C.
+        """
         chosen = {
             method["name"]: method["chosen"]
             for method in self._description["methods"]
@@ -125,16 +114,24 @@ class Driver:
         self._display.begin(self._plan.name, len(tries) + len(runs))
         try:
             self._tune(tries, tuning)
-            self._run(self._chosen(runs, tuning.choose()))
+            lost = {failed.job.method.name for failed in self._failed}
+            chosen = tuning.choose(without=lost)
+            self._run(self._chosen([r for r in runs if r.method.name not in lost], chosen))
         except KeyboardInterrupt as interrupt:
             whole = sum(map(self._folder.has, self._plan.jobs()))  # as it is there by now
             folder = self._folder.path if self._kept else None
             raise StudyInterrupted(whole, len(self._plan.jobs()), folder) from interrupt
+        if self._failed:
+            problems = [p for failed in self._failed for p in _problems(failed)]
+            only_problems = all(failed.failure.problems for failed in self._failed)
+            if only_problems and not any(map(self._folder.has, self._plan.jobs())):
+                raise InputError(dict.fromkeys(problems))
+            raise StudyError(self._failed)
 
     def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
         for job, result in self._results(jobs):
             value = tuning.record(job, result, self._tasks)
-            self._display.ended(job, f"held-out accuracy {100 * value:.1f}")
+            self._display.ended(job, _shown("held-out accuracy", value))
 
     def _run(self, jobs: Sequence[Job]) -> None:
         for job, result in self._results(jobs):
@@ -144,18 +141,15 @@ class Driver:
             self._display.ended(job, _in_short(result, tasks))
 
     def _results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
-        """Yield the results as they come; what failed is raised when all others are through."""
-        failures: list[tuple[Job, Failure]] = []
+        """Yield the results as they come; what fails is noted, and the others go on."""
         for job, outcome in self._engine.run(jobs):
             if isinstance(outcome, RunResult):
+                self._folder.forget_failure(job)
                 yield job, outcome
-            elif outcome.problems:
-                raise InputError([f"{job.label}: {problem}" for problem in outcome.problems])
             else:
-                failures.append((job, outcome))
-                self._display.ended(job, "failed: " + outcome.traceback.strip().split("\n")[-1])
-        if failures:
-            raise StudyError(failures)
+                folder = self._folder if self._kept else None
+                self._failed.append(keep_failure(folder, job, outcome))
+                self._display.ended(job, f"failed: {outcome.reason}")
 
     def _chosen(self, runs: Sequence[Job], chosen: Mapping[str, dict[str, Any]]) -> list[Job]:
         """Give the runs of tuned methods the settings that were chosen, and write these down."""
@@ -178,9 +172,17 @@ class Driver:
         return {"method": method | parameters, "seed": job.seed, **after, "spec": spec}
 
 
+def _problems(failed: Failed) -> list[str]:
+    return [f"{failed.job.label}: {problem}" for problem in failed.failure.problems]
+
+
 def _in_short(result: RunResult, tasks: int) -> str:
     seconds = sum(
         timing[f"{kind}_seconds"] for timing in result.timings for kind in ("train", "eval")
     )
-    accuracy = 100 * final_average(result, tasks)
-    return f"average accuracy {accuracy:.1f}, {duration(seconds)}"
+    accuracy = _shown("average accuracy", final_average(result, tasks))
+    return f"{accuracy}, {duration(seconds)}"
+
+
+def _shown(what: str, share: float) -> str:
+    return "diverged (loss not finite)" if math.isnan(share) else f"{what} {100 * share:.1f}"

@@ -13,7 +13,8 @@ from cl_moe.errors import InputError
 from cl_moe.runs.description import read_description
 from cl_moe.runs.exported import OURS, is_exported, write_records
 from cl_moe.runs.files import Column, read_json, write_bytes, write_json, write_table, write_text
-from cl_moe.runs.store import StudyFolder, load_study
+from cl_moe.runs.loading import load_study
+from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData

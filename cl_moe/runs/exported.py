@@ -6,21 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cl_moe.runs.files import Column, read_json_lines, read_table, write_json_lines, write_table
-from cl_moe.runs.store import ROW_COLUMNS, TIMING_COLUMNS
+from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS
+from cl_moe.runs.files import read_json_lines, read_table, write_json_lines, write_table
 
 if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData
 
 __all__ = ("OURS", "Records", "is_exported", "read_records", "write_records")
 
-PAIR_COLUMNS = (
-    Column.text("method"),
-    Column.whole("seed", least=0),
-    Column.text("after"),
-    Column.text("task"),
-    Column.number("value"),
-)
 ROWS, EVENTS, TIMINGS, PAIRS = "rows.csv.gz", "events.jsonl.gz", "timings.csv", "pairs.csv.gz"
 OURS = (
     "README.md", "study.json", ROWS, EVENTS, TIMINGS, PAIRS, "tasks.csv", "tuning.csv",

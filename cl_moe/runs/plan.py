@@ -122,9 +122,9 @@ class RunResult:
     """What a run gives back, JSON-able.
 
     Args:
-        rows: dicts with the columns of :data:`cl_moe.runs.store.ROW_COLUMNS`.
+        rows: dicts with the columns of :data:`cl_moe.runs.columns.ROW_COLUMNS`.
         events: decisions of the method, each with method, seed, task, name, kind, sentence.
-        timings: dicts with the columns of :data:`cl_moe.runs.store.TIMING_COLUMNS`.
+        timings: dicts with the columns of :data:`cl_moe.runs.columns.TIMING_COLUMNS`.
         environment: versions and threads of the process that ran it.
     """
 
@@ -145,11 +145,17 @@ class Failure:
     Args:
         problems: what the user can put right (an InputError's sentences), or
         traceback: what Python said, or that the process ended (``crashed``).
+        reason: in one line; by default the first one of ``traceback``.
     """
 
     traceback: str
     problems: tuple[str, ...] = ()
     crashed: bool = False
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            object.__setattr__(self, "reason", self.traceback.strip().split("\n")[0])
 
 
 @dataclass(frozen=True)

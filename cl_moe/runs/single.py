@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import time
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cl_moe.errors import InputError
 from cl_moe.runs.callbacks import TrainingWatch, attached
 from cl_moe.runs.environment import environment, peak_memory
+from cl_moe.runs.failures import failure_of
 from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.randomness import isolated, seed_all, untouched_randomness
 from cl_moe.seeding import derive
@@ -53,8 +55,20 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
         return run.result()
 
 
-def build_problems(plan: StudyPlan, jobs: Iterable[Job], streams: Streams) -> list[str]:
-    """Return why methods cannot be built, each reason once: found before anything is run."""
+def build_problems(
+    plan: StudyPlan, jobs: Iterable[Job], streams: Streams, *, bugs: bool = False
+) -> list[str]:
+    """Return why methods cannot be built, each reason once: found before anything is run.
+
+    Nothing of Avalanche is imported, unless a method is one of its strategies.
+
+    Args:
+        plan: the study.
+        jobs: a job of each method.
+        streams: what they learn.
+        bugs: also tell of methods that raise something else than an InputError; else their runs
+            report it, and others go on.
+    """
     problems: list[str] = []
     with isolated(plan.threads):
         for job in jobs:
@@ -63,26 +77,26 @@ def build_problems(plan: StudyPlan, jobs: Iterable[Job], streams: Streams) -> li
                 _build(plan, job, stream)
             except InputError as error:
                 problems += error.problems
-            except Exception:  # noqa: BLE001 - a bug in a method: its run reports it, others go on
-                continue
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a method
+                reason = failure_of(error).reason
+                problems += [f"method '{job.method.name}': cannot be built ({reason})"] * bugs
     return list(dict.fromkeys(problems))
 
 
 def final_average(result: RunResult, tasks: int) -> float:
     """Return the mean accuracy (0..1) after the last of a stream's ``tasks``; nan if there is none.
 
-    It decides between the settings of a grid.
+    There is none where training has diverged. It decides between the settings of a grid.
 
     >>> row = {"metric": "accuracy", "after_task": 1, "epoch": None}
     >>> final_average(RunResult([{**row, "value": 0.5}, {**row, "value": 1.0}], [], [], {}), 2)
     0.75
     """
     last = tasks - 1
-    values = [
-        row["value"]
-        for row in result.rows
-        if row["metric"] == "accuracy" and row["epoch"] is None and row["after_task"] == last
-    ]
+    ends = [row for row in result.rows if row["epoch"] is None and row["after_task"] == last]
+    if any(row["metric"] == "loss" and not math.isfinite(row["value"]) for row in ends):
+        return float("nan")
+    values = [row["value"] for row in ends if row["metric"] == "accuracy"]
     return statistics.fmean(values) if values else float("nan")
 
 
@@ -236,7 +250,7 @@ def _build(plan: StudyPlan, job: Job, stream: TaskStream) -> Method:
         device=plan.device,
     )
     seed_all(derive(job.seed, "method"))
-    return build_method(job.method.type, job.method.parameters, context)
+    return build_method(job.method.type, job.method.parameters, context, job.method.name)
 
 
 def _event_counts(strategy: Any) -> list[int]:

@@ -1,112 +1,28 @@
-"""A study: one call runs it, and what came out of it."""
+"""A study: one call runs it."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_moe.errors import InputError
 from cl_moe.runs.driver import Driver
-from cl_moe.runs.engines.choice import EngineLike, open_engine, read_engine
-from cl_moe.runs.formatting import counted
+from cl_moe.runs.engines.choice import open_engine, read_engine
+from cl_moe.runs.engines.spec import EngineLike
+from cl_moe.runs.failures import StudyError
+from cl_moe.runs.loading import load_study
+from cl_moe.runs.outcome import Study, study_of
 from cl_moe.runs.plan import Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
-from cl_moe.runs.store import StudyFolder, load_study
+from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from cl_moe.analysis.data import StudyData
     from cl_moe.streams.scenario import NetworkSpec, TrainingSpec
 
 __all__ = ("Study", "run", "run_plan")
-
-
-@dataclass(frozen=True, eq=False)
-class Study:
-    """What a study gave.
-
-    Args:
-        data: rows, tasks, methods, events and timings as frames.
-        folder: where it is kept; None if nowhere.
-    """
-
-    data: StudyData
-    folder: Path | None = None
-
-    @property
-    def rows(self) -> pd.DataFrame:
-        """Tidy rows: method, seed, after_task, task, metric, value, epoch."""
-        return self.data.rows
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """The methods' decisions, each with a ``sentence``."""
-        return self.data.events
-
-    def summary(self) -> pd.DataFrame:
-        """Return each metric's mean over seeds with its 95 % interval; see the metrics' table."""
-        from cl_moe.analysis import summary
-
-        return summary(self.data)
-
-    def transfer(self) -> pd.DataFrame:
-        """Return the transfer matrices, a row a cell; empty where no pairs of tasks were measured.
-
-        Columns: method, after, task, mean, low, high, seeds: the gain in accuracy on ``task`` when
-        it is learned after ``after`` alone, over a model of ``task`` alone, with its 95 % interval.
-        """
-        from cl_moe.analysis import transfer_summary
-
-        return transfer_summary(self.data).drop(columns="interval")
-
-    def table(self) -> str:
-        """Return the table of methods as text, what to know of it, and any transfer matrices."""
-        from rich.console import Console
-
-        from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables
-
-        console = Console(width=120, color_system=None, force_jupyter=False)
-        with console.capture() as captured:
-            console.print(rich_table(table_data(self.data)))
-            for line in remarks(self.data):
-                console.print(line, markup=False, highlight=False)
-            for found in transfer_tables(self.data):
-                console.print(rich_table(found))
-        return captured.get().rstrip()
-
-    def plot(
-        self, folder: str | Path | None = None, formats: Sequence[str] = ("png",)
-    ) -> list[Path]:
-        """Draw every figure that the study has data for, and return the files.
-
-        Args:
-            folder: by default ``figures`` in the study's own folder.
-            formats: ``png``, ``pdf``, ``svg``.
-
-        Raises:
-            InputError: no folder is given, and the study is kept in none.
-        """
-        from cl_moe.analysis import plot_all
-
-        if folder is None and self.folder is None:
-            raise InputError("folder: the study is kept nowhere; give a folder for the figures")
-        target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
-        return plot_all(self.data, target, formats)
-
-    def __repr__(self) -> str:
-        counts = (
-            counted(len(self.data.method_names), "method"),
-            counted(len(self.data.seeds), "seed"),
-            counted(len(self.data.stream_tasks), "task"),
-        )
-        kept = f", kept in {self.folder}" if self.folder else ""
-        return f"Study '{self.data.name}': {', '.join(counts)}{kept}\n{self.table()}"
 
 
 def run(
@@ -144,7 +60,7 @@ def run(
         seeds: their number, or a list of them; by default the scenario's, 5 for a stream.
         jobs: how many runs at once; by default one, and on a cluster all that it has room for.
         engine: ``"local"``, processes of this machine; or ``"ray"``, or a
-            :class:`~cl_moe.runs.engines.choice.RaySpec` with an address and what a run takes.
+            :class:`~cl_moe.runs.engines.spec.RaySpec` with an address and what a run takes.
         out: the study's folder; None keeps nothing on disk.
         device: a torch device.
         data_dir: folder of real data, for scenarios that have a use for it.
@@ -159,7 +75,8 @@ def run(
 
     Raises:
         InputError: arguments, scenario or data cannot be used; every problem is named.
-        StudyError: some runs failed; the others are kept.
+        StudyError: some runs failed. The others were run, and are its ``study``; each failure's
+            traceback is in a file that the message names.
         StudyInterrupted: Ctrl-C (a KeyboardInterrupt); whole runs are kept.
 
     >>> study = run("digits_quick", ["dense"], seeds=1, training={"epochs": 1}, progress=False)
@@ -196,5 +113,9 @@ def run_plan(
         stack.callback(where.close)
         driver = Driver(plan, StudyFolder(path), streams, where, display, kept=out is not None)
         driver.prepare(fresh)
-        driver.run()
+        try:
+            driver.run()
+        except StudyError as error:
+            error.study = study_of(path, kept=out is not None)
+            raise
         return Study(load_study(path), None if out is None else path)

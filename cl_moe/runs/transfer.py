@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.engines.choice import EngineLike
+from cl_moe.runs.engines.spec import EngineLike
+from cl_moe.runs.outcome import Study
 from cl_moe.runs.plan import StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
-from cl_moe.runs.study import Study, run_plan
+from cl_moe.runs.study import run_plan
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import NetworkSpec, TrainingSpec
@@ -67,7 +68,7 @@ def transfer(
 
     Raises:
         InputError: as :func:`cl_moe.run`, or there is nothing to pair.
-        StudyError: some runs failed; the others are kept.
+        StudyError: some runs failed; as :func:`cl_moe.run`.
         StudyInterrupted: Ctrl-C (a KeyboardInterrupt); whole runs are kept.
 
     >>> stream = "digits_quick"

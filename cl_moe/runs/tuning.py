@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cl_moe.runs.plan import Job, MethodPlan, RunResult, StudyPlan
@@ -63,10 +63,14 @@ class Tuning:
         self._write()
         return value
 
-    def choose(self) -> dict[str, dict[str, Any]]:
-        """Return the best setting of every method that has a grid, all having been tried."""
+    def choose(self, without: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+        """Return the best setting of every method that has a grid, all having been tried.
+
+        Args:
+            without: methods of which some have not.
+        """
         for method in self._plan.methods:
-            if method.grid and method.name not in self._chosen:
+            if method.grid and method.name not in {*self._chosen, *without}:
                 self._chosen[method.name] = self._best(method)
         if self._rows:
             self._write()

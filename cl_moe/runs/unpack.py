@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
+from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
 from cl_moe.runs.description import FORMAT, read_description
 from cl_moe.runs.exported import is_exported, read_records
 from cl_moe.runs.files import read_json, write_json, write_json_lines, write_table
-from cl_moe.runs.store import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS, StudyFolder
+from cl_moe.runs.store import StudyFolder
 
 __all__ = ("unpack",)
 

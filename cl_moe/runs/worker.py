@@ -8,18 +8,18 @@ process, not one of multiprocessing's, so that a script or notebook that calls
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
 import pickle
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import IO, Any
 
-from cl_moe.errors import InputError
+from cl_moe.runs.failures import failure_of
 from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
 
 __all__ = ("attempt", "main", "throttled", "unpacked")
@@ -33,10 +33,8 @@ def attempt(plan: StudyPlan, streams: Streams, job: Job, tell: Watcher) -> RunRe
 
     try:
         return run_one(plan, job, streams(job), tell)
-    except InputError as error:
-        return Failure(traceback.format_exc(), problems=tuple(error.problems))
-    except Exception:  # noqa: BLE001 - a user's method may raise anything; all of it is reported
-        return Failure(traceback.format_exc())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's method may raise anything
+        return failure_of(error)
 
 
 def main() -> None:
@@ -44,8 +42,8 @@ def main() -> None:
     replies = _private_stdout()
     try:
         plan = _receive()
-    except Exception:  # noqa: BLE001 - a user's data set may raise anything when unpickled
-        _send(replies, "unloadable", asdict(Failure(traceback.format_exc())))
+    except Exception as error:  # noqa: BLE001 - a user's data set may raise anything when unpickled
+        _send(replies, "unloadable", asdict(failure_of(error)))
         return
     assert isinstance(plan, StudyPlan)
     _import_what_runs_need()
@@ -60,7 +58,14 @@ def main() -> None:
 
 
 def _import_what_runs_need() -> None:
-    """Import what takes seconds, once, and before there is a job to wait for it."""
+    """Import what takes seconds, once, and before there is a job to wait for it.
+
+    >>> _import_what_runs_need()
+    >>> {"avalanche", "cl_moe.training.strategy"} <= sys.modules.keys()
+    True
+    """
+    for name in ("cl_moe.training.strategy", "cl_moe.training.evaluation"):
+        importlib.import_module(name)
 
 
 def unpacked(plan: bytes) -> StudyPlan:

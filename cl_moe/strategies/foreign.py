@@ -15,7 +15,7 @@ from torch import nn
 from cl_moe import catalog
 from cl_moe.batching import needs_two
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.strategies.methods.base import Method, MethodContext
+from cl_moe.strategies.context import Method, MethodContext
 from cl_moe.strategies.networks import build_dense
 from cl_moe.streams.spec import TrainingSpec
 from cl_moe.training.batches import pair_rows
@@ -82,13 +82,9 @@ def build_foreign(
             own = set(signature) - set(supplied)
             problems.append(f"{place}.{name}: no such parameter; {did_you_mean(name, own)}")
     taken = {n: v for n, v in parameters.items() if n in signature and n not in supplied}
-    problems += catalog.check_parameters(target, {**supplied, **taken}, place)
     if problems:
-        raise InputError(problems)
-    try:
-        strategy = target(**supplied, **taken)
-    except (TypeError, ValueError, AssertionError, ImportError) as error:
-        raise InputError(f"{place}: {target.__name__} refuses its parameters: {error}") from error
+        raise InputError(problems + catalog.check_parameters(target, {**supplied, **taken}, place))
+    strategy = catalog.build(target, {**supplied, **taken}, place)
     return Method(strategy, joint=issubclass(target, JointTraining))
 
 

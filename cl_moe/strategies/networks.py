@@ -28,14 +28,16 @@ from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import derive
-from cl_moe.training.model import TaskModel
 
 if TYPE_CHECKING:
-    from cl_moe.strategies.methods.base import MethodContext
+    from cl_moe.strategies.context import MethodContext
     from cl_moe.streams.spec import NetworkSpec
     from cl_moe.streams.stream import TaskStream
+    from cl_moe.training.model import TaskModel
 
-__all__ = ("build_dense", "build_moe", "expert_factory", "trunk_stages")
+__all__ = (
+    "build_dense", "build_moe", "dense_network", "expert_factory", "moe_network", "trunk_stages",
+)  # fmt: skip
 
 Built = TypeVar("Built")
 
@@ -51,10 +53,10 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
         return AnyModule(_own_expert(kind, network.kind))
     fields = network.model_dump()
     wanted = {name: fields[name] for name in catalog.parameters(kind) if name in fields}
-    try:
-        return kind(**wanted)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"network: {error}") from error
+    factory: ExpertFactory = catalog.make(
+        "expert", ExpertFactory, network.kind, wanted, "network", name_place="network.kind"
+    )
+    return factory
 
 
 def _own_expert(make: Callable[[Shape], object], name: str) -> StageFactory:
@@ -86,6 +88,13 @@ def trunk_stages(network: NetworkSpec, width: float = 1.0) -> list[StageFactory]
 
 
 def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
+    """Return :func:`dense_network` as a module of Avalanche's."""
+    from cl_moe.training.model import TaskModel
+
+    return TaskModel(dense_network(context, width))
+
+
+def dense_network(context: MethodContext, width: float = 1.0) -> DenseNetwork | SharedHeadNetwork:
     """Return the dense network, with the heads that ``network.heads`` asks for.
 
     Args:
@@ -99,9 +108,9 @@ def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
     shape = tuple(context.stream.shape)
     seed = derive(context.seed, "network")
     if context.network.heads == "task":
-        return TaskModel(_checked(lambda: DenseNetwork(trunk, shape, seed)))
+        return _checked(lambda: DenseNetwork(trunk, shape, seed))
     classes = _classes_of_all(context.stream)
-    return TaskModel(_checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed)))
+    return _checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed))
 
 
 def _classes_of_all(stream: TaskStream) -> int:
@@ -125,6 +134,29 @@ def build_moe(
     gate_options: Mapping[str, Any] | None = None,
     experts: int = 1,
 ) -> TaskModel:
+    """Return :func:`moe_network` as a module of Avalanche's."""
+    from cl_moe.training.model import TaskModel
+
+    origin = {
+        "kind": "moe",
+        "network": spec.model_dump(mode="json"),
+        "shape": list(shape),
+        "seed": seed,
+        "gate": gate,
+        "gate_options": dict(gate_options or {}),
+        "experts": experts,
+    }
+    return TaskModel(moe_network(spec, shape, seed, gate, gate_options, experts), origin)
+
+
+def moe_network(
+    spec: NetworkSpec,
+    shape: Shape,
+    seed: int,
+    gate: str = "evidence",
+    gate_options: Mapping[str, Any] | None = None,
+    experts: int = 1,
+) -> MoENetwork:
     """Return a mixture whose path, one expert a layer, has the dense network's active parameters.
 
     Args:
@@ -135,15 +167,6 @@ def build_moe(
         gate_options: the gate's own parameters.
         experts: number of experts a layer begins with.
     """
-    origin = {
-        "kind": "moe",
-        "network": spec.model_dump(mode="json"),
-        "shape": list(shape),
-        "seed": seed,
-        "gate": gate,
-        "gate_options": dict(gate_options or {}),
-        "experts": experts,
-    }
     seed = derive(seed, "network")
     make_gate = _gate(gate, dict(gate_options or {}))
     encoder = None
@@ -166,26 +189,16 @@ def build_moe(
         )
         layers.append(_checked(build))
         shape = layers[-1].out_shape
-    return TaskModel(MoENetwork(Chain(layers, encoder), seed), origin)
+    return MoENetwork(Chain(layers, encoder), seed)
 
 
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
     """Return what makes the gate called ``name`` for a number of features, its options checked."""
-    kind = catalog.resolve("gate", name, "gate")
-    if not (inspect.isclass(kind) and issubclass(kind, Gate)):
-        raise InputError(
-            f"gate: '{name}' is no gate; give a subclass of cl_moe.moe.gates.base:Gate"
-        )
-    problems = catalog.check_parameters(kind, {**options, "in_features": 1}, "gate_options")
     if "in_features" in options:
-        problems.append("gate_options.in_features: is set by the network; take it out")
-    if problems:
-        raise InputError(problems)
-    try:
-        kind(1, **options)
-    except ValueError as error:
-        raise InputError(f"gate_options.{error}") from error
-    return partial(kind, **options)
+        raise InputError("gate_options.in_features: is set by the network; take it out")
+    given = {"in_features": 1, **options}
+    tried = catalog.make("gate", Gate, name, given, "gate_options", name_place="gate")
+    return partial(type(tried), **options)
 
 
 class _Encoder:

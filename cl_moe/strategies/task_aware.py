@@ -8,12 +8,12 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EvaluationPlugin
 
-from cl_moe.continual.growth.base import GrowthPolicy
+from cl_moe.continual.growth.base import GrowthPolicy, make_growth
 from cl_moe.errors import InputError
 from cl_moe.strategies.networks import build_moe
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
 from cl_moe.training.model import TaskModel
-from cl_moe.training.plugin import MoEPlugin, make_growth
+from cl_moe.training.plugin import MoEPlugin
 from cl_moe.training.strategy import Strategy
 
 __all__ = ("TaskAwareMoE",)

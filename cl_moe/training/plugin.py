@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor
 
-from cl_moe import catalog
 from cl_moe.batching import n_batches, needs_two
 from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import candidates_of, sentence
-from cl_moe.continual.growth.base import GrowthPolicy
+from cl_moe.continual.growth.base import GrowthPolicy, make_growth
 from cl_moe.continual.view import TaskView
 from cl_moe.errors import InputError
 from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_trainable
@@ -29,7 +27,7 @@ from cl_moe.training.optimizer import sync_optimizer
 from cl_moe.training.protection import Protection
 from cl_moe.training.strategy import Strategy, epochs_for
 
-__all__ = ("MoEPlugin", "make_growth")
+__all__ = ("MoEPlugin",)
 
 USAGE_ROWS = 512
 """Training rows that a task's use of experts is measured on."""
@@ -263,28 +261,6 @@ class MoEPlugin(SupervisedPlugin):
 
     def _name(self, task: int) -> str:
         return self.names.get(task, f"task {task}")
-
-
-def make_growth(name: str, options: Mapping[str, Any] | None = None) -> GrowthPolicy:
-    """Return a growth policy by name, its options checked against its constructor.
-
-    Raises:
-        InputError: no such policy, or options that do not fit: all problems.
-    """
-    policy = catalog.resolve("growth", name, "growth")
-    if not (inspect.isclass(policy) and issubclass(policy, GrowthPolicy)):
-        raise InputError(
-            f"growth: '{name}' is no growth policy; give a subclass of "
-            "cl_moe.continual.growth.base:GrowthPolicy"
-        )
-    options = dict(options or {})
-    problems = catalog.check_parameters(policy, options, "growth_options")
-    if problems:
-        raise InputError(problems)
-    try:
-        return policy(**options)
-    except ValueError as error:
-        raise InputError(f"growth_options: {error}") from error
 
 
 def _network(strategy: Any) -> MoENetwork:

@@ -14,7 +14,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from torch import nn
 
-from cl_moe.batching import n_batches
+from cl_moe.batching import NO_SPREAD, n_batches
 from cl_moe.errors import InputError
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
@@ -27,10 +27,7 @@ from cl_moe.training.tensors import tensors_of
 if TYPE_CHECKING:
     from cl_moe.streams.spec import TrainingSpec
 
-__all__ = ("NO_SPREAD", "Strategy", "epochs_for")
-
-NO_SPREAD = "more than 1 value per channel"
-"""What torch says where batch normalisation is trained on one row."""
+__all__ = ("Strategy", "epochs_for")
 
 
 class Strategy(TensorBatches, SupervisedTemplate):

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cl_moe.analysis.checks import PAIR_COLUMNS
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.frames import PAIR_COLUMNS
 
 METHODS = [("experts", "moe"), ("dense", "dense"), ("ewc", "ewc"), ("alone", "alone")]
 TASKS = [

@@ -8,7 +8,7 @@ import pytest
 
 from cl_moe.analysis.caveats import data_line, remarks, warnings
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.reporting import report
+from cl_moe.analysis.document import report
 
 
 def test_the_data_really_used_are_said(study: StudyData) -> None:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.reporting import report
+from cl_moe.analysis.document import report
 
 VOID = {"meta", "img", "br"}
 

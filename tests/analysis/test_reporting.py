@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.reporting import report
+from cl_moe.analysis.document import report
 
 
 def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: StudyData) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from cl_moe.cli.options import parse_seeds
 from cl_moe.errors import InputError
-from cl_moe.runs.store import load_study
+from cl_moe.runs.loading import load_study
 
 SLEEPY = '''
 import pathlib
@@ -185,3 +185,43 @@ def test_ctrl_c_keeps_whole_runs_and_the_same_command_goes_on(
     assert call(*words).code == 0
     assert load_study("runs/tiny").method_names == ["dense", "nap"]
     assert whole.stat().st_mtime_ns == before
+
+
+FAILING = '''
+def fail(context, /):
+    """Raise what no one expects, in lines of its own."""
+    raise ValueError("matrix contains invalid entries\\nat row 3")
+'''
+
+
+@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_a_run_that_fails_keeps_the_table_of_the_others(
+    call: Callable[..., Any], scenario: Path, jobs: str
+) -> None:
+    (scenario.parent / "failing.py").write_text(FAILING)
+    words = ["run", scenario.name, "--methods", "dense,failing.py:fail", "--seeds", "1"]
+    said = call(*words, "--jobs", jobs, "--quiet")
+    assert said.code == 1
+    assert "│ dense " in said.out
+    assert "report:  runs/tiny/report.html" in said.out
+    file = "runs/tiny/failures/fail-seed_0.txt"
+    assert said.err.splitlines()[:2] == [
+        "error: 1 run failed; all others are kept",
+        f"fail, seed 0: ValueError: matrix contains invalid entries (traceback: {file})",
+    ]
+    assert "to try again: cl-moe run tiny.toml" in said.err
+    assert "Traceback" not in said.out + said.err
+    assert "at row 3" in Path(file).read_text()
+    assert (
+        f"Failed: fail, seed 0: ValueError: matrix contains invalid entries (traceback: {file})"
+        in (call("summary", "runs/tiny").out)
+    )
+    assert call(*words[:3], "dense", *words[4:], "--fresh", "--no-figures").code == 0
+    assert not Path(file).parent.exists()
+
+
+def test_where_all_runs_fail_there_is_no_table(call: Callable[..., Any], scenario: Path) -> None:
+    (scenario.parent / "failing.py").write_text(FAILING)
+    said = call("run", scenario, "--methods", "failing.py:fail", "--seeds", "2", "--quiet")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: 2 runs failed")

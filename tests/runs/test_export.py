@@ -16,7 +16,7 @@ from cl_moe.errors import InputError
 from cl_moe.runs import export as exporting
 from cl_moe.runs.export import export
 from cl_moe.runs.exported import OURS
-from cl_moe.runs.store import load_study
+from cl_moe.runs.loading import load_study
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cl_moe.errors import InputError
+from cl_moe.runs.loading import load_study
 from cl_moe.runs.plan import Job, MethodPlan, RunResult
-from cl_moe.runs.store import StudyFolder, load_study
+from cl_moe.runs.store import StudyFolder
 
 TASK = {
     "position": 0,

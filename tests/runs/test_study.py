@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,48 @@ import pytest
 import torch
 
 import cl_moe
-from cl_moe import InputError, StudyError, TaskStream, load_study
+from cl_moe import InputError, StudyError, TaskStream, catalog, load_study
 from cl_moe.runs import single
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.store import StudyFolder
 
+MOODY = '''
+import pathlib
+
+from cl_moe.strategies.methods.dense import dense
+
+
+def moody(context, /, *, marker: str):
+    """Fail while the marker is there."""
+    if pathlib.Path(marker).exists():
+        raise OSError("a bad day")
+    return dense(context)
+'''
+CHOOSY = '''
+from cl_moe.errors import InputError
+from cl_moe.strategies.methods.dense import dense
+
+
+def choosy(context, /):
+    """Refuse the data when they are learned."""
+    method = dense(context)
+
+    def train(*given, **named):
+        raise InputError("data: too plain")
+
+    method.strategy.train = train
+    return method
+'''
+PICKY = '''
+from cl_moe.strategies.methods.dense import dense
+
+
+def picky(context, /, *, size: int):
+    """Fail with one size."""
+    if size == 2:
+        raise KeyError(size)
+    return dense(context)
+'''
 KEY = ["method", "seed", "after_task", "task", "metric", "epoch"]
 ONCE = {"training": {"epochs": 1, "min_steps": 0}, "network": {"hidden": [8]}, "progress": False}
 
@@ -137,10 +175,90 @@ def test_a_run_that_fails_costs_no_other(
 ) -> None:
     out = tmp_path / "study"
     methods: list[Any] = [f"{misbehaving}:fail", "dense"]
-    with pytest.raises(StudyError, match="ZeroDivisionError: a bug in a method") as error:
+    with pytest.raises(StudyError) as caught:
         cl_moe.run(stream, methods, seeds=1, out=out, **ONCE)
-    assert "1 run failed; all others are kept" in str(error.value)
+    error, file = caught.value, out / "failures" / "fail-seed_0.txt"
+    assert str(error).split("\n") == [
+        "1 run failed; all others are kept",
+        f"fail, seed 0: ZeroDivisionError: a bug in a method (traceback: {file})",
+    ]
+    assert "Traceback (most recent call last)" in file.read_text()
+    assert [failed.file for failed in error.failures] == [file]
+    assert error.study is not None
+    assert error.study.folder == out
+    assert "│ dense " in error.study.table()
     assert load_study(out).method_names == ["dense"]
+
+
+def test_a_run_that_failed_is_tried_again(stream: TaskStream, tmp_path: Path) -> None:
+    """And what was kept of the failure goes when it works."""
+    out, marker = tmp_path / "study", tmp_path / "marker"
+    marker.touch()
+    module = tmp_path / "moody.py"
+    module.write_text(MOODY)
+    method = {"type": f"{module}:moody", "marker": str(marker)}
+    with pytest.raises(StudyError, match="OSError: a bad day") as caught:
+        cl_moe.run(stream, [method], seeds=2, out=out, **ONCE)
+    assert caught.value.study is None
+    names = ["moody-seed_0.txt", "moody-seed_1.txt"]
+    assert sorted(path.name for path in (out / "failures").iterdir()) == names
+    marker.unlink()
+    assert cl_moe.run(stream, [method], seeds=[1], out=out, **ONCE).data.seeds == [1]
+    assert [path.name for path in (out / "failures").iterdir()] == names[:1]
+    assert cl_moe.run(stream, [method], seeds=2, out=out, **ONCE).data.seeds == [0, 1]
+    assert not (out / "failures").exists()
+
+
+def test_a_failure_of_a_study_that_is_kept_nowhere_has_a_file(
+    stream: TaskStream, misbehaving: str
+) -> None:
+    with pytest.raises(StudyError) as caught:
+        cl_moe.run(stream, [f"{misbehaving}:fail", "dense"], seeds=1, **ONCE)
+    (failed,) = caught.value.failures
+    assert failed.file is not None
+    assert "a bug in a method" in failed.file.read_text()
+    assert caught.value.study is not None
+    assert caught.value.study.folder is None
+    assert caught.value.study.data.method_names == ["dense"]
+
+
+def test_a_method_that_ends_the_process_is_a_failure(stream: TaskStream, tmp_path: Path) -> None:
+    module = tmp_path / "leaving.py"
+    module.write_text("def leave(context, /):\n    raise SystemExit(0)\n")
+    with pytest.raises(StudyError, match="leave, seed 0: SystemExit: 0") as caught:
+        cl_moe.run(stream, [f"{module}:leave", "dense"], seeds=1, **ONCE)
+    assert caught.value.study is not None
+
+
+@pytest.mark.parametrize("others", [["dense"], []])
+def test_a_refusal_while_others_run_costs_no_other(
+    stream: TaskStream, tmp_path: Path, others: list[str]
+) -> None:
+    """With no run whole, it is what the user has to put right."""
+    module = tmp_path / "choosy.py"
+    module.write_text(CHOOSY)
+    kind = StudyError if others else InputError
+    with pytest.raises(kind, match=r"choosy, seed 1: data: too plain") as caught:
+        cl_moe.run(stream, [f"{module}:choosy", *others], seeds=[1], **ONCE)
+    if others:
+        assert caught.value.study.data.method_names == others
+        assert [failed.file for failed in caught.value.failures] == [None]
+
+
+def test_a_setting_that_fails_costs_its_method_alone(stream: TaskStream, tmp_path: Path) -> None:
+    out, module = tmp_path / "study", tmp_path / "picky.py"
+    module.write_text(PICKY)
+    grid = {"type": f"{module}:picky", "grid": {"size": [1, 2, 3]}}
+    with pytest.raises(StudyError, match="picky, seed 0, setting 2: KeyError: 2") as caught:
+        cl_moe.run(stream, [grid, "dense"], seeds=1, out=out, **ONCE)
+    assert caught.value.study is not None
+    assert caught.value.study.data.method_names == ["dense"]
+    assert [row["setting"] for row in StudyFolder(out).tuning()] == [0, 2]
+    module.write_text(PICKY.replace("size == 2", "size == 9"))
+    catalog._module_of.cache_clear()
+    found = cl_moe.run(stream, [grid, "dense"], seeds=1, out=out, **ONCE)
+    assert found.data.method_names == ["picky", "dense"]
+    assert not (out / "failures").exists()
 
 
 def test_processes_change_nothing(stream: TaskStream) -> None:
@@ -188,3 +306,38 @@ def test_a_probe_leaves_the_state_at_the_end_of_the_stream_as_it_is(stream: Task
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert not model.knows(len(stream))
+
+
+BLOWN = {
+    "training": {"epochs": 1, "min_steps": 20, "optimizer": "sgd", "learning_rate": 1e12},
+    "network": {"hidden": [8]},
+    "progress": False,
+}
+
+
+@pytest.mark.parametrize("method", ["dense", "ewc", "alone", "joint", "replay", "lwf"])
+def test_training_that_diverges_is_told(stream: TaskStream, method: str, tmp_path: Path) -> None:
+    """Predictions of NaN are all the first class: without a word, 50 points, nothing forgotten."""
+    study = cl_moe.run(stream, [method], seeds=1, out=tmp_path / "study", **BLOWN)
+    losses = load_study(tmp_path / "study").rows.query("metric == 'loss'")["value"]
+    assert losses.isna().any()
+    assert "1 of 1 seed" in study.table()
+    assert f"{method} diverged in 1 of 1 seed (seed 0: loss nan after task" in study.table()
+
+
+def test_a_setting_that_diverges_is_not_chosen(stream: TaskStream, tmp_path: Path) -> None:
+    """Its accuracy is chance, which here is more than that of a network that learns nothing."""
+    out = tmp_path / "study"
+    grid = {"name": "ewc", "grid": {"strength": [1e30, 1.0]}}
+    budget = {**ONCE, "training": {"epochs": 2, "min_steps": 20, "optimizer": "sgd"}}
+    cl_moe.run(stream, [grid], seeds=1, out=out, **budget)
+    tried = StudyFolder(out).tuning()
+    assert [row["chosen"] for row in tried] == ["no", "yes"]
+    assert math.isnan(tried[0]["value"])
+
+
+def test_a_transfer_matrix_that_diverges_is_told(stream: TaskStream) -> None:
+    study = cl_moe.transfer(stream, "dense", seeds=1, **BLOWN)
+    assert study.data.pairs["value"].isna().all()
+    assert "alone diverged in 1 of 1 seed" in study.table()
+    assert "dense diverged in 2 of 2 runs of a pair" in study.table()

@@ -11,7 +11,7 @@ import cl_moe
 from cl_moe.errors import InputError
 from cl_moe.runs.export import export
 from cl_moe.runs.files import read_json
-from cl_moe.runs.store import load_study
+from cl_moe.runs.loading import load_study
 from cl_moe.runs.unpack import unpack
 
 SPEC = {

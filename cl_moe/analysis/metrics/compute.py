@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cl_moe.analysis.data import Array, StudyData, by_run, initial_accuracy, learning_curves
+from cl_moe.analysis.divergence import divergences
 from cl_moe.analysis.metrics import accuracy, transfer
 from cl_moe.analysis.metrics.accuracy import mean
 from cl_moe.analysis.metrics.cost import costs, decision_share, decisions
@@ -38,7 +39,8 @@ def compute(data: StudyData) -> pd.DataFrame:
     only, in the place they have in the whole stream). A value is NaN where the metric is
     undefined for the run; ``METRICS[name].needs`` says what it would take. Metrics of probes, of
     unrelated tasks and of cost are absent where the study has none of these. References (alone,
-    joint) are those of the same seed.
+    joint) are those of the same seed. ``diverged`` is 1 for a run whose loss is not finite and 0
+    for the others, and absent where there is no such run.
 
     >>> rows = pd.DataFrame(
     ...     [
@@ -80,6 +82,7 @@ def _compute(data: StudyData) -> pd.DataFrame:
     references = _References(transfer.alone_accuracies(data), joint, unknown)
     probes = _probe_accuracies(data)
     timings = by_run(data.timings)
+    diverged = {(run.method, run.seed) for run in divergences(data)}
     decided = {(method, seed): number for method, seed, number in decisions(data)}
     found: list[tuple[str, int, str, str | None, float]] = []
     for run, rows in by_run(data.rows).items():
@@ -88,6 +91,8 @@ def _compute(data: StudyData) -> pd.DataFrame:
             *_of_probes(data, probes, *run),
             *_of_cost(data, rows, timings.get(run), decided.get(run, 0)),
         ]
+        if diverged:
+            values.append(("diverged", None, float(run in diverged)))
         found += [(*run, *value) for value in values]
     frame = pd.DataFrame(found, columns=list(COLUMNS))
     order = {name: position for position, name in enumerate(data.method_names)}

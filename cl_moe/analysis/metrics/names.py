@@ -88,6 +88,7 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
             "timings of a method that logs its decisions",
         ),
         "decisions": Metric("decisions", "count", None, "a method that logs its decisions"),
+        "diverged": Metric("diverged runs", "count", None, "a run whose loss is not finite"),
     }
 )  # fmt: skip
 

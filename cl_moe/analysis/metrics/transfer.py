@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cl_moe.analysis.checks import PAIR_COLUMNS
 from cl_moe.analysis.data import Array, StudyData, by_run
+from cl_moe.analysis.frames import PAIR_COLUMNS
 from cl_moe.analysis.metrics.accuracy import Columns, mean, pick
 
 __all__ = (

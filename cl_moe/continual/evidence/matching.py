@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -34,6 +33,8 @@ def match_classes(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> list[int
     assert log_probs_NC.shape[1] >= n_classes, "the old head has fewer classes than the new task"
     gain = torch.zeros(n_classes, log_probs_NC.shape[1], dtype=torch.float64)
     gain.index_add_(0, y_N.cpu(), log_probs_NC.detach().cpu().double().clamp_min(-30))
+    from scipy.optimize import linear_sum_assignment  # half a second, when it is needed
+
     _, columns = linear_sum_assignment(gain.numpy(), maximize=True)
     return [int(column) for column in columns]
 

@@ -1,16 +1,18 @@
-"""What a growth policy is."""
+"""What a growth policy is, and how one is made."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from cl_moe import catalog
 from cl_moe.continual.decision import Decision
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 from cl_moe.state import State
 
-__all__ = ("GrowthPolicy",)
+__all__ = ("GrowthPolicy", "make_growth")
 
 
 class GrowthPolicy(ABC):
@@ -42,3 +44,18 @@ class GrowthPolicy(ABC):
 
     def restore(self, state: State) -> None:  # noqa: B027 - most policies remember nothing
         """Take back what :meth:`state` gave."""
+
+
+def make_growth(name: str, options: Mapping[str, Any] | None = None) -> GrowthPolicy:
+    """Return a growth policy by name, its options checked against its constructor.
+
+    Raises:
+        InputError: no such policy, or options that do not fit: all problems.
+
+    >>> make_growth("per_task").freezes
+    True
+    """
+    policy: GrowthPolicy = catalog.make(
+        "growth", GrowthPolicy, name, options or {}, "growth_options", name_place="growth"
+    )
+    return policy

@@ -2,65 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import re
-from dataclasses import dataclass
-from typing import TypeAlias
-
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.runs.engines.base import Engine
+from cl_moe.runs.engines.spec import EngineLike, RaySpec
 from cl_moe.runs.plan import Streams, StudyPlan, Watcher
 
-__all__ = ("ENGINES", "EngineLike", "RaySpec", "in_bytes", "open_engine", "read_engine")
+__all__ = ("ENGINES", "open_engine", "read_engine")
 
 ENGINES = ("local", "ray")
-
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-@dataclass(frozen=True)
-class RaySpec:
-    """Runs on a cluster of Ray, each a Ray task with these resources (Moritz et al. 2018).
-
-    Args:
-        address: of the cluster (``auto``, ``10.0.0.1:6379``, ``ray://10.0.0.1:10001``). None: the
-            one that ``RAY_ADDRESS`` names, or else a Ray on this machine for the time of the study.
-        cpus: cores that a run takes. None: as many as it has torch threads.
-        gpus: share of a GPU that a run takes, or whole ones. None: 1 on a GPU, 0 on the CPU.
-        memory: that a run takes: bytes, or a text such as ``"2GiB"``. Ray starts no more runs on a
-            machine than fit in; it does not stop one that takes more.
-
-    Raises:
-        InputError: naming every number that Ray could not use.
-
-    >>> RaySpec(gpus=0.25, memory="2GiB").memory
-    '2GiB'
-    >>> RaySpec(cpus=0)
-    Traceback (most recent call last):
-    ...
-    cl_moe.errors.InputError: cpus: 0 is no number of cores; give 0.5, 1, 2, ...
-    """
-
-    address: str | None = None
-    cpus: float | None = None
-    gpus: float | None = None
-    memory: int | str = "1GiB"
-
-    def __post_init__(self) -> None:
-        problems = []
-        if self.cpus is not None and not _is_share(self.cpus, least=0.001):
-            problems.append(f"cpus: {self.cpus!r} is no number of cores; give 0.5, 1, 2, ...")
-        if self.gpus is not None and not _is_share(self.gpus, least=0.0):
-            problems.append(f"gpus: {self.gpus!r} is no number of GPUs; give 0, 0.25, 1, 2, ...")
-        try:
-            in_bytes(self.memory)
-        except InputError as error:
-            problems += [f"memory: {problem}" for problem in error.problems]
-        if problems:
-            raise InputError(problems)
-
-
-EngineLike: TypeAlias = "str | RaySpec"
 
 
 def read_engine(engine: EngineLike, jobs: int | None) -> RaySpec | None:
@@ -106,23 +55,3 @@ def open_engine(
     from cl_moe.runs.engines.local import Here, Pool
 
     return Here(plan, streams, tell) if jobs in (None, 1) else Pool(plan, jobs or 1, tell)
-
-
-def in_bytes(memory: int | str) -> int:
-    """Return an amount of memory in bytes.
-
-    >>> in_bytes("2GiB"), in_bytes("500 MB"), in_bytes(1000)
-    (2147483648, 500000000, 1000)
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(memory))
-    unit = _UNITS.get((found[2] or "B").upper()) if found else None
-    if isinstance(memory, bool) or found is None or unit is None:
-        raise InputError(f"'{memory}' is no amount of memory; give 2GiB, 500MiB, or bytes")
-    return int(float(found[1]) * unit)
-
-
-def _is_share(value: object, least: float) -> bool:
-    """Tell whether Ray can give so much of something: a share of one, or whole ones."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return False
-    return value >= least and (value <= 1 or value == int(value))

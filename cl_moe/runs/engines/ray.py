@@ -21,7 +21,7 @@ from typing import Any
 from cl_moe.errors import InputError
 from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
-from cl_moe.runs.engines.choice import RaySpec, in_bytes
+from cl_moe.runs.engines.spec import RaySpec, in_bytes
 from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.worker import attempt, throttled, unpacked
 

@@ -15,11 +15,16 @@ from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.moe.dense import TaskNetwork, linear_of
 from cl_moe.moe.experts.base import Shape
 from cl_moe.moe.extract import frozen_copy
-from cl_moe.seeding import generator
-from cl_moe.training.model import classes_by_task
+from cl_moe.seeding import derive, generator
+from cl_moe.strategies.context import MethodContext
+from cl_moe.training.model import TaskModel, classes_by_task
 from cl_moe.training.samples import samples
+from cl_moe.training.strategy import Strategy
 
-__all__ = ("ClosedFormNetwork", "ClosedFormPlugin", "Fit", "nearest_mean_head", "ridge_head")
+__all__ = (
+    "ClosedFormNetwork", "ClosedFormPlugin", "Fit", "closed_form", "nearest_mean_head",
+    "ridge_head",
+)  # fmt: skip
 
 Fit = Callable[[Tensor, Tensor, int], nn.Module]
 """Makes a task's classifier from rows (N, D), labels (N) and the number of classes C."""
@@ -107,6 +112,22 @@ class ClosedFormPlugin(SupervisedPlugin):
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Leave out gradient descent."""
         strategy.stop_training()
+
+
+def closed_form(context: MethodContext, fit: Fit) -> Strategy:
+    """Return the strategy that computes a classifier for each task and trains nothing.
+
+    Args:
+        context: what all methods are given.
+        fit: makes a classifier.
+    """
+    seed = derive(context.seed, "network")
+    return Strategy(
+        model=TaskModel(ClosedFormNetwork(fit, tuple(context.stream.shape), seed)),
+        training=context.training,
+        plugins=[ClosedFormPlugin()],
+        device=context.device,
+    )
 
 
 def ridge_head(x_ND: Tensor, y_N: Tensor, n_classes: int) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("agem",)
@@ -17,8 +19,6 @@ def agem(context: MethodContext, /, *, memory_per_task: int = 50, sample: int = 
         memory_per_task: rows kept of each task.
         sample: rows drawn from the memory a step, shared equally by the tasks so far.
     """
-    from cl_moe.strategies.baselines.agem import CopyableAGEM
-
     tasks = len(context.stream)
     require(
         {
@@ -30,5 +30,10 @@ def agem(context: MethodContext, /, *, memory_per_task: int = 50, sample: int = 
             ),
         }
     )
-    plugins = [CopyableAGEM(memory_per_task, sample)]
+
+    def plugins() -> list[Any]:
+        from cl_moe.strategies.baselines.agem import CopyableAGEM
+
+        return [CopyableAGEM(memory_per_task, sample)]
+
     return sequential(context, plugins=plugins)

@@ -17,8 +17,7 @@ def alone(context: MethodContext, /) -> Method:
     from cl_moe.seeding import derive
     from cl_moe.strategies.baselines.alone import AloneNetwork
     from cl_moe.strategies.networks import trunk_stages
-    from cl_moe.training.model import TaskModel
 
     (trunk,) = cut(trunk_stages(context.network), 1)
     network = AloneNetwork(trunk, tuple(context.stream.shape), derive(context.seed, "network"))
-    return sequential(context, TaskModel(network))
+    return sequential(context, network)

@@ -24,12 +24,11 @@ def dense_wide(context: MethodContext, /, *, experts: int | None = None) -> Meth
         context: what all methods are given.
         experts: number of experts; None for one a task of the stream.
     """
-    from cl_moe.strategies.networks import build_dense
+    from cl_moe.strategies.networks import dense_network
 
     require({f"experts: {experts} is too few; give 1 or more": experts is None or experts >= 1})
     width = _width(context, len(context.stream) if experts is None else experts)
-    model = build_dense(context, width)
-    return sequential(context, model)
+    return sequential(context, dense_network(context, width))
 
 
 def _width(context: MethodContext, experts: int) -> float:
@@ -51,10 +50,10 @@ def _sizes(context: MethodContext, width: float, mixture: bool = False) -> tuple
     """
     import torch
 
-    from cl_moe.strategies.networks import build_dense
+    from cl_moe.strategies.networks import dense_network
 
     with torch.device("meta"):
-        network: Any = build_dense(context, width).network
+        network: Any = dense_network(context, width)
     encoder = _count(network.trunk[0]) if context.network.encoder_hidden else 0
     one_head = context.network.heads == "shared" and not mixture
     classes = sum(task.n_classes for task in context.stream[: 1 if one_head else None])

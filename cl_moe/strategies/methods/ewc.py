@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+from cl_moe.seeding import derive
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("ewc",)
@@ -29,16 +30,18 @@ def ewc(
         labels: drawn from the model, the model's prediction (Hsu et al. 2018), or the true ones.
         samples: rows a task for the Fisher information; all where None.
     """
-    from cl_moe.continual.regularizers.ewc import EWC
-    from cl_moe.seeding import derive
-    from cl_moe.training.regularization import RegularizationPlugin
-
     require(
         {
             f"strength: {strength} is below 0": strength >= 0,
             f"samples: {samples} is too few; give 1 or more": samples is None or samples >= 1,
         }
     )
-    regularizer = EWC(strength, labels=labels, samples=samples, seed=derive(context.seed, "fisher"))
-    plugins = [RegularizationPlugin(regularizer)]
+
+    def plugins() -> list[Any]:
+        from cl_moe.continual.regularizers.ewc import EWC
+        from cl_moe.training.regularization import RegularizationPlugin
+
+        seed = derive(context.seed, "fisher")
+        return [RegularizationPlugin(EWC(strength, labels=labels, samples=samples, seed=seed))]
+
     return sequential(context, plugins=plugins)

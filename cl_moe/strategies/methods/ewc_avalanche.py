@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("ewc_avalanche",)
@@ -31,8 +33,12 @@ def ewc_avalanche(
             f"decay: {decay} is not between 0 and 1": decay is None or 0 <= decay <= 1,
         }
     )
+    return sequential(context, plugins=lambda: [_plugin(context, strength, decay)])
+
+
+def _plugin(context: MethodContext, strength: float, decay: float | None) -> Any:
     from cl_moe.continual.regularizers.batch_ewc import BatchEWC
     from cl_moe.training.regularization import RegularizationPlugin
 
     regularizer = BatchEWC(strength, context.training.batch_size, decay)
-    return sequential(context, plugins=[RegularizationPlugin(regularizer)])
+    return RegularizationPlugin(regularizer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext
 
 __all__ = ("joint",)
@@ -13,10 +15,15 @@ def joint(context: MethodContext, /) -> Method:
     It takes as many steps as the other methods take over the whole stream, on batches drawn from
     all tasks' rows alike.
     """
-    from cl_moe.strategies.baselines.joint import JointStrategy
-    from cl_moe.strategies.networks import build_dense
+    from cl_moe.strategies.networks import dense_network
 
-    strategy = JointStrategy(
-        model=build_dense(context), training=context.training, device=context.device
-    )
+    network = dense_network(context)
+
+    def strategy() -> Any:
+        from cl_moe.strategies.baselines.joint import JointStrategy
+        from cl_moe.training.model import TaskModel
+
+        model = TaskModel(network)
+        return JointStrategy(model=model, training=context.training, device=context.device)
+
     return Method(strategy, joint=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("lwf",)
@@ -18,13 +20,16 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
         strength: the factor before the distillation loss.
         temperature: divides the logits that are compared.
     """
-    from cl_moe.strategies.baselines.lwf import FrozenTeacherLwF
-
     require(
         {
             f"strength: {strength} is below 0": strength >= 0,
             f"temperature: {temperature} is not above 0": temperature > 0,
         }
     )
-    plugins = [FrozenTeacherLwF(alpha=strength, temperature=temperature)]
+
+    def plugins() -> list[Any]:
+        from cl_moe.strategies.baselines.lwf import FrozenTeacherLwF
+
+        return [FrozenTeacherLwF(alpha=strength, temperature=temperature)]
+
     return sequential(context, plugins=plugins)

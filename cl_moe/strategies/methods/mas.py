@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("mas",)
@@ -17,13 +19,16 @@ def mas(context: MethodContext, /, *, strength: float = 0.1, mixing: float = 0.5
         strength: the factor before the penalty.
         mixing: weight of the old importance when a task's own is added, 0 to 1.
     """
-    from cl_moe.strategies.baselines.mas import PairedMAS
-
     require(
         {
             f"strength: {strength} is below 0": strength >= 0,
             f"mixing: {mixing} is not between 0 and 1": 0 <= mixing <= 1,
         }
     )
-    plugins = [PairedMAS(lambda_reg=strength, alpha=mixing)]
+
+    def plugins() -> list[Any]:
+        from cl_moe.strategies.baselines.mas import PairedMAS
+
+        return [PairedMAS(lambda_reg=strength, alpha=mixing)]
+
     return sequential(context, plugins=plugins)

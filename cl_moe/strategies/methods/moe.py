@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cl_moe.errors import all_of
 from cl_moe.strategies.methods.base import Method, MethodContext, require
 
 __all__ = ("moe",)
@@ -34,23 +35,33 @@ def moe(
         gate_options: parameters of the gate.
         growth_options: parameters of the growth policy.
     """
-    from cl_moe.strategies.task_aware import TaskAwareMoE
+    from cl_moe.continual.growth.base import make_growth
+    from cl_moe.strategies.networks import moe_network
 
     require({f"experts: {experts} is too few; give 1 or more": experts >= 1})
     options = dict(growth_options or {})
     if max_experts is not None:
         options["max_experts"] = max_experts
-    strategy = TaskAwareMoE(
-        shape=context.stream.shape,
-        network=context.network,
-        training=context.training,
-        gate=gate,
-        gate_options=gate_options,
-        growth=growth,
-        growth_options=options,
-        experts=experts,
-        names=[task.name for task in (*context.stream, *context.stream.probes)],
-        seed=context.seed,
-        device=context.device,
+    shape = tuple(context.stream.shape)
+    policy, _ = all_of(
+        lambda: make_growth(growth, options),
+        lambda: moe_network(context.network, shape, context.seed, gate, gate_options, experts),
     )
+
+    def strategy() -> Any:
+        from cl_moe.strategies.task_aware import TaskAwareMoE
+
+        return TaskAwareMoE(
+            shape=shape,
+            network=context.network,
+            training=context.training,
+            gate=gate,
+            gate_options=gate_options,
+            growth=policy,
+            experts=experts,
+            names=[task.name for task in (*context.stream, *context.stream.probes)],
+            seed=context.seed,
+            device=context.device,
+        )
+
     return Method(strategy)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cl_moe.strategies.methods.base import Method, MethodContext, closed_form
+from typing import Any
+
+from cl_moe.strategies.methods.base import Method, MethodContext
 
 __all__ = ("nearest_mean",)
 
@@ -14,6 +16,10 @@ def nearest_mean(context: MethodContext, /) -> Method:
     with a set of means a task: alone, deterministic, no step of training. See
     :func:`cl_moe.strategies.baselines.closed_form.nearest_mean_head`.
     """
-    from cl_moe.strategies.baselines.closed_form import nearest_mean_head
 
-    return closed_form(context, nearest_mean_head)
+    def strategy() -> Any:
+        from cl_moe.strategies.baselines.closed_form import closed_form, nearest_mean_head
+
+        return closed_form(context, nearest_mean_head)
+
+    return Method(strategy, trains=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("packnet",)
@@ -25,9 +27,7 @@ def packnet(
     from cl_moe.moe.experts.base import cut
     from cl_moe.seeding import derive
     from cl_moe.strategies.baselines.packed import PackedNetwork
-    from cl_moe.strategies.baselines.packnet import PackNetPlugin
     from cl_moe.strategies.networks import trunk_stages
-    from cl_moe.training.model import TaskModel
 
     require(
         {
@@ -39,6 +39,10 @@ def packnet(
     shape, seed = tuple(context.stream.shape), derive(context.seed, "network")
     # every probe is learned from a copy, so all of them need one share together
     tasks = len(context.stream) + bool(context.stream.probes)
-    plugins = [PackNetPlugin(tasks, keep, retrain)]
-    model = TaskModel(PackedNetwork(trunk, shape, seed))
-    return sequential(context, model, plugins)
+
+    def plugins() -> list[Any]:
+        from cl_moe.strategies.baselines.packnet import PackNetPlugin
+
+        return [PackNetPlugin(tasks, keep, retrain)]
+
+    return sequential(context, PackedNetwork(trunk, shape, seed), plugins)

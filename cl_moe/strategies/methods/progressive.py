@@ -17,9 +17,7 @@ def progressive(context: MethodContext, /) -> Method:
     from cl_moe.seeding import derive
     from cl_moe.strategies.baselines.progressive import ProgressiveNetwork
     from cl_moe.strategies.networks import trunk_stages
-    from cl_moe.training.model import TaskModel
 
     stages = trunk_stages(context.network)
     shape, seed = tuple(context.stream.shape), derive(context.seed, "network")
-    model = TaskModel(ProgressiveNetwork(stages, shape, seed))
-    return sequential(context, model)
+    return sequential(context, ProgressiveNetwork(stages, shape, seed))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from cl_moe.seeding import derive
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("replay",)
@@ -17,9 +20,11 @@ def replay(context: MethodContext, /, *, memory: int = 200) -> Method:
         context: what all methods are given.
         memory: rows kept in all.
     """
-    from cl_moe.seeding import derive
-    from cl_moe.strategies.baselines.replay import MemoryReplay
-
     require({f"memory: {memory} is too small; give 1 or more": memory >= 1})
-    plugins = [MemoryReplay(memory, derive(context.seed, "replay"))]
+
+    def plugins() -> list[Any]:
+        from cl_moe.strategies.baselines.replay import MemoryReplay
+
+        return [MemoryReplay(memory, derive(context.seed, "replay"))]
+
     return sequential(context, plugins=plugins)

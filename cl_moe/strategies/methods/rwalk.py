@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("rwalk",)
@@ -26,8 +28,6 @@ def rwalk(
         mixing: weight of a batch's Fisher information in the running one, 0 to 1.
         every: optimizer steps between two looks at the way.
     """
-    from cl_moe.strategies.baselines.rwalk import RiemannianWalk
-
     require(
         {
             f"strength: {strength} is below 0": strength >= 0,
@@ -35,5 +35,10 @@ def rwalk(
             f"every: {every} is too small; give 1 or more": every >= 1,
         }
     )
-    plugins = [RiemannianWalk(ewc_lambda=strength, ewc_alpha=mixing, delta_t=every)]
+
+    def plugins() -> list[Any]:
+        from cl_moe.strategies.baselines.rwalk import RiemannianWalk
+
+        return [RiemannianWalk(ewc_lambda=strength, ewc_alpha=mixing, delta_t=every)]
+
     return sequential(context, plugins=plugins)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
 
 __all__ = ("si",)
@@ -19,12 +21,16 @@ def si(context: MethodContext, /, *, strength: float = 1.0, damping: float = 0.1
         strength: the factor before the penalty.
         damping: keeps the importance of weights that hardly moved bounded.
     """
-    from cl_moe.strategies.baselines.si import SynapticIntelligence
-
     require(
         {
             f"strength: {strength} is below 0": strength >= 0,
             f"damping: {damping} is not above 0": damping > 0,
         }
     )
-    return sequential(context, plugins=[SynapticIntelligence(strength, damping)])
+
+    def plugins() -> list[Any]:
+        from cl_moe.strategies.baselines.si import SynapticIntelligence
+
+        return [SynapticIntelligence(strength, damping)]
+
+    return sequential(context, plugins=plugins)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import ClassVar
@@ -52,25 +51,12 @@ def make_operator(spec: OperatorSpec, place: str) -> Operator:
     """Return the operator that a scenario's table describes.
 
     Raises:
-        InputError: no such operator, or unknown, missing or wrong parameters.
+        InputError: no such operator, or unknown, missing or wrong parameters; all at once.
 
     >>> make_operator(OperatorSpec(operator="rotate", parameters={"degrees": 90}), "operators[0]")
     Rotate(degrees=90)
     """
-    found = catalog.resolve("operator", spec.operator, f"{place}.operator")
-    if not (inspect.isclass(found) and issubclass(found, Operator)):
-        raise InputError(
-            f"{place}.operator: '{spec.operator}' is no operator; give a subclass of "
-            "cl_moe.streams.operators.base:Operator"
-        )
-    problems = catalog.check_parameters(found, spec.parameters, place)
-    if problems:
-        raise InputError(problems)
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.parameters.items()}
-    try:
-        operator: Operator = found(**values)
-    except InputError as error:
-        raise InputError([f"{place}.{problem}" for problem in error.problems]) from error
+    operator: Operator = catalog.make("operator", Operator, spec.operator, spec.parameters, place)
     return operator
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from cl_moe import catalog
 from cl_moe.errors import InputError
 from cl_moe.streams.sources.base import Source, SourceData
-from cl_moe.streams.sources.function import Function
 from cl_moe.streams.spec import SourceSpec
 
 __all__ = ("load_once", "make_source")
@@ -26,24 +25,20 @@ def make_source(spec: SourceSpec, place: str) -> Source:
     """
     assert spec.type is not None, "a slot is resolved before its source is made"
     found = catalog.resolve("source", spec.type, f"{place}.type")
-    parameters = dict(spec.parameters)
-    own_function = not (inspect.isclass(found) and issubclass(found, Source))
-    if own_function:
-        found, parameters = Function, {"function": spec.type, "arguments": parameters}
-    problems = catalog.check_parameters(found, parameters, place)
-    if problems:
-        raise InputError(problems)
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()}
+    source: Source
+    if inspect.isclass(found) and issubclass(found, Source):
+        source = catalog.make(
+            "source", Source, spec.type, spec.parameters, place, name_place=f"{place}.type"
+        )
+        return source
+    own_function = {"function": spec.type, "arguments": dict(spec.parameters)}
     try:
-        source: Source = found(**values)
-    except InputError as error:
-        # Of a function standing as the type, the arguments stand in the table itself.
-        start = "arguments." if own_function else ""
-        problems = [f"{place}.{problem.removeprefix(start)}" for problem in error.problems]
-        raise InputError(problems) from error
-    except Exception as error:  # a class of the user's may raise anything
+        source = catalog.make("source", Source, "function", own_function, place)
+    except InputError as error:  # the arguments stand in the table itself
+        start = f"{place}.arguments."
         raise InputError(
-            f"{place}: {spec.type} refuses its parameters ({type(error).__name__}: {error})"
+            f"{place}.{problem.removeprefix(start)}" if problem.startswith(start) else problem
+            for problem in error.problems
         ) from error
     return source
 

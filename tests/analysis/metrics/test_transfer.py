@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cl_moe.analysis.checks import PAIR_COLUMNS
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.frames import PAIR_COLUMNS
 from cl_moe.analysis.metrics import (
     forward_transfer,
     intransigence,

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from cl_moe.errors import InputError
-from cl_moe.runs.engines.choice import RaySpec, in_bytes, open_engine, read_engine
+from cl_moe.runs.engines.choice import open_engine, read_engine
+from cl_moe.runs.engines.spec import RaySpec, in_bytes
 from cl_moe.runs.plan import Streams
 from cl_moe.runs.planning import make_plan
 from cl_moe.streams.stream import TaskStream

@@ -15,7 +15,8 @@ import pytest
 
 import cl_moe
 from cl_moe.errors import InputError
-from cl_moe.runs.engines.choice import RaySpec, open_engine
+from cl_moe.runs.engines.choice import open_engine
+from cl_moe.runs.engines.spec import RaySpec
 from cl_moe.runs.plan import Failure, Streams
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.progress import SilentDisplay

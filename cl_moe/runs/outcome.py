@@ -1,0 +1,117 @@
+"""What came out of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cl_moe.errors import InputError
+from cl_moe.runs.formatting import counted
+from cl_moe.runs.loading import load_study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cl_moe.analysis.data import StudyData
+
+__all__ = ("Study", "study_of")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What a study gave.
+
+    Args:
+        data: rows, tasks, methods, events and timings as frames.
+        folder: where it is kept; None if nowhere.
+    """
+
+    data: StudyData
+    folder: Path | None = None
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """Tidy rows: method, seed, after_task, task, metric, value, epoch."""
+        return self.data.rows
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The methods' decisions, each with a ``sentence``."""
+        return self.data.events
+
+    def summary(self) -> pd.DataFrame:
+        """Return each metric's mean over seeds with its 95 % interval; see the metrics' table."""
+        from cl_moe.analysis import summary
+
+        return summary(self.data)
+
+    def transfer(self) -> pd.DataFrame:
+        """Return the transfer matrices, a row a cell; empty where no pairs of tasks were measured.
+
+        Columns: method, after, task, mean, low, high, seeds: the gain in accuracy on ``task`` when
+        it is learned after ``after`` alone, over a model of ``task`` alone, with its 95 % interval.
+        """
+        from cl_moe.analysis import transfer_summary
+
+        return transfer_summary(self.data).drop(columns="interval")
+
+    def table(self) -> str:
+        """Return the table of methods as text, what to know of it, and any transfer matrices."""
+        from rich.console import Console
+
+        from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables
+
+        console = Console(width=120, color_system=None, force_jupyter=False)
+        with console.capture() as captured:
+            console.print(rich_table(table_data(self.data)))
+            for line in remarks(self.data):
+                console.print(line, markup=False, highlight=False)
+            for found in transfer_tables(self.data):
+                console.print(rich_table(found))
+        return captured.get().rstrip()
+
+    def plot(
+        self, folder: str | Path | None = None, formats: Sequence[str] = ("png",)
+    ) -> list[Path]:
+        """Draw every figure that the study has data for, and return the files.
+
+        Args:
+            folder: by default ``figures`` in the study's own folder.
+            formats: ``png``, ``pdf``, ``svg``.
+
+        Raises:
+            InputError: no folder is given, and the study is kept in none.
+        """
+        from cl_moe.analysis import plot_all
+
+        if folder is None and self.folder is None:
+            raise InputError("folder: the study is kept nowhere; give a folder for the figures")
+        target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
+        return plot_all(self.data, target, formats)
+
+    def __repr__(self) -> str:
+        counts = (
+            counted(len(self.data.method_names), "method"),
+            counted(len(self.data.seeds), "seed"),
+            counted(len(self.data.stream_tasks), "task"),
+        )
+        kept = f", kept in {self.folder}" if self.folder else ""
+        return f"Study '{self.data.name}': {', '.join(counts)}{kept}\n{self.table()}"
+
+
+def study_of(folder: Path, *, kept: bool) -> Study | None:
+    """Return what a folder holds of a study that was not carried out in full.
+
+    Args:
+        folder: the study's.
+        kept: whether it stays.
+
+    Returns:
+        None where no run is whole.
+    """
+    try:
+        return Study(load_study(folder), folder if kept else None)
+    except InputError:
+        return None
