@@ -11,7 +11,7 @@ from cl_moe.moe.experts.base import cut, make_module
 from cl_moe.strategies.networks import trunk_stages
 
 if TYPE_CHECKING:
-    from cl_moe.strategies.methods.base import MethodContext
+    from cl_moe.strategies.context import MethodContext
 
 __all__ = ("single_row_problems",)
 
