@@ -22,6 +22,7 @@ from cl_moe.moe.network import MoENetwork
 from cl_moe.training.arrivals import arriving, rows_of, without_learning
 from cl_moe.training.batches import pair_rows
 from cl_moe.training.groups import ParameterGroups
+from cl_moe.training.labels import require_labels
 from cl_moe.training.model import TaskModel
 from cl_moe.training.optimizer import sync_optimizer
 from cl_moe.training.protection import Protection
@@ -76,6 +77,7 @@ class MoEPlugin(SupervisedPlugin):
 
     def before_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Decide how the tasks of the experience are answered, and apply it."""
+        require_labels(strategy.experience)
         self._close(strategy)
         network = _network(strategy)
         learned: list[int] = []  # steps that each task has behind it, of those that learn on

@@ -19,6 +19,7 @@ from cl_moe.errors import InputError
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
 from cl_moe.training.evaluator import Listener
+from cl_moe.training.labels import require_labels
 from cl_moe.training.loader import Rows, TensorLoader
 from cl_moe.training.model import TaskModel
 from cl_moe.training.optimizer import make_optimizer, sync_optimizer
@@ -78,7 +79,8 @@ class Strategy(TensorBatches, SupervisedTemplate):
         """Learn experiences, see Avalanche.
 
         Raises:
-            InputError: the network has batch normalisation, and would have to train on one row.
+            InputError: the network has batch normalisation, and would have to train on one row; or
+                it has a head a task, and the benchmark has no task labels.
         """
         try:
             return super().train(*args, **kwargs)
@@ -98,6 +100,11 @@ class Strategy(TensorBatches, SupervisedTemplate):
         """Put the model into the strategy's mode, whatever mode a plugin left it in."""
         if self.model.training != self.is_training:
             self.model.train(self.is_training)
+
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        if not self.model.one_head:
+            require_labels(self.experience)
+        super()._before_training_exp(**kwargs)
 
     def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
         self.train_epochs = self.planned_epochs()

@@ -1,0 +1,51 @@
+"""Benchmarks whose experiences cannot be told apart by their task labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from avalanche.benchmarks import OnlineCLExperience
+
+from cl_moe.errors import InputError
+
+__all__ = ("require_labels",)
+
+
+def require_labels(experience: Any) -> None:
+    """See to it that a benchmark of several experiences has task labels.
+
+    Avalanche gives every experience of a benchmark without them the label 0. All would be one task,
+    which forgets. A label that comes back beside others is a task that comes back.
+
+    Args:
+        experience: of that benchmark; one that belongs to none is as it is.
+
+    Raises:
+        InputError: all experiences of its stream have one label, and there are several.
+    """
+    if isinstance(experience, OnlineCLExperience):
+        experience = experience.origin_experience
+    own: set[int] | None = None
+    number = 0
+    for found in _labels(experience):
+        own = found if own is None else own
+        number += 1
+        if found != own or len(found) != 1:
+            return
+    if own is not None and number > 1:
+        raise InputError(
+            f"benchmark: all of its {number} experiences have task label {min(own)}, as if they "
+            "were one task; make it with return_task_id=True, or train on "
+            "TaskStream.from_benchmark(benchmark).to_benchmark()"
+        )
+
+
+def _labels(experience: Any) -> Iterator[set[int]]:
+    """Yield the task labels of each experience of the stream that one comes from."""
+    stream = getattr(experience, "_origin_stream", None)
+    definitions = getattr(getattr(stream, "benchmark", None), "stream_definitions", {})
+    if stream is not None and stream.name in definitions:
+        yield from map(set, definitions[stream.name].exps_task_labels)
+    elif isinstance(stream, Sequence):
+        yield from (set(one.dataset.targets_task_labels.uniques) for one in stream)
