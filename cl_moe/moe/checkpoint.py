@@ -85,16 +85,7 @@ def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
         backbone.set_sizes(plain["sizes"])
     for name, layer in backbone.slots.items():
         _restore_slot(layer, plain["slots"][name])
-    for saved in plain["heads"]:
-        task = int(saved["task"])
-        kind = catalog.resolve("head", saved["kind"], "saved model: heads")
-        if not (isinstance(kind, type) and issubclass(kind, Head)):
-            raise InputError(f"saved model: '{saved['kind']}' is no head")
-        start = f"head.{task}."
-        held = {k[len(start) :]: t for k, t in state.tensors.items() if k.startswith(start)}
-        network.heads[str(task)] = kind.restored(saved, held)
-        if network.owns_path(task):
-            network.first_on.setdefault(network.path(task), task)
+    _restore_heads(network, state)
     for place, module in _parts(network):
         load_tensors(module, state.tensors, place)
     for name, off in plain["heads_off"].items():
@@ -110,6 +101,19 @@ def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
                 for parameter in layer.gate.task_parameters(int(task)):
                     parameter.requires_grad_(False)
     _refreeze(backbone.base, plain["base"])
+
+
+def _restore_heads(network: MoENetwork, state: State) -> None:
+    for saved in state.plain["heads"]:
+        task = int(saved["task"])
+        kind = catalog.resolve("head", saved["kind"], "saved model: heads")
+        if not (isinstance(kind, type) and issubclass(kind, Head)):
+            raise InputError(f"saved model: '{saved['kind']}' is no head")
+        start = f"head.{task}."
+        held = {k[len(start) :]: t for k, t in state.tensors.items() if k.startswith(start)}
+        network.heads[str(task)] = kind.restored(saved, held)
+        if network.owns_path(task):
+            network.first_on.setdefault(network.path(task), task)
 
 
 def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:

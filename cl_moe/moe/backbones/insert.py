@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from cl_moe.errors import InputError, did_you_mean
+from cl_moe.errors import InputError
+from cl_moe.moe.backbones._hosts import Maker, Sizes, matching, switched_off, watched, width
 from cl_moe.moe.backbones.base import Backbone, Stage
 from cl_moe.moe.experts.base import HostExpert, Shape
 from cl_moe.moe.extract import experts_for
@@ -64,16 +63,16 @@ class Insert(Backbone):
         seed: int = 0,
     ) -> None:
         network = copy.deepcopy(network)
-        names = _matching(network, [slots] if isinstance(slots, str) else list(slots))
+        names = matching(network, [slots] if isinstance(slots, str) else list(slots))
         hosts = {name: network.get_submodule(name) for name in names}
-        switched_off = {name: _switched_off(host) for name, host in hosts.items()}
+        off = {name: switched_off(host) for name, host in hosts.items()}
         layers = []
         for number, (name, host) in enumerate(hosts.items()):
-            sizes = _Sizes()
-            make = _Maker(expert, (host,), switched_off[name], sizes, name)
+            sizes = Sizes()
+            make = Maker(expert, (host,), off[name], sizes, name)
             layer = MoELayer(
                 make,
-                gate(_width(host)),
+                gate(width(host)),
                 None,
                 experts=0,
                 seed=derive(seed, "layer", number) if number else seed,
@@ -111,7 +110,7 @@ class Insert(Backbone):
             return
         seen: dict[str, tuple[Shape, Shape]] = {}
         ends: list[tuple[str, Tensor]] = []
-        with _watched(self.network, seen, ends):
+        with watched(self.network, seen, ends):
             output = self._probe(x[:2])
         if not isinstance(output, Tensor):
             raise InputError(
@@ -240,42 +239,6 @@ class Insert(Backbone):
         return _Rows(copy.deepcopy(self.network, memo))
 
 
-class _Sizes:
-    """Shapes of what a host reads and gives, without the batch."""
-
-    def __init__(self) -> None:
-        self.shapes: tuple[Shape, ...] = ()
-
-
-class _Maker:
-    """Makes an expert at a host; called as a stage factory, with no shape."""
-
-    def __init__(
-        self,
-        expert: HostExpert,
-        host: tuple[nn.Module],
-        off: frozenset[str],
-        sizes: _Sizes,
-        name: str,
-    ) -> None:
-        self.expert, self.host, self.off, self.sizes, self.name = expert, host, off, sizes, name
-
-    def __call__(self, _: Shape) -> nn.Module:
-        (host,) = self.host
-        shapes = self.sizes.shapes
-        assert shapes, "sizes are not known yet: call prepare(x)"
-        flags = {name: p.requires_grad for name, p in host.named_parameters()}
-        for name, parameter in host.named_parameters():  # as its author gave it, while it is copied
-            parameter.requires_grad_(name not in self.off)
-        try:
-            return self.expert.make(host, shapes[0], shapes[1])
-        except ValueError as error:
-            raise InputError(f"slot '{self.name}': {error}") from error
-        finally:
-            for name, parameter in host.named_parameters():
-                parameter.requires_grad_(flags[name])
-
-
 class _Rows(nn.Module):
     """A network whose output is averaged over tokens or pixels."""
 
@@ -303,41 +266,9 @@ class _Hosted(nn.Module):
         return (first, *y[1:]) if isinstance(y, tuple) else first
 
 
-def _maker(layer: MoELayer) -> _Maker:
-    assert isinstance(layer.factory, _Maker)
+def _maker(layer: MoELayer) -> Maker:
+    assert isinstance(layer.factory, Maker)
     return layer.factory
-
-
-def _matching(network: nn.Module, wanted: Sequence[str]) -> list[str]:
-    """Return the names of the modules that are meant, in the network's order."""
-    names = [name for name, _ in network.named_modules() if name]
-    found: dict[str, None] = {}
-    problems = []
-    for pattern in wanted:
-        hits = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
-        if not hits:
-            hint = did_you_mean(pattern, names)
-            problems.append(f"slots: {type(network).__name__} has no module '{pattern}'; {hint}")
-        found |= dict.fromkeys(hits)
-    for name in found:
-        outer = next((other for other in found if name.startswith(f"{other}.")), None)
-        if outer is not None:
-            problems.append(f"slots: '{name}' lies within '{outer}'; name one of them")
-    if problems:
-        raise InputError(problems)
-    return [name for name in names if name in found]
-
-
-def _switched_off(host: nn.Module) -> frozenset[str]:
-    return frozenset(name for name, p in host.named_parameters() if not p.requires_grad)
-
-
-def _width(host: nn.Module) -> int:
-    """Return the features a row that a gate would read at a host: 1 where it cannot be told."""
-    for name in ("in_features", "in_channels"):
-        if isinstance(getattr(host, name, None), int):
-            return int(getattr(host, name))
-    return 1
 
 
 def _rows(output: Tensor) -> Tensor:
@@ -345,32 +276,3 @@ def _rows(output: Tensor) -> Tensor:
     if output.dim() == 4:
         return output.mean((2, 3))
     return output.mean(1) if output.dim() == 3 else output.flatten(1)
-
-
-@contextmanager
-def _watched(
-    network: nn.Module, seen: dict[str, tuple[Shape, Shape]], ends: list[tuple[str, Tensor]]
-) -> Any:
-    """Note shapes at slots, and what linear maps give, in passes under it."""
-    handles = []
-
-    def note(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            first = output[0] if isinstance(output, tuple) else output
-            if isinstance(module, Slot):
-                seen[name] = (tuple(args[0].shape[1:]), tuple(first.shape[1:]))
-            else:
-                ends.append((name, output))
-
-        return hook
-
-    slots = [f"{name}." for name, module in network.named_modules() if isinstance(module, Slot)]
-    for name, module in network.named_modules():
-        inside = any(name.startswith(slot) for slot in slots)
-        if isinstance(module, Slot | nn.Linear) and name and not inside:
-            handles.append(module.register_forward_hook(note(name)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
