@@ -197,7 +197,8 @@ def make(
     if not (inspect.isclass(part) and issubclass(part, base)):
         word = _WORDS.get(kind, kind)
         raise InputError(f"{at}: '{name}' is no {word}; give a subclass of {where}")
-    missing = ", ".join(f"'{method}'" for method in sorted(part.__abstractmethods__))
+    abstract = getattr(part, "__abstractmethods__", ())
+    missing = ", ".join(f"'{method}'" for method in sorted(abstract))
     if missing:
         raise InputError(f"{at}: '{name}' lacks {missing}; define what {where} leaves open")
     return build(part, parameters, place)

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from cl_moe import catalog
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.streams.operators.base import Operator
 
 
 @pytest.fixture
@@ -80,3 +82,71 @@ def test_the_context_is_not_the_users_to_set() -> None:
 
 def test_a_hint_names_each_word_once() -> None:
     assert did_you_mean("zzz", ["a", "b", "a"]) == "known: a, b"
+
+
+PARTS = """
+from cl_moe.continual.growth.base import GrowthPolicy
+from cl_moe.moe.gates.task import TaskGate
+
+
+class Unfinished(GrowthPolicy):
+    pass
+
+
+class Moody(GrowthPolicy):
+    def __init__(self, *, size: int = 1) -> None:
+        if size > 2:
+            raise ValueError(f"size: {size} is too large")
+        if size == 2:
+            raise KeyError("two")
+
+    def decide(self, view, network):
+        raise NotImplementedError
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("users_part:Unfinished", {}, ["growth: 'users_part:Unfinished' lacks 'decide'; "]),
+        ("users_part:TaskGate", {}, ["growth: 'users_part:TaskGate' is no growth policy; give a "]),
+        ("users_part:Moody", {"size": 3}, ["growth_options.size: 3 is too large"]),
+        ("users_part:Moody", {"size": 2}, ["growth_options: Moody refuses its parameters (KeyErr"]),
+        (
+            "users_part:Moody",
+            {"size": "x", "sise": 1},
+            ["growth_options.size: 'x' is not an int", "growth_options.sise: no such parameter; "],
+        ),
+        ("relatednes", {}, ["growth: no growth is called 'relatednes'; did you mean "]),
+    ],
+)
+def test_one_maker_says_all_that_is_wrong_with_a_part(
+    users: Path, name: str, options: dict[str, Any], said: list[str]
+) -> None:
+    users.write_text(PARTS, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        catalog.make("growth", GrowthPolicy, name, options, "growth_options", name_place="growth")
+    assert len(caught.value.problems) == len(said)
+    for problem, start in zip(caught.value.problems, said, strict=True):
+        assert problem.startswith(start)
+
+
+def test_a_part_that_fits_is_made(users: Path) -> None:
+    users.write_text(PARTS, encoding="utf-8")
+    made = catalog.make("growth", GrowthPolicy, "users_part:Moody", {"size": 1}, "growth_options")
+    assert type(made).__name__ == "Moody"
+
+
+def test_lists_become_the_fields_of_frozen_dataclasses() -> None:
+    made = catalog.make("operator", Operator, "background", {"colour": [0.5]}, "operators[0]")
+    assert hash(made)
+    assert made.colour == (0.5,)
+
+
+def test_a_bug_in_a_function_is_no_refusal() -> None:
+    def method(context: object) -> None:
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match=r"^a bug$") as caught:
+        catalog.build(method, {}, "methods[0]", None)
+    assert not isinstance(caught.value, InputError)

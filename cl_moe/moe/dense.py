@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_shape
+from cl_moe.moe.experts.base import Shape, StageFactory, floats, make_module, output_shape
 from cl_moe.moe.extract import FixedTask, frozen_copy
 from cl_moe.seeding import derive
 
@@ -62,7 +62,7 @@ class TaskNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
-        return self.branch(self.stem(x), task)
+        return self.branch(self.stem(floats(x)), task)
 
     def for_task(self, task: int) -> nn.Module:
         """Return a module of its own that answers one task; it learns nothing more.

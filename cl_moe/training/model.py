@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cl_moe.errors import InputError
 from cl_moe.moe.checkpoint import network_state, restore_network
 from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork
+from cl_moe.moe.experts.base import floats
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.freezing import set_mode, tensors_of
 from cl_moe.moe.network import MoENetwork
@@ -142,7 +143,7 @@ class TaskModel(MultiTaskModule):
 
     def _stem(self, x: Tensor) -> Tensor:
         """Return what the network makes of rows whatever their task."""
-        return x if isinstance(self.network, MoENetwork) else self.network.stem(x)
+        return x if isinstance(self.network, MoENetwork) else self.network.stem(floats(x))
 
     def _branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits of one task for what the stem gives, as wide as its labels need."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,3 +133,84 @@ def test_check_shows_tasks_methods_and_runs(call: Callable[..., Any], scenario: 
     assert "1 b  2 classes  train 24  test 20  [late]" in said.out
     assert "tuned (ewc): strength from [1.0, 10.0]" in said.out
     assert "3 methods x 2 seeds = 6 runs, after 2 runs to choose parameters" in said.out
+
+
+POLICIES = """
+from cl_moe.continual.growth.base import GrowthPolicy
+
+
+class Unfinished(GrowthPolicy):
+    \"\"\"Decides nothing.\"\"\"
+
+
+class Picky(GrowthPolicy):
+    def __init__(self, *, size: int = 0) -> None:
+        if size < 1:
+            raise ValueError(f"size: {size} is too small")
+
+    def decide(self, view, network):
+        raise NotImplementedError
+
+
+def broken(context, /):
+    raise KeyError("a bug")
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_parts_of_ones_own_refuse_is_said(
+    call: Callable[..., Any], scenario: Path, command: str
+) -> None:
+    (scenario.parent / "own.py").write_text(POLICIES)
+    growths = {"lacks": "own.py:Unfinished", "picky": "own.py:Picky", "none": "own.py:GrowthPolicy"}
+    tables = [
+        f'[[methods]]\nname = "{name}"\ntype = "moe"\ngrowth = "{growth}"\n'
+        for name, growth in growths.items()
+    ]
+    tables.append('[[methods]]\nname = "gate"\ntype = "moe"\ngate_options = { k = 0 }\n')
+    scenario.write_text(scenario.read_text() + "\n".join(tables))
+    said = call(command, scenario)
+    assert (said.code, said.out) == (2, "")
+    lines = [line for line in said.err.splitlines() if line.startswith("error: ")]
+    wanted = [
+        "error: method 'lacks'.growth: 'own.py:Unfinished' lacks 'decide'; ",
+        "error: method 'picky'.growth_options.size: 0 is too small",
+        "error: method 'none'.growth: 'own.py:GrowthPolicy' lacks 'decide'; ",
+        "error: method 'gate'.gate_options.k: 0 must be 1 or more experts",
+    ]
+    assert len(lines) == len(wanted)
+    assert all(line.startswith(start) for line, start in zip(lines, wanted, strict=True))
+    assert not (scenario.parent / "runs").exists()
+
+
+def test_check_says_that_a_method_cannot_be_built(call: Callable[..., Any], scenario: Path) -> None:
+    """A run would say so too, of itself alone."""
+    (scenario.parent / "own.py").write_text(POLICIES)
+    table = '[[methods]]\nname = "mine"\ntype = "own.py:broken"\n'
+    scenario.write_text(scenario.read_text() + table)
+    said = call("check", scenario)
+    assert said.code == 2
+    assert said.err == "error: method 'mine': cannot be built (KeyError: 'a bug')\n"
+
+
+EVERY_METHOD = "".join(
+    f'\n[[methods]]\nname = "{name}"\n'
+    for name in catalog.names("method")
+    if name not in ("dense", "ewc")
+)
+
+
+def test_check_imports_avalanche_for_its_own_strategies_alone(scenario: Path) -> None:
+    scenario.write_text(scenario.read_text() + EVERY_METHOD)
+    script = (
+        "import sys\nfrom cl_moe.cli import main\nsys.argv = ['cl-moe', 'check', 'tiny.toml']\n"
+    )
+    script += "try:\n    main()\nfinally:\n    print('LOADED', *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    said, _, loaded = done.stdout.partition("LOADED")
+    assert f"{len(catalog.names('method'))} methods x 2 seeds" in said
+    heavy = {"avalanche", "torchvision", "sklearn", "scipy", "pandas", "matplotlib"}
+    assert {"torch"} <= set(loaded.split())
+    assert not heavy & set(loaded.split())

@@ -93,11 +93,12 @@ def test_the_same_study_gives_the_same_bytes(study: Path, kept: Path, tmp_path: 
 
 
 def test_nothing_in_it_names_the_machine(study: Path, kept: Path) -> None:
-    for path in kept.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            content = gzip.decompress(content) if path.suffix == ".gz" else content
-            assert str(study.parent).encode() not in content, path
+    files = [path for path in kept.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".gz", ".json", ".md", ".png"}
+    for path in files:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        assert str(study.parent).encode() not in content, path
 
 
 def test_the_page(kept: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor, nn
 
 from cl_moe.moe.backbones.base import Backbone, Stage
-from cl_moe.moe.experts.base import stages_of
+from cl_moe.moe.experts.base import floats, stages_of
 from cl_moe.moe.extract import experts_for
 from cl_moe.moe.layer import MoELayer
 
@@ -50,6 +50,7 @@ class Chain(Backbone):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return what the first layer reads."""
+        x = floats(x)
         return x if self.encoder is None else self.encoder(x)
 
     def raw(self, z: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ __all__ = (
     "StageFactory",
     "Stages",
     "cut",
+    "floats",
     "make_module",
     "output_shape",
     "stages_of",
@@ -120,6 +121,15 @@ def output_shape(module: nn.Module, in_shape: Shape) -> Shape:
         out: torch.Tensor = module.eval()(torch.zeros(1, *in_shape))
     module.train(was_training)
     return tuple(out.shape[1:])
+
+
+def floats(x: torch.Tensor) -> torch.Tensor:
+    """Return rows as numbers that linear maps take: token ids and other integers as float32.
+
+    >>> floats(torch.tensor([[1, 2]])).dtype
+    torch.float32
+    """
+    return x if x.is_floating_point() else x.float()
 
 
 def make_module(factory: StageFactory, in_shape: Shape, seed: int) -> nn.Module:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.moe.dense import TaskNetwork, linear_of
-from cl_moe.moe.experts.base import Shape
+from cl_moe.moe.experts.base import Shape, floats
 from cl_moe.moe.extract import frozen_copy
 from cl_moe.seeding import derive, generator
 from cl_moe.strategies.context import MethodContext
@@ -73,7 +73,7 @@ class ClosedFormNetwork(TaskNetwork):
     @torch.no_grad()
     def fit(self, task: int, x: Tensor, y: Tensor, n_classes: int) -> None:
         """Compute the classifier of a task from rows x (N, ...) and labels y (N)."""
-        x = x.flatten(1)
+        x = floats(x).flatten(1)
         most = max(1, ENTRIES // self._dim)
         if len(y) > most:
             drawn = torch.randperm(len(y), generator=generator(self._seed, "rows", task))[:most]

@@ -71,6 +71,7 @@ def test_a_panel_above_an_empty_one_has_its_tick_labels(make: Callable[..., Stud
 def test_lines_keep_their_look_in_both_figures(study: StudyData) -> None:
     average = draw_average(average_data(study)).axes[0]
     panel = draw_forgetting(forgetting_data(study)).axes[0]
+    assert average.lines
     for one, other in zip(average.lines, panel.lines, strict=True):
         assert one.get_color() == other.get_color()
         assert one.get_marker() == other.get_marker()

@@ -147,6 +147,7 @@ def test_evidence_is_looked_for_among_so_many_rows_and_all_are_fitted(monkeypatc
     values, y = task(signal=0.4)
     gate, rows = EnsembleWeights(k=2), torch.arange(48)
     head = Pool(values, y, 3).head(RIDGES, gate)
+    assert len(evidence_rows(48)) == 30
     check(head, gate, RIDGES, values, y, rows, seen=evidence_rows(48))
 
 
