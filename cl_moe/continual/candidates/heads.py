@@ -59,6 +59,8 @@ class Heads:
         if plan.head == "match":
             return network.head(plan.source).select(match_classes(values, y, view.n_classes))
         some = evenly(len(y), RIDGE_ROWS)
+        if not bool(values[some].isfinite().all()):  # of a path whose training diverged
+            return network.new_head(view.task, view.n_classes)
         answer = fit_ridge(values[some], y[some], view.n_classes)
         return LinearHead.of(answer.weight, answer.bias)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -97,4 +98,5 @@ class Ranking:
             self.looks.add(first, view.x)
 
     def _of(self, block: Block, sample: Sample) -> float:
-        return self.score(sample.reader.blocks([block])[block], sample.y)
+        values = sample.reader.blocks([block])[block]
+        return self.score(values, sample.y) if bool(values.isfinite().all()) else -math.inf

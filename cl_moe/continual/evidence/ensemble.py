@@ -135,6 +135,10 @@ class Pool:
             some = asked[evidence_rows(len(asked))]
             self._seen = Seen(some, SomeRows(self.values, some))
         n = len(self._seen.rows)
+        found = {o: self._weighed(o, self._seen).loss for o in opinions}
+        # What reads a path whose training diverged is no answer; the raw input always is one.
+        finite = [o for o in opinions if math.isfinite(found[o])]
+        opinions = finite or [Opinion((RAW,))]
         losses = [self._weighed(o, self._seen).loss + o.price * o.judged / n for o in opinions]
         weights = weights_of(losses, _numbered([o.path for o in opinions]), n, draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
@@ -168,6 +172,8 @@ class Pool:
         if not opinion.judged:
             return LeaveOneOut(*UNJUDGED, math.log(self.n_classes))
         gram = torch.stack([self._some_gram(block, seen) for block in opinion.blocks]).sum(0)
+        if not bool(gram.isfinite().all()):
+            return LeaveOneOut(*UNJUDGED, math.inf)
         return leave_one_out(gram, y, self.n_classes)
 
     def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EnsembleHead:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -32,7 +34,8 @@ def match_classes(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> list[int
     """
     assert log_probs_NC.shape[1] >= n_classes, "the old head has fewer classes than the new task"
     gain = torch.zeros(n_classes, log_probs_NC.shape[1], dtype=torch.float64)
-    gain.index_add_(0, y_N.cpu(), log_probs_NC.detach().cpu().double().clamp_min(-30))
+    known = log_probs_NC.detach().cpu().double().nan_to_num(nan=-30.0).clamp_min(-30)
+    gain.index_add_(0, y_N.cpu(), known)
     from scipy.optimize import linear_sum_assignment  # half a second, when it is needed
 
     _, columns = linear_sum_assignment(gain.numpy(), maximize=True)
@@ -93,10 +96,13 @@ def spread(y_N: Tensor, parts: int) -> Tensor:
 def calibrated(logits_NC: Tensor, y_N: Tensor) -> tuple[float, Tensor]:
     """Return the temperature, of powers of two, with the least mean cross-entropy, and the losses.
 
+    Losses of outputs that are not finite, of a network whose training diverged, are infinite.
+
     >>> calibrated(torch.tensor([[0.1, 0.0], [0.0, 0.1]]), torch.tensor([0, 1]))[0]
     16.0
     """
     tried = {
-        2.0**p: F.cross_entropy(logits_NC * 2.0**p, y_N, reduction="none") for p in range(-6, 5)
+        2.0**p: F.cross_entropy(logits_NC * 2.0**p, y_N, reduction="none").nan_to_num(nan=math.inf)
+        for p in range(-6, 5)
     }
     return min(tried.items(), key=lambda pair: pair[1].mean().item())
