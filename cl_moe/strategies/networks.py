@@ -197,7 +197,7 @@ def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
     if "in_features" in options:
         raise InputError("gate_options.in_features: is set by the network; take it out")
     given = {"in_features": 1, **options}
-    tried = catalog.make("gate", Gate, name, given, "gate_options", name_place="gate")
+    tried: Gate = catalog.make("gate", Gate, name, given, "gate_options", name_place="gate")
     return partial(type(tried), **options)
 
 

@@ -11,7 +11,9 @@ from cl_moe.errors import InputError
 from cl_moe.strategies.context import Method, MethodContext
 
 if TYPE_CHECKING:
-    from torch import nn
+    from cl_moe.moe.dense import TaskNetwork
+    from cl_moe.moe.network import MoENetwork
+    from cl_moe.training.model import TaskModel
 
 __all__ = ("Method", "MethodContext", "build_method", "require", "sequential")
 
@@ -58,7 +60,9 @@ def build_method(
 
 
 def sequential(
-    context: MethodContext, model: nn.Module | None = None, plugins: Plugins = ()
+    context: MethodContext,
+    model: TaskModel | TaskNetwork | MoENetwork | None = None,
+    plugins: Plugins = (),
 ) -> Method:
     """Return the method that trains ``model`` (None: the dense network) task by task.
 
