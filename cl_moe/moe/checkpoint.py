@@ -71,7 +71,7 @@ def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
     """
     if isinstance(network, TaskNetwork):
         for task, n_outputs in state.plain["tasks"]:
-            network.add_task(int(task), int(n_outputs))
+            network.take_back(int(task), int(n_outputs))
         load_tensors(network, state.tensors, "network")
         return
     plain, backbone = state.plain, network.backbone
@@ -137,9 +137,7 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], place: str) -
         )
     with torch.no_grad():
         for name, tensor in wanted.items():
-            if (
-                tensor.stride() != given[name].stride()
-            ):  # a product depends on it
+            if tensor.stride() != given[name].stride():  # a product depends on it
                 tensor.data = torch.empty_like(given[name], device=tensor.device)
             tensor.copy_(given[name])
 

@@ -80,6 +80,8 @@ class MoEPlugin(SupervisedPlugin):
         parts: set[str] = set()
         strategy.model.attach("growth", self.growth)
         strategy.model.attach("protection", self.protection)
+        for task, name in self.names.items():
+            strategy.model.tasks_info.setdefault(task, {"name": name})
         set_mode(network, False)  # a decision reads: nothing of the network may move
         network.backbone.prepare(_first_rows(strategy))
         for task, n_classes in classes_by_task(strategy.experience.dataset).items():
