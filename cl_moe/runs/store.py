@@ -22,8 +22,8 @@ from cl_moe.runs.files import (
 )
 
 if TYPE_CHECKING:
-    from cl_moe.analysis.data import StudyData
     from cl_moe.runs.plan import Job, RunResult
+    from cl_moe.runs.stored import StoredStudy
 
 __all__ = ("ROW_COLUMNS", "TIMING_COLUMNS", "TUNING_COLUMNS", "StudyFolder", "load_study")
 
@@ -138,7 +138,7 @@ class StudyFolder:
         return self.run_folder(job.method.name, job.seed, job.after).is_dir()
 
     def write(self, job: Job, spec: Mapping[str, Any], result: RunResult) -> None:
-        """Write a run: all of it or, if interrupted, nothing."""
+        """Write a run, its model too: all of it or, if interrupted, nothing."""
         target = self.run_folder(job.method.name, job.seed, job.after)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self.path, prefix=".writing-"))
@@ -149,6 +149,8 @@ class StudyFolder:
             write_table(draft / "rows.csv", ROW_COLUMNS, result.rows)
             write_json_lines(draft / "events.jsonl", result.events)
             write_table(draft / "timings.csv", TIMING_COLUMNS, result.timings)
+            if result.model is not None:
+                Path(result.model).rename(draft / "model")
             try:
                 draft.rename(target)
             except OSError:
@@ -156,6 +158,8 @@ class StudyFolder:
                     raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            if result.model is not None:
+                shutil.rmtree(Path(result.model).parent, ignore_errors=True)
 
     def tuning(self) -> list[dict[str, Any]]:
         """Return the settings that have been tried so far."""
@@ -179,14 +183,14 @@ def _file_name(name: str) -> str:
     return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
 
 
-def load_study(path: str | Path) -> StudyData:
+def load_study(path: str | Path) -> StoredStudy:
     """Read a study's folder: all of its whole runs, however many there are.
 
     Args:
         path: a folder that ``cl_moe.run``, ``cl_moe.transfer`` or an export has written.
 
     Returns:
-        The study as frames; see :class:`cl_moe.analysis.data.StudyData`.
+        The study as frames, with the models that were kept; see :class:`StoredStudy`.
 
     Raises:
         InputError: no such folder, not a study, no whole run yet, or a file in it is damaged
@@ -194,8 +198,8 @@ def load_study(path: str | Path) -> StudyData:
     """
     import pandas as pd
 
-    from cl_moe.analysis.data import StudyData
     from cl_moe.runs.exported import is_exported, read_records
+    from cl_moe.runs.stored import StoredStudy
 
     folder = StudyFolder(path)
     if not folder.study_file.exists():
@@ -214,7 +218,7 @@ def load_study(path: str | Path) -> StudyData:
     ran = {row["method"] for row in rows}
     methods = [(m["name"], m["type"]) for m in description["methods"] if m["name"] in ran]
     names = [name for name, _ in methods]
-    return StudyData(
+    return StoredStudy(
         rows=pd.DataFrame(rows, columns=_names(ROW_COLUMNS)),
         tasks=pd.DataFrame(description["tasks"]),
         methods=pd.DataFrame(methods, columns=["method", "type"]),
@@ -225,6 +229,7 @@ def load_study(path: str | Path) -> StudyData:
         pairs=pd.DataFrame(pairs, columns=["method", "seed", "after", "task", "value"]),
         sources=sources(description),
         tuned=tuned(description),
+        folder=folder.path,
     )
 
 

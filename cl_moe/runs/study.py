@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from cl_moe.errors import InputError
 from cl_moe.runs.driver import Driver
 from cl_moe.runs.engines.choice import EngineLike, open_engine, read_engine
 from cl_moe.runs.formatting import counted
+from cl_moe.runs.kept import folder_for_models, kept_model
 from cl_moe.runs.plan import Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from cl_moe.analysis.data import StudyData
     from cl_moe.streams.scenario import NetworkSpec, TrainingSpec
+    from cl_moe.training.model import TaskModel
 
 __all__ = ("Study", "run", "run_plan")
 
@@ -99,6 +101,14 @@ class Study:
         target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
         return plot_all(self.data, target, formats)
 
+    def model(self, method: str, seed: int = 0) -> TaskModel:
+        """Return the model of a run as it was at the end of the stream.
+
+        Raises:
+            InputError: no such method or seed, or no model was kept (``keep_models=True``).
+        """
+        return kept_model(self.folder, method, seed)
+
     def __repr__(self) -> str:
         counts = (
             counted(len(self.data.method_names), "method"),
@@ -124,6 +134,7 @@ def run(
     baseline: str | None = None,
     threads: int = 1,
     curves: bool = True,
+    keep_models: bool = False,
     fresh: bool = False,
     progress: bool = True,
 ) -> Study:
@@ -153,6 +164,8 @@ def run(
         threads: torch threads of each run.
         curves: record learning curves (test accuracy after epochs 0 to 5 of each task, however
             many there are).
+        keep_models: keep the model of each run as it is at the end of the stream, for
+            :meth:`Study.model` and ``cl-moe predict``; needs ``out``.
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
 
@@ -170,7 +183,10 @@ def run(
         device=device, data_dir=data_dir, threads=threads, curves=curves,
         elsewhere=engine != "local",
     )  # fmt: skip
-    return run_plan(plan, jobs=jobs, engine=engine, out=out, fresh=fresh, progress=progress)
+    return run_plan(
+        plan, jobs=jobs, engine=engine, out=out, keep_models=keep_models, fresh=fresh,
+        progress=progress,
+    )  # fmt: skip
 
 
 def run_plan(
@@ -179,11 +195,14 @@ def run_plan(
     jobs: int | None = None,
     engine: EngineLike = "local",
     out: str | Path | None = None,
+    keep_models: bool = False,
     fresh: bool = False,
     progress: bool = True,
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
     cluster = read_engine(engine, jobs)
+    if keep_models:
+        plan = replace(plan, models=folder_for_models(out, here=cluster is None))
     with contextlib.ExitStack() as stack:
         if out is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory()))
