@@ -82,7 +82,7 @@ def test_what_a_study_does_not_have_is_named(stream, tmp_path: Path) -> None:
         stream, ["dense", "ewc"], seeds=2, out=tmp_path / "s", keep_models=True, **QUICK
     )
     for given in (study, cl_moe.load_study(tmp_path / "s")):
-        with pytest.raises(InputError, match="no method 'dens'; did you mean 'dense'?"):
+        with pytest.raises(InputError, match=r"no method 'dens'; did you mean 'dense'\?"):
             given.model("dens")
         with pytest.raises(InputError, match="no run of 'ewc' with seed 7; seeds: 0, 1"):
             given.model("ewc", 7)
