@@ -147,8 +147,8 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
         raise
     except (zipfile.BadZipFile, OSError, EOFError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{path}: no npz archive of plain arrays (pickled objects are not loaded); save it with "
-            "numpy.savez"
+            f"{path}: no npz archive of plain arrays (pickled objects are not loaded); save it "
+            "with numpy.savez"
         ) from error
     problems = []
     if x.dtype.kind not in "buif" or x.ndim < 2 or not x.size:
