@@ -40,6 +40,16 @@ class Predictions:
         task: name of the task.
         classes: names of the N classes, in the order of the outputs.
         probabilities: (rows, classes).
+
+    >>> import torch
+    >>> from cl_moe.streams.rows import Rows
+    >>> rows = Rows(torch.zeros(2, 3), ["0", "1"], labels=["b", "b"])
+    >>> found = Predictions(rows, "toy", ["a", "b"], torch.tensor([[0.75, 0.25], [0.5, 0.5]]))
+    >>> print(found.table(), found.accuracy())
+    row,task,prediction,probability,probability_a,probability_b
+    0,toy,a,0.75,0.75,0.25
+    1,toy,a,0.5,0.5,0.5
+    0.0
     """
 
     rows: Rows
@@ -79,7 +89,8 @@ class Predictions:
                 f"{', '.join(self.classes)}; mend it, or leave labels out"
             )
         found = self.probabilities.argmax(1).tolist()
-        return sum(known[k] == label for k, label in zip(found, labels, strict=True)) / len(found)
+        right = sum(known[k] == label for k, label in zip(found, labels, strict=True))
+        return float(right / len(found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +189,9 @@ def scaling(study: Path, name: str) -> Scaling:
         raise InputError(
             f"--source: '{name}' is no source of {study} that standardises columns; {words}"
         )
-    given = _sources(study)[name]["parameters"]
-    source = Csv(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    parameters = _sources(study)[name]["parameters"].items()
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters}
+    source = Csv(**given)
     if reason := source.available(None):
         raise InputError(f"--source {name}: {reason}")
     data = replace(source, standardise=False).load(seed=0, data_dir=None)

@@ -113,9 +113,9 @@ def _made(origin: Mapping[str, Any], backbone: nn.Module | None, folder: Path) -
                 f"{folder}: experts in a {origin['backbone']}; give load(path, backbone=...) a "
                 "network of that make"
             )
-        names = ("slots", "expert", "expert_options", "gate", "gate_options", "head")
-        options = {name: origin[name] for name in (*names, "experts", "train_base", "seed")}
-        return mixture(backbone, **options)
+        own = ("slots", "expert", "expert_options", "gate", "gate_options", "head")
+        given = {name: origin[name] for name in (*own, "experts", "train_base", "seed")}
+        return mixture(backbone, **given)
     if backbone is not None:
         raise InputError(f"{folder}: the model has a network of its own; leave backbone out")
     if origin["kind"] == "moe":

@@ -56,6 +56,14 @@ def read_rows(
 
     Raises:
         InputError: it cannot be read, does not fit, or holds NaN; with line and column.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "rows.csv")
+    ...     _ = path.write_text("a,kind,b\\n1,left,2\\n")
+    ...     rows = read_rows(path, shape=(2,), label="kind")
+    >>> rows.x.tolist(), rows.labels
+    ([[1.0, 2.0]], ['left'])
     """
     if path.is_dir():
         return _images(path, shape)
