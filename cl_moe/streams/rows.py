@@ -42,7 +42,7 @@ class Rows:
 def read_rows(
     path: Path, shape: Sequence[int], label: str | None = None, features: Sequence[str] = ()
 ) -> Rows:
-    """Read rows from a ``.csv`` or ``.tsv`` file, an ``.npz`` file, or a folder of images.
+    r"""Read rows from a ``.csv`` or ``.tsv`` file, an ``.npz`` file, or a folder of images.
 
     Columns and arrays are taken as they are, bytes scaled to [0, 1]; images are brought to the size
     and channels of ``shape``. Labels are the column ``label``, the array ``y``, or the names of
@@ -60,7 +60,7 @@ def read_rows(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "rows.csv")
-    ...     _ = path.write_text("a,kind,b\\n1,left,2\\n")
+    ...     _ = path.write_text("a,kind,b\n1,left,2\n")
     ...     rows = read_rows(path, shape=(2,), label="kind")
     >>> rows.x.tolist(), rows.labels
     ([[1.0, 2.0]], ['left'])
