@@ -80,7 +80,6 @@ Examples:
 app.command(
     epilog="""\b
 Examples:
-  cl-moe run digits_quick --keep-models
   cl-moe predict runs/digits_quick rows.csv --method moe --task low-digits
   cl-moe predict runs/iris rows.csv --method moe --source iris --out answers.csv
   cl-moe predict runs/digits_quick/runs/moe/seed_0/model images --task 0
