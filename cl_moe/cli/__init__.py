@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cl_moe.cli.estimate import estimate
+from cl_moe.cli.predict import predict
 from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
 from cl_moe.cli.study import run, transfer
@@ -76,6 +77,14 @@ Examples:
   cl-moe transfer mine.toml --method dense,moe --seeds 3 --jobs 2 --out runs/mine
 """
 )(transfer)
+app.command(
+    epilog="""\b
+Examples:
+  cl-moe predict runs/digits_quick rows.csv --method moe --task low-digits
+  cl-moe predict runs/iris rows.csv --method moe --source iris --out answers.csv
+  cl-moe predict runs/digits_quick/runs/moe/seed_0/model images --task 0
+"""
+)(predict)
 app.command(
     epilog="""\b
 Examples:

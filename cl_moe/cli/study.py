@@ -65,6 +65,13 @@ def run(
     curves: Annotated[
         bool, typer.Option(help="Record learning curves while each task is learned.")
     ] = True,
+    keep_models: Annotated[
+        bool,
+        typer.Option(
+            "--keep-models",
+            help="Keep each run's model at the end of the stream, for cl-moe predict.",
+        ),
+    ] = False,
     figures: Annotated[bool, typer.Option(help="Draw figures and a report at the end.")] = True,
     fresh: Fresh = False,
     quiet: Quiet = False,
@@ -88,13 +95,15 @@ def run(
         elsewhere=where != "local",
     )
     study, folder, failed = _carry_out(
-        plan, out, jobs=jobs, engine=where, fresh=fresh, progress=not quiet
+        plan, out, jobs=jobs, engine=where, keep_models=keep_models, fresh=fresh, progress=not quiet
     )
     if study is not None:
         asked = _asked_for(study.data, plan)
         if asked.method_names:
             show(asked)
         typer.echo(f"results: {folder}")
+        if keep_models:
+            typer.echo(f"models:  {folder}/runs/METHOD/seed_N/model; cl-moe predict reads them")
         if len(asked.rows) < len(study.data.rows):
             typer.echo(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
         if figures:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from cl_moe.errors import InputError, did_you_mean
+from cl_moe.moe.freezing import modes_of, restore_modes
 from cl_moe.moe.heads.base import Head
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
@@ -30,7 +32,26 @@ __all__ = (
 
 @dataclass(frozen=True, eq=False)
 class Add:
-    """An expert joins a slot; later edits of the same list call it by ``key``."""
+    """An expert joins a slot; later edits of the same list call it by ``key``.
+
+    It may come from another network, if it reads and gives rows of the slot's shapes:
+
+    >>> from cl_moe.moe.backbones.chain import Chain
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> from cl_moe.moe.gates.task import TaskGate
+    >>> def make(seed: int) -> MoENetwork:
+    ...     layer = MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,), seed=seed)
+    ...     return MoENetwork(Chain([layer]), seed)
+    >>> old, new, x = make(0), make(1), torch.rand(5, 4)
+    >>> expert = old.moe_layers[0].pool.copy_of("e0")
+    >>> assign = Assign(3, {"layer0": ("moved",)}, new.new_head(3, n_outputs=2))
+    >>> apply(new, [Add("layer0", "moved", expert), assign])
+    {'layer0/moved': 'e1'}
+    >>> old.add_task(0, [["e0"]], old.new_head(0, n_outputs=2))
+    >>> with old.backbone.context.of(task=0), new.backbone.context.of(task=3):
+    ...     torch.equal(old.backbone(x), new.backbone(x))
+    True
+    """
 
     slot: str
     key: str
@@ -112,6 +133,9 @@ def apply(network: MoENetwork, edits: Iterable[Edit]) -> dict[str, str]:
     Returns:
         For each key of an added expert, by ``slot/key``, the id that it got.
 
+    Raises:
+        InputError: an expert does not fit the slot that it is added to; nothing is changed.
+
     >>> from cl_moe.moe.backbones.chain import Chain
     >>> from cl_moe.moe.experts.mlp import MLPExpert
     >>> from cl_moe.moe.gates.task import TaskGate
@@ -125,7 +149,10 @@ def apply(network: MoENetwork, edits: Iterable[Edit]) -> dict[str, str]:
     (['e0', 'e1'], (('e1',),))
     """
     ids: dict[str, str] = {}
-    slots = network.backbone.slots
+    slots, edits = network.backbone.slots, list(edits)
+    problems = [_misfit(edit, slots) for edit in edits if isinstance(edit, Add)]
+    if found := [problem for problem in problems if problem is not None]:
+        raise InputError(found)
     for edit in edits:
         if isinstance(edit, Add):
             layer = slots[edit.slot]
@@ -177,6 +204,30 @@ def set_trainable(network: MoENetwork, parts: set[str]) -> None:
                 held.unfreeze(name)
             else:
                 held.freeze(name)
+
+
+@torch.no_grad()
+def _misfit(edit: Add, slots: Mapping[str, MoELayer]) -> str | None:
+    """Return why an expert cannot join a slot; None where it can, or that cannot be told."""
+    if edit.slot not in slots:
+        return f"Add: no slot '{edit.slot}'; {did_you_mean(edit.slot, slots)}"
+    shapes = slots[edit.slot].shapes
+    if shapes is None or any(isinstance(part, nn.Embedding) for part in edit.expert.modules()):
+        return None
+    (reads, gives), modes = shapes, modes_of(edit.expert)
+    place = f"Add: slot '{edit.slot}' takes rows of shape {reads} and gives {gives}"
+    device = next((p.device for p in edit.expert.parameters()), torch.device("cpu"))
+    try:
+        y = edit.expert.eval()(torch.zeros(1, *reads, device=device))
+    except TypeError:  # it is called with more than rows
+        return None
+    except (RuntimeError, ValueError) as error:
+        return f"{place}; the expert '{edit.key}' cannot read them ({error})"
+    finally:
+        restore_modes(modes)
+    if isinstance(y, Tensor) and tuple(y.shape[1:]) != gives:
+        return f"{place}; the expert '{edit.key}' gives {tuple(y.shape[1:])}"
+    return None
 
 
 def _assign(network: MoENetwork, edit: Assign, ids: Mapping[str, str]) -> None:

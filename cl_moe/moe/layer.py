@@ -89,6 +89,16 @@ class MoELayer(nn.Module):
         """The expert that all tasks use, if there is one."""
         return self.common["shared"] if len(self.common) else None
 
+    @property
+    def shapes(self) -> tuple[Shape, Shape] | None:
+        """What an expert reads and gives, a row; None where a host has not told yet."""
+        if self.in_shape is not None:
+            return self.in_shape, self.out_shape
+        found: tuple[Shape, ...] = getattr(self.factory, "sizes").shapes  # noqa: B009 - of a host
+        if not found:
+            return None
+        return (found[1], found[1]) if self.placement == "output" else (found[0], found[1])
+
     def make(self, purpose: str) -> nn.Module:
         """Return a fresh expert that is not in the pool yet; ``purpose`` decides its parameters."""
         shape = () if self.in_shape is None else self.in_shape

@@ -12,6 +12,7 @@ from cl_moe.runs.description import describe, differences
 from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.failures import Failed, StudyError, StudyInterrupted, keep_failure
 from cl_moe.runs.formatting import counted, duration
+from cl_moe.runs.kept import without_model
 from cl_moe.runs.plan import Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
 from cl_moe.runs.single import build_problems, final_average
@@ -111,6 +112,8 @@ class Driver:
         done = len(self._plan.jobs()) - len(runs)
         if done:
             self._display.note(f"{counted(done, 'whole run')} found: not run again")
+        if bare := without_model(self._plan, self._folder):
+            self._display.note(bare)
         self._display.begin(self._plan.name, len(tries) + len(runs))
         try:
             self._tune(tries, tuning)

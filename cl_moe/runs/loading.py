@@ -16,19 +16,19 @@ from cl_moe.runs.files import read_json_lines, read_table
 from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
-    from cl_moe.analysis.data import StudyData
+    from cl_moe.runs.stored import StoredStudy
 
 __all__ = ("load_study",)
 
 
-def load_study(path: str | Path) -> StudyData:
+def load_study(path: str | Path) -> StoredStudy:
     """Read a study's folder: all of its whole runs, however many there are.
 
     Args:
         path: a folder that ``cl_moe.run``, ``cl_moe.transfer`` or an export has written.
 
     Returns:
-        The study as frames; see :class:`cl_moe.analysis.data.StudyData`.
+        The study as frames, with the models that were kept.
 
     Raises:
         InputError: no such folder, not a study, no whole run yet, or a file in it is damaged
@@ -36,7 +36,7 @@ def load_study(path: str | Path) -> StudyData:
     """
     import pandas as pd
 
-    from cl_moe.analysis.data import StudyData
+    from cl_moe.runs.stored import StoredStudy
 
     folder = StudyFolder(path)
     if not folder.study_file.exists():
@@ -55,7 +55,7 @@ def load_study(path: str | Path) -> StudyData:
     ran = {row["method"] for row in rows}
     methods = [(m["name"], m["type"]) for m in description["methods"] if m["name"] in ran]
     names = [name for name, _ in methods]
-    return StudyData(
+    return StoredStudy(
         rows=pd.DataFrame(rows, columns=column_names(ROW_COLUMNS)),
         tasks=pd.DataFrame(description["tasks"]),
         methods=pd.DataFrame(methods, columns=["method", "type"]),
@@ -66,6 +66,7 @@ def load_study(path: str | Path) -> StudyData:
         pairs=pd.DataFrame(pairs, columns=column_names(PAIR_COLUMNS)),
         sources=sources(description),
         tuned=tuned(description),
+        folder=folder.path,
     )
 
 

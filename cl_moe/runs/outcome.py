@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.formatting import counted
+from cl_moe.runs.kept import kept_model
 from cl_moe.runs.loading import load_study
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cl_moe.analysis.data import StudyData
+    from cl_moe.training.model import TaskModel
 
 __all__ = ("Study", "study_of")
 
@@ -90,6 +92,14 @@ class Study:
             raise InputError("folder: the study is kept nowhere; give a folder for the figures")
         target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
         return plot_all(self.data, target, formats)
+
+    def model(self, method: str, seed: int = 0) -> TaskModel:
+        """Return the model of a run as it was at the end of the stream.
+
+        Raises:
+            InputError: no such method or seed, or no model was kept (``keep_models=True``).
+        """
+        return kept_model(self.folder, method, seed)
 
     def __repr__(self) -> str:
         counts = (

@@ -126,12 +126,15 @@ class RunResult:
         events: decisions of the method, each with method, seed, task, name, kind, sentence.
         timings: dicts with the columns of :data:`cl_moe.runs.columns.TIMING_COLUMNS`.
         environment: versions and threads of the process that ran it.
+        model: folder of the model as it was at the end of the stream, where it is kept; whoever
+            writes the run moves it there.
     """
 
     rows: list[dict[str, Any]]
     events: list[dict[str, Any]]
     timings: list[dict[str, Any]]
     environment: dict[str, Any]
+    model: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dict."""
@@ -176,6 +179,7 @@ class StudyPlan:
         curves: record the test accuracy of the task being learned after epochs 0 to 5.
         notes: what a person should know before it runs, e.g. which data were found.
         pairs: measure pairs of tasks instead of the stream (but for the reference, of type alone).
+        models: folder in which runs write the models that are kept; None: none is.
     """
 
     name: str
@@ -191,6 +195,7 @@ class StudyPlan:
     curves: bool = True
     notes: tuple[str, ...] = ()
     pairs: bool = False
+    models: Path | None = None
 
     def stream(self, seed: int) -> TaskStream:
         """Return the tasks of a seed."""

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
+import shutil
 import statistics
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.callbacks import TrainingWatch, attached
 from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.failures import failure_of
+from cl_moe.runs.kept import keep_model, keeps_model
 from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
 from cl_moe.runs.randomness import isolated, seed_all, untouched_randomness
 from cl_moe.seeding import derive
 
 if TYPE_CHECKING:
-    from cl_moe.strategies.methods.base import Method
+    from cl_moe.strategies.methods.base import Method, MethodContext
     from cl_moe.streams.stream import TaskStream
     from cl_moe.training.evaluation import Record
+    from cl_moe.training.model import TaskModel
 
 __all__ = ("build_problems", "final_average", "run_one")
 
@@ -30,8 +35,9 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
 
     After each task (or after every so many, ``training.evaluate_every``) every task seen so far is
     evaluated, and every later one that the method can answer; a task whose answers cannot have
-    changed keeps its values. Then each probe is learned from a copy of the end state. The process's
-    random states and thread count are as before at the end.
+    changed keeps its values. Then the model is kept, if it is wanted, and each probe is learned
+    from a copy of the end state. The process's random states and thread count are as before at the
+    end.
 
     Args:
         plan: network, training, device, threads.
@@ -40,9 +46,9 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
         tell: hears where the run is.
 
     Raises:
-        InputError: the method cannot be built with its parameters.
+        InputError: the method cannot be built with its parameters, or its model cannot be saved.
     """
-    with isolated(plan.threads):
+    with isolated(plan.threads), contextlib.ExitStack() as unless_whole:
         run = _Run(plan, job, stream, tell)
         if run.joint:
             run.learn_jointly()
@@ -50,9 +56,13 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
             run.look_ahead()
             for task in range(len(stream)):
                 run.learn(task)
+        kept = run.keep()
+        if kept is not None:
+            unless_whole.callback(shutil.rmtree, kept.parent, ignore_errors=True)
         for probe in range(len(stream.probes)):
             run.learn_probe(probe)
-        return run.result()
+        unless_whole.pop_all()
+        return run.result(kept)
 
 
 def build_problems(
@@ -111,13 +121,30 @@ class _Run:
         self._timings: list[dict[str, Any]] = []
         method = _build(plan, job, stream)
         self._strategy, self.joint = method.strategy, method.joint
+        if keeps_model(plan, job):  # refused now, not when all is learned
+            self._saveable()
         benchmark = stream.to_benchmark()
         # Avalanche makes an experience anew whenever it is asked for one
         self._train_sets, self._test_sets = [*benchmark.train_stream], [*benchmark.test_stream]
         self._evaluated: Record = {}
 
-    def result(self) -> RunResult:
-        return RunResult(self._rows, self._events, self._timings, environment(self._plan))
+    def result(self, model: Path | None) -> RunResult:
+        found = environment(self._plan)
+        kept = None if model is None else str(model)
+        return RunResult(self._rows, self._events, self._timings, found, kept)
+
+    def keep(self) -> Path | None:
+        """Write the model down, if it is to be kept, and return where."""
+        if self._plan.models is None or not keeps_model(self._plan, self._job):
+            return None
+        return keep_model(self._saveable(), self._plan.models)
+
+    def _saveable(self) -> TaskModel:
+        from cl_moe.strategies.saved import saveable
+
+        method = self._job.method
+        context = _context(self._plan, self._job, self._stream)
+        return saveable(self._strategy.model, method.type, method.parameters, context)
 
     def look_ahead(self) -> None:
         """Evaluate what can be answered before anything is learned (after_task = -1).
@@ -240,17 +267,23 @@ class _Run:
 
 
 def _build(plan: StudyPlan, job: Job, stream: TaskStream) -> Method:
-    from cl_moe.strategies.methods.base import MethodContext, build_method
+    from cl_moe.strategies.methods.base import build_method
 
-    context = MethodContext(
+    context = _context(plan, job, stream)
+    seed_all(derive(job.seed, "method"))
+    return build_method(job.method.type, job.method.parameters, context, job.method.name)
+
+
+def _context(plan: StudyPlan, job: Job, stream: TaskStream) -> MethodContext:
+    from cl_moe.strategies.methods.base import MethodContext
+
+    return MethodContext(
         stream=stream,
         network=plan.network,
         training=plan.training,
         seed=job.seed,
         device=plan.device,
     )
-    seed_all(derive(job.seed, "method"))
-    return build_method(job.method.type, job.method.parameters, context, job.method.name)
 
 
 def _event_counts(strategy: Any) -> list[int]:

@@ -129,7 +129,7 @@ class StudyFolder:
         return self.run_folder(job.method.name, job.seed, job.after).is_dir()
 
     def write(self, job: Job, spec: Mapping[str, Any], result: RunResult) -> None:
-        """Write a run: all of it or, if interrupted, nothing."""
+        """Write a run, its model too: all of it or, if interrupted, nothing."""
         target = self.run_folder(job.method.name, job.seed, job.after)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self.path, prefix=".writing-"))
@@ -140,6 +140,8 @@ class StudyFolder:
             write_table(draft / "rows.csv", ROW_COLUMNS, result.rows)
             write_json_lines(draft / "events.jsonl", result.events)
             write_table(draft / "timings.csv", TIMING_COLUMNS, result.timings)
+            if result.model is not None:
+                Path(result.model).rename(draft / "model")
             try:
                 draft.rename(target)
             except OSError:
@@ -147,6 +149,8 @@ class StudyFolder:
                     raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            if result.model is not None:
+                shutil.rmtree(Path(result.model).parent, ignore_errors=True)
 
     def tuning(self) -> list[dict[str, Any]]:
         """Return the settings that have been tried so far."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from cl_moe.runs.driver import Driver
 from cl_moe.runs.engines.choice import open_engine, read_engine
 from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.failures import StudyError
+from cl_moe.runs.kept import folder_for_models
 from cl_moe.runs.loading import load_study
 from cl_moe.runs.outcome import Study, study_of
 from cl_moe.runs.plan import Streams, StudyPlan
@@ -40,6 +42,7 @@ def run(
     baseline: str | None = None,
     threads: int = 1,
     curves: bool = True,
+    keep_models: bool = False,
     fresh: bool = False,
     progress: bool = True,
 ) -> Study:
@@ -70,6 +73,8 @@ def run(
         threads: torch threads of each run.
         curves: record learning curves (test accuracy after epochs 0 to 5 of each task, however
             many there are).
+        keep_models: keep the model of each run as it is at the end of the stream, for
+            :meth:`Study.model` and ``cl-moe predict``; needs ``out``.
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
 
@@ -88,7 +93,10 @@ def run(
         device=device, data_dir=data_dir, threads=threads, curves=curves,
         elsewhere=engine != "local",
     )  # fmt: skip
-    return run_plan(plan, jobs=jobs, engine=engine, out=out, fresh=fresh, progress=progress)
+    return run_plan(
+        plan, jobs=jobs, engine=engine, out=out, keep_models=keep_models, fresh=fresh,
+        progress=progress,
+    )  # fmt: skip
 
 
 def run_plan(
@@ -97,11 +105,14 @@ def run_plan(
     jobs: int | None = None,
     engine: EngineLike = "local",
     out: str | Path | None = None,
+    keep_models: bool = False,
     fresh: bool = False,
     progress: bool = True,
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
     cluster = read_engine(engine, jobs)
+    if keep_models:
+        plan = replace(plan, models=folder_for_models(out, here=cluster is None))
     with contextlib.ExitStack() as stack:
         if out is None:
             path = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -1,28 +1,37 @@
-"""Saved models, read back."""
+"""Saved models, read back, and what a method's model must know to be one."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from cl_moe.errors import InputError
 from cl_moe.state import load_state
+from cl_moe.strategies.methods.base import MethodContext, build_method
 from cl_moe.strategies.mixture import mixture
 from cl_moe.strategies.networks import build_moe
-from cl_moe.streams.spec import NetworkSpec
+from cl_moe.streams.spec import NetworkSpec, TrainingSpec
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.model import TaskModel
 
-__all__ = ("load",)
+__all__ = ("load", "saveable")
+
+DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError)
+"""What values that are not as they were written may raise."""
 
 
 def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
-    """Return a model that was saved by ``model.save(path)``.
+    """Return a model that was saved by ``model.save(path)`` or ``cl-moe run --keep-models``.
 
-    It predicts what the saved one did, bit for bit, and goes on learning: give it to
-    :class:`~cl_moe.TaskAwareMoE`, or to any strategy with :class:`~cl_moe.MoEPlugin`.
+    It predicts what the saved one did, bit for bit. A mixture goes on learning: give it to
+    :class:`~cl_moe.TaskAwareMoE`, or to any strategy with :class:`~cl_moe.MoEPlugin`. A baseline is
+    its network alone: what its method remembers (importances of weights, rows) is not kept.
 
     Args:
         path: the folder.
@@ -33,12 +42,67 @@ def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
         InputError: no saved model, a damaged one, or another backbone.
     """
     folder = Path(path)
-    state = load_state(folder)
-    origin = state.plain.get("origin")
-    if not isinstance(origin, dict):
-        raise InputError(f"{folder}: does not say how the model was made; save it again")
-    model = _made(origin, backbone, folder)
-    model.restore(state)
+    try:
+        state = load_state(folder)
+        origin = state.plain.get("origin")
+        if not isinstance(origin, dict):
+            raise InputError(f"{folder}: does not say how the model was made; save it again")
+        model = _made(origin, backbone, folder)
+        model.restore(state)
+        known = state.plain.get("tasks", {})
+        model.tasks_info = {int(task): dict(info) for task, info in known.items()}
+    except InputError:
+        raise
+    except DAMAGE as error:
+        raise InputError(
+            f"{folder}: is damaged, or of another version ({type(error).__name__}: {error}); save "
+            "the model again"
+        ) from error
+    return model
+
+
+def saveable(
+    model: object, type: str, parameters: Mapping[str, Any], context: MethodContext
+) -> TaskModel:
+    """Let a method's model be saved: note how it was made, and what its tasks are called.
+
+    Args:
+        model: what the method's strategy trains.
+        type: the method, as :func:`~cl_moe.strategies.methods.base.build_method` takes it.
+        parameters: its parameters.
+        context: what it was given.
+
+    Raises:
+        InputError: it is no network of ours, or was made from what JSON cannot hold.
+    """
+    if not isinstance(model, TaskModel):
+        raise InputError(
+            f"method '{type}': its model, a {model.__class__.__name__}, cannot be saved; keep "
+            "models of methods that train a cl_moe.training.model.TaskModel"
+        )
+    stream = context.stream
+    if not model.origin:
+        origin = {
+            "kind": "method",
+            "type": type,
+            "parameters": dict(parameters),
+            "network": context.network.model_dump(mode="json"),
+            "training": context.training.model_dump(mode="json"),
+            "shape": list(stream.shape),
+            "classes": [task.n_classes for task in stream],
+            "probes": [task.n_classes for task in stream.probes],
+            "seed": context.seed,
+        }
+        try:
+            json.dumps(origin, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"method '{type}': its parameters cannot be saved with its model ({error}); give "
+                "numbers, texts, lists and tables"
+            ) from error
+        model.origin = origin
+    for label, task in enumerate((*stream, *stream.probes)):
+        model.tasks_info[label] = {"name": task.name, "classes": list(task.classes)}
     return model
 
 
@@ -50,9 +114,9 @@ def _made(origin: Mapping[str, Any], backbone: nn.Module | None, folder: Path) -
                 f"{folder}: experts in a {origin['backbone']}; give load(path, backbone=...) a "
                 "network of that make"
             )
-        names = ("slots", "expert", "expert_options", "gate", "gate_options", "head")
-        options = {name: origin[name] for name in (*names, "experts", "train_base", "seed")}
-        return mixture(backbone, **options)
+        own = ("slots", "expert", "expert_options", "gate", "gate_options", "head")
+        given = {name: origin[name] for name in (*own, "experts", "train_base", "seed")}
+        return mixture(backbone, **given)
     if backbone is not None:
         raise InputError(f"{folder}: the model has a network of its own; leave backbone out")
     if origin["kind"] == "moe":
@@ -60,4 +124,34 @@ def _made(origin: Mapping[str, Any], backbone: nn.Module | None, folder: Path) -
         names = ("seed", "gate", "gate_options", "experts")
         options = {name: origin[name] for name in names}
         return build_moe(spec, tuple(origin["shape"]), **options)
+    if origin["kind"] == "method":
+        return _of_method(origin, folder)
     raise InputError(f"{folder}: a model of kind {origin['kind']!r} is not known here")
+
+
+def _of_method(origin: Mapping[str, Any], folder: Path) -> TaskModel:
+    shape = tuple(origin["shape"])
+    tasks = [_outline(n, shape, k) for k, n in enumerate((*origin["classes"], *origin["probes"]))]
+    count = len(origin["classes"])
+    context = MethodContext(
+        stream=TaskStream(tasks[:count], probes=tasks[count:]),
+        network=NetworkSpec.model_validate(origin["network"]),
+        training=TrainingSpec.model_validate(origin["training"]),
+        seed=origin["seed"],
+    )
+    with torch.random.fork_rng(devices=[]):  # strategies from elsewhere may draw
+        model = build_method(origin["type"], origin["parameters"], context).strategy.model
+    if not isinstance(model, TaskModel):
+        raise InputError(
+            f"{folder}: method '{origin['type']}' makes a {type(model).__name__} now; go back to "
+            "the version of it that the model was saved with"
+        )
+    model.origin = dict(origin)
+    return model
+
+
+def _outline(n_classes: int, shape: tuple[int, ...], position: int) -> Task:
+    """Return a task that says how many classes there are, and of what shape rows are."""
+    y = torch.arange(max(2, n_classes)) % n_classes
+    data = (torch.zeros(1).expand(len(y), *shape), y)
+    return Task(f"task {position}", data, data, [str(c) for c in range(n_classes)])

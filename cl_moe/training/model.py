@@ -44,6 +44,8 @@ class TaskModel(MultiTaskModule):
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
         origin: how it was made, in plain values, for :meth:`save`.
         one_head: all tasks have the same head, so that none needs to be learned to be answered.
+        tasks_info: what is known of a task, by its label: ``name``, and ``classes`` in the order of
+            the outputs. It is saved with the model.
         memory: parts that remember, by name; they are saved with the model.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
             to the loss empties it.
@@ -55,6 +57,7 @@ class TaskModel(MultiTaskModule):
         super().__init__()
         self.network = network
         self.origin = dict(origin or {})
+        self.tasks_info: dict[int, dict[str, Any]] = {}
         self.memory: dict[str, Stateful] = {}
         self._saved_memory: dict[str, State] = {}
         self.one_head = isinstance(network, SharedHeadNetwork)
@@ -229,7 +232,9 @@ class TaskModel(MultiTaskModule):
                 "from build_moe, mixture and cl-moe run --keep-models can be saved"
             )
         own = self.state()
-        save_state(Path(path), State({**own.plain, "origin": self.origin}, own.tensors))
+        known = {str(task): info for task, info in self.tasks_info.items() if self.knows(task)}
+        about = {"origin": self.origin, "tasks": known}
+        save_state(Path(path), State({**own.plain, **about}, own.tensors))
 
     def for_task(self, task: int) -> nn.Module:
         """Return a module of its own that answers one task, without Avalanche and without routing.

@@ -84,6 +84,8 @@ class MoEPlugin(SupervisedPlugin):
         parts: set[str] = set()
         strategy.model.attach("growth", self.growth)
         strategy.model.attach("protection", self.protection)
+        for task, name in self.names.items():
+            strategy.model.tasks_info.setdefault(task, {"name": name})
         set_mode(network, False)  # a decision reads: nothing of the network may move
         network.backbone.prepare(_first_rows(strategy))
         self._groups.note(strategy.optimizer, network)

@@ -19,7 +19,11 @@ FLAGS = {
     "run": [
         "SCENARIO", "--methods", "--seeds", "--jobs", "--engine", "--address", "--cpus-per-run",
         "--gpus-per-run", "--memory-per-run", "--out", "--device", "--data-dir", "--set",
-        "--threads", "--curves/--no-curves", "--figures/--no-figures", "--fresh", "--quiet",
+        "--threads", "--curves/--no-curves", "--keep-models", "--figures/--no-figures", "--fresh",
+        "--quiet",
+    ],
+    "predict": [
+        "MODEL", "DATA", "--task", "--label", "--source", "--method", "--seed", "--out",
     ],
     "estimate": [
         "SCENARIO", "--methods", "--seeds", "--jobs", "--device", "--data-dir", "--set",

@@ -12,7 +12,8 @@ from torch.optim import SGD, AdamW
 
 from cl_moe.strategies.networks import build_moe
 from cl_moe.streams.spec import NetworkSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.groups import ParameterGroups
 from cl_moe.training.optimizer import sync_optimizer
 from cl_moe.training.plugin import MoEPlugin

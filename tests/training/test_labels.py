@@ -30,7 +30,7 @@ from cl_moe.strategies.methods.base import build_method
 from cl_moe.strategies.networks import build_moe
 from cl_moe.strategies.task_aware import TaskAwareMoE
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import TaskStream
+from cl_moe.streams.stream import TaskStream
 from cl_moe.training.labels import require_labels
 from cl_moe.training.plugin import MoEPlugin
 

@@ -80,6 +80,19 @@ class ClosedFormNetwork(TaskNetwork):
             x, y = x[drawn], y[drawn]
         self.heads[str(task)] = self._fit(x, y, n_classes).requires_grad_(False)
 
+    def take_back(self, task: int, n_outputs: int) -> None:
+        """Take in a task that was fitted before: a classifier of the same make."""
+        rows = torch.zeros(n_outputs, self._dim)
+        made = self._fit(rows, torch.arange(n_outputs), n_outputs)
+        self.heads[str(task)] = made.requires_grad_(False)
+
+    def n_outputs(self, task: int) -> int:
+        """Return the number of outputs of a task's classifier."""
+        head = self.heads[str(task)]
+        last = head[-1] if isinstance(head, nn.Sequential) else head
+        assert isinstance(last, nn.Linear)
+        return last.out_features
+
     def branch(self, z: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
         logits: Tensor = self.heads[str(task)](z.flatten(1))

@@ -96,6 +96,11 @@ class PackedNetwork(TaskNetwork):
             weight[owner == 0] = 0.0
         self.packed_tasks.fill_(len(self.heads))
 
+    def take_back(self, task: int, n_outputs: int) -> None:
+        """Take in a task that was learned before; which weights are its own is in the tensors."""
+        self.add_task(task, n_outputs)
+        self.pack(0.0)
+
     def trainable(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Yield each weight of the trunk with the mask of what the newest task may change."""
         mine = len(self.heads) if self.packed else 0

@@ -1,0 +1,104 @@
+"""Models that are kept: written by the process that runs, found again by method and seed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cl_moe.errors import InputError, did_you_mean
+from cl_moe.runs.description import read_description
+from cl_moe.runs.exported import is_exported
+from cl_moe.runs.formatting import counted
+from cl_moe.runs.store import StudyFolder
+
+if TYPE_CHECKING:
+    from cl_moe.runs.plan import Job, StudyPlan
+    from cl_moe.training.model import TaskModel
+
+__all__ = ("folder_for_models", "keep_model", "keeps_model", "kept_model", "without_model")
+
+AGAIN = "run again with --keep-models (in Python keep_models=True) and --fresh"
+
+
+def folder_for_models(out: str | Path | None, *, here: bool) -> Path:
+    """Return the folder in which runs write their models: the study's.
+
+    Args:
+        out: the study's folder.
+        here: whether runs take place on this machine.
+
+    Raises:
+        InputError: there is none, or runs take place elsewhere.
+    """
+    if not here:
+        raise InputError(
+            "keep_models: a run on a cluster cannot write its model into the study's folder; take "
+            "--keep-models out, or run with the engine 'local'"
+        )
+    if out is None:
+        raise InputError("keep_models: the study is kept in no folder; give out, or leave it out")
+    return Path(out).absolute()
+
+
+def keeps_model(plan: StudyPlan, job: Job) -> bool:
+    """Tell whether a run's model is kept: of the stream, not of tuning or of pairs of tasks."""
+    return plan.models is not None and job.setting is None and job.after is None
+
+
+def keep_model(model: TaskModel, folder: Path) -> Path:
+    """Save a model in a draft inside ``folder``, and return where."""
+    path = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-")) / "model"
+    model.save(path)
+    return path
+
+
+def without_model(plan: StudyPlan, folder: StudyFolder) -> str | None:
+    """Return what a person should know of whole runs whose models are wanted and were not kept."""
+    bare = [
+        job
+        for job in plan.jobs()
+        if keeps_model(plan, job)
+        and folder.has(job)
+        and not _model_folder(folder, job.method.name, job.seed).is_dir()
+    ]
+    if not bare:
+        return None
+    return (
+        f"{counted(len(bare), 'whole run')} without a model: models of whole runs are not made "
+        "again; --fresh runs them again"
+    )
+
+
+def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
+    """Return the model of a study's run.
+
+    Raises:
+        InputError: no study, no such method or seed, or no model was kept.
+    """
+    if folder is None:
+        raise InputError("the study is kept in no folder, and so are its models; give out=...")
+    study = StudyFolder(folder)
+    if not study.study_file.exists():
+        raise InputError(f"{folder}: no study here (no study.json); give the folder of a study")
+    names = [m["name"] for m in read_description(study.study_file)["methods"]]
+    if method not in names:
+        raise InputError(f"{folder}: no method '{method}'; {did_you_mean(method, names)}")
+    if is_exported(study.path):
+        raise InputError(
+            f"{folder}: an exported study holds no models; give the folder of the study itself"
+        )
+    seeds = study.seeds(method)
+    if seed not in seeds:
+        known = f"seeds: {', '.join(map(str, seeds))}" if seeds else "no run of it is whole"
+        raise InputError(f"{folder}: no run of '{method}' with seed {seed}; {known}")
+    path = _model_folder(study, method, seed)
+    if not path.is_dir():
+        raise InputError(f"{folder}: no model of '{method}', seed {seed}, was kept; {AGAIN}")
+    from cl_moe.strategies.saved import load
+
+    return load(path)
+
+
+def _model_folder(study: StudyFolder, method: str, seed: int) -> Path:
+    return study.run_folder(method, seed) / "model"
