@@ -241,8 +241,10 @@ def _length(loader: Any, pairs: bool) -> int:
     if not pairs or getattr(loader, "never_ending", False):
         return len(loader)
     if isinstance(loader, DataLoader):
-        known = loader.batch_size is not None and not loader.drop_last
-        return n_batches(len(loader.sampler), loader.batch_size, True) if known else len(loader)
+        sampler: Any = loader.sampler
+        if loader.batch_size is None or loader.drop_last:
+            return len(loader)
+        return n_batches(len(sampler), loader.batch_size, True)
     return _lengths(loader)[_longest(loader, pairs)]
 
 
