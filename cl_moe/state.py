@@ -130,7 +130,7 @@ def load_state(folder: Path) -> State:
 
 def _order(tensor: Tensor) -> list[int]:
     """Return a tensor's dimensions as they lie in memory, the outermost first."""
-    return sorted(range(tensor.dim()), key=lambda d: (-tensor.stride(d), d))
+    return sorted(range(tensor.dim()), key=lambda d: (-tensor.stride()[d], d))
 
 
 def _digest(path: Path) -> str:

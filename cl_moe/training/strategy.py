@@ -148,7 +148,8 @@ class Strategy(TensorBatches, SupervisedTemplate):
         model = self.model if model is None else model
         self._set_mode()
         if not self.is_training:
-            model.adaptation(self.experience)
+            if isinstance(model, DynamicModule):
+                model.adaptation(self.experience)
             return model
         adapting = [module for module in modules_of(model) if isinstance(module, DynamicModule)]
         if adapting != [model] or isinstance(self.experience, OnlineCLExperience):
