@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
+
 __all__ = ("TaskView",)
 
 
@@ -19,13 +22,14 @@ class TaskView:
         task: its label.
         name: its name.
         x: training inputs, (N, ...).
-        y: training labels, (N,).
-        n_classes: number of classes.
+        y: training labels, (N,); of another objective targets, (N, C).
+        n_classes: number of classes; of another objective, of outputs.
         steps: optimizer steps that the task will be trained for.
         batch_size: rows a step.
         make_optimizer: makes an optimizer of the strategy's kind and settings.
         seed: where anything random in the decision is derived from.
         names: names of the tasks that are known, by label.
+        objective: what outputs mean; classification where it is left out.
     """
 
     task: int
@@ -38,6 +42,11 @@ class TaskView:
     make_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
     seed: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
+    objective: Objective = field(default=None)  # type: ignore[assignment] # set in any case
+
+    def __post_init__(self) -> None:
+        if self.objective is None:
+            object.__setattr__(self, "objective", Classification(self.n_classes))
 
     def name_of(self, task: int) -> str:
         """Return the name of a known task."""

@@ -100,11 +100,13 @@ def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
     if context.network.heads == "task":
         return TaskModel(_checked(lambda: DenseNetwork(trunk, shape, seed)))
     classes = _classes_of_all(context.stream)
-    return TaskModel(_checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed)))
+    tasks = enumerate((*context.stream, *context.stream.probes))
+    objectives = {position: task.objective for position, task in tasks}
+    return TaskModel(_checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed)), objectives)
 
 
 def _classes_of_all(stream: TaskStream) -> int:
-    """Return the number of classes that every task and probe has."""
+    """Return the number of classes (or of other outputs) that every task and probe has."""
     first, *others = (*stream, *stream.probes)
     for other in others:
         if other.n_classes != first.n_classes:
@@ -112,6 +114,11 @@ def _classes_of_all(stream: TaskStream) -> int:
                 f"network.heads: 'shared' is for tasks with the same classes, but "
                 f"'{first.name}' has {first.n_classes} and '{other.name}' {other.n_classes}; "
                 "give 'task', or as many classes to each"
+            )
+        if other.objective != first.objective:
+            raise InputError(
+                f"network.heads: 'shared' is for tasks with one objective, but '{first.name}' is "
+                f"{first.objective.name} and '{other.name}' {other.objective.name}; give 'task'"
             )
     return first.n_classes
 

@@ -8,8 +8,8 @@ validation stream drops the task labels. The tests count every sample, class and
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from avalanche.benchmarks import CLScenario, dataset_benchmark
@@ -23,7 +23,10 @@ from avalanche.benchmarks.utils import (
 from torch.utils.data import Dataset
 
 from cl_moe.errors import InputError
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.streams.datasets import Relabelled, labels, take
+from cl_moe.streams.targets import Retargeted, padded
 from cl_moe.streams.task import Task, TaskStream
 
 __all__ = ("from_benchmark", "to_benchmark")
@@ -35,11 +38,19 @@ def to_benchmark(stream: TaskStream) -> CLScenario[Any]:
     The probes follow as further experiences, with task labels ``len(stream) + i``. Data sets are
     wrapped, not copied: tensors stay tensors (the leaf is the task's ``TensorDataset``), and
     per-sample transforms are applied when a sample is read.
+
+    Where a task is no classification, the targets of all are float32 (N, W), padded to one width,
+    so that rows of several tasks make one batch. Each data set then says its objective, in an
+    attribute ``objectives`` (:func:`cl_moe.training.model.objectives_by_task`). Avalanche wants a
+    whole number a row as ``targets``: it is given the class, or 0.
     """
     tasks = (*stream.tasks, *stream.probes)
+    width = max((_width(task.objective) for task in tasks), default=0)
+    known = all(isinstance(task.objective, Classification) for task in tasks)
+    label = _with_task_label if known else _with_objective(tasks, width)
     made = dataset_benchmark(
-        [_with_task_label(task.train, position) for position, task in enumerate(tasks)],
-        [_with_task_label(task.test, position) for position, task in enumerate(tasks)],
+        [label(task.train, position) for position, task in enumerate(tasks)],
+        [label(task.test, position) for position, task in enumerate(tasks)],
     )
     definitions = {name: (list(d.exps_data),) for name, d in made.stream_definitions.items()}
     return _LongScenario(stream_definitions=definitions)
@@ -84,13 +95,40 @@ def _with_task_label(
     )
 
 
+def _width(objective: Objective) -> int:
+    """Return the numbers of one target."""
+    return 1 if isinstance(objective, Classification) else objective.n_outputs
+
+
+def _with_objective(
+    tasks: Sequence[Task], width: int
+) -> Callable[[Dataset[Any], int], TaskAwareSupervisedClassificationDataset[Any]]:
+    """Return what labels a task's data, its targets padded to one width."""
+
+    def label(data: Dataset[Any], position: int) -> TaskAwareSupervisedClassificationDataset[Any]:
+        objective = tasks[position].objective
+        leaf = padded(data, objective, width)
+        size = len(cast(Any, leaf))
+        classes = labels(data).tolist() if isinstance(objective, Classification) else [0] * size
+        return TaskAwareSupervisedClassificationDataset(
+            [leaf],
+            data_attributes=[
+                DataAttribute(classes, "targets"),
+                TaskLabels(ConstantSequence(position, size)),
+                DataAttribute(ConstantSequence(objective, size), "objectives"),
+            ],
+        )
+
+    return label
+
+
 def from_benchmark(scenario: CLScenario[Any], name: str | None = None) -> TaskStream:
     """Return one task an experience of an Avalanche benchmark (its streams ``train``, ``test``).
 
     Labels are mapped to 0..C-1 in the order of the benchmark's labels; the class names are those
     labels. Where the benchmark has one test set for all, each task gets the part with its classes.
     An experience's own task labels are not needed, so class-incremental benchmarks become
-    task-incremental.
+    task-incremental. What :func:`to_benchmark` says of objectives is kept.
 
     Raises:
         InputError: a stream is missing, or the numbers of experiences do not match.
@@ -119,6 +157,11 @@ def from_benchmark(scenario: CLScenario[Any], name: str | None = None) -> TaskSt
 
 
 def _task(name: str, train: Dataset[Any], test: Dataset[Any], shared: bool) -> Task:
+    objective = next(iter(getattr(train, "objectives", ())), None)
+    if objective is not None:
+        splits = [Retargeted(data, _read_targets(data, objective)) for data in (train, test)]
+        names = [str(k) for k in range(objective.n_outputs)]
+        return Task(name, splits[0], splits[1], names, objective=objective)
     found = sorted(set(labels(train).tolist()))
     if shared:
         test = _with_labels(test, found)
@@ -135,6 +178,10 @@ def _task(name: str, train: Dataset[Any], test: Dataset[Any], shared: bool) -> T
         test=Relabelled(test, mapping),
         classes=[str(label) for label in found],
     )
+
+
+def _read_targets(data: Any, objective: Objective) -> torch.Tensor:
+    return objective.targets(torch.stack([data[row][1] for row in range(len(data))]))
 
 
 def _with_labels(data: Dataset[Any], wanted: Sequence[int]) -> Dataset[Any]:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from cl_moe.streams.task import TaskStream
+from cl_moe.objectives.classification import Classification
 
-__all__ = ("describe",)
+if TYPE_CHECKING:
+    from cl_moe.streams.task import Task, TaskStream
+
+__all__ = ("describe", "table")
+
+ROW = ("position", "task", "n_classes", "n_train", "n_test", "outputs")
+"""Columns that are printed one below the other."""
 
 
 def describe(stream: TaskStream) -> str:
@@ -22,15 +27,42 @@ def describe(stream: TaskStream) -> str:
     """
     probes = f" and {_count(len(stream.probes), 'probe')}" if stream.probes else ""
     head = f"TaskStream '{stream.name}': {_count(len(stream), 'task')}{probes}"
-    rows = stream.table()
-    wide = {key: max(len(str(row[key])) for row in rows) for key in rows[0]}
+    rows = table(stream)
+    for row, task in zip(rows, (*stream, *stream.probes), strict=True):
+        row["outputs"] = f" {task.objective.noun[task.n_classes != 1]}"
+    wide = {key: max(len(str(row[key])) for row in rows) for key in ROW}
     return "\n".join([f"{head}, inputs {stream.shape}", *(_line(row, wide) for row in rows)])
+
+
+def table(stream: TaskStream) -> list[dict[str, Any]]:
+    """Return one row a task, probes last; see :meth:`cl_moe.streams.task.TaskStream.table`."""
+    return [
+        {
+            "position": position,
+            "task": task.name,
+            "group": task.group,
+            "derived_from": task.derived_from,
+            "relation": task.relation,
+            "n_train": task.n_train,
+            "n_test": task.n_test,
+            "n_classes": task.n_classes,
+            "probe": position >= len(stream),
+            **_objective(task),
+        }
+        for position, task in enumerate((*stream.tasks, *stream.probes))
+    ]
+
+
+def _objective(task: Task) -> dict[str, str]:
+    """Return a column for a task that is no classification."""
+    known = isinstance(task.objective, Classification)
+    return {} if known else {"objective": task.objective.name}
 
 
 def _line(row: dict[str, Any], wide: dict[str, int]) -> str:
     parts = [
         f"  {row['position']:>{wide['position']}} {row['task']:<{wide['task']}}",
-        f"{row['n_classes']:>{wide['n_classes']}} classes",
+        f"{row['n_classes']:>{wide['n_classes']}}{row['outputs']:<{wide['outputs']}}",
         f"train {row['n_train']:>{wide['n_train']}}",
         f"test {row['n_test']:>{wide['n_test']}}",
         f"[{row['group']}]" if row["group"] else "",

@@ -11,17 +11,17 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from cl_moe.errors import InputError
-from cl_moe.seeding import generator
-from cl_moe.streams.datasets import (
-    Data,
-    as_dataset,
-    as_tensors,
-    data_problems,
-    labels,
-    split_stratified,
-    take,
-)
+from cl_moe.objectives.base import Objective
+from cl_moe.streams.datasets import Data
 from cl_moe.streams.problems import name_problems
+from cl_moe.streams.targets import (
+    as_task_data,
+    objective_of,
+    output_names,
+    target_problems,
+    targets,
+    tensors,
+)
 
 if TYPE_CHECKING:
     from avalanche.benchmarks import CLScenario
@@ -33,7 +33,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One classification task: data, classes, and how it relates to other tasks.
+    """One task: data, what is to be learned of them, and how it relates to other tasks.
 
     Args:
         name: unique within a stream.
@@ -42,9 +42,13 @@ class Task:
             transforms stay lazy: these are applied whenever a sample is read.
         test: the same; never used for learning or for a decision.
         classes: their names; labels are 0..len(classes)-1, each with at least one training sample.
+            Of another objective the names of its outputs, which may be left out.
         group: tasks that are averaged together in the results, e.g. ``"low_resource"``.
         derived_from: name of the task or source this one was made from.
         relation: how, e.g. ``"shifted input"``, ``"new classes"``, ``"recurring"``.
+        objective: ``"classification"``; ``"regression"``, y real numbers (N,) or (N, D), or
+            ``"multilabel"``, y of 0 and 1, (N, C), both kept as float32 (N, D); or an
+            :class:`~cl_moe.objectives.base.Objective`.
 
     Raises:
         InputError: with every problem of the data.
@@ -57,6 +61,9 @@ class Task:
     ...     classes=("a", "b"),
     ... )
     Task('toy', 2 classes, shape (4,), 4 train, 4 test)
+    >>> x, y = torch.eye(4), [0.5, 1.5, 2.0, 3.0]
+    >>> Task("rated", (x, y), (x, y), objective="regression")
+    Task('rated', 1 output, shape (4,), 4 train, 4 test)
     """
 
     name: str
@@ -66,25 +73,31 @@ class Task:
     group: str | None = None
     derived_from: str | None = None
     relation: str | None = None
+    objective: Objective = field(default=None)  # type: ignore[assignment] # set in any case
 
     def __init__(
         self,
         name: str,
         train: Data,
         test: Data,
-        classes: Iterable[str],
+        classes: Iterable[str] = (),
         group: str | None = None,
         derived_from: str | None = None,
         relation: str | None = None,
+        objective: str | Objective = "classification",
     ) -> None:
+        names = tuple(str(label) for label in classes)
+        data = as_task_data(train, objective, f"task '{name}', train data")
+        aim = objective_of(objective, names, data, f"task '{name}'")
         values: dict[str, object] = {
             "name": name,
-            "train": as_dataset(train, f"task '{name}', train data"),
-            "test": as_dataset(test, f"task '{name}', test data"),
-            "classes": tuple(str(label) for label in classes),
+            "train": data,
+            "test": as_task_data(test, objective, f"task '{name}', test data"),
+            "classes": names or output_names(aim),
             "group": group,
             "derived_from": derived_from,
             "relation": relation,
+            "objective": aim,
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -96,7 +109,9 @@ class Task:
         problems = name_problems(self.name) + [
             f"task '{self.name}', {split} data: {problem}"
             for split, data in (("train", self.train), ("test", self.test))
-            for problem in data_problems(data, self.classes, complete=split == "train")
+            for problem in target_problems(
+                data, self.objective, self.classes, complete=split == "train"
+            )
         ]
         if not problems and self._shape("train") != self._shape("test"):
             problems.append(
@@ -114,7 +129,7 @@ class Task:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes; of another objective, of outputs."""
         return len(self.classes)
 
     @cached_property
@@ -133,18 +148,25 @@ class Task:
         return len(cast(Any, self.test))
 
     def labels(self, split: Split) -> Tensor:
-        """Return y_N (int64) of a split, without reading inputs where that can be avoided."""
-        return labels(self._dataset(split))
+        """Return the targets of a split, without reading inputs where that can be avoided.
+
+        Labels (N,) int64; of another objective float32 (N, D).
+        """
+        return targets(self._dataset(split), self.objective)
+
+    def strata(self, split: Split) -> Tensor:
+        """Return what draws of a split are stratified by (N,): classes, else one for all rows."""
+        return self.objective.strata(self.labels(split))
 
     def tensors(self, split: Split) -> tuple[Tensor, Tensor]:
-        """Return (x_N..., y_N) of a split; each sample of a lazy data set is read once, now.
+        """Return inputs and targets of a split; a lazy data set's samples are read once, now.
 
         >>> import torch
         >>> task = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
         >>> task.tensors("train")[1]
         tensor([0, 1])
         """
-        return as_tensors(self._dataset(split))
+        return tensors(self._dataset(split), self.objective)
 
     def __repr__(self) -> str:
         extra = f", group '{self.group}'" if self.group else ""
@@ -153,7 +175,7 @@ class Task:
         if self.derived_from:
             extra += f" of '{self.derived_from}'"
         return (
-            f"Task('{self.name}', {self.n_classes} classes, shape {self.shape}, "
+            f"Task('{self.name}', {self.objective.counted}, shape {self.shape}, "
             f"{self.n_train} train, {self.n_test} test{extra})"
         )
 
@@ -230,20 +252,9 @@ class TaskStream(Sequence[Task]):
         >>> TaskStream([toy]).table()[0]["n_train"]
         2
         """
-        return [
-            {
-                "position": position,
-                "task": task.name,
-                "group": task.group,
-                "derived_from": task.derived_from,
-                "relation": task.relation,
-                "n_train": task.n_train,
-                "n_test": task.n_test,
-                "n_classes": task.n_classes,
-                "probe": position >= len(self),
-            }
-            for position, task in enumerate((*self.tasks, *self.probes))
-        ]
+        from cl_moe.streams.describe import table
+
+        return table(self)
 
     def __repr__(self) -> str:
         from cl_moe.streams.describe import describe
@@ -259,7 +270,7 @@ class TaskStream(Sequence[Task]):
         """Return the stream with training sets split in two: ``test`` is held-out training data.
 
         The real test data and the probes are not in it, so that nothing chosen with it has seen
-        them. The split is stratified; see :func:`cl_moe.streams.datasets.split_stratified`.
+        them. The split is stratified; see :func:`cl_moe.streams.validation.validation_split`.
 
         Raises:
             InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.
@@ -269,21 +280,9 @@ class TaskStream(Sequence[Task]):
         >>> TaskStream([toy]).validation_split(0.5, seed=0)[0].n_test
         2
         """
-        if not 0 < fraction < 1:
-            raise InputError(f"validation fraction: {fraction} is not between 0 and 1")
-        problems, tasks = [], []
-        for task in self.tasks:
-            y = task.labels("train")
-            keep, hold = split_stratified(y, fraction, generator(seed, "validation", task.name))
-            if len(hold) == 0:
-                problems.append(
-                    f"task '{task.name}': one sample a class, none can be held out; give two"
-                )
-                continue
-            tasks.append(replace(task, train=take(task.train, keep), test=take(task.train, hold)))
-        if problems:
-            raise InputError(problems)
-        return TaskStream(tasks, self.name)
+        from cl_moe.streams.validation import validation_split
+
+        return validation_split(self, fraction, seed)
 
     def to_benchmark(self) -> CLScenario[Any]:
         """Return an Avalanche benchmark; see :func:`cl_moe.streams.benchmark.to_benchmark`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,9 +15,11 @@ from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.freezing import set_mode, tensors_of
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.training.tensors import numbers_of
 
-__all__ = ("TaskModel", "classes_by_task")
+__all__ = ("TaskModel", "classes_by_task", "objectives_by_task")
 
 DEVICE = (str, torch.device)
 
@@ -36,15 +39,33 @@ class TaskModel(MultiTaskModule):
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
         one_head: all tasks have the same head, so that none needs to be learned to be answered.
+        objectives: of the tasks that are no classification, as far as they are known.
+        answered: the task labels of the last forward pass: one a row, one for all rows, or None.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
             to the loss empties it.
+
+    Args:
+        network: the network.
+        objectives: of tasks that are asked about before they are learned.
     """
 
-    def __init__(self, network: TaskNetwork | MoENetwork) -> None:
+    def __init__(
+        self,
+        network: TaskNetwork | MoENetwork,
+        objectives: Mapping[int, Objective] | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.one_head = isinstance(network, SharedHeadNetwork)
+        self.objectives: dict[int, Objective] = {}
+        self.answered: Tensor | int | None = None
         self.auxiliary: dict[str, Tensor] = {}
+        self._note(objectives or {})
+
+    def _note(self, objectives: Mapping[int, Objective]) -> None:
+        for task, objective in objectives.items():
+            if not isinstance(objective, Classification):
+                self.objectives[task] = objective
 
     def train(self, mode: bool = True) -> TaskModel:
         """Set training or evaluation mode, as torch does, but without its price a module."""
@@ -74,7 +95,9 @@ class TaskModel(MultiTaskModule):
         """
         if not self.training:
             return
-        for task, n_classes in classes_by_task(experience.dataset).items():
+        objectives = objectives_by_task(experience.dataset)
+        self._note(objectives)
+        for task, n_classes in ((t, o.n_outputs) for t, o in objectives.items()):
             self.known_train_tasks_labels.add(task)
             if str(task) not in self.network.heads:
                 if isinstance(self.network, MoENetwork):
@@ -97,6 +120,7 @@ class TaskModel(MultiTaskModule):
         share their head, of the first one's alone, which are all.
         """
         self.auxiliary = {}
+        self.answered = task_labels
         if task_labels is None:
             z, tasks = self._stem(x), self.network.tasks[: 1 if self.one_head else None]
             return {task: self._branch(z, task) for task in tasks}
@@ -156,6 +180,23 @@ class TaskModel(MultiTaskModule):
 
 
 def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:
-    """Return, for each task label in an Avalanche data set, its largest class label plus 1."""
+    """Return, for each task label in an Avalanche data set, its number of classes (of outputs)."""
+    return {task: o.n_outputs for task, o in objectives_by_task(dataset).items()}
+
+
+def objectives_by_task(dataset: AvalancheDataset) -> dict[int, Objective]:
+    """Return, for each task label in an Avalanche data set, its objective.
+
+    Where the data set does not say one (:func:`cl_moe.streams.benchmark.to_benchmark`), it is
+    classification, with as many classes as its largest label plus 1.
+    """
     targets, tasks = numbers_of(dataset.targets), numbers_of(dataset.targets_task_labels)
-    return {int(task): int(targets[tasks == task].max()) + 1 for task in tasks.unique()}
+    said = getattr(dataset, "objectives", None)
+    found: dict[int, Objective] = {}
+    for task in tasks.unique():
+        rows = tasks == task
+        if said is None:
+            found[int(task)] = Classification(int(targets[rows].max()) + 1)
+        else:
+            found[int(task)] = said[int(rows.nonzero()[0])]
+    return found

@@ -16,6 +16,7 @@ from torch import nn
 
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
+from cl_moe.training.criterion import TaskCriterion
 from cl_moe.training.evaluator import Listener
 from cl_moe.training.loader import Rows, TensorLoader
 from cl_moe.training.model import TaskModel
@@ -56,7 +57,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         super().__init__(
             model=model,
             optimizer=make_optimizer(training, model.parameters()),
-            criterion=nn.CrossEntropyLoss(),
+            criterion=TaskCriterion(model),
             train_mb_size=training.batch_size,
             train_epochs=training.epochs,
             eval_mb_size=training.eval_batch_size,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from cl_moe.streams.task import TaskStream
     from cl_moe.training.model import TaskModel
 
-__all__ = ("Method", "MethodContext", "build_method", "closed_form", "require", "sequential")
+__all__ = (
+    "Method",
+    "MethodContext",
+    "build_method",
+    "closed_form",
+    "require",
+    "require_objective",
+    "sequential",
+)
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,30 @@ def require(conditions: Mapping[str, bool]) -> None:
     problems = [sentence for sentence, holds in conditions.items() if not holds]
     if problems:
         raise InputError(problems)
+
+
+def require_objective(
+    context: MethodContext, method: str, known: Collection[str], why: str
+) -> None:
+    """Raise an InputError where a task or probe has an objective that a method cannot learn.
+
+    Args:
+        context: what all methods are given.
+        method: its name.
+        known: names of the objectives that it learns.
+        why: what it does that others do not fit; completes "METHOD ...".
+    """
+    others = [
+        task
+        for task in (*context.stream, *context.stream.probes)
+        if task.objective.name not in known
+    ]
+    if others:
+        more = f" (and of {len(others) - 1} more)" if len(others) > 1 else ""
+        raise InputError(
+            f"method '{method}': {why}, and the objective of task '{others[0].name}'{more} is "
+            f"{others[0].objective.name}; leave it out, or give tasks of {' or '.join(known)}"
+        )
 
 
 def _a(value: object) -> str:

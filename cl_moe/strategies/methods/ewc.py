@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+from cl_moe.strategies.methods.base import (
+    Method,
+    MethodContext,
+    require,
+    require_objective,
+    sequential,
+)
 
 __all__ = ("ewc",)
 
@@ -27,6 +33,7 @@ def ewc(
         context: what all methods are given.
         strength: the factor before the penalty.
         labels: drawn from the model, the model's prediction (Hsu et al. 2018), or the true ones.
+            Of regression, targets; the likelihood is Gaussian with variance 1.
         samples: rows a task for the Fisher information; all where None.
     """
     from cl_moe.continual.regularizers.ewc import EWC
@@ -39,6 +46,9 @@ def ewc(
             f"samples: {samples} is too few; give 1 or more": samples is None or samples >= 1,
         }
     )
+    if labels == "predicted":
+        why = "labels = 'predicted' takes the error of a prediction against itself"
+        require_objective(context, "ewc", ["classification", "multilabel"], why)
     regularizer = EWC(strength, labels=labels, samples=samples, seed=derive(context.seed, "fisher"))
     plugins = [RegularizationPlugin(regularizer)]
     return sequential(context, plugins=plugins)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+from cl_moe.strategies.methods.base import (
+    Method,
+    MethodContext,
+    require,
+    require_objective,
+    sequential,
+)
 
 __all__ = ("lwf",)
 
@@ -12,6 +18,7 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
 
     Li & Hoiem 2016, "Learning without forgetting", eq. 1 to 3. Each step asks all old heads, of the
     network and of its copy from the end of the last task; a head that tasks share is asked once.
+    It needs classes.
 
     Args:
         context: what all methods are given.
@@ -26,5 +33,6 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
             f"temperature: {temperature} is not above 0": temperature > 0,
         }
     )
+    require_objective(context, "lwf", ["classification"], "keeps the probabilities of classes")
     plugins = [LwFPlugin(alpha=strength, temperature=temperature)]
     return sequential(context, plugins=plugins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cl_moe.strategies.methods.base import Method, MethodContext, closed_form
+from cl_moe.strategies.methods.base import Method, MethodContext, closed_form, require_objective
 
 __all__ = ("nearest_mean",)
 
@@ -12,8 +12,9 @@ def nearest_mean(context: MethodContext, /) -> Method:
 
     SimpleCIL (Zhou et al. 2023, "Revisiting class-incremental learning with pre-trained models"),
     with a set of means a task: alone, deterministic, no step of training. See
-    :func:`cl_moe.strategies.baselines.closed_form.nearest_mean_head`.
+    :func:`cl_moe.strategies.baselines.closed_form.nearest_mean_head`. It needs classes.
     """
     from cl_moe.strategies.baselines.closed_form import nearest_mean_head
 
+    require_objective(context, "nearest_mean", ["classification"], "compares class means")
     return closed_form(context, nearest_mean_head)
