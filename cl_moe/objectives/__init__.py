@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 __all__ = ("SCORES",)
 
-SCORES = ("accuracy", "r2", "f1")
-"""Primary metrics. Each objective has one of them, and no metric of another is called like it: so
-the rows of a task hold one score, whatever its objective."""
+SCORES: Mapping[str, str] = MappingProxyType(
+    {"classification": "accuracy", "regression": "r2", "multilabel": "f1"}
+)
+"""Primary metric of each objective. No metric of another one is called like it: so the rows of a
+task hold one score, whatever its objective."""

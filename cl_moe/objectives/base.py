@@ -51,7 +51,7 @@ class Objective(ABC):
     """
 
     name: ClassVar[str]
-    score: ClassVar[str]  # the primary metric, one of cl_moe.objectives.SCORES
+    score: ClassVar[str]  # the primary metric, see cl_moe.objectives.SCORES
     higher_is_better: ClassVar[Mapping[str, bool]]  # of each metric
     noun: ClassVar[tuple[str, str]]  # one output, several outputs
 

@@ -134,7 +134,7 @@ class Driver:
     def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
         for job, result in self._results(jobs):
             value = tuning.record(job, result, self._tasks)
-            self._display.ended(job, f"held-out accuracy {100 * value:.1f}")
+            self._display.ended(job, f"held-out {_score(result)} {100 * value:.1f}")
 
     def _run(self, jobs: Sequence[Job]) -> None:
         for job, result in self._results(jobs):
@@ -182,5 +182,12 @@ def _in_short(result: RunResult, tasks: int) -> str:
     seconds = sum(
         timing[f"{kind}_seconds"] for timing in result.timings for kind in ("train", "eval")
     )
-    accuracy = 100 * final_average(result, tasks)
-    return f"average accuracy {accuracy:.1f}, {duration(seconds)}"
+    value = 100 * final_average(result, tasks)
+    return f"average {_score(result)} {value:.1f}, {duration(seconds)}"
+
+
+def _score(result: RunResult) -> str:
+    """Return what a run's tasks are measured by."""
+    from cl_moe.analysis.scores import score_label
+
+    return score_label(str(row["metric"]) for row in result.rows)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cl_moe.errors import InputError
+from cl_moe.objectives import SCORES
 from cl_moe.runs.description import FORMAT, read_description, sources, tuned
 from cl_moe.runs.files import (
     Column,
@@ -260,7 +261,7 @@ def _whole(rows: list[dict[str, Any]], run: Path, tasks: int) -> list[dict[str, 
 def _read_pairs(
     folder: StudyFolder, methods: Sequence[str], tasks: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Read the accuracies on every task right after it was learned second."""
+    """Read the accuracies (scores) on every task right after it was learned second."""
     pairs, problems = [], []
     for method, after in itertools.product(methods, tasks):
         for seed in folder.seeds(method, after):
@@ -272,7 +273,9 @@ def _read_pairs(
             pairs += [
                 {**row, "after": after}
                 for row in rows
-                if row["metric"] == "accuracy" and row["epoch"] is None and row["after_task"] == 1
+                if row["metric"] in SCORES.values()
+                and row["epoch"] is None
+                and row["after_task"] == 1
             ]
     if problems:
         raise InputError(problems)

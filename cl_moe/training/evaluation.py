@@ -55,7 +55,7 @@ class Evaluation:
         >>> Evaluation(0, math.nan, 2.0, 10, {"r2": 0.5}).score
         ('r2', 0.5)
         """
-        name = next((name for name in SCORES if name in self.metrics), "accuracy")
+        name = next((name for name in SCORES.values() if name in self.metrics), "accuracy")
         return name, self.metrics.get(name, self.accuracy)
 
 

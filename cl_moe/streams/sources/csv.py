@@ -1,4 +1,4 @@
-"""A table of numbers: a CSV or TSV file with a header and a column of labels."""
+"""A table of numbers: a CSV or TSV file with a header and a column of labels or targets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -16,41 +17,65 @@ from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, s
 
 __all__ = ("Csv",)
 
+LEAVE_OUT = "mend it, or leave the column out of features"
+
 
 @dataclass(frozen=True)
 class Csv(Source):
-    """A CSV file with a header: a column of labels, and columns of numbers.
+    """A CSV file with a header: a column of labels (or targets), and columns of numbers.
 
     Args:
         path: the file; a relative path is looked up in the data folder, then the current one.
-        label: name of the column of labels (texts or numbers).
+        label: name of the column of labels (texts or numbers). For another objective than
+            classification the column of targets, or a list of several.
         features: names of the columns to use; all others than the label, where left out.
         test_path: a second file with the test set; where left out, ``test_fraction`` of each
             class is held out, the same rows in every run.
         test_fraction: see ``test_path``.
         delimiter: between columns; a tab for files ending in ``.tsv``, where left out.
-        standardise: shift and scale every column by the training set's mean and deviation.
+        standardise: shift and scale every column by the training set's mean and deviation; targets
+            stay as they are.
+        objective: ``classification``; ``regression``, targets are numbers; or ``multilabel``, each
+            target is 0 or 1. Of the latter two the test set is any ``test_fraction`` of the rows.
 
     >>> Csv(path="iris.csv", label="species").label
     'species'
+    >>> Csv(path="stsb.csv", label="similarity", objective="regression").targets
+    ('similarity',)
     """
 
     path: str
-    label: str
+    label: str | tuple[str, ...]
     features: tuple[str, ...] = ()
     test_path: str | None = None
     test_fraction: float = 0.2
     delimiter: str | None = None
     standardise: bool = True
+    objective: Literal["classification", "regression", "multilabel"] = "classification"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the columns that are to be learned."""
+        return (self.label,) if isinstance(self.label, str) else self.label
 
     def __post_init__(self) -> None:
         problems = []
+        if self.objective == "classification" and not isinstance(self.label, str):
+            problems.append(
+                f"label: {list(self.label)} are several columns; give one, "
+                "or objective = 'multilabel' or 'regression'"
+            )
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            problems.append(f"label: {list(self.targets)}; give one column or more, each once")
         if not 0 < self.test_fraction < 1:
             problems.append(f"test_fraction: {self.test_fraction} is not between 0 and 1")
         if self.delimiter is not None and len(self.delimiter) != 1:
             problems.append(f"delimiter: {self.delimiter!r} is not one character")
-        if self.label in self.features:
-            problems.append(f"features: '{self.label}' is the label, which is to be learned")
+        problems += [
+            f"features: '{name}' is the label, which is to be learned"
+            for name in self.targets
+            if name in self.features
+        ]
         if len(set(self.features)) < len(self.features):
             problems.append(f"features: {list(self.features)} has a column twice; give each once")
         if problems:
@@ -66,31 +91,41 @@ class Csv(Source):
 
     def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
         """Return vectors (N, columns) float32 and the labels' texts as classes."""
-        x, words, features = self._read(find_path(self.path, data_dir), self.features)
-        y, classes = encode(words)
+        x, read, features = self._read(find_path(self.path, data_dir), self.features)
+        y, classes = (read, self.targets) if isinstance(read, Tensor) else encode(read)
         if self.test_path is not None:
             test_file = find_path(self.test_path, data_dir)
-            test_x, test_words, _ = self._read(test_file, features)
-            unknown = sorted(set(test_words) - set(classes))
-            if unknown:
-                raise InputError(
-                    f"{test_file}, column '{self.label}': label '{unknown[0]}' is not in the "
-                    "training file; add training rows or drop it"
-                )
-            test_y = torch.tensor([classes.index(word) for word in test_words])
+            test_x, test_read, _ = self._read(test_file, features)
             train_x, train_y = x, y
+            test_y = self._numbered(test_read, classes, test_file)
         else:
-            train, test = split_apart(y, self.test_fraction)
+            strata = torch.zeros(len(y)) if isinstance(read, Tensor) else y
+            train, test = split_apart(strata, self.test_fraction)
             train_x, train_y, test_x, test_y = x[train], y[train], x[test], y[test]
         if self.standardise:
             mean, deviation = train_x.mean(0), train_x.std(0).clamp(min=1e-6)
             train_x, test_x = (train_x - mean) / deviation, (test_x - mean) / deviation
-        return SourceData(train_x, train_y, test_x, test_y, classes)
+        return SourceData(train_x, train_y, test_x, test_y, classes, self.objective)
+
+    def _numbered(self, read: Tensor | list[str], classes: Sequence[str], path: Path) -> Tensor:
+        """Return the targets of a second file; labels are those of the first."""
+        if isinstance(read, Tensor):
+            return read
+        unknown = sorted(set(read) - set(classes))
+        if unknown:
+            raise InputError(
+                f"{path}, column '{self.label}': label '{unknown[0]}' is not in the "
+                "training file; add training rows or drop it"
+            )
+        return torch.tensor([classes.index(word) for word in read])
 
     def _read(
         self, path: Path, features: Sequence[str]
-    ) -> tuple[Tensor, list[str], tuple[str, ...]]:
-        """Return the columns ``features`` (all others than the label if none), labels, names."""
+    ) -> tuple[Tensor, Tensor | list[str], tuple[str, ...]]:
+        """Return the columns ``features`` (all others than the label if none), labels, names.
+
+        Labels are texts; targets of another objective are numbers (N, columns).
+        """
         delimiter = self.delimiter or ("\t" if path.suffix == ".tsv" else ",")
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
@@ -99,15 +134,15 @@ class Csv(Source):
                 rows = [row for row in reader if row]
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-        wanted = tuple(features) or tuple(name for name in header if name != self.label)
+        wanted = tuple(features) or tuple(name for name in header if name not in self.targets)
         problems = [
             f"{path}: no column '{name}'; {did_you_mean(name, header)}"
-            for name in (self.label, *wanted)
+            for name in (*self.targets, *wanted)
             if name not in header
         ]
         problems += [
             f"{path}: two columns are called '{name}'; rename one"
-            for name in sorted({self.label, *wanted})
+            for name in sorted({*self.targets, *wanted})
             if header.count(name) > 1
         ]
         if not rows:
@@ -115,41 +150,41 @@ class Csv(Source):
         if problems:
             raise InputError(problems)
         columns = [header.index(name) for name in wanted]
-        at = header.index(self.label)
-        values = []
+        at = [header.index(name) for name in self.targets]
+        values, targets = [], []
         for number, row in enumerate(rows, start=2):
             if len(row) != len(header):
                 problems.append(
                     f"{path}, row {number}: {len(row)} values for {len(header)} columns; mend it"
                 )
                 continue
-            if not row[at].strip():
-                problems.append(f"{path}, row {number}, column '{self.label}': no label; give one")
-            values.append([self._number(row, c, header, path, number, problems) for c in columns])
+            place = f"{path}, row {number}"
+            if self.objective != "classification":
+                targets.append([_number(row, c, header, place, "mend it", problems) for c in at])
+            elif not row[at[0]].strip():
+                problems.append(f"{place}, column '{self.label}': no label; give one")
+            values.append([_number(row, c, header, place, LEAVE_OUT, problems) for c in columns])
         if problems:
             raise InputError(_first(problems))
-        words = [row[at].strip() for row in rows]
-        return torch.tensor(values, dtype=torch.float32), words, wanted
+        read: Tensor | list[str] = [row[at[0]].strip() for row in rows]
+        if self.objective != "classification":
+            read = torch.tensor(targets, dtype=torch.float32)
+        return torch.tensor(values, dtype=torch.float32), read, wanted
 
-    def _number(
-        self,
-        row: list[str],
-        column: int,
-        header: list[str],
-        path: Path,
-        number: int,
-        problems: list[str],
-    ) -> float:
-        try:
-            value = float(row[column])
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            problems.append(
-                f"{path}, row {number}, column '{header[column]}': {row[column]!r} is not a "
-                "finite number; mend it, or leave the column out of features"
-            )
-        return value
+
+def _number(
+    row: list[str], column: int, header: list[str], place: str, hint: str, problems: list[str]
+) -> float:
+    """Return a cell's number; where it is none, say so with what helps."""
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        problems.append(
+            f"{place}, column '{header[column]}': {row[column]!r} is not a finite number; {hint}"
+        )
+    return value
 
 
 def _first(problems: list[str], most: int = 20) -> list[str]:

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,9 @@ class Npz(Source):
     """An ``.npz`` file of arrays: inputs and labels, with or without a test set.
 
     Inputs are float vectors (N, d), or images (N, H, W), (N, C, H, W) or (N, H, W, C); images of
-    bytes are scaled to [0, 1]. Labels are whole numbers or texts (N,). Pickled arrays are refused.
+    bytes are scaled to [0, 1]. Labels are whole numbers or texts (N,); targets of regression
+    numbers, those of several labels a row 0 and 1, (N,) or (N, outputs). Pickled arrays are
+    refused.
 
     Args:
         path: the file; a relative path is looked up in the data folder, then the current one.
@@ -31,7 +33,8 @@ class Npz(Source):
         y: name of the array of (training) labels.
         test_x: name of the array of test inputs; where left out, ``test_fraction`` is held out.
         test_y: name of the array of test labels.
-        test_fraction: of each class, the same examples in every run.
+        test_fraction: of each class (of all, where there are none), the same examples in every run.
+        objective: ``classification``, ``regression`` or ``multilabel``.
 
     >>> Npz(path="embeddings.npz").x
     'x'
@@ -43,6 +46,7 @@ class Npz(Source):
     test_x: str | None = None
     test_y: str | None = None
     test_fraction: float = 0.2
+    objective: Literal["classification", "regression", "multilabel"] = "classification"
 
     def __post_init__(self) -> None:
         problems = []
@@ -89,14 +93,20 @@ class Npz(Source):
             for name in (self.x, self.test_x)
             if name and arrays[name].dtype.kind not in "buif"
         ]
+        classifies = self.objective == "classification"
+        kinds, most, what, right = "uiU", 1, "labels", "whole numbers or texts (N,)"
+        if not classifies:
+            kinds, most, what, right = "buif", 2, "targets", "numbers (N,) or (N, outputs)"
         problems += [
-            f"{path}, array '{name}': labels are {arrays[name].dtype} of shape "
-            f"{arrays[name].shape}; give whole numbers or texts (N,)"
+            f"{path}, array '{name}': {what} are {arrays[name].dtype} of shape "
+            f"{arrays[name].shape}; give {right}"
             for name in (self.y, self.test_y)
-            if name and (arrays[name].dtype.kind not in "uiU" or arrays[name].ndim != 1)
+            if name and (arrays[name].dtype.kind not in kinds or not 1 <= arrays[name].ndim <= most)
         ]
         if problems:
             raise InputError(problems)
+        if not classifies:
+            return self._targeted(path, arrays)
         words = [str(label) for label in arrays[self.y]]
         y, classes = encode(words)
         x = _inputs(arrays[self.x])
@@ -114,6 +124,25 @@ class Npz(Source):
             )
         test_y = torch.tensor([classes.index(word) for word in test_words])
         return SourceData(x, y, _inputs(arrays[self.test_x]), test_y, classes)
+
+    def _targeted(self, path: Path, arrays: Mapping[str, Any]) -> SourceData:
+        """Return the data of another objective than classification."""
+        x, y = _inputs(arrays[self.x]), _targets(arrays[self.y])
+        width = y.shape[1]
+        names = (self.y,) if width == 1 else tuple(f"{self.y}{k}" for k in range(width))
+        if self.test_x is not None and self.test_y is not None:
+            test_x, test_y = _inputs(arrays[self.test_x]), _targets(arrays[self.test_y])
+            return SourceData(x, y, test_x, test_y, names, self.objective)
+        if len(x) != len(y):
+            raise InputError(f"{path}: {len(x)} inputs but {len(y)} targets; give as many")
+        train, test = split_apart(torch.zeros(len(y)), self.test_fraction)
+        return SourceData(x[train], y[train], x[test], y[test], names, self.objective)
+
+
+def _targets(array: np.ndarray) -> Tensor:
+    """Return targets as float32 (N, outputs)."""
+    y = torch.from_numpy(array.astype(np.float32))
+    return y[:, None] if y.ndim == 1 else y
 
 
 def _inputs(array: np.ndarray) -> Tensor:
