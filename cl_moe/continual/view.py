@@ -30,6 +30,7 @@ class TaskView:
         seed: where anything random in the decision is derived from.
         names: names of the tasks that are known, by label.
         objective: what outputs mean; classification where it is left out.
+        objectives: those of earlier tasks that are no classification, by label.
     """
 
     task: int
@@ -43,10 +44,16 @@ class TaskView:
     seed: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
     objective: Objective = field(default=None)  # type: ignore[assignment] # set in any case
+    objectives: Mapping[int, Objective] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.objective is None:
             object.__setattr__(self, "objective", Classification(self.n_classes))
+
+    def classifies(self, task: int | None = None) -> bool:
+        """Tell whether an earlier task, or the new one (None), has classes."""
+        known = self.objective if task is None else self.objectives.get(task)
+        return known is None or isinstance(known, Classification)
 
     def name_of(self, task: int) -> str:
         """Return the name of a known task."""

@@ -104,6 +104,23 @@ class Objective(ABC):
             factors: to choose from, for outputs that have no scale of their own.
         """
 
+    @abstractmethod
+    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return the score of outputs, and a loss that candidates are compared by.
+
+        The loss is 0 or more, whatever the scale of the outputs (or of the targets); that of
+        answering all rows alike is :meth:`guess`.
+        """
+
+    @abstractmethod
+    def guess(self, y: Tensor) -> float:
+        """Return the loss (of :meth:`judge`) of the best answer that is the same for all rows."""
+
+    @property
+    def chance(self) -> float:
+        """The score of a guess that has seen no target."""
+        return 0.0
+
     def strata(self, y: Tensor) -> Tensor:
         """Return the stratum (N,), int64, of each row in a stratified draw: all are in one."""
         return torch.zeros(len(y), dtype=torch.int64)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from cl_moe.objectives.base import Calibrated, Objective, Reduction
 
-__all__ = ("Classification",)
+__all__ = ("Classification", "calibrated")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,28 @@ class Classification(Objective):
         best = int(losses.argmin())
         return Calibrated(factors[best], float(losses[best]), log_probs_FNC[best].clone())
 
+    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return accuracy, and cross-entropy (nats) at the temperature that fits best."""
+        labels = self.targets(y)
+        accuracy = (outputs_NC.argmax(1) == labels).double().mean().item()
+        return accuracy, calibrated(outputs_NC, labels)[1].mean().item()
+
+    def guess(self, y: Tensor) -> float:
+        """Return the entropy of the labels, in nats: log C where all classes are as frequent.
+
+        >>> labels = torch.tensor([0, 0, 0, 1])
+        >>> round(Classification(2).guess(labels), 3)
+        0.562
+        """
+        labels = self.targets(y)
+        share = labels.bincount().double() / len(labels)
+        return float(-torch.xlogy(share, share).sum())
+
+    @property
+    def chance(self) -> float:
+        """One in C."""
+        return 1 / self.n_outputs
+
     def strata(self, y: Tensor) -> Tensor:
         """Return the labels."""
         return self.targets(y)
@@ -98,3 +120,15 @@ class Classification(Objective):
         """Return the class whose part of 0..1 a row's number falls into."""
         passed_BC = normalised_BC.exp().cumsum(-1) <= noise[:, None]
         return passed_BC.sum(-1).clamp(max=normalised_BC.shape[-1] - 1)
+
+
+def calibrated(logits_NC: Tensor, y_N: Tensor) -> tuple[float, Tensor]:
+    """Return the temperature, of powers of two, with the least mean cross-entropy, and the losses.
+
+    >>> calibrated(torch.tensor([[0.1, 0.0], [0.0, 0.1]]), torch.tensor([0, 1]))[0]
+    16.0
+    """
+    tried = {
+        2.0**p: F.cross_entropy(logits_NC * 2.0**p, y_N, reduction="none") for p in range(-6, 5)
+    }
+    return min(tried.items(), key=lambda pair: pair[1].mean().item())

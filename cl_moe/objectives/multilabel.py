@@ -88,6 +88,21 @@ class Multilabel(Objective):
         best = min(range(len(tried)), key=tried.__getitem__)
         return Calibrated(factors[best], tried[best], factors[best] * outputs_NC)
 
+    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return f1, and all labels' cross-entropy (nats a row) at the best temperature."""
+        factors = [2.0**power for power in range(-6, 5)]
+        return self.metrics(outputs_NC, y)["f1"], self.calibrate(outputs_NC, y, factors).loss
+
+    def guess(self, y: Tensor) -> float:
+        """Return the labels' entropies by how frequent each is, summed, in nats.
+
+        >>> round(Multilabel(2).guess(torch.tensor([[1.0, 0.0], [0.0, 0.0]])), 3)
+        0.693
+        """
+        share = self.targets(y).double().mean(0)
+        entropy = torch.xlogy(share, share) + torch.xlogy(1 - share, 1 - share)
+        return float(-entropy.sum())
+
     def log_prob(self, normalised_BC: Tensor, y: Tensor) -> Tensor:
         """Return the log-probability of all labels of a row together."""
         return -self._nats(normalised_BC, y).sum(-1)

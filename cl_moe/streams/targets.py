@@ -105,8 +105,7 @@ def objective_of(
     if given == Classification.name and not count:
         raise InputError(f"{place}: no class; give the names of its classes")
     if given in OBJECTIVES and not count and hasattr(train, "__len__") and len(train):
-        y = _raw(train) if isinstance(train, TensorDataset) else _raw(Subset(train, [0]))
-        count = y.shape[1] if y.ndim > 1 else 1
+        count = int(torch.as_tensor(train[0][1]).numel())
     try:
         return make_objective(given, max(1, count))
     except InputError as error:

@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from cl_moe.continual.regularizers.base import Parameters, Regularizer
 from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.training.model import TaskModel, objectives_by_task
 from cl_moe.training.samples import samples
 
@@ -51,12 +52,13 @@ class RegularizationPlugin(SupervisedPlugin):
         model.eval()
         for task, objective in objectives_by_task(strategy.experience.dataset).items():
             mine = tasks == task
+            classes = isinstance(objective, Classification)
             self.regularizer.consolidate(
                 parameters,
                 _LogLikelihood(model.network, task, objective),
                 x[mine].to(strategy.device),
                 objective.targets(y[mine]).to(strategy.device),
-                objective,
+                **({} if classes else {"objective": objective}),
             )
         model.train(was_training)
 

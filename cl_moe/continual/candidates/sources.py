@@ -11,12 +11,13 @@ from cl_moe.continual.candidates.ensemble import Part, Reading
 from cl_moe.continual.evidence.alignment import Alignment
 from cl_moe.continual.evidence.matching import single_examples
 from cl_moe.continual.evidence.sample import Sample
-from cl_moe.continual.evidence.scores import SCORES
+from cl_moe.continual.evidence.scores import SCORES, of_targets
 from cl_moe.continual.growth.base import GrowthDecision
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
+from cl_moe.objectives.classification import Classification
 
 __all__ = ("Ranking", "Score")
 
@@ -27,7 +28,8 @@ class Ranking:
     """Scores what earlier paths make of a new task's rows, and remembers what they were trained on.
 
     Args:
-        score: closed-form score of features.
+        score: closed-form score of features, for tasks with classes; others have the score
+            ``ridge``.
         lenses: pairs of a path and a lens that are scored beside the paths as they are.
     """
 
@@ -98,4 +100,7 @@ class Ranking:
             self.looks.add(view.task if first is None else first, view.x)
 
     def _of(self, block: Block, sample: Sample) -> float:
-        return self.score(sample.reader.blocks([block])[block], sample.y)
+        values = sample.reader.blocks([block])[block]
+        if sample.objective is None or isinstance(sample.objective, Classification):
+            return self.score(values, sample.y)
+        return of_targets(values, sample.y, sample.objective)
