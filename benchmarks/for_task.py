@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks._columns import D, H, perceptron
 from benchmarks.measuring import Figure, Page, quotient, side_by_side, spread
+from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.masked import MaskedGate
 from cl_moe.moe.layer import MoELayer
@@ -29,7 +30,7 @@ def model_of(experts: int, by_row: bool = False) -> TaskModel:
     """Return a model of as many tasks as experts; a task has one, or two to choose from by row."""
     gate = (MaskedGate if by_row else EvidenceGate)(D, k=1)
     layer = MoELayer(perceptron, gate, (D,), experts=experts)
-    network = MoENetwork([layer])
+    network = MoENetwork(Chain([layer]))
     ids = layer.pool.ids
     for task in range(experts):
         assigned = [ids[task], ids[task - 1]] if by_row else [ids[task]]

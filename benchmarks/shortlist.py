@@ -12,11 +12,11 @@ import torch
 from benchmarks.long_stream import scenario
 from benchmarks.measuring import RESULTS, Figure, Page, quotient, side_by_side, spread
 from cl_moe.analysis.stats import interval
+from cl_moe.continual.decision import Decision
 from cl_moe.continual.evidence.signatures import Shortlist
-from cl_moe.continual.growth.base import GrowthDecision
 from cl_moe.continual.growth.relatedness import Relatedness
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import EvidenceHead
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("Learned", "Watched", "learned", "searches")
@@ -33,11 +33,11 @@ class Watched(Relatedness):
         self.lengths = tuple(lengths)
         self.found: dict[int, list[bool]] = {length: [] for length in self.lengths}
 
-    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+    def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Decide by the full search, and look up each task whose path or answers were chosen."""
         decision = super().decide(view, network)
         head, known = decision.head, network.tasks
-        shares = head.shares if isinstance(head, EvidenceHead) else {}
+        shares = head.shares if isinstance(head, EnsembleHead) else {}
         chosen = [task for task in known if task == decision.source or task in shares]
         paths = {network.path(task) for task in chosen if network.owns_path(task)}
         averaged = {task for task in chosen if not network.owns_path(task)}

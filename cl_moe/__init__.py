@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from cl_moe.runs.store import load_study
     from cl_moe.runs.study import Study, run
     from cl_moe.runs.transfer import transfer
+    from cl_moe.strategies.mixture import mixture
     from cl_moe.strategies.networks import build_moe
+    from cl_moe.strategies.saved import load
     from cl_moe.strategies.task_aware import TaskAwareMoE
     from cl_moe.streams.scenario import ScenarioSpec, load_scenario
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
@@ -50,8 +52,10 @@ __all__ = (
     "TrainingSpec",
     "__version__",
     "build_moe",
+    "load",
     "load_scenario",
     "load_study",
+    "mixture",
     "run",
     "transfer",
 )
@@ -59,7 +63,7 @@ __all__ = (
 _HOME = {
     "InputError": "errors",
     "MoENetwork": "moe.network",
-    "MoEPlugin": "strategies.plugin",
+    "MoEPlugin": "training.plugin",
     "NetworkSpec": "streams.spec",
     "RaySpec": "runs.engines.choice",
     "ScenarioSpec": "streams.scenario",
@@ -69,11 +73,13 @@ _HOME = {
     "Task": "streams.task",
     "TaskAwareMoE": "strategies.task_aware",
     "TaskStream": "streams.task",
-    "TensorBatches": "strategies.batches",
+    "TensorBatches": "training.batches",
     "TrainingSpec": "streams.spec",
     "build_moe": "strategies.networks",
+    "load": "strategies.saved",
     "load_scenario": "streams.scenario",
     "load_study": "runs.store",
+    "mixture": "strategies.mixture",
     "run": "runs.study",
     "transfer": "runs.transfer",
 }

@@ -32,6 +32,7 @@ __all__ = (
 KINDS: Mapping[str, str] = types.MappingProxyType(
     {
         "gate": "cl_moe.moe.gates",
+        "head": "cl_moe.moe.heads",
         "expert": "cl_moe.moe.experts",
         "growth": "cl_moe.continual.growth",
         "source": "cl_moe.streams.sources",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cl_moe.continual.growth.base import Candidate, GrowthDecision
+from cl_moe.continual.decision import Candidate, Decision
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import RAW, EvidenceHead
+from cl_moe.moe.blocks import RAW
+from cl_moe.moe.heads.base import Head
 from cl_moe.moe.symmetry import Lens
 
 __all__ = ("candidates_of", "sentence")
@@ -23,10 +24,13 @@ _PHRASES = {
 }
 
 
-def sentence(decision: GrowthDecision, view: TaskView) -> str:
+def sentence(decision: Decision, view: TaskView) -> str:
     """Return a decision in words, with the accuracies on held-out rows (percent) behind it.
 
     >>> import torch
+    >>> from cl_moe.continual.decision import Evidence
+    >>> from cl_moe.moe.edits import Assign
+    >>> from cl_moe.moe.heads.linear import LinearHead
     >>> view = TaskView(
     ...     7,
     ...     "kmnist-low",
@@ -39,17 +43,14 @@ def sentence(decision: GrowthDecision, view: TaskView) -> str:
     ...     names={4: "kmnist"},
     ... )
     >>> tried = (Candidate("take over", 4, 0.95), Candidate("fresh", None, 0.533))
-    >>> print(
-    ...     sentence(
-    ...         GrowthDecision("take over", (), torch.nn.Identity(), 4, candidates=tried, chosen=0),
-    ...         view,
-    ...     )
-    ... )
+    >>> evidence = Evidence(4, candidates=tried, chosen=0)
+    >>> edits = (Assign(7, {}, LinearHead(1, 2)),)
+    >>> print(sentence(Decision("take over", edits, evidence), view))
     task 7 'kmnist-low' took over the path of task 4 'kmnist' (held-out 95.0 against 53.3 fresh)
     """
     phrase = _PHRASES.get(decision.kind, decision.kind)
-    shares = _shares(decision.head, view) if isinstance(decision.head, EvidenceHead) else ""
-    done = phrase.format(source=_named(decision.source, view), shares=shares)
+    shares = _shares(decision.head, view)
+    done = phrase.format(source=_named(decision.evidence.source, view), shares=shares)
     return f"task {view.task} '{view.name}' {done}{_evidence(decision, view)}"
 
 
@@ -57,9 +58,9 @@ def _named(task: int | None, view: TaskView) -> str:
     return "" if task is None else f"task {task} '{view.name_of(task)}'"
 
 
-def _shares(head: EvidenceHead, view: TaskView) -> str:
+def _shares(head: Head, view: TaskView) -> str:
     """Say what an average leans on, most first."""
-    ranked = sorted(head.shares.items(), key=lambda pair: -pair[1])
+    ranked = sorted(head.sources.items(), key=lambda pair: -pair[1])
     named = [
         f"{100 * share:.0f} % {'the raw input' if task == RAW.task else _named(task, view)}"
         f"{_seen(head, task)}"
@@ -68,7 +69,7 @@ def _shares(head: EvidenceHead, view: TaskView) -> str:
     return ", ".join(named)
 
 
-def _seen(head: EvidenceHead, task: int) -> str:
+def _seen(head: Head, task: int) -> str:
     """Say through which lenses a task's path sees the rows, if through any."""
     lenses = dict.fromkeys(block.lens for block in head.blocks if block.task == task)
     if lenses.keys() <= {None}:
@@ -76,12 +77,12 @@ def _seen(head: EvidenceHead, task: int) -> str:
     return f" ({' and '.join(str(lens or Lens()) for lens in lenses)})"
 
 
-def _evidence(decision: GrowthDecision, view: TaskView) -> str:
+def _evidence(decision: Decision, view: TaskView) -> str:
     """Compare the winner with growing fresh, or with the next best candidate."""
-    if decision.chosen is None:
+    own = decision.evidence.winner
+    if own is None:
         return ""
-    own = decision.candidates[decision.chosen]
-    others = [c for c in decision.candidates if c is not own and c.accuracy is not None]
+    others = [c for c in decision.evidence.candidates if c is not own and c.accuracy is not None]
     if own.accuracy is None or not others:
         return ""
     fresh = [c for c in others if c.kind == "fresh"]
@@ -96,7 +97,7 @@ def _points(candidate: Candidate) -> str:
     return f"{100 * candidate.accuracy:.1f}"
 
 
-def candidates_of(decision: GrowthDecision, view: TaskView) -> list[dict[str, Any]]:
+def candidates_of(decision: Decision, view: TaskView) -> list[dict[str, Any]]:
     """Return what was weighed, as plain records."""
     return [
         {
@@ -107,5 +108,5 @@ def candidates_of(decision: GrowthDecision, view: TaskView) -> list[dict[str, An
             "dropped": c.dropped,
             "gain": c.gain,
         }
-        for c in decision.candidates
+        for c in decision.evidence.candidates
     ]

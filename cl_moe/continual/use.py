@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cl_moe.moe.heads import RAW, EvidenceHead
+from cl_moe.moe.blocks import RAW
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("importance", "readers")
@@ -19,9 +19,8 @@ def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
     found: dict[tuple[int, str], dict[int, float]] = {}
 
     def read(task: int, source: int, weight: float) -> None:
-        head = network.heads[str(source)]
-        if isinstance(head, EvidenceHead):
-            for path_of, share in head.shares.items():
+        if not network.owns_path(source):
+            for path_of, share in network.head(source).sources.items():
                 if path_of != RAW.task:
                     read(task, path_of, weight * share)
             return

@@ -12,7 +12,7 @@ from cl_moe.moe.experts.base import Shape, StageFactory, make_module, output_sha
 from cl_moe.moe.extract import FixedTask, frozen_copy
 from cl_moe.seeding import derive
 
-__all__ = ("DenseNetwork", "SharedHeadNetwork", "TaskNetwork", "widen_head")
+__all__ = ("DenseNetwork", "SharedHeadNetwork", "TaskNetwork", "linear_of", "widen_head")
 
 
 class TaskNetwork(nn.Module, ABC):
@@ -36,6 +36,18 @@ class TaskNetwork(nn.Module, ABC):
     @abstractmethod
     def add_task(self, task: int, n_classes: int) -> None:
         """Take in a task."""
+
+    def widen_head(self, task: int, n_classes: int) -> None:
+        """Give a task's head outputs for further classes, if it has fewer."""
+        head = self.heads[str(task)]
+        if isinstance(head, nn.Linear) and head.out_features < n_classes:
+            self.heads[str(task)] = widen_head(head, n_classes)
+
+    def n_outputs(self, task: int) -> int:
+        """Return the number of outputs of a task's head."""
+        head = self.heads[str(task)]
+        assert isinstance(head, nn.Linear)
+        return head.out_features
 
     def stem(self, x: Tensor) -> Tensor:
         """Return what is made of rows x (B, ...) whatever their task, for :meth:`branch` to read.
@@ -162,6 +174,17 @@ class SharedHeadNetwork(TaskNetwork):
             )
         self.heads[str(task)] = nn.Identity()
 
+    def widen_head(self, task: int, n_classes: int) -> None:
+        """Check a task that comes back: all tasks have the classes of the one head."""
+        if n_classes > self.n_classes:
+            raise ValueError(
+                f"task {task} has {n_classes} classes, and the head of all tasks {self.n_classes}"
+            )
+
+    def n_outputs(self, task: int) -> int:
+        """Return the number of outputs of the one head."""
+        return self.n_classes
+
     def stem(self, x: Tensor) -> Tensor:
         """Return the logits (B, C), which are those of any task."""
         logits: Tensor = self.head(self.trunk(x).flatten(1))
@@ -188,3 +211,16 @@ def widen_head(head: nn.Linear, n_classes: int) -> nn.Linear:
     wide.weight.data[: head.out_features] = head.weight.data
     wide.bias.data[: head.out_features] = head.bias.data
     return wide
+
+
+def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return a linear map with copies of the given parameters; draws no random numbers.
+
+    >>> import torch
+    >>> linear_of(torch.eye(2), torch.zeros(2))(torch.tensor([3.0, 4.0])).tolist()
+    [3.0, 4.0]
+    """
+    made = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    made.weight = nn.Parameter(weight.detach().clone())
+    made.bias = nn.Parameter(bias.detach().clone())
+    return made

@@ -1,4 +1,4 @@
-"""One task's answer as a module of its own: only what the task uses, with nothing left to route.
+"""What a task uses of a layer as a module of its own, with nothing left to route.
 
 What is made here is copied, in evaluation mode, and takes no gradients: it stays as it is however
 the network goes on learning.
@@ -7,56 +7,26 @@ the network goes on learning.
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_moe.errors import InputError
-from cl_moe.moe.features import Part, reach, read_answers, read_path
+from cl_moe.moe.dispatch.ordered import combine
 from cl_moe.moe.gates.base import Gate
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
-from cl_moe.moe.layer import MoELayer, combine
+from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.routing import Routing
-from cl_moe.moe.symmetry import Lens
-
-if TYPE_CHECKING:
-    from cl_moe.moe.network import MoENetwork
 
 __all__ = (
     "FixedTask",
-    "PooledAnswer",
     "RoutedExperts",
     "WeightedSum",
+    "experts_for",
     "frozen_copy",
-    "task_module",
     "unknown_task",
 )
-
-
-def task_module(network: MoENetwork, task: int) -> nn.Module:
-    """Return what answers one task of a network; see :meth:`MoENetwork.for_task`.
-
-    Raises:
-        InputError: the network does not know the task.
-    """
-    if task not in network.tasks:
-        raise unknown_task(task, network.tasks)
-    modules: OrderedDict[str, nn.Module] = OrderedDict()
-    if network.encoder is not None:
-        modules["encoder"] = network.encoder
-    head = network.heads[str(task)]
-    if isinstance(head, EvidenceHead):
-        modules["answer"] = _pooled(network, head)
-    else:
-        for depth, layer in enumerate(network.moe_layers):
-            modules[f"layer{depth}"] = _experts(layer, task)
-        modules["flatten"] = nn.Flatten()
-        modules["head"] = head
-    return frozen_copy(nn.Sequential(modules))
 
 
 def frozen_copy(module: nn.Module) -> nn.Module:
@@ -148,71 +118,6 @@ class RoutedExperts(nn.Module):
         return combine(x, routing, list(self.experts))
 
 
-class PooledAnswer(nn.Module):
-    """The answer of an :class:`EvidenceHead`, with just those paths and stages that it reads.
-
-    Args:
-        head: pools what is read.
-        sources: for each task that is read (-1: the raw input) and the lens before it, a module
-            that returns what is read of it, by part.
-
-    >>> raw = _Path([], None, ["features"])
-    >>> head = EvidenceHead({RAW: torch.eye(2)}, torch.zeros(2), {-1: 1.0})
-    >>> PooledAnswer(head, {(-1, None): raw})(torch.tensor([[3.0, 4.0]])).tolist()
-    [[3.0, 4.0]]
-    """
-
-    def __init__(
-        self,
-        head: EvidenceHead,
-        sources: Mapping[tuple[int, Lens | None], _Path | _Answers],
-    ) -> None:
-        super().__init__()
-        self.read, self.sources = list(sources), nn.ModuleList(sources.values())
-        self.head = head
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Return the logits (B, C) for what the encoder gives."""
-        values = {
-            Block(task, part, lens): value
-            for (task, lens), source in zip(self.read, self.sources, strict=True)
-            for part, value in source(z).items()
-        }
-        logits: Tensor = self.head(values)
-        return logits
-
-
-class _Path(nn.Module):
-    """A path as far up as it is read, behind a lens if there is one."""
-
-    def __init__(
-        self,
-        stages: Sequence[nn.Module],
-        head: nn.Module | None,
-        parts: Sequence[Part],
-        lens: Lens | None = None,
-    ) -> None:
-        super().__init__()
-        self.stages, self.parts = nn.ModuleList(stages[: reach(parts)]), tuple(parts)
-        self.lens = lens
-        self.head = head if {"answers", "log answers"} & set(parts) else None
-
-    def forward(self, z: Tensor) -> dict[Part, Tensor]:
-        z = z if self.lens is None else self.lens(z)
-        return read_path(z, list(self.stages), self.head, self.parts)
-
-
-class _Answers(nn.Module):
-    """The answers of a task that is itself answered from other paths."""
-
-    def __init__(self, answer: PooledAnswer, parts: Sequence[Part]) -> None:
-        super().__init__()
-        self.answer, self.parts = answer, tuple(parts)
-
-    def forward(self, z: Tensor) -> dict[Part, Tensor]:
-        return read_answers(self.answer(z), self.parts)
-
-
 def _all_run(x: Tensor, routing: Routing, experts: Iterable[nn.Module]) -> Tensor:
     """Return what :func:`combine` does, by operations that do not depend on what is chosen."""
     outputs = torch.stack([expert(x) for expert in experts], dim=1)  # (B, E, *out_shape)
@@ -240,29 +145,7 @@ def _held(part: nn.Module | Tensor) -> set[int]:
     return {id(tensor) for tensor in tensors}
 
 
-def _pooled(network: MoENetwork, head: EvidenceHead) -> PooledAnswer:
-    parts: dict[tuple[int, Lens | None], list[Part]] = {}
-    for task, part, lens in head.blocks:
-        parts.setdefault((task, lens), []).append(part)
-    return PooledAnswer(head, {read: _source(network, *read, parts[read]) for read in parts})
-
-
-def _source(
-    network: MoENetwork, task: int, lens: Lens | None, parts: Sequence[Part]
-) -> _Path | _Answers:
-    if task == RAW.task:
-        return _Path([], None, parts)
-    head = network.heads[str(task)]
-    if isinstance(head, EvidenceHead):
-        return _Answers(_pooled(network, head), parts)
-    stages = [
-        _experts(stage, task) if isinstance(stage, MoELayer) else stage
-        for stage in network.stages(task)
-    ]
-    return _Path(stages, head, parts, lens)
-
-
-def _experts(layer: MoELayer, task: int) -> nn.Module:
+def experts_for(layer: MoELayer, task: int) -> nn.Module:
     """Return what a layer does to the rows of one task; nothing is copied but the gate."""
     ids = layer.offered(task)
     parts, weights = [layer.pool[ids[0]]], [1.0]

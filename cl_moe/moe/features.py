@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
-from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.backbones.base import Backbone, Stage
+from cl_moe.moe.blocks import OWN, RAW, Block
+from cl_moe.moe.heads.base import Head
 from cl_moe.moe.symmetry import Lens
 
-if TYPE_CHECKING:
-    from cl_moe.moe.network import MoENetwork
-
-__all__ = ("Part", "PathReader", "Stage", "reach", "read_answers", "read_path")
+__all__ = ("Part", "PathReader", "reach", "read_answers", "read_path")
 
 Part = str | int
-"""As in :class:`~cl_moe.moe.heads.Block`."""
-Stage = Callable[[Tensor], Tensor]
-"""A stage of a path, from one output to the next."""
+"""As in :class:`~cl_moe.moe.blocks.Block`."""
 
 
 def reach(parts: Collection[Part]) -> int | None:
@@ -34,7 +29,10 @@ def reach(parts: Collection[Part]) -> int | None:
 
 
 def read_path(
-    z: Tensor, stages: Sequence[Stage], head: nn.Module | None, parts: Collection[Part]
+    z: Tensor,
+    stages: Sequence[Callable[[Tensor], Tensor]],
+    head: Head | None,
+    parts: Collection[Part],
 ) -> dict[Part, Tensor]:
     """Run a path once and return what is asked for, each (B, D).
 
@@ -58,7 +56,7 @@ def read_path(
         values["features"] = features
     if "answers" in parts or "log answers" in parts:
         assert head is not None, "answers need a head"
-        values.update(read_answers(head(features), parts))
+        values.update(read_answers(head({OWN: features}), parts))
     return values
 
 
@@ -77,27 +75,31 @@ class PathReader:
     """Reads earlier paths on the same rows; a stage that several tasks share is run once.
 
     Args:
-        network: whose paths are read; must not change meanwhile.
+        backbone: whose paths are read; must not change meanwhile.
+        heads: the tasks' heads, by label as text.
         x: the rows (B, ...).
 
     Attributes:
-        z: what the layers read of them.
+        z: what the stages of paths read of them.
 
     >>> import torch
+    >>> from cl_moe.moe.backbones.chain import Chain
     >>> from cl_moe.moe.experts.mlp import MLPExpert
     >>> from cl_moe.moe.gates.task import TaskGate
+    >>> from cl_moe.moe.layer import MoELayer
     >>> from cl_moe.moe.network import MoENetwork
-    >>> network = MoENetwork([MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,))])
+    >>> layer = MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,))
+    >>> network = MoENetwork(Chain([layer]))
     >>> for task in (0, 1):
-    ...     network.add_task(task, [["e0"]], network.new_head(task, n_classes=3))
+    ...     network.add_task(task, [["e0"]], network.new_head(task, n_outputs=3))
     >>> wanted = [Block(0), Block(1), Block(1, "answers")]
-    >>> found = PathReader(network, torch.rand(5, 4)).blocks(wanted)
+    >>> found = network.reader(torch.rand(5, 4)).blocks(wanted)
     >>> found[Block(0)] is found[Block(1)], found[Block(1, "answers")].shape
     (True, torch.Size([5, 3]))
     """
 
-    def __init__(self, network: MoENetwork, x: Tensor) -> None:
-        self._network, self.z = network, network.encode(x)
+    def __init__(self, backbone: Backbone, heads: Mapping[str, nn.Module], x: Tensor) -> None:
+        self._backbone, self._heads, self.z = backbone, heads, backbone.encode(x)
         self._outputs: dict[tuple[object, ...], Tensor] = {}
         self._ready: dict[Block, Tensor] = {}
 
@@ -120,30 +122,26 @@ class PathReader:
 
     def _read(self, task: int, parts: Collection[Part], lens: Lens | None) -> dict[Part, Tensor]:
         if task == RAW.task:
-            return read_path(self.z, [], None, parts)
-        head = self._network.heads[str(task)]
-        if isinstance(head, EvidenceHead):
+            return {"features": self._backbone.raw(self.z)}
+        head = self._heads[str(task)]
+        assert isinstance(head, Head)
+        if not head.reads_own_path:
             assert lens is None, "a lens is held before one path, not before an average of several"
             return read_answers(head(self.blocks(head.blocks)), parts)
-        stages: list[Stage] = []
+        stages: list[Callable[[Tensor], Tensor]] = []
         prefix: tuple[object, ...] = (lens,)
-        for stage in self._network.stages(task)[: reach(parts)]:
-            routed = isinstance(stage, MoELayer)  # what it does depends on the task, too
-            prefix = (*prefix, (stage, task) if routed else stage)
-            stages.append(self._once(_callable(stage, task), prefix))
+        for stage in self._backbone.stages(task)[: reach(parts)]:
+            prefix = (*prefix, stage.key)
+            stages.append(self._once(stage, prefix))
         return read_path(self.z if lens is None else lens(self.z), stages, head, parts)
 
-    def _once(self, stage: Stage, prefix: tuple[object, ...]) -> Stage:
+    def _once(self, stage: Stage, prefix: tuple[object, ...]) -> Callable[[Tensor], Tensor]:
         def run(z: Tensor) -> Tensor:
             if prefix not in self._outputs:
-                self._outputs[prefix] = stage(z)
+                self._outputs[prefix] = stage.run(z)
             return self._outputs[prefix]
 
         return run
-
-
-def _callable(stage: nn.Module, task: int) -> Stage:
-    return (lambda z: stage(z, task)[0]) if isinstance(stage, MoELayer) else stage
 
 
 def _flat(z: Tensor) -> Tensor:

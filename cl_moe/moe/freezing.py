@@ -1,7 +1,8 @@
-"""Parts of a network by name, of which those that are finished cost a walk next to nothing."""
+"""Parts of a network that can be frozen, and walks that pass over frozen parts at no cost."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from cl_moe.moe.offload import Away
 
 __all__ = (
-    "Shelf",
+    "FreezableDict",
     "count_parameters",
     "modes_of",
     "modules_of",
@@ -23,84 +24,128 @@ __all__ = (
 T = TypeVar("T", bound=Tensor)
 
 
-class Shelf(nn.ModuleDict):
-    """A ``ModuleDict`` that can close a part: freeze it, and note its modules once and for all.
+class FreezableDict(nn.ModuleDict):
+    """A ``ModuleDict`` whose parts can be frozen: parameters, buffers and mode.
+
+    A frozen part takes no gradients and is in evaluation mode whatever mode is set, so that running
+    statistics (BatchNorm) and power iterations (spectral norm) stay as they are and dropout drops
+    nothing. Unfreezing gives each parameter back the ``requires_grad`` that it had: what its author
+    had switched off stays off.
 
     Between two tasks a network is walked through a dozen times: what is to be trained, is all on
-    the device, in evaluation mode? With a thousand finished parts torch's walks take longer than
-    learning a task. Those of this file look into the open parts only, and take the modules of the
-    closed ones from one list. To torch it is a ``ModuleDict`` like any other.
+    the device, in evaluation mode? With a thousand frozen parts torch's walks take longer than
+    learning a task. Those of this file look into the trainable parts only, and take the modules of
+    the frozen ones from one list. To torch it is a ``ModuleDict`` like any other.
 
     Args:
-        parts: modules by name, all open.
+        parts: modules by name, none of them frozen.
 
-    >>> shelf = Shelf({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
-    >>> shelf.close("a")
-    >>> len(trainable_of(shelf)), len(tensors_of(shelf)), len(modules_of(shelf))
+    >>> parts = FreezableDict({"a": nn.Linear(1, 1), "b": nn.Linear(1, 1)})
+    >>> parts.freeze("a")
+    >>> len(trainable_of(parts)), len(tensors_of(parts)), len(modules_of(parts))
     (2, 4, 3)
-    >>> shelf.reopen("a")
-    >>> len(trainable_of(shelf))
-    4
+    >>> parts.train()["a"].training
+    False
+    >>> parts.unfreeze("a")
+    >>> len(trainable_of(parts)), parts["a"].training
+    (4, True)
     """
 
     def __init__(self, parts: Mapping[str, nn.Module] | None = None) -> None:
-        self.open: dict[str, None] = {}
-        """Names of the parts that are not closed."""
-        self.closed: dict[nn.Module, None] = {}
-        """All modules of the closed parts."""
+        self.trainable: dict[str, None] = {}
+        """Names of the parts that are not frozen."""
+        self.frozen: dict[nn.Module, None] = {}
+        """All modules of the frozen parts."""
         self.numbers: dict[str, int] = {}
-        """How many parameters each closed part has."""
+        """How many parameters each frozen part has."""
+        self.switched_off: dict[str, tuple[str, ...]] = {}
+        """Of each frozen part, the parameters that took no gradients before."""
         super().__init__(parts)
 
-    def close(self, name: str) -> None:
-        """Freeze a part: it is not trained until it is opened again. Its gradients are dropped."""
-        for parameter in self[name].parameters():
+    def freeze(self, name: str) -> None:
+        """Keep a part as it is until it is unfrozen. Its gradients are dropped."""
+        part = self[name]
+        if name in self.trainable:
+            off = tuple(n for n, p in part.named_parameters() if not p.requires_grad)
+            self._freeze(name, part, off)
+
+    def unfreeze(self, name: str) -> None:
+        """Let a part be trained again: those of its parameters that were before."""
+        if name in self.trainable:
+            return
+        off = self.switched_off[name]
+        for parameter_name, parameter in self[name].named_parameters():
+            parameter.requires_grad_(parameter_name not in off)
+        self._forget(name)
+        set_mode(self[name], self.training)
+
+    def replace_frozen(self, name: str, part: nn.Module) -> None:
+        """Put another module in the place of a frozen part; it is frozen, too."""
+        off = self.switched_off[name]
+        self[name] = part
+        self._freeze(name, part, off)
+
+    def copy_of(self, name: str) -> nn.Module:
+        """Return a copy of a part that can be trained as the part could before it was frozen."""
+        copied = copy.deepcopy(self[name])
+        if name not in self.trainable:
+            off = self.switched_off[name]
+            for parameter_name, parameter in copied.named_parameters():
+                parameter.requires_grad_(parameter_name not in off)
+        return copied.train()
+
+    def train(self, mode: bool = True) -> FreezableDict:
+        """Set the mode of all parts but the frozen ones, which stay in evaluation mode."""
+        self.training = mode
+        for name in self.trainable:
+            self[name].train(mode)
+        return self
+
+    def _freeze(self, name: str, part: nn.Module, off: tuple[str, ...]) -> None:
+        for parameter in part.parameters():
             parameter.requires_grad_(False)
             parameter.grad = None
-        if name in self.open:
-            del self.open[name]
-            self.closed.update(dict.fromkeys(self[name].modules()))
-            self.numbers[name] = count_parameters(self[name])
+        part.eval()
+        self.trainable.pop(name, None)
+        self.frozen.update(dict.fromkeys(part.modules()))
+        self.numbers[name] = count_parameters(part)
+        self.switched_off[name] = off
 
-    def reopen(self, name: str) -> None:
-        """Let a part's parameters be trained again."""
-        self[name].requires_grad_(True)
-        self._take_off(name)
-
-    def _take_off(self, name: str) -> None:
-        if name in self and name not in self.open:
+    def _forget(self, name: str) -> None:
+        """Take a part off the lists of frozen ones, if it is there."""
+        if name in self and name not in self.trainable:
             for module in self[name].modules():
-                self.closed.pop(module, None)
-            del self.numbers[name]
-        self.open[name] = None
+                self.frozen.pop(module, None)
+            del self.numbers[name], self.switched_off[name]
+        self.trainable[name] = None
 
     def __setitem__(self, name: str, part: nn.Module) -> None:
-        self._take_off(name)
+        self._forget(name)
         super().__setitem__(name, part)
 
     def __delitem__(self, name: str) -> None:
-        self._take_off(name)
+        self._forget(name)
         super().__delitem__(name)
-        del self.open[name]
+        del self.trainable[name]
 
 
 def modules_of(root: nn.Module) -> list[nn.Module]:
-    """Return all that ``root.modules()`` yields, those of closed parts last."""
-    found, closed = _walk(root)
-    for modules in closed:
+    """Return all that ``root.modules()`` yields, those of frozen parts last."""
+    found, frozen = _walk(root)
+    for modules in frozen:
         found.update(modules)
     return list(found)
 
 
-def tensors_of(root: nn.Module, closed: bool = True) -> list[Tensor]:
-    """Return all parameters and buffers of a module, once each; or those outside closed parts."""
-    modules = modules_of(root) if closed else _walk(root)[0]
+def tensors_of(root: nn.Module, frozen: bool = True) -> list[Tensor]:
+    """Return all parameters and buffers of a module, once each; or those outside frozen parts."""
+    modules = modules_of(root) if frozen else _walk(root)[0]
     kinds = [held for m in modules for held in (m._parameters, m._buffers) if held]
     return _once(tensor for held in kinds for tensor in held.values())
 
 
 def trainable_of(root: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that take gradients, in torch's order; none of a closed part does."""
+    """Return the parameters that take gradients, in torch's order; none of a frozen part does."""
     own = (p for m in _walk(root)[0] if m._parameters for p in m._parameters.values())
     return [p for p in _once(own) if p.requires_grad]
 
@@ -114,8 +159,8 @@ def count_parameters(root: nn.Module) -> int:
     modules = _walk(root)[0]
     own = _once(p for m in modules if m._parameters for p in m._parameters.values())
     away = sum(module.numbers for module in modules if isinstance(module, Away))
-    shelves = (module.numbers for module in modules if isinstance(module, Shelf))
-    return sum(p.numel() for p in own) + away + sum(sum(s.values()) for s in shelves)
+    dicts = (module.numbers for module in modules if isinstance(module, FreezableDict))
+    return sum(p.numel() for p in own) + away + sum(sum(d.values()) for d in dicts)
 
 
 def modes_of(root: nn.Module) -> list[tuple[nn.Module, bool]]:
@@ -132,27 +177,28 @@ def restore_modes(modes: Iterable[tuple[nn.Module, bool]]) -> None:
 def set_mode(root: nn.Module, training: bool) -> None:
     """Set a module and all in it to training or evaluation mode, as torch does.
 
-    A part with a ``train`` of its own is asked: it may keep something as it is.
+    Frozen parts of a :class:`FreezableDict` stay in evaluation mode. A part with a ``train`` of its
+    own is asked: it may keep something as it is.
 
     >>> net = nn.Sequential(nn.Dropout())
     >>> set_mode(net, False)
     >>> net[0].training
     False
     """
-    modules = modules_of(root)
+    modules = _walk(root)[0]
     for module in modules:
         module.__dict__["training"] = training  # past torch's checks: it is no parameter
     kinds: set[type[nn.Module]] = set(map(type, modules))
-    own = {kind for kind in kinds if kind.train is not nn.Module.train}
+    own = {kind for kind in kinds if kind.train not in (nn.Module.train, FreezableDict.train)}
     for module in modules if own - {type(root)} else ():
         if type(module) in own and module is not root:
             module.train(training)
 
 
 def _walk(root: nn.Module) -> tuple[dict[nn.Module, None], list[dict[nn.Module, None]]]:
-    """Return the modules outside closed parts, as torch orders them, and those of closed parts."""
+    """Return the modules outside frozen parts, as torch orders them, and those of frozen parts."""
     found: dict[nn.Module, None] = {}
-    closed: list[dict[nn.Module, None]] = []
+    frozen: list[dict[nn.Module, None]] = []
     ahead: list[nn.Module | None] = [root]
     while ahead:
         module = ahead.pop()
@@ -160,12 +206,12 @@ def _walk(root: nn.Module) -> tuple[dict[nn.Module, None], list[dict[nn.Module, 
             continue
         found[module] = None
         children = module._modules
-        if isinstance(module, Shelf):
-            ahead.extend(children[name] for name in reversed(module.open))
-            closed.append(module.closed)
+        if isinstance(module, FreezableDict):
+            ahead.extend(children[name] for name in reversed(module.trainable))
+            frozen.append(module.frozen)
         elif children:
             ahead.extend(reversed(children.values()))
-    return found, closed
+    return found, frozen
 
 
 def _once(tensors: Iterable[T | None]) -> list[T]:

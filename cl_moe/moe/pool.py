@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from cl_moe.moe.freezing import Shelf, set_mode
+from cl_moe.moe.freezing import FreezableDict
 from cl_moe.moe.offload import Away, Warehouse
 
 __all__ = ("ExpertPool",)
@@ -37,7 +37,7 @@ class ExpertPool(nn.Module):
 
     def __init__(self, resident: int | None = None) -> None:
         super().__init__()
-        self.experts = Shelf()
+        self.experts = FreezableDict()
         self.resident = resident
         self.warehouse = Warehouse()
         self.at_hand: dict[str, None] = {}
@@ -52,8 +52,13 @@ class ExpertPool(nn.Module):
 
     @property
     def frozen(self) -> list[str]:
-        """The ids of the experts none of whose parameters is trained."""
-        return [id_ for id_, expert in self.experts.items() if not _trains(expert)]
+        """The ids of the experts that are frozen."""
+        return [id_ for id_ in self.experts if id_ not in self.experts.trainable]
+
+    @property
+    def trainable(self) -> list[str]:
+        """The ids of the experts that are not frozen."""
+        return list(self.experts.trainable)
 
     def add(self, expert: nn.Module) -> str:
         """Take in an expert and return its new id."""
@@ -68,26 +73,29 @@ class ExpertPool(nn.Module):
         self.at_hand.pop(id_, None)
 
     def freeze(self, id_: str) -> None:
-        """Keep an expert's parameters from being trained, and forget their gradients."""
-        self.experts.close(id_)
+        """Keep an expert as it is, parameters, buffers and mode, and forget its gradients."""
+        self.experts.freeze(id_)
         self._used(id_)
 
     def unfreeze(self, id_: str) -> None:
-        """Let an expert's parameters be trained again."""
+        """Let an expert be trained again, as far as its author lets it."""
         _ = self[id_]
         self.at_hand.pop(id_, None)
-        self.experts.reopen(id_)
+        self.experts.unfreeze(id_)
+
+    def copy_of(self, id_: str) -> nn.Module:
+        """Return a copy of an expert that can be trained as the expert could when it was made."""
+        _ = self[id_]
+        return self.experts.copy_of(id_)
 
     def __getitem__(self, id_: str) -> nn.Module:
         expert = self.experts[id_]
-        if self.resident is None or id_ in self.experts.open:
+        if self.resident is None or id_ in self.experts.trainable:
             return expert
         if isinstance(expert, Away):
             expert = self.warehouse.bring(expert)
             self._swap(id_, expert)
         self._used(id_)
-        if expert.training != self.training:
-            set_mode(expert, self.training)
         return expert
 
     def _used(self, id_: str) -> None:
@@ -102,8 +110,7 @@ class ExpertPool(nn.Module):
             self._swap(last, self.warehouse.put(self.experts[last]))
 
     def _swap(self, id_: str, part: nn.Module) -> None:
-        self.experts[id_] = part
-        self.experts.close(id_)
+        self.experts.replace_frozen(id_, part)
 
     def __contains__(self, id_: object) -> bool:
         return isinstance(id_, str) and id_ in self.experts
@@ -121,7 +128,3 @@ class ExpertPool(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`get_extra_state` gave."""
         self.made = state["made"]
-
-
-def _trains(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())

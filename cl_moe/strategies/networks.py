@@ -12,6 +12,7 @@ from torch import nn
 
 from cl_moe import catalog
 from cl_moe.errors import InputError
+from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts._any import AnyModule
 from cl_moe.moe.experts.base import (
@@ -102,7 +103,8 @@ def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
     classes = _classes_of_all(context.stream)
     tasks = enumerate((*context.stream, *context.stream.probes))
     objectives = {position: task.objective for position, task in tasks}
-    return TaskModel(_checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed)), objectives)
+    network = _checked(lambda: SharedHeadNetwork(trunk, shape, classes, seed))
+    return TaskModel(network, objectives=objectives)
 
 
 def _classes_of_all(stream: TaskStream) -> int:
@@ -141,6 +143,15 @@ def build_moe(
         gate_options: the gate's own parameters.
         experts: number of experts a layer begins with.
     """
+    origin = {
+        "kind": "moe",
+        "network": spec.model_dump(mode="json"),
+        "shape": list(shape),
+        "seed": seed,
+        "gate": gate,
+        "gate_options": dict(gate_options or {}),
+        "experts": experts,
+    }
     seed = derive(seed, "network")
     make_gate = _gate(gate, dict(gate_options or {}))
     encoder = None
@@ -163,7 +174,7 @@ def build_moe(
         )
         layers.append(_checked(build))
         shape = layers[-1].out_shape
-    return TaskModel(MoENetwork(layers, encoder, seed))
+    return TaskModel(MoENetwork(Chain(layers, encoder), seed), origin)
 
 
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:

@@ -9,8 +9,10 @@ from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EvaluationPlugin
 
 from cl_moe.continual.growth.base import GrowthPolicy
+from cl_moe.errors import InputError
 from cl_moe.strategies.networks import build_moe
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
+from cl_moe.training.model import TaskModel
 from cl_moe.training.plugin import MoEPlugin, make_growth
 from cl_moe.training.strategy import Strategy
 
@@ -21,7 +23,9 @@ class TaskAwareMoE(Strategy):
     """An Avalanche strategy whose model grows experts as tasks arrive.
 
     Args:
-        shape: shape of one input, without the batch.
+        shape: shape of one input, without the batch, for a network made here.
+        model: a model from :func:`~cl_moe.mixture`, :func:`~cl_moe.build_moe` or
+            :func:`~cl_moe.load`, in place of ``shape``, ``network``, ``gate`` and ``experts``.
         network: the trunk that experts are parts of; a small perceptron by default.
         training: optimizer and budget.
         gate: a gate's name.
@@ -49,7 +53,8 @@ class TaskAwareMoE(Strategy):
     def __init__(
         self,
         *,
-        shape: Sequence[int],
+        shape: Sequence[int] | None = None,
+        model: TaskModel | None = None,
         network: NetworkSpec | None = None,
         training: TrainingSpec | None = None,
         gate: str = "evidence",
@@ -63,7 +68,11 @@ class TaskAwareMoE(Strategy):
         device: str = "cpu",
         evaluator: EvaluationPlugin | None = None,
     ) -> None:
-        model = build_moe(network or NetworkSpec(), tuple(shape), seed, gate, gate_options, experts)
+        if (model is None) == (shape is None):
+            raise InputError("TaskAwareMoE: give either shape (a network is made) or model")
+        if model is None:
+            spec = network or NetworkSpec()
+            model = build_moe(spec, tuple(shape or ()), seed, gate, gate_options, experts)
         policy = make_growth(growth, growth_options) if isinstance(growth, str) else growth
         self.moe = MoEPlugin(policy, names, seed)
         super().__init__(

@@ -36,7 +36,7 @@ class Fingerprints:
     >>> from cl_moe.strategies.task_aware import TaskAwareMoE
     >>> strategy = TaskAwareMoE(shape=(4,))
     >>> network = strategy.model.network
-    >>> network.add_task(0, [["e0"]], network.new_head(0, n_classes=2))
+    >>> network.add_task(0, [["e0"]], network.new_head(0, n_outputs=2))
     >>> before = Fingerprints(strategy).of(0)
     >>> len(before), before == Fingerprints(strategy).of(0)
     (32, True)

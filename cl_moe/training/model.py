@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +12,16 @@ from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
-from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork, widen_head
+from cl_moe.errors import InputError
+from cl_moe.moe.checkpoint import network_state, restore_network
+from cl_moe.moe.dense import SharedHeadNetwork, TaskNetwork
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.freezing import set_mode, tensors_of
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
+from cl_moe.objectives.named import make_objective
+from cl_moe.state import State, Stateful, merged, part_of, save_state
 from cl_moe.training.tensors import numbers_of
 
 __all__ = ("TaskModel", "classes_by_task", "objectives_by_task")
@@ -38,7 +43,9 @@ class TaskModel(MultiTaskModule):
 
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
+        origin: how it was made, in plain values, for :meth:`save`.
         one_head: all tasks have the same head, so that none needs to be learned to be answered.
+        memory: parts that remember, by name; they are saved with the model.
         objectives: of the tasks that are no classification, as far as they are known.
         answered: the task labels of the last forward pass: one a row, one for all rows, or None.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
@@ -46,16 +53,21 @@ class TaskModel(MultiTaskModule):
 
     Args:
         network: the network.
+        origin: see above.
         objectives: of tasks that are asked about before they are learned.
     """
 
     def __init__(
         self,
         network: TaskNetwork | MoENetwork,
+        origin: Mapping[str, Any] | None = None,
         objectives: Mapping[int, Objective] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.origin = dict(origin or {})
+        self.memory: dict[str, Stateful] = {}
+        self._saved_memory: dict[str, State] = {}
         self.one_head = isinstance(network, SharedHeadNetwork)
         self.objectives: dict[int, Objective] = {}
         self.answered: Tensor | int | None = None
@@ -79,7 +91,7 @@ class TaskModel(MultiTaskModule):
         learned, unless all was moved since.
         """
         target = torch.device(args[0]) if len(args) == 1 and isinstance(args[0], DEVICE) else None
-        held = tensors_of(self, closed=False) or tensors_of(self)
+        held = tensors_of(self, frozen=False) or tensors_of(self)
         if kwargs or target is None or any(tensor.device != target for tensor in held):
             return super().to(*args, **kwargs)
         return self
@@ -106,9 +118,7 @@ class TaskModel(MultiTaskModule):
                         "or use TaskAwareMoE"
                     )
                 self.network.add_task(task, n_classes)
-            head = self.network.heads[str(task)]
-            if isinstance(head, nn.Linear) and head.out_features < n_classes:
-                self.network.heads[str(task)] = widen_head(head, n_classes)
+            self.network.widen_head(task, n_classes)
 
     def forward(
         self, x: Tensor, task_labels: Tensor | int | None = None
@@ -158,6 +168,82 @@ class TaskModel(MultiTaskModule):
             self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
         return logits
 
+    def attach(self, name: str, part: Stateful) -> None:
+        """Let a part that remembers earlier tasks be saved and loaded with the model.
+
+        What was saved of it is restored, once. A growth policy is attached by its plugin.
+
+        Raises:
+            InputError: what was saved is of another kind of part.
+        """
+        self.memory[name] = part
+        state = self._saved_memory.get(name)
+        if state is None:
+            return
+        if state.plain["kind"] != _kind_of(part):
+            raise InputError(
+                f"model: was saved with {name} '{state.plain['kind']}' and goes on with "
+                f"'{_kind_of(part)}', which cannot read what that remembers; give the same one"
+            )
+        del self._saved_memory[name]
+        part.restore(part_of(state, "own"))
+
+    def state(self) -> State:
+        """Return all that the model has learned, with what attached parts remember."""
+        parts = {}
+        for name, part in self.memory.items():
+            own = merged({"own": part.state()})
+            parts[name] = State({**own.plain, "kind": _kind_of(part)}, own.tensors)
+        memory = merged({**self._saved_memory, **parts})
+        found = {"network": network_state(self.network), "memory": memory}
+        if self.objectives:
+            plain = {str(task): o.state() for task, o in self.objectives.items()}
+            found["objectives"] = State(plain)
+        return merged(found)
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave, into a model of the same make without tasks."""
+        restore_network(self.network, part_of(state, "network"))
+        memory = part_of(state, "memory")
+        if "objectives" in state.plain:
+            plain = part_of(state, "objectives").plain
+            self._note({int(task): make_objective(**values) for task, values in plain.items()})
+        self._saved_memory = {name: part_of(memory, name) for name in memory.plain}
+        self.known_train_tasks_labels.update(self.network.tasks)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model into a folder: JSON and safetensors, no pickle.
+
+        It is complete: a model that was loaded (:func:`cl_moe.load`) predicts the same bit for
+        bit, and learns the next task with the decision that this one would make. Kept are experts,
+        gates, heads, the base network, what is frozen, and what the growth policy remembers; not
+        the optimizer, whose moments matter for parameters that go on learning from task to task
+        alone: those of gates that tasks share, and all under the policy ``fixed``.
+
+        Args:
+            path: of the folder; a model that was saved there is replaced.
+
+        Raises:
+            InputError: it is not known how the model was made, or the folder is something else.
+
+        >>> import tempfile
+        >>> import cl_moe
+        >>> model = cl_moe.build_moe(cl_moe.NetworkSpec(hidden=[8]), shape=(4,), seed=0)
+        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_outputs=3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model")
+        ...     again, x = cl_moe.load(f"{folder}/model"), torch.rand(5, 4)
+        >>> bool(torch.equal(again(x, 0), model(x, 0)))
+        True
+        """
+        if not self.origin:
+            raise InputError(
+                "model: it is not known how it was made, so it could not be made again; models "
+                "from build_moe, mixture and cl-moe run --keep-models can be saved"
+            )
+        own = self.state()
+        save_state(Path(path), State({**own.plain, "origin": self.origin}, own.tensors))
+
     def for_task(self, task: int) -> nn.Module:
         """Return a module of its own that answers one task, without Avalanche and without routing.
 
@@ -169,7 +255,7 @@ class TaskModel(MultiTaskModule):
 
         >>> from cl_moe import NetworkSpec, build_moe
         >>> model = build_moe(NetworkSpec(hidden=[8, 6]), shape=(4,), seed=0)
-        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_classes=3))
+        >>> model.network.add_task(0, [["e0"]], model.network.new_head(0, n_outputs=3))
         >>> answer, x = model.for_task(0), torch.rand(5, 4)
         >>> torch.allclose(answer(x), model(x, 0), atol=1e-6)
         True
@@ -177,6 +263,10 @@ class TaskModel(MultiTaskModule):
         if not self.knows(task):
             raise unknown_task(task, self.network.tasks)
         return self.network.for_task(task)
+
+
+def _kind_of(part: Stateful) -> str:
+    return f"{type(part).__module__}:{type(part).__qualname__}"
 
 
 def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:

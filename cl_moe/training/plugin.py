@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 from avalanche.core import SupervisedPlugin
-from torch import Tensor, nn
+from torch import Tensor
 
 from cl_moe import catalog
+from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import candidates_of, sentence
-from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.errors import InputError
+from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_trainable
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
 from cl_moe.training.model import TaskModel, classes_by_task
@@ -64,6 +66,7 @@ class MoEPlugin(SupervisedPlugin):
         self.events: list[dict[str, Any]] = []
         self.protection = Protection(self.growth, seed)
         self._open: list[int] = []
+        self._decided: list[tuple[TaskView, Decision]] = []
         self._learns = True
         self._learned = 0
 
@@ -74,18 +77,25 @@ class MoEPlugin(SupervisedPlugin):
         self._close(strategy)
         network = _network(strategy)
         learned: list[int] = []  # steps that each task has behind it, of those that learn on
+        parts: set[str] = set()
+        strategy.model.attach("growth", self.growth)
+        strategy.model.attach("protection", self.protection)
+        set_mode(network, False)  # a decision reads: nothing of the network may move
+        network.backbone.prepare(_first_rows(strategy))
         for task, n_classes in classes_by_task(strategy.experience.dataset).items():
             self._open.append(task)
             if str(task) in network.heads:
-                self._return(task, network)
+                parts |= self._return(task, n_classes, network)
                 learned.append(0)
                 continue
             view = self._view(strategy, task, n_classes)
             start = time.process_time()
             decision = self.growth.decide(view, network)
             seconds = time.process_time() - start - decision.learned_seconds
-            self._apply(decision, view, network, seconds)
+            parts |= self._apply(decision, view, network, seconds)
             learned += [decision.learned] if decision.train else []
+        set_trainable(network, parts)
+        set_mode(network, True)
         self._learns, self._learned = bool(learned), min(learned, default=0)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -124,6 +134,9 @@ class MoEPlugin(SupervisedPlugin):
             if agreement:
                 event["agreement"] = {self._name(t): share for t, share in agreement.items()}
         set_mode(network, True)
+        for view, decision in self._decided:
+            self.growth.learned(view, network, decision)
+        self._decided = []
 
     def after_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Freeze what the last tasks trained, once every plugin has seen their end."""
@@ -150,26 +163,33 @@ class MoEPlugin(SupervisedPlugin):
         )
 
     def _apply(
-        self, decision: GrowthDecision, view: TaskView, network: MoENetwork, seconds: float
-    ) -> None:
+        self, decision: Decision, view: TaskView, network: MoENetwork, seconds: float
+    ) -> set[str]:
+        """Change the network as was decided; return the parts that are trained."""
         self.protection.start(network, decision)
-        path: list[list[str]] = []
-        new: list[list[int | str]] = []
-        for depth, experts in enumerate(decision.path):
-            layer = network.moe_layers[depth]
-            used = {id_ for taken in layer.assigned.values() for id_ in taken}
-            ids = [e if isinstance(e, str) else layer.add(e.to(view.x.device)) for e in experts]
-            new += [[depth, id_] for id_ in ids if id_ not in used]
-            path.append(ids)
-        for depth, id_ in decision.retrain:
-            network.moe_layers[depth].pool.unfreeze(id_)
-        network.add_task(view.task, path, decision.head.to(view.x.device))
+        used = {
+            expert_part(layer.name, id_)
+            for layer in network.moe_layers
+            for experts in layer.assigned.values()
+            for id_ in experts
+        }
+        ids = apply(network, [edit for edit in decision.edits if not isinstance(edit, Train)])
+        parts = {part for edit in decision.edits if isinstance(edit, Train) for part in edit.parts}
+        path = network.path(view.task) if network.owns_path(view.task) else ()
+        new = [
+            [depth, id_]
+            for depth, (layer, experts) in enumerate(zip(network.moe_layers, path, strict=False))
+            for id_ in experts
+            if expert_part(layer.name, id_) not in used
+        ]
+        evidence = decision.evidence
+        self._decided.append((view, decision))
         self._log(
             view.task,
             network,
             kind=decision.kind,
             sentence=sentence(decision, view),
-            source=None if decision.source is None else view.name_of(decision.source),
+            source=None if evidence.source is None else view.name_of(evidence.source),
             new_experts=new,
             retrained=[list(place) for place in decision.retrain],
             candidates=candidates_of(decision, view),
@@ -177,18 +197,26 @@ class MoEPlugin(SupervisedPlugin):
             learned=decision.learned,
             seconds=seconds,
         )
+        return {named(part, ids) for part in parts}
 
-    def _return(self, task: int, network: MoENetwork) -> None:
-        """A task label comes back: its head learns on, and so do experts that it alone uses."""
-        network.heads.reopen(str(task))
-        if network.owns_path(task) and self.growth.freezes:
+    def _return(self, task: int, n_classes: int, network: MoENetwork) -> set[str]:
+        """A task label comes back: its head learns on, and so do experts that it alone uses.
+
+        Returns:
+            The parts that are trained.
+        """
+        network.widen_head(task, n_classes)
+        parts = {head_part(task)}
+        if network.owns_path(task):
             for layer in network.moe_layers:
                 others = {i for t, e in layer.assigned.items() if t != task for i in e}
-                for id_ in set(layer.assigned[task]) - others:
-                    layer.pool.unfreeze(id_)
+                alone = set(layer.assigned[task]) - others
+                held = alone if self.growth.freezes else {*alone, *layer.pool.trainable}
+                parts |= {expert_part(layer.name, id_) for id_ in held}
         name = self._name(task)
         done = f"task {task} '{name}' returned and learns on"
         self._log(task, network, kind="return", sentence=done, source=name)
+        return parts
 
     def _log(self, task: int, network: MoENetwork, **what: Any) -> None:
         """Keep a record of what was done for a task, and of the experts as they are then."""
@@ -210,18 +238,13 @@ class MoEPlugin(SupervisedPlugin):
 
     def _close(self, strategy: Any) -> None:
         """Freeze what belongs to the tasks that ended; a second call does nothing."""
-        network = _network(strategy)
-        for task in self._open:
-            network.heads.close(str(task))
-            for layer in network.moe_layers if network.owns_path(task) else []:
-                for parameter in layer.gate.task_parameters(task):
-                    _freeze(parameter)
-                for id_ in layer.assigned[task] if self.growth.freezes else ():
-                    layer.pool.freeze(id_)
-        if self._open:
-            for module in [network.encoder, *(layer.shared for layer in network.moe_layers)]:
-                if module is not None:
-                    _freeze(module)
+        if not self._open:
+            return
+        network, kept = _network(strategy), set[str]()
+        if not self.growth.freezes:
+            for layer in network.moe_layers:
+                kept |= {expert_part(layer.name, id_) for id_ in layer.pool.trainable}
+        set_trainable(network, kept)
         self._open = []
 
     def _name(self, task: int) -> str:
@@ -250,12 +273,6 @@ def make_growth(name: str, options: Mapping[str, Any] | None = None) -> GrowthPo
         raise InputError(f"growth_options: {error}") from error
 
 
-def _freeze(part: nn.Module | nn.Parameter) -> None:
-    for parameter in [part] if isinstance(part, nn.Parameter) else part.parameters():
-        parameter.requires_grad_(False)
-        parameter.grad = None
-
-
 def _network(strategy: Any) -> MoENetwork:
     model = strategy.model
     if not isinstance(model, TaskModel) or not isinstance(model.network, MoENetwork):
@@ -264,6 +281,13 @@ def _network(strategy: Any) -> MoENetwork:
             "give it a TaskModel over a MoENetwork (see cl_moe.strategies.networks.build_moe)"
         )
     return model.network
+
+
+def _first_rows(strategy: Any) -> Tensor:
+    """Return two training rows of the current experience, on the device."""
+    data = strategy.experience.dataset
+    rows = torch.stack([data[i][0] for i in range(min(2, len(data)))])
+    return rows.to(strategy.device)
 
 
 def _rows(strategy: Any, task: int) -> tuple[Tensor, Tensor]:

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
+from cl_moe.continual.decision import Decision
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.regularizers.distillation import Distillation
 from cl_moe.continual.regularizers.ewc import EWC
 from cl_moe.continual.use import readers
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
+from cl_moe.state import State, merged, part_of
 
 __all__ = ("Protection",)
 
@@ -47,7 +49,7 @@ class Protection:
         self.retrained: tuple[Place, ...] = ()
         self.memory: Distillation | None = None
 
-    def start(self, network: MoENetwork, decision: GrowthDecision) -> None:
+    def start(self, network: MoENetwork, decision: Decision) -> None:
         """Remember what the tasks that use the experts to be retrained answer now."""
         self.retrained, self.memory = decision.retrain, None
         if not decision.retrain:
@@ -85,9 +87,22 @@ class Protection:
         memory, self.memory, self.retrained = self.memory, None, ()
         return memory.agreement(network, x) if memory is not None else {}
 
+    def state(self) -> State:
+        """Return what is remembered of experts between tasks."""
+        parts = {f"{depth}/{id_}": spring.state() for (depth, id_), spring in self.springs.items()}
+        return merged(parts)
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        for name in state.plain:
+            depth, _, id_ = name.partition("/")
+            spring = EWC(self.strength, seed=self.seed, vectorize=False)
+            spring.restore(part_of(state, name))
+            self.springs[int(depth), id_] = spring
+
     def _remember(self, network: MoENetwork, place: Place, task: int, x: Tensor, y: Tensor) -> None:
         depth, id_ = place
-        prefix = f"layers.{depth}.pool.experts.{id_}."
+        prefix = f"backbone.layers.{depth}.pool.experts.{id_}."
         objective = self.objectives.get(task) or Classification(network.n_classes(task))
 
         def log_likelihood(parameters: Mapping[str, Tensor], x_B: Tensor) -> Tensor:

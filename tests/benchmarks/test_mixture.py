@@ -115,7 +115,7 @@ def test_a_task_is_predicted_by_its_experts(by_row):
     answer = model.for_task(2)
     torch.testing.assert_close(answer(x), model(x, torch.full((6,), 2)))
     gates = 2 * (D + 1) if by_row else 0
-    one = for_task.held(model.network.layers[0].pool["e0"])
+    one = for_task.held(model.network.moe_layers[0].pool["e0"])
     head = for_task.held(model.network.heads["2"])
     assert for_task.held(answer) == (2 if by_row else 1) * one + head + gates
     assert for_task.point(model, 4, 2, rounds=2, repeats=1).median > 0

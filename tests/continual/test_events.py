@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import sentence
-from cl_moe.continual.growth.base import GrowthDecision
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.symmetry import Lens
 
 VIEW = TaskView(
@@ -27,6 +28,6 @@ VIEW = TaskView(
 def test_an_average_says_through_which_lenses_each_path_sees(lenses, told):
     blocks = [RAW, Block(1), *(Block(0, lens=lens) for lens in lenses)]
     weights = {block: torch.zeros(2, 3) for block in blocks}
-    head = EvidenceHead(weights, torch.zeros(2), {0: 0.5, 1: 0.3, -1: 0.2})
+    head = EnsembleHead(weights, torch.zeros(2), {0: 0.5, 1: 0.3, -1: 0.2})
     expected = f"average: 50 % task 0 'a'{told}, 30 % task 1 'b', 20 % the raw input"
-    assert sentence(GrowthDecision("average", (), head), VIEW).endswith(expected)
+    assert sentence(Decision("average", (), head), VIEW).endswith(expected)

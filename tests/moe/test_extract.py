@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from cl_moe.errors import InputError
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
@@ -19,7 +21,7 @@ from cl_moe.moe.gates.multi_gate import MultiGate
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.gates.task_conditioned import TaskConditionedGate
 from cl_moe.moe.gates.token import TokenGate
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
@@ -39,13 +41,13 @@ def network_of(gate=TaskGate, trunk="mlp", layers=1, shared=False, experts=3, k=
         size = torch.Size(shape).numel()
         made.append(MoELayer(stage, gate(size, k=k), shape, experts, shared, seed=depth))
         shape = made[-1].out_shape
-    return MoENetwork(made)
+    return MoENetwork(Chain(made))
 
 
 def learned(network, paths):
     """Take in a task a path (each the experts of every layer), and make all gates uneven."""
     for task, path in enumerate(paths):
-        network.add_task(task, [path] * len(network.layers), network.new_head(task, 3))
+        network.add_task(task, [path] * len(network.moe_layers), network.new_head(task, 3))
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in network.moe_layers:
@@ -96,9 +98,11 @@ def test_one_expert_a_layer_is_a_plain_row_of_modules():
 
 def test_an_encoder_comes_along():
     network = learned(network_of(), PATHS)
-    network.encoder = nn.Linear(2, 6)
+    network.backbone.encoder = nn.Linear(2, 6)
     answer = assert_same(network, 1, torch.randn(5, 2))
-    assert size(answer) == size(network.encoder, network.layers[0].pool["e2"], network.heads["1"])
+    assert size(answer) == size(
+        network.backbone.encoder, network.moe_layers[0].pool["e2"], network.heads["1"]
+    )
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -166,7 +170,7 @@ def pooled(network, task, blocks, x, n_classes=2):
         values = network.blocks(x, blocks)
     weights = {b: torch.randn(n_classes, values[b].shape[1], generator=draw) / 4 for b in blocks}
     bias = torch.randn(n_classes, generator=draw)
-    network.add_task(task, [], EvidenceHead(weights, bias, {block.task: 1.0 for block in blocks}))
+    network.add_task(task, [], EnsembleHead(weights, bias, {block.task: 1.0 for block in blocks}))
 
 
 READ = {
@@ -193,7 +197,7 @@ def test_a_pooled_answer_reads_what_the_evidence_head_reads(trunk, layers, share
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_a_pooled_answer_may_read_pooled_answers(trunk):
     x, network = rows(trunk), learned(network_of(EvidenceGate, trunk), [["e0"], ["e1"]])
-    network.encoder = nn.Identity()
+    network.backbone.encoder = nn.Identity()
     pooled(network, 2, [RAW, Block(0, 0), Block(1, "answers")], x)
     pooled(network, 3, [Block(2, "log answers"), Block(0)], x)
     pooled(network, 4, [Block(3, "answers"), Block(2, "answers"), RAW], x)

@@ -7,13 +7,14 @@ from collections import Counter
 import pytest
 import torch
 
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.features import PathReader
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.task_conditioned import TaskConditionedGate
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
@@ -25,7 +26,7 @@ def network_of(gate=EvidenceGate):
     for depth, factory in enumerate(cut(MLPExpert([8, 6]).stages(), 2)):
         made.append(MoELayer(factory, gate(shape[0]), shape, experts=2, seed=depth))
         shape = made[-1].out_shape
-    network = MoENetwork(made)
+    network = MoENetwork(Chain(made))
     for task, upper in enumerate(("e0", "e0", "e1")):
         network.add_task(task, [["e0"], [upper]], network.new_head(task, 3))
     return network.requires_grad_(False)
@@ -50,7 +51,7 @@ WANTED = [RAW, Block(0), Block(1, "answers"), Block(2, 0), Block(2, "log answers
 
 def test_a_stage_that_tasks_share_is_run_once(calls):
     network = watched(network_of(), calls)
-    reader = PathReader(network, torch.rand(5, 4))
+    reader = network.reader(torch.rand(5, 4))
     reader.blocks(WANTED[:3])
     reader.blocks(WANTED)
     assert calls == {"0:e0": 1, "1:e0": 1, "1:e1": 1}
@@ -58,7 +59,7 @@ def test_a_stage_that_tasks_share_is_run_once(calls):
 
 def test_what_is_read_is_what_each_task_gives_by_itself():
     network, x = network_of(), torch.rand(5, 4)
-    found = PathReader(network, x).blocks(WANTED)
+    found = network.reader(x).blocks(WANTED)
     assert list(found) == WANTED
     assert torch.equal(found[RAW], x)
     assert torch.equal(found[Block(0)], network.features(x, 0)[0])
@@ -69,14 +70,16 @@ def test_what_is_read_is_what_each_task_gives_by_itself():
 
 def test_a_path_behind_a_lens_reads_the_images_that_the_lens_gives(calls):
     (stage,) = cut(ConvExpert([2], feature_dim=4).stages(), 1)
-    network = MoENetwork([MoELayer(stage, EvidenceGate(36), (1, 6, 6))]).requires_grad_(False)
+    network = MoENetwork(Chain([MoELayer(stage, EvidenceGate(36), (1, 6, 6))])).requires_grad_(
+        False
+    )
     network.add_task(0, [["e0"]], network.new_head(0, 3))
     x, lens = torch.rand(5, 1, 6, 6), Lens(turns=1, inverted=1.0)
     wanted = [Block(0, part, lens) for part in (0, "features", "log answers")]
     plain = [block._replace(lens=None) for block in wanted]
     expected = network.blocks((1 - x).rot90(1, (2, 3)), plain)
     network.stages(0)[0].register_forward_hook(lambda *_: calls.update(["lowest"]))
-    reader = PathReader(network, x)
+    reader = network.reader(x)
     found = reader.blocks([*plain, *wanted])
     assert calls == {"lowest": 2}  # as they are, and through the lens
     for seen, block in zip(wanted, plain, strict=True):
@@ -88,7 +91,7 @@ def test_an_average_reads_no_more_than_its_paths(calls):
     network, x = network_of(), torch.rand(5, 4)
     blocks = network.blocks(x, [Block(0), Block(1, "answers")])
     weights = {block: torch.ones(2, values.shape[1]) for block, values in blocks.items()}
-    network.add_task(3, [], EvidenceHead(weights, torch.zeros(2), {0: 0.5, 1: 0.5}))
+    network.add_task(3, [], EnsembleHead(weights, torch.zeros(2), {0: 0.5, 1: 0.5}))
     expected = network(x, 3)
     watched(network, calls)
     found = network.blocks(x, [Block(3, "answers"), Block(0)])
@@ -98,12 +101,12 @@ def test_an_average_reads_no_more_than_its_paths(calls):
 
 def test_a_layer_that_asks_for_the_task_is_run_for_each():
     network = network_of(TaskConditionedGate)
-    network = MoENetwork(network.moe_layers)
+    network = MoENetwork(Chain(network.moe_layers))
     for task in (5, 6):
         network.add_task(task, [["e0", "e1"]] * 2, network.new_head(task, 3))
     x = torch.rand(64, 4)
     with torch.no_grad():
-        found = PathReader(network, x).blocks([Block(5), Block(6)])
+        found = network.reader(x).blocks([Block(5), Block(6)])
         for task in (5, 6):
             assert torch.equal(found[Block(task)], network.features(x, task)[0])
     assert not torch.equal(found[Block(5)], found[Block(6)])
@@ -122,6 +125,6 @@ def test_the_route_of_a_task_is_the_first_task_on_its_path():
     }
     for task, reads in heads.items():
         weights = {block: torch.zeros(2, width) for block, width in reads.items()}
-        network.add_task(task, [], EvidenceHead(weights, torch.zeros(2), {-1: 1.0}))
+        network.add_task(task, [], EnsembleHead(weights, torch.zeros(2), {-1: 1.0}))
     routes = [network.route(task) for task in network.tasks]
     assert routes == [0, 0, 2, 0, -1, 0, 6, 6, 8, 8]

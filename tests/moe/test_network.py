@@ -4,13 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.experts.base import cut, stages_of
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.gates.token import TokenGate
-from cl_moe.moe.heads import RAW, Block, EvidenceHead, take_over
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
@@ -22,7 +24,7 @@ def network_of(layers=2, gate=TaskGate, experts=2, shared=False, widths=(8, 6)):
             MoELayer(factory, gate(shape[0]), shape, experts=experts, shared=shared, seed=depth)
         )
         shape = made[-1].out_shape
-    return MoENetwork(made)
+    return MoENetwork(Chain(made))
 
 
 def test_a_task_runs_through_its_path():
@@ -44,7 +46,7 @@ def evidence_head(blocks, classes, shares, seed=0):
     """An evidence head with random weights for the blocks' values."""
     draw = torch.Generator().manual_seed(seed)
     weights = {b: torch.randn(classes, v.shape[1], generator=draw) for b, v in blocks.items()}
-    return EvidenceHead(weights, torch.randn(classes, generator=draw), shares)
+    return EnsembleHead(weights, torch.randn(classes, generator=draw), shares)
 
 
 def test_an_evidence_head_reads_earlier_paths():
@@ -84,7 +86,7 @@ def test_an_average_of_an_average_uses_the_experts_below():
 def test_taking_over_an_average_reorders_its_classes():
     values = {RAW: torch.randn(5, 4), Block(0): torch.randn(5, 3)}
     head = evidence_head(values, 4, {-1: 0.5, 0: 0.5})
-    taken = take_over(head, [2, 0])
+    taken = head.select([2, 0])
     assert torch.allclose(taken(values), head(values)[:, [2, 0]], atol=1e-5)
     assert taken.shares == head.shares
     assert taken.blocks == head.blocks
@@ -98,9 +100,9 @@ class TestBlocks:
 
     def test_the_raw_input_is_what_comes_behind_the_encoder(self):
         network = network_of(layers=1)
-        network.encoder = nn.Linear(3, 4)
+        network.backbone.encoder = nn.Linear(3, 4)
         x = torch.randn(5, 3)
-        assert torch.equal(network.blocks(x, [RAW])[RAW], network.encoder(x))
+        assert torch.equal(network.blocks(x, [RAW])[RAW], network.backbone.encoder(x))
 
     @pytest.mark.parametrize("layers", [1, 2])
     def test_stages_of_perceptrons_are_hidden_layers(self, layers):
@@ -188,7 +190,7 @@ def conv_network(layers):
     for depth, factory in enumerate(cut(ConvExpert([3, 4], 5).stages(), layers)):
         made.append(MoELayer(factory, TaskGate(1), shape, seed=depth))
         shape = made[-1].out_shape
-    return MoENetwork(made)
+    return MoENetwork(Chain(made))
 
 
 def by_four(images):
@@ -211,6 +213,6 @@ def test_one_task_is_taken_in_once():
 
 def test_an_encoder_comes_before_everything():
     network = network_of()
-    network.encoder = nn.Linear(3, 4)
+    network.backbone.encoder = nn.Linear(3, 4)
     network.add_task(0, [["e0"], ["e0"]], network.new_head(0, 2))
     assert network(torch.randn(5, 3), 0).shape == (5, 2)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.offload import Away, Warehouse, module_digest
 from cl_moe.moe.pool import ExpertPool
 from cl_moe.strategies.networks import build_moe
@@ -153,7 +154,7 @@ def networks():
             Block(1, 0): torch.randn(2, 5, generator=draw),
             Block(3, "answers"): torch.randn(2, 2, generator=draw),
         }
-        network.add_task(4, [], EvidenceHead(weights, torch.zeros(2), {0: 0.5, 3: 0.5}))
+        network.add_task(4, [], EnsembleHead(weights, torch.zeros(2), {0: 0.5, 3: 0.5}))
         made.append(network.eval())
     return made
 

@@ -20,7 +20,7 @@ def model_of(objectives, outputs):
     network = DenseNetwork(MLPExpert([6]).stages()[0], in_shape=(5,))
     for task, size in enumerate(outputs):
         network.add_task(task, size)
-    return TaskModel(network, objectives)
+    return TaskModel(network, objectives=objectives)
 
 
 def test_of_classes_it_is_torchs_cross_entropy_to_the_bit():

@@ -12,7 +12,7 @@ from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from torch import nn
 
 from cl_moe import catalog
-from cl_moe.moe.heads import EvidenceHead
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.strategies.networks import build_dense
 from cl_moe.strategies.task_aware import TaskAwareMoE
 from cl_moe.streams.spec import NetworkSpec
@@ -76,7 +76,7 @@ def test_what_cannot_forget_keeps_its_fingerprints(name, context, learn):
 def test_a_task_depends_on_the_paths_that_its_head_reads(context, learn):
     network = learn(context, "moe").strategy.model.network
     head = network.heads["2"]
-    assert isinstance(head, EvidenceHead)
+    assert isinstance(head, EnsembleHead)
     read = {block.task for block in head.blocks} - {-1}
     assert read, "the test needs a head that reads a path"
     path = network.moe_layers[0].pool[network.path(0)[0][0]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.dense import DenseNetwork
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
@@ -16,7 +17,7 @@ CLASSES = [2, 4, 3]
 
 def model_of_three_tasks():
     layer = MoELayer(MLPExpert([6]).stages()[0], TaskGate(5), (5,), experts=3)
-    network = MoENetwork([layer])
+    network = MoENetwork(Chain([layer]))
     for task, classes in enumerate(CLASSES):
         network.add_task(task, [[f"e{task}"]], network.new_head(task, classes))
     return TaskModel(network)

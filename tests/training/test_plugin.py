@@ -418,12 +418,12 @@ def test_encoder_and_shared_expert_learn_with_the_first_task_alone(stream):
     )
     network = strategy.model.network
     first, second, _ = stream.to_benchmark().train_stream
-    start = snapshot(network.encoder)
+    start = snapshot(network.backbone.encoder)
     strategy.train(first, eval_streams=[])
-    assert not same(start, network.encoder)
-    old = snapshot(network.encoder), snapshot(network.moe_layers[0].shared)
+    assert not same(start, network.backbone.encoder)
+    old = snapshot(network.backbone.encoder), snapshot(network.moe_layers[0].shared)
     strategy.train(second, eval_streams=[])
-    assert same(old[0], network.encoder)
+    assert same(old[0], network.backbone.encoder)
     assert same(old[1], network.moe_layers[0].shared)
 
 

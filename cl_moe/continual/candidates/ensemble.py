@@ -12,7 +12,7 @@ from cl_moe.continual.evidence.ensemble import Opinion
 from cl_moe.continual.evidence.matching import single_examples
 from cl_moe.continual.evidence.sample import Sample
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import RAW, Block
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
 

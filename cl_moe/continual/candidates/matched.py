@@ -10,7 +10,7 @@ from cl_moe.continual.candidates.plan import Plan, Start
 from cl_moe.continual.evidence.matching import matching_evidence
 from cl_moe.continual.evidence.sample import Sample
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import Block
+from cl_moe.moe.blocks import Block
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("best_matched", "matchable", "take_over_plans")
@@ -82,7 +82,7 @@ def take_over_plans(
     answers = (Block(task, "log answers") for task in tasks)
     for block in best_matched(answers, sample, view.n_classes, limit):
         own = network.owns_path(block.task)
-        starts: tuple[Start, ...] = tuple("keep" for _ in network.layers if own)
+        starts: tuple[Start, ...] = tuple("keep" for _ in network.moe_layers if own)
         gain = paths[network.path(block.task)] if own else None
         plans.append(Plan("take over", starts, "match", block.task, gain, train=False))
     return plans

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from cl_moe.continual.evidence.ensemble import Opinion, Pool, Seen
-from cl_moe.continual.evidence.matching import match_classes
-from cl_moe.continual.evidence.ridge import fit_ridge
-from cl_moe.continual.evidence.rows import Values, evenly
-from cl_moe.continual.growth.base import Expert, GrowthDecision, fresh_expert
+from cl_moe.continual.decision import Decision, Evidence, Expert, decide_path, fresh_expert
+from cl_moe.continual.evidence.ensemble import Opinion
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import Block, EvidenceHead, linear_of, take_over
+from cl_moe.moe.blocks import Block
+from cl_moe.moe.heads.base import Head
 from cl_moe.moe.network import MoENetwork
-from cl_moe.seeding import generator
 
 __all__ = (
     "HeadStart",
-    "Heads",
     "Plan",
     "Start",
     "copies_of",
@@ -41,9 +34,6 @@ Start = Literal["keep", "copy", "fresh", "retrain"]
 HeadStart = Literal["fresh", "ridge", "match", "evidence"]
 """Where the head begins: at random, at ridge regression on the source's features, as the source's
 head with its classes matched, or as an average of closed-form answers."""
-
-RIDGE_ROWS = 2000
-"""Ridge heads are fitted to so many rows at most, evenly spread in case they are sorted."""
 
 
 @dataclass(frozen=True)
@@ -115,66 +105,10 @@ def module_of(plan: Plan, depth: int, network: MoENetwork) -> nn.Module:
     layer = network.moe_layers[depth]
     if plan.starts[depth] == "fresh":
         waiting = plan.waiting[depth] if plan.waiting else None
-        return copy.deepcopy(layer.pool[waiting]) if waiting else layer.make_next()
+        return layer.pool.copy_of(waiting) if waiting else layer.make_next()
     assert plan.source is not None
     (id_,) = layer.assigned[plan.source]
-    expert = layer.pool[id_]
-    return expert if plan.starts[depth] == "keep" else copy.deepcopy(expert).requires_grad_(True)
-
-
-class Heads:
-    """Makes the heads of a task's candidates, on all of its rows or on some.
-
-    Args:
-        view: the task.
-        network: where earlier heads are.
-        values: values on the task's rows of the blocks that the heads begin from.
-        seen: the rows that are looked at for evidence, see
-            :class:`~cl_moe.continual.evidence.ensemble.Pool`.
-    """
-
-    def __init__(
-        self, view: TaskView, network: MoENetwork, values: Values, seen: Seen | None = None
-    ) -> None:
-        self.view, self.network, self.values = view, network, values
-        self._pool = Pool(values, view.y, view.n_classes, seen)
-
-    @torch.no_grad()
-    def of(self, plan: Plan, rows: Tensor | None = None) -> nn.Module:
-        """Return a plan's head as it is before training, fitted to the rows given."""
-        view, network = self.view, self.network
-        if plan.head == "evidence":
-            gate = network.moe_layers[-1].gate
-            assert isinstance(gate, EvidenceGate)
-            draw = generator(network.seed, "route", view.task)  # the same paths for some rows
-            return self._pool.head(plan.opinions, gate, rows, draw)
-        if plan.head == "fresh":
-            return network.new_head(view.task, view.n_classes)
-        assert plan.source is not None
-        (values,) = (self.values[block] for block in plan.blocks)
-        y = view.y
-        if rows is not None:
-            values, y = values[rows], y[rows]
-        if plan.head == "match":
-            old = network.heads[str(plan.source)]
-            return take_over(old, match_classes(values, y, view.n_classes))
-        some = evenly(len(y), RIDGE_ROWS)
-        answer = fit_ridge(values[some], y[some], view.n_classes)
-        return linear_of(answer.weight, answer.bias)
-
-    @torch.no_grad()
-    def answers(self, plan: Plan, fit: Tensor, held: Tensor) -> Tensor:
-        """Return a plan's logits (held, C) where it needs no experts trained."""
-        if plan.head == "match":
-            (block,) = plan.blocks
-            values = self.values[block]
-            classes = match_classes(values[fit], self.view.y[fit], self.view.n_classes)
-            return values[held][:, classes]
-        head = self.of(plan, fit)
-        read = head.blocks if isinstance(head, EvidenceHead) else plan.blocks
-        shown = {block: self.values[block][held] for block in read}
-        logits: Tensor = head(shown) if plan.opinions else head(*shown.values())
-        return logits
+    return layer.pool[id_] if plan.starts[depth] == "keep" else layer.pool.copy_of(id_)
 
 
 def distinct_paths(network: MoENetwork, among: Collection[int] | None = None) -> list[int]:
@@ -224,10 +158,11 @@ def decision_of(
     plan: Plan,
     view: TaskView,
     network: MoENetwork,
-    head: nn.Module,
+    head: Head,
     parts: Sequence[nn.Module] = (),
-    **log: Any,
-) -> GrowthDecision:
+    evidence: Evidence | None = None,
+    **costs: Any,
+) -> Decision:
     """Return the decision for a plan: its experts and its head as they are before training.
 
     Args:
@@ -236,7 +171,8 @@ def decision_of(
         network: the network.
         head: the task's head.
         parts: the modules above the layers that are kept, where a trial has trained them already.
-        log: what else the decision records.
+        evidence: why it was chosen.
+        costs: ``steps``, ``learned`` and ``learned_seconds`` of the decision.
     """
     path: list[tuple[Expert, ...]] = []
     retrain = []
@@ -255,12 +191,12 @@ def decision_of(
         else:
             expert = module_of(plan, depth, network)
         path.append((expert,))
-    return GrowthDecision(
+    edits = decide_path(network, view.task, path, head, retrain)
+    return Decision(
         plan.kind,
-        tuple(path),
-        head,
-        source=plan.source,
-        train=plan.train,
+        edits,
+        evidence or Evidence(plan.source),
         retrain=tuple(retrain),
-        **log,
+        train=plan.train,
+        **costs,
     )

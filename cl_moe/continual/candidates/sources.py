@@ -12,9 +12,8 @@ from cl_moe.continual.evidence.alignment import Alignment
 from cl_moe.continual.evidence.matching import single_examples
 from cl_moe.continual.evidence.sample import Sample
 from cl_moe.continual.evidence.scores import SCORES, of_targets
-from cl_moe.continual.growth.base import GrowthDecision
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.heads import RAW, Block
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
 from cl_moe.objectives.classification import Classification
@@ -88,16 +87,16 @@ class Ranking:
                 parts = [part for part in parts if part == "take over"]
         return Reading(among, self.lensed(sample, gains), parts, judged=not lone)
 
-    def look(self, decision: GrowthDecision, view: TaskView, network: MoENetwork) -> None:
-        """Remember the images that a path is trained on, by the task that stands for the path.
+    def learned(self, view: TaskView, network: MoENetwork, retrained: bool) -> None:
+        """Remember the images that a path was trained on, by the task that stands for the path.
 
         What an encoder makes of images is not looked at.
         """
-        ids = [tuple(e for e in layer if isinstance(e, str)) for layer in decision.path]
-        first = network.first_on.get(tuple(ids))
-        trains = decision.path and (first is None or decision.retrain)
-        if trains and network.encoder is None:
-            self.looks.add(view.task if first is None else first, view.x)
+        if not network.owns_path(view.task) or len(network.backbone.base):
+            return
+        first = network.first_on[network.path(view.task)]
+        if first == view.task or retrained:
+            self.looks.add(first, view.x)
 
     def _of(self, block: Block, sample: Sample) -> float:
         values = sample.reader.blocks([block])[block]

@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.continual.candidates.plan import Heads, Plan, module_of
+from cl_moe.continual.candidates.heads import Heads
+from cl_moe.continual.candidates.plan import Plan, module_of
 from cl_moe.continual.evidence.matching import calibrated
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.base import Backbone
+from cl_moe.moe.blocks import OWN
+from cl_moe.moe.heads.base import Head
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
@@ -106,7 +110,7 @@ class Trial:
         self.plan, self.view, self.split = plan, view, split
         self.top = _Top(plan, network, heads.of(plan, split.fit)).to(view.x.device)
         with torch.no_grad():
-            self._fit, self._held = (_run_kept(plan, view.x[rows], network) for rows in split)
+            self._fit, self._held = (self.top.below(view.x[rows]) for rows in split)
         trained = [p for p in self.top.parameters() if p.requires_grad]
         self._optimizer = view.make_optimizer(trained)
         self._draw = generator(view.seed, "trial", view.task)
@@ -116,6 +120,7 @@ class Trial:
     def train(self, until: int) -> None:
         """Train up to so many steps in all."""
         start = time.process_time()
+        self.top.train()
         y = self.view.y[self.split.fit]
         while self.steps < until:
             if not self._batches:
@@ -130,6 +135,7 @@ class Trial:
 
     def judge(self) -> Tried:
         """Return how well it does on the rows held out."""
+        self.top.eval()
         with torch.no_grad():
             return judged(self.top(self._held), self.view.y[self.split.held])
 
@@ -137,23 +143,25 @@ class Trial:
 class _Top(nn.Module):
     """The part of a candidate above the layers it keeps."""
 
-    def __init__(self, plan: Plan, network: MoENetwork, head: nn.Module) -> None:
+    def __init__(self, plan: Plan, network: MoENetwork, head: Head) -> None:
         super().__init__()
+        self.plan, self._backbone = plan, (network.backbone,)  # not a part: it is left as it is
         depths = range(plan.kept, len(plan.starts))
         self.parts = nn.ModuleList(module_of(plan, depth, network) for depth in depths)
-        self.shared = [network.moe_layers[depth].shared for depth in depths]
         self.head = head
 
+    @property
+    def backbone(self) -> Backbone:
+        """Where it runs."""
+        return self._backbone[0]
+
+    def below(self, x: Tensor) -> Tensor:
+        """Return what it reads of rows x."""
+        plan = self.plan
+        return self.backbone.candidate(self.backbone.encode(x), plan.kept, plan.source)
+
     def forward(self, z: Tensor) -> Tensor:
-        for part, shared in zip(self.parts, self.shared, strict=True):
-            z = part(z) if shared is None else part(z) + shared(z)
-        logits: Tensor = self.head(z.flatten(1))
-        return logits
-
-
-def _run_kept(plan: Plan, x: Tensor, network: MoENetwork) -> Tensor:
-    z = network.encode(x)
-    for depth in range(plan.kept):
-        assert plan.source is not None, f"'{plan.kind}' builds on no earlier task"
-        z, _ = network.moe_layers[depth](z, plan.source)
-    return z
+        parts = list(self.parts)
+        features = self.backbone.run_candidate(z, parts, self.plan.source)
+        outputs: Tensor = self.head({OWN: features})
+        return outputs

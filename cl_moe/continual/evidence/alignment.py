@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cl_moe.moe.symmetry import Lens
+from cl_moe.state import State
 
 __all__ = ("LENSES", "Alignment", "Look", "look_at")
 
@@ -92,6 +93,16 @@ class Alignment:
         """Take in what the layers read of a task, (N, C, H, W); nothing of other rows."""
         if self.most and z.dim() == 4:
             self._looks[task] = look_at(z)
+
+    def state(self) -> State:
+        """Return the statistics of the images of earlier tasks."""
+        looks = {str(task): torch.stack([*look]) for task, look in self._looks.items()}
+        return State({"tasks": list(self._looks)}, looks)
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        tasks = state.plain["tasks"]
+        self._looks = {task: Look(*state.tensors[str(task)].clone()) for task in tasks}
 
     def lenses(self, z: Tensor, tasks: Iterable[int]) -> list[tuple[int, Lens]]:
         """Return pairs of a task and a lens through which rows look like its images, best first.

@@ -16,8 +16,9 @@ from torch import Tensor
 from cl_moe.continual.evidence.matching import match_classes, matching_evidence
 from cl_moe.continual.evidence.ridge import LeaveOneOut, strength_of
 from cl_moe.continual.evidence.rows import Scaled, SomeRows, Values, evidence_rows, scaled
-from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.gates._ensemble import EnsembleWeights
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.symmetry import Lens
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
@@ -99,7 +100,7 @@ class Pool:
     >>> x, y = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 2
     >>> x[:, 0] += 4 * y
     >>> pool = Pool({RAW: x, Block(0): torch.zeros(60, 2)}, y, 2)
-    >>> head = pool.head([Opinion((RAW,)), Opinion((Block(0),))], EvidenceGate(3))
+    >>> head = pool.head([Opinion((RAW,)), Opinion((Block(0),))], EnsembleWeights())
     >>> round(head.shares[-1], 2), [block.task for block in head.blocks]
     (1.0, [-1])
     """
@@ -126,15 +127,15 @@ class Pool:
     def head(
         self,
         opinions: Sequence[Opinion],
-        gate: EvidenceGate,
+        weights_of: EnsembleWeights,
         rows: Tensor | None = None,
         draw: torch.Generator | None = None,
-    ) -> EvidenceHead:
-        """Return the head that pools the opinions with the gate's weights.
+    ) -> EnsembleHead:
+        """Return the head that pools the opinions.
 
         Args:
             opinions: what may be pooled.
-            gate: weighs them.
+            weights_of: weighs them.
             rows: the rows to fit, the same ones each time; all of them by default.
             draw: where ``random`` weights are drawn from.
         """
@@ -144,7 +145,7 @@ class Pool:
             self._seen = Seen(some, SomeRows(self.values, some))
         n = len(self._seen.rows)
         losses = [self._weighed(o, self._seen).loss + o.price * o.judged / n for o in opinions]
-        weights = gate.weigh(losses, _numbered([o.path for o in opinions]), n, draw)
+        weights = weights_of(losses, _numbered([o.path for o in opinions]), n, draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
         kept = {o: share for o, share in zip(opinions, shares, strict=True) if share}
@@ -178,7 +179,7 @@ class Pool:
         gram = torch.stack([self._some_gram(block, seen) for block in opinion.blocks]).sum(0)
         return strength_of(gram, y, self.objective)
 
-    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EvidenceHead:
+    def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EnsembleHead:
         """Return the weighted sum of the opinions' logits as one linear map a block."""
         weights: dict[Block, Tensor] = {}
         target = self.objective.encode(self.y[rows]).mean(0)
@@ -199,7 +200,7 @@ class Pool:
                 weight = own.unscaled(solved)
                 _add(weights, block, factor * weight)
                 bias = bias - factor * weight @ own.mean
-        return EvidenceHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
+        return EnsembleHead({b: w.float() for b, w in weights.items()}, bias.float(), by_path)
 
     def _solved(self, opinion: Opinion, rows: Tensor) -> list[Tensor]:
         """Return ridge regression's weights (C, V) of each block's scaled values.

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from cl_moe.moe.heads import Block
+from cl_moe.moe.blocks import Block
 
 __all__ = ("Scaled", "SomeRows", "Values", "evenly", "evidence_rows", "scaled")
 

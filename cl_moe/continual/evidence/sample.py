@@ -48,10 +48,10 @@ def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
     """
     n = len(view.y)
     if n <= SCORE_ROWS:
-        return Sample(view.y, PathReader(network, view.x), objective=view.objective)
+        return Sample(view.y, network.reader(view.x), objective=view.objective)
     if n <= 2 * SCORE_ROWS:
         rows = torch.randperm(n, generator=generator(view.seed, "score", view.task))[:SCORE_ROWS]
-        reader = PathReader(network, view.x[rows])
+        reader = network.reader(view.x[rows])
         return Sample(view.y[rows], reader, objective=view.objective)
     rows = fit[:SCORE_ROWS]
-    return Sample(view.y[rows], PathReader(network, view.x[rows]), rows, view.objective)
+    return Sample(view.y[rows], network.reader(view.x[rows]), rows, view.objective)

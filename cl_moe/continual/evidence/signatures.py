@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
+from cl_moe.state import State
 
 __all__ = ("Shortlist", "signature")
 
@@ -88,11 +89,10 @@ class Shortlist:
         most: tasks on the list, at most.
 
     >>> near = Shortlist(most=1)
-    >>> y = torch.arange(40) % 2
-    >>> for task, place in enumerate([0.0, 5.0, 0.1]):
-    ...     x = place + torch.rand(40, 3, generator=torch.Generator().manual_seed(task))
-    ...     near.add(task, x, y)
-    >>> near.to(2, among=[0, 1])
+    >>> x, y = torch.rand(40, 3, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2
+    >>> near.add(0, x, y)
+    >>> near.add(1, x + 5, y)
+    >>> near.to(x + 0.1, y, among=[0, 1])
     [0]
     """
 
@@ -105,7 +105,9 @@ class Shortlist:
 
     def add(self, task: int, x: Tensor, y_N: Tensor) -> None:
         """Take in a task's training data, in the form of their signature."""
-        parts = signature(x, y_N)
+        self._put(task, signature(x, y_N))
+
+    def _put(self, task: int, parts: list[Tensor]) -> None:
         row = self._rows.setdefault(task, len(self._rows))
         if not self._parts:
             self._parts = [part.new_zeros(64, len(part)) for part in parts]
@@ -114,25 +116,41 @@ class Shortlist:
         for matrix, part in zip(self._parts, parts, strict=True):
             matrix[row] = part
 
-    def to(self, task: int, among: Collection[int]) -> list[int]:
-        """Return the tasks ``among`` others that are on the list of a task, nearest first.
+    def to(self, x: Tensor, y_N: Tensor, among: Collection[int]) -> list[int]:
+        """Return the tasks ``among`` others that are on the list of some data, nearest first.
 
         Of no more than ``most`` all are, in the order given. Tasks whose data were never shown come
         last.
+
+        Args:
+            x: training inputs, (N, ...).
+            y_N: their labels.
+            among: labels of tasks.
         """
         if len(among) <= self.most:
             return list(among)
         seen = [other for other in among if other in self._rows]
         rows = torch.tensor([self._rows[other] for other in seen], dtype=torch.long)
         distance = torch.zeros(len(seen))
-        for matrix in self._parts:
+        for matrix, own in zip(self._parts, signature(x, y_N), strict=False):
             known = matrix[rows]
             scale = (known - known.mean(0)).square().sum(1).mean().clamp_min(1e-12)
-            distance += (known - matrix[self._rows[task]]).square().sum(1) / scale
+            distance += (known - own).square().sum(1) / scale
         order = [seen[i] for i in distance.argsort(stable=True)[: self.most].tolist()]
         return (order + [other for other in among if other not in self._rows])[: self.most]
 
     def of(self, view: TaskView, network: MoENetwork) -> list[int]:
-        """Take in a new task, and return the earlier ones that it is compared with."""
-        self.add(view.task, view.x, view.y)
-        return self.to(view.task, [task for task in network.tasks if task != view.task])
+        """Return the earlier tasks that a new one is compared with."""
+        return self.to(view.x, view.y, [task for task in network.tasks if task != view.task])
+
+    def state(self) -> State:
+        """Return the signatures of the tasks so far."""
+        parts = {str(i): part[: len(self._rows)].clone() for i, part in enumerate(self._parts)}
+        return State({"tasks": list(self._rows)}, parts)
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        self._rows, self._parts = {}, []
+        kept = [state.tensors[str(i)] for i in range(len(state.tensors))]
+        for row, task in enumerate(state.plain["tasks"]):
+            self._put(int(task), [part[row] for part in kept])

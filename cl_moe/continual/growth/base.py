@@ -1,81 +1,23 @@
-"""What a growth policy is, and what it decides."""
+"""What a growth policy is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from typing import Literal
 
-from torch import nn
-
+from cl_moe.continual.decision import Decision
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
+from cl_moe.state import State
 
-__all__ = ("Candidate", "Expert", "GrowthDecision", "GrowthPolicy", "fresh_expert")
-
-Expert = str | nn.Module
-"""An expert of a path: the id of one that exists, or a module that is to join the pool."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A way to learn the task that was weighed, with the evidence for it.
-
-    Attributes:
-        kind: what would be done (``"take over"``, ``"reuse"``, ``"copy"``, ``"fresh"``, ...).
-        source: label of the earlier task it builds on; None for none.
-        accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
-            was ruled out before being tried.
-        loss: calibrated cross-entropy on those examples, in nats.
-        dropped: it fell behind while it was trained, and was not trained on.
-        gain: score of the source's features minus the score of the raw input; None without source.
-    """
-
-    kind: str
-    source: int | None = None
-    accuracy: float | None = None
-    gain: float | None = None
-    loss: float | None = None
-    dropped: bool = False
-
-
-@dataclass(frozen=True)
-class GrowthDecision:
-    """How a new task will be answered. A value: the plugin applies it.
-
-    Attributes:
-        kind: as in :class:`Candidate`, or ``"fixed"``, ``"reassign"``.
-        path: experts the task may use, layer by layer; empty where the head reads earlier paths.
-        head: the task's head.
-        source: label of the earlier task it builds on.
-        train: whether the task is trained at all; False where the decision leaves nothing to learn.
-        retrain: (layer, id) of experts in the path that are trained although others use them.
-        candidates: everything that was weighed.
-        chosen: position of the winner among them; None where nothing was weighed.
-        steps: optimizer steps that deciding took.
-        learned: those of them that trained what the path and the head are now; the task's own
-            training is shorter by as many.
-        learned_seconds: what they took, on the CPU.
-    """
-
-    kind: str
-    path: tuple[tuple[Expert, ...], ...]
-    head: nn.Module
-    source: int | None = None
-    train: bool = True
-    retrain: tuple[tuple[int, str], ...] = ()
-    candidates: tuple[Candidate, ...] = field(default=())
-    chosen: int | None = None
-    steps: int = 0
-    learned: int = 0
-    learned_seconds: float = 0.0
+__all__ = ("GrowthPolicy",)
 
 
 class GrowthPolicy(ABC):
     """Decides, when a task arrives, which experts it uses, grows or takes over.
 
-    A policy reads the network and changes nothing; it sees the new task's training data only.
+    A policy sees the new task's training data only. It reads the network, in evaluation mode, and
+    changes nothing, itself included: what it is to remember of a task it notes in :meth:`learned`.
     """
 
     freezes = True
@@ -88,12 +30,15 @@ class GrowthPolicy(ABC):
     """Its factor in the loss."""
 
     @abstractmethod
-    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+    def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Return how the task is to be answered."""
 
+    def learned(self, view: TaskView, network: MoENetwork, decision: Decision) -> None:  # noqa: B027
+        """Remember a task that has been learned as was decided; most policies need not."""
 
-def fresh_expert(layer: MoELayer) -> Expert:
-    """Return an expert that no task uses: one that waits in the pool, or else a new one."""
-    taken = {id_ for experts in layer.assigned.values() for id_ in experts}
-    waiting = [id_ for id_ in layer.pool.ids if id_ not in taken]
-    return waiting[0] if waiting else layer.make_next()
+    def state(self) -> State:
+        """Return what is remembered, see :class:`~cl_moe.state.Stateful`."""
+        return State()
+
+    def restore(self, state: State) -> None:  # noqa: B027 - most policies remember nothing
+        """Take back what :meth:`state` gave."""

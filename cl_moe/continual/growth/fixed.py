@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy
+from cl_moe.continual.decision import Decision, decide_path
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 
@@ -20,7 +21,8 @@ class FixedPool(GrowthPolicy):
 
     freezes = False
 
-    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+    def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Return all experts of every layer and a fresh head."""
         path = tuple(tuple(layer.pool.ids) for layer in network.moe_layers)
-        return GrowthDecision("fixed", path, network.new_head(view.task, view.n_classes))
+        head = network.new_head(view.task, view.n_classes)
+        return Decision("fixed", decide_path(network, view.task, path, head))

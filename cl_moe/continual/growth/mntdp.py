@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.plan import (
-    Heads,
     Plan,
     Start,
     decision_of,
@@ -17,7 +15,8 @@ from cl_moe.continual.candidates.plan import (
     fresh_plan,
 )
 from cl_moe.continual.candidates.trial import Split, Trial
-from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
+from cl_moe.continual.decision import Candidate, Decision, Evidence
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
@@ -66,7 +65,7 @@ class MNTDP(GrowthPolicy):
         self.neighbours, self.rows = neighbours, rows
         self.validation_fraction = validation_fraction
 
-    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+    def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Return the prefix that does best on validation rows, under fresh layers."""
         sources = distinct_paths(network)
         if not sources:
@@ -86,12 +85,9 @@ class MNTDP(GrowthPolicy):
             for plan, one in zip(plans, found, strict=True)
         )
         head = network.new_head(view.task, view.n_classes)
-        log: dict[str, Any] = {
-            "candidates": tried,
-            "chosen": best,
-            "steps": view.steps * len(plans),
-        }
-        return decision_of(plans[best], view, network, head, **log)
+        evidence = Evidence(plans[best].source, tried, best)
+        steps = view.steps * len(plans)
+        return decision_of(plans[best], view, network, head, evidence=evidence, steps=steps)
 
     def _split(self, view: TaskView) -> tuple[Tensor, Tensor]:
         """Return the rows to train on and those to validate on, each in random order."""

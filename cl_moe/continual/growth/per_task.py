@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cl_moe.continual.growth.base import GrowthDecision, GrowthPolicy, fresh_expert
+from cl_moe.continual.decision import Decision, decide_path, fresh_expert
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 
@@ -19,7 +20,8 @@ class PerTask(GrowthPolicy):
     True
     """
 
-    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+    def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Return a fresh path and a fresh head."""
         path = tuple((fresh_expert(layer),) for layer in network.moe_layers)
-        return GrowthDecision("fresh", path, network.new_head(view.task, view.n_classes))
+        head = network.new_head(view.task, view.n_classes)
+        return Decision("fresh", decide_path(network, view.task, path, head))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, get_args
 
 import torch
 
 from cl_moe.continual.candidates.budget import full_layers, least_important, users
 from cl_moe.continual.candidates.ensemble import Part, menu
 from cl_moe.continual.candidates.halving import race
+from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.matched import take_over_plans
 from cl_moe.continual.candidates.plan import (
-    Heads,
     Plan,
     Start,
     copies_of,
@@ -24,15 +24,15 @@ from cl_moe.continual.candidates.plan import (
 )
 from cl_moe.continual.candidates.sources import Ranking, Score
 from cl_moe.continual.candidates.trial import Split, Trial, Tried, entropy, judged, split_of
+from cl_moe.continual.decision import Candidate, Decision, Evidence
 from cl_moe.continual.evidence.ensemble import Seen
 from cl_moe.continual.evidence.matching import single_examples
 from cl_moe.continual.evidence.sample import Sample, sample_of
 from cl_moe.continual.evidence.signatures import Shortlist
-from cl_moe.continual.growth.base import Candidate, GrowthDecision, GrowthPolicy
+from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.features import PathReader
-from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.network import MoENetwork
+from cl_moe.state import State, merged, part_of
 
 __all__ = ("Relatedness",)
 
@@ -131,19 +131,14 @@ class Relatedness(GrowthPolicy):
         self.protect, self.protect_strength = protect, protect_strength
         self.worth: dict[int, float] = {}
         self.borrowed: set[int] = set()
-        self.near, self._skipped = Shortlist(shortlist), set[int]()
+        self.near = Shortlist(shortlist)
         self.ranking = Ranking(score, lenses)
 
-    def decide(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
+    def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
-        decision = self._decided(view, network)
-        self.ranking.look(decision, view, network)
-        return decision
-
-    def _decided(self, view: TaskView, network: MoENetwork) -> GrowthDecision:
         near = self.near.of(view, network)
         sources = distinct_paths(network, near)
-        self._skipped = self.borrowed.union(set(network.tasks).difference(near))
+        skipped = self.borrowed.union(set(network.tasks).difference(near))
         if not sources:
             fresh = fresh_plan(network)
             return decision_of(fresh, view, network, network.new_head(view.task, view.n_classes))
@@ -151,9 +146,9 @@ class Relatedness(GrowthPolicy):
         with torch.no_grad():
             sample = sample_of(view, network, split.fit)
             gains = self.ranking.gains(sample, sources)
-            plans = self._plans(view, network, gains, sample)
+            plans = self._plans(view, network, gains, sample, skipped)
             whole = len(sample.y) == len(view.y)
-            reader = sample.reader if whole else PathReader(network, view.x)
+            reader = sample.reader if whole else network.reader(view.x)
             seen = None if sample.fitted is None else Seen(sample.fitted, sample.reader)
             heads = Heads(view, network, reader, seen)
         trials: dict[int, Trial] = {}
@@ -162,17 +157,46 @@ class Relatedness(GrowthPolicy):
         if not single_examples(view.y) and (len(plans) > 1 or self.max_experts):
             trials, tried, best = self._judged(plans, view, network, split, heads)
         plan, trial = plans[best], trials.get(best)
-        if plan.kind == "take over":
-            self.borrowed.add(view.task)
-        accuracy = tried[best].accuracy
-        if accuracy is not None:
-            self.worth[view.task] = max(0.0, accuracy - 1 / view.n_classes)
-        log: dict[str, Any] = {"candidates": tuple(tried), "chosen": best}
-        log["steps"] = sum(one.steps for one in trials.values())
+        evidence = Evidence(plan.source, tuple(tried), best)
+        steps = sum(one.steps for one in trials.values())
         if trial is None or "retrain" in plan.starts or any(plan.waiting):
-            return decision_of(plan, view, network, heads.of(plan), **log)
-        log |= {"learned": trial.steps, "learned_seconds": trial.seconds}
-        return decision_of(plan, view, network, trial.top.head, list(trial.top.parts), **log)
+            head = heads.of(plan)
+            return decision_of(plan, view, network, head, evidence=evidence, steps=steps)
+        return decision_of(
+            plan,
+            view,
+            network,
+            trial.top.head,
+            list(trial.top.parts),
+            evidence,
+            steps=steps,
+            learned=trial.steps,
+            learned_seconds=trial.seconds,
+        )
+
+    def learned(self, view: TaskView, network: MoENetwork, decision: Decision) -> None:
+        """Remember what the task's data and images look like, and how well it was answered."""
+        self.near.add(view.task, view.x, view.y)
+        self.ranking.learned(view, network, retrained=bool(decision.retrain))
+        if decision.kind == "take over":
+            self.borrowed.add(view.task)
+        winner = decision.evidence.winner
+        if winner is not None and winner.accuracy is not None:
+            self.worth[view.task] = max(0.0, winner.accuracy - 1 / view.n_classes)
+
+    def state(self) -> State:
+        """Return what is remembered of the tasks so far."""
+        plain = {"worth": {str(t): v for t, v in self.worth.items()}}
+        own = State({**plain, "matched": sorted(self.borrowed)})
+        return merged({"own": own, "near": self.near.state(), "looks": self.ranking.looks.state()})
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        own = part_of(state, "own").plain
+        self.worth = {int(task): float(value) for task, value in own["worth"].items()}
+        self.borrowed = set(own["matched"])
+        self.near.restore(part_of(state, "near"))
+        self.ranking.looks.restore(part_of(state, "looks"))
 
     def _judged(
         self,
@@ -246,23 +270,24 @@ class Relatedness(GrowthPolicy):
         network: MoENetwork,
         gains: Mapping[int, float],
         sample: Sample,
+        skipped: Collection[int],
     ) -> list[Plan]:
         """Return what is worth trying, cheapest first: on a tie the first one wins."""
         ranked = sorted(gains, key=lambda task: -gains[task])[: self.candidates]
-        gate = network.moe_layers[-1].gate
+        weights = network.moe_layers[-1].gate.ensemble
         few = len(view.y) <= self.average_up_to and "average" in self.kinds
-        if few and isinstance(gate, EvidenceGate):
-            by_evidence = gate.weights == "evidence"
+        if few and weights is not None:
+            by_evidence = weights.kind == "evidence"
             among = ranked if by_evidence else list(gains)
             reading = self.ranking.reading(view.y, sample, gains, among, self.reads, by_evidence)
-            opinions = menu(view, network, reading, self._skipped, sample)
+            opinions = menu(view, network, reading, skipped, sample)
             plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
             if len(view.y) < self.train_from:
                 return plans
         else:
             best = {task: gains[task] for task in ranked}
-            plans = take_over_plans(view, network, best, self._skipped, sample, self.candidates)
-            keep = in_all("keep", len(network.layers))
+            plans = take_over_plans(view, network, best, skipped, sample, self.candidates)
+            keep = in_all("keep", len(network.moe_layers))
             plans += [Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2]]
         grown = self._grown(network, gains, ranked)
         return [p for p in (*plans, *grown) if p.kind in self.kinds] or [
@@ -273,7 +298,7 @@ class Relatedness(GrowthPolicy):
         self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
     ) -> list[Plan]:
         """Return plans that add experts, or where no more may be added retrain some."""
-        depth, best = len(network.layers), ranked[0]
+        depth, best = len(network.moe_layers), ranked[0]
         if full_layers(network, self.max_experts):
             return [self._last_resort(network, gains, ranked)]
         copies = [p for p in copies_of(best, gains[best], depth) if p.kind in self.kinds]
@@ -288,6 +313,6 @@ class Relatedness(GrowthPolicy):
             return fresh_plan(network)
         victim = least_important(ranked, full, network, self.worth)
         starts: tuple[Start, ...] = tuple(
-            "retrain" if layer in full else "copy" for layer in range(len(network.layers))
+            "retrain" if layer in full else "copy" for layer in range(len(network.moe_layers))
         )
         return Plan("reassign", starts, "ridge", victim, gains[victim])

@@ -48,10 +48,10 @@ class Distillation:
         shared = [
             module
             for layer in network.moe_layers
-            for module in [*layer.pool.experts.values(), layer.gate, layer.shared]
+            for module in [*layer.pool.experts.values(), layer.gate, layer.common]
         ]
-        shared += [*network.heads.values(), network.encoder]
-        memo = {id(m): m for m in shared if m is not None and id(m) not in changing}
+        shared += [*network.heads.values(), *network.backbone.unslotted()]
+        memo = {id(module): module for module in shared if id(module) not in changing}
         self.teacher: MoENetwork = copy.deepcopy(network, memo)
 
     def penalty(self, network: MoENetwork, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from cl_moe.continual.regularizers.base import LogLikelihood, Parameters, Regula
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.seeding import generator
+from cl_moe.state import State, part_of
 
 __all__ = ("EWC", "fisher")
 
@@ -105,6 +106,20 @@ class EWC(Regularizer):
         )
         for name, parameter in parameters.items():
             self._add_parabola(name, new[name], parameter.detach())
+
+    def state(self) -> State:
+        """Return the parabola, and where the random numbers are."""
+        held = {"importance": self.importance, "anchor": self.anchor}
+        tensors = {f"{kind}.{n}": t.clone() for kind, of in held.items() for n, t in of.items()}
+        own = {"generator": self._generator.get_state()}
+        return State({"constant": self.constant}, {**tensors, **own})
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        self.constant = float(state.plain["constant"])
+        self.importance = dict(part_of(state, "importance").tensors)
+        self.anchor = dict(part_of(state, "anchor").tensors)
+        self._generator.set_state(state.tensors["generator"])
 
     def _add_parabola(self, name: str, stiffness: Tensor, centre: Tensor) -> None:
         """Join ``stiffness * (theta - centre)^2`` to the parabola held for ``name``.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import nn
 
 __all__ = (
     "ExpertFactory",
+    "HostExpert",
+    "Placement",
     "Shape",
     "StageFactory",
     "Stages",
@@ -21,6 +24,8 @@ __all__ = (
 )
 
 Shape = tuple[int, ...]
+Placement = Literal["replace", "add", "output"]
+"""What experts do at a host: take its place, add to its output, or add what they make of that."""
 StageFactory = Callable[[Shape], nn.Module]
 """Makes a module for inputs of one shape (without the batch dimension)."""
 
@@ -40,6 +45,26 @@ class ExpertFactory(ABC):
     @abstractmethod
     def widened(self, factor: float) -> ExpertFactory:
         """Return the same kind with every width multiplied by ``factor`` (rounded, at least 1)."""
+
+
+class HostExpert(ABC):
+    """Describes experts that work at a module of somebody else's network, their host.
+
+    Attributes:
+        placement: ``replace``: an expert takes the host's place; ``add``: it reads what the host
+            reads, and its output is added to the host's; ``output``: it reads the host's output,
+            and its own is added to that.
+    """
+
+    placement: Placement
+
+    @abstractmethod
+    def make(self, host: nn.Module, in_shape: Shape, out_shape: Shape) -> nn.Module:
+        """Return an expert for a host that takes rows of ``in_shape`` and gives ``out_shape``.
+
+        Raises:
+            ValueError: such a host cannot have one.
+        """
 
 
 def cut(stages: Sequence[StageFactory], layers: int) -> list[StageFactory]:

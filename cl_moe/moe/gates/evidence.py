@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-import torch
-from torch import Tensor
-
+from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.gates.task import TaskGate
 
 __all__ = ("EvidenceGate",)
-
-ENOUGH = 64
-"""Examples with which a small difference in evidence is no chance any more."""
-MARGIN = 0.005
-"""Nats by which an earlier path must be ahead of the raw input to be worth its pass."""
 
 
 class EvidenceGate(TaskGate):
@@ -33,11 +25,11 @@ class EvidenceGate(TaskGate):
     relatedness. A task that has grown an expert of its own is routed as by :class:`TaskGate`.
 
     A path costs a pass and the raw input costs none. So with examples enough to tell
-    (``ENOUGH``), no path is taken whose best answer is not ahead of the raw input's by ``MARGIN``;
+    (64), no path is taken whose best answer is not ahead of the raw input's by 0.005 nats;
     with fewer, an average of both is the safer answer.
 
     Task-aware gating in the sense of Gupta et al. 2022; the pool is
-    :class:`~cl_moe.moe.heads.EvidenceHead`.
+    :class:`~cl_moe.moe.heads.ensemble.EnsembleHead`.
 
     Args:
         in_features: length of a row once flattened.
@@ -48,9 +40,8 @@ class EvidenceGate(TaskGate):
             all paths alike, ``random`` draws ``k`` paths and weighs theirs alike. The answers
             are the same closed-form ones, so what differs is the routing alone.
 
-    >>> gate = EvidenceGate(in_features=4, k=1)  # the raw input and two paths
-    >>> [round(w, 3) for w in gate.weigh([0.5, 0.4, 2.0], paths=[-1, 0, 1], examples=100).tolist()]
-    [0.269, 0.731, 0.0]
+    >>> EvidenceGate(in_features=4, k=2).ensemble
+    EnsembleWeights(k=2, kind='evidence')
     """
 
     def __init__(
@@ -62,38 +53,4 @@ class EvidenceGate(TaskGate):
         weights: Literal["evidence", "uniform", "random"] = "evidence",
     ) -> None:
         super().__init__(in_features, k, balance, z)
-        self.weights = weights
-
-    def weigh(
-        self,
-        losses: Sequence[float],
-        paths: Sequence[int],
-        examples: int,
-        draw: torch.Generator | None = None,
-    ) -> Tensor:
-        """Return the weights of the answers, shape (S,), zero beyond the k best (or drawn) paths.
-
-        Args:
-            losses: leave-one-out cross-entropy of each answer, in nats.
-            paths: the path each one reads; -1 for the raw input, which is always kept.
-            examples: number of training examples n.
-            draw: where ``random`` weights are drawn from.
-        """
-        on = torch.tensor(paths)
-        found = on[on >= 0].unique()
-        if self.weights == "uniform":
-            return torch.full((len(on),), 1 / len(on))
-        if self.weights == "random":
-            assert draw is not None, "random weights need a generator"
-            kept = found[torch.randperm(len(found), generator=draw)[: self.k]]
-            chosen = torch.isin(on, kept) | (on < 0)
-            return chosen / chosen.sum()
-        loss = torch.tensor(losses, dtype=torch.float64)
-        best = {int(path): float(loss[on == path].min()) for path in found}
-        raw = float(loss[on < 0].min()) if (on < 0).any() else torch.inf
-        ahead = raw - MARGIN if examples >= ENOUGH else torch.inf
-        worth = [path for path in best if best[path] <= ahead]
-        kept = torch.tensor(sorted(worth, key=best.__getitem__)[: self.k], dtype=on.dtype)
-        logits = -(examples**0.5) * loss
-        logits[~torch.isin(on, kept) & (on >= 0)] = -torch.inf
-        return torch.softmax(logits, dim=0).float()
+        self.ensemble = EnsembleWeights(k, weights)

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cl_moe.continual.evidence.ridge import fit_linear
-from cl_moe.moe.dense import TaskNetwork
+from cl_moe.moe.dense import TaskNetwork, linear_of
 from cl_moe.moe.experts.base import Shape
 from cl_moe.moe.extract import frozen_copy
-from cl_moe.moe.heads import linear_of
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.seeding import generator

@@ -16,11 +16,14 @@ from cl_moe.continual.evidence.ensemble import Opinion
 from cl_moe.continual.evidence.rows import EVIDENCE_ROWS
 from cl_moe.continual.evidence.sample import sample_of
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.dense import linear_of
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.features import PathReader
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import RAW, Block, EvidenceHead, linear_of
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
@@ -33,7 +36,7 @@ ALL = ("features", "answers", "stages", "take over")
 def network():
     """Two paths of three stages each."""
     (factory,) = cut(MLPExpert([9, 8, 4]).stages(), 1)
-    network = MoENetwork([MoELayer(factory, EvidenceGate(4), (4,), experts=2)])
+    network = MoENetwork(Chain([MoELayer(factory, EvidenceGate(4), (4,), experts=2)]))
     network.add_task(0, [["e0"]], network.new_head(0, 4))
     network.add_task(1, [["e1"]], network.new_head(1, 4))
     return network.requires_grad_(False)
@@ -98,7 +101,7 @@ def test_answers_may_be_taken_over_if_they_are_other_ones_and_classes_enough(vie
     add_reader(network, view, 2, classes=3)
     add_reader(network, view, 3, classes=2)  # too few
     shares = {-1: 1.0}
-    network.add_task(4, [], EvidenceHead({RAW: torch.eye(4)}, torch.zeros(4), shares))
+    network.add_task(4, [], EnsembleHead({RAW: torch.eye(4)}, torch.zeros(4), shares))
     assert matchable(view, network, [1], ()) == [1, 2, 4]
     assert matchable(view, network, [0], ()) == [0, 4]
     assert matchable(view, network, [0, 1], {2, 4}) == [0, 1]
@@ -136,7 +139,7 @@ def test_rows_that_lie_class_by_class_are_matched_in_all_classes(view, network):
     one[0] = 9.0
     for task, weight in ((10, all_), (11, one)):
         bias = torch.tensor([5.0 * (task == 11), 0.0, 0.0, 0.0])
-        network.add_task(task, [], EvidenceHead({RAW: weight}, bias, {-1: 1.0}))
+        network.add_task(task, [], EnsembleHead({RAW: weight}, bias, {-1: 1.0}))
     found = [
         o
         for o in menu(view, network, Reading([0], [], ["take over"]), (), sampled(view, network))
@@ -156,7 +159,7 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
     assert (plans[0].gain, plans[0].starts, plans[0].train) == (0.1, ("keep",), False)
     assert {plan.source for plan in plans}.isdisjoint({0, 2})
     values = torch.eye(4)
-    network.add_task(7, [], EvidenceHead({RAW: values}, torch.zeros(4), {-1: 1.0}))
+    network.add_task(7, [], EnsembleHead({RAW: values}, torch.zeros(4), {-1: 1.0}))
     view = replace(view, y=view.x.argmax(1))
     first, *_ = take_over_plans(view, network, {1: 0.1}, (), sampled(view, network), limit=2)
     assert (first.source, first.gain, first.starts) == (7, None, ())

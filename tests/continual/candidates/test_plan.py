@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.plan import (
-    Heads,
     Plan,
     decision_of,
     distinct_paths,
@@ -21,10 +21,11 @@ from cl_moe.continual.evidence.ensemble import Opinion
 from cl_moe.continual.evidence.matching import match_classes
 from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
@@ -41,7 +42,7 @@ def network_of(layers=1, **options):
         gate = EvidenceGate(4, **options)
         made.append(MoELayer(factory, gate, shape, experts=2, seed=depth))
         shape = made[-1].out_shape
-    network = MoENetwork(made)
+    network = MoENetwork(Chain(made))
     for task in range(2):
         network.add_task(task, [[f"e{task}"]] * layers, network.new_head(task, 3))
     return network.requires_grad_(False)
@@ -217,7 +218,7 @@ def test_of_the_nearest_tasks_their_own_paths_are_looked_at_and_those_that_they_
 def test_a_fresh_start_takes_the_expert_that_waits():
     (factory,) = cut(MLPExpert([6]).stages(), 1)
     layer = MoELayer(factory, EvidenceGate(4), (4,))
-    network, waiting = MoENetwork([layer]), layer.pool["e0"]
+    network, waiting = MoENetwork(Chain([layer])), layer.pool["e0"]
     plan = fresh_plan(network)
     assert plan.waiting == ("e0",)
     begun = module_of(plan, 0, network)

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from cl_moe.continual.candidates.plan import Heads, Plan, fresh_plan
+from cl_moe.continual.candidates.heads import Heads
+from cl_moe.continual.candidates.plan import Plan, fresh_plan
 from cl_moe.continual.candidates.trial import Trial, judged, split_of
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
@@ -77,7 +79,7 @@ def network(request):
     for depth, factory in enumerate(cut(MLPExpert([10, 8]).stages(), 2)):
         layers.append(MoELayer(factory, TaskGate(1), shape, shared=request.param, seed=depth))
         shape = layers[-1].out_shape
-    network = MoENetwork(layers)
+    network = MoENetwork(Chain(layers))
     network.add_task(0, [["e0"], ["e0"]], network.new_head(0, 3))
     return network.requires_grad_(False)
 

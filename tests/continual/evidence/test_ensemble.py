@@ -15,8 +15,8 @@ from cl_moe.continual.evidence.ensemble import Opinion, Pool, Seen
 from cl_moe.continual.evidence.matching import match_classes, matching_evidence
 from cl_moe.continual.evidence.ridge import leave_one_out
 from cl_moe.continual.evidence.rows import evidence_rows
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import RAW, Block
 from cl_moe.moe.symmetry import Lens
 
 FEATURES, ANSWERS, LOG_ANSWERS = Block(0), Block(0, "answers"), Block(0, "log answers")

@@ -8,15 +8,16 @@ import torch
 from cl_moe.continual.candidates.trial import split_of
 from cl_moe.continual.evidence.sample import SCORE_ROWS, sample_of
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
-from cl_moe.moe.heads import RAW
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
 
 def sampled(n):
-    network = MoENetwork([MoELayer(MLPExpert([3]).stages()[0], TaskGate(1), (1,))])
+    network = MoENetwork(Chain([MoELayer(MLPExpert([3]).stages()[0], TaskGate(1), (1,))]))
     x, y = torch.arange(n)[:, None].float(), torch.arange(n) % 3
     view = TaskView(2, "t", x, y, 3, 10, 8, lambda p: torch.optim.Adam(p))
     return view, sample_of(view, network, split_of(view).fit), split_of(view)

@@ -12,6 +12,7 @@ from torch import nn
 
 from cl_moe.continual.growth.mntdp import MNTDP
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
@@ -51,7 +52,7 @@ def trained():
     for depth, factory in enumerate(cut(MLPExpert([24, 12]).stages(), 2)):
         layers.append(MoELayer(factory, TaskGate(24), shape, seed=depth))
         shape = layers[-1].out_shape
-    network = MoENetwork(layers)
+    network = MoENetwork(Chain(layers))
     for task, shift in enumerate((0, 3)):
         view = view_of(task, *xor(400, task, shift))
         learn(network, view, MNTDP().decide(view, network) if task == 0 else _fresh(view, network))
@@ -69,7 +70,7 @@ def _fresh(view, network):
 
 def test_the_first_task_takes_the_experts_that_wait_and_nothing_is_tried():
     (factory,) = cut(MLPExpert([4]).stages(), 1)
-    network = MoENetwork([MoELayer(factory, TaskGate(6), (6,))])
+    network = MoENetwork(Chain([MoELayer(factory, TaskGate(6), (6,))]))
     decision = MNTDP().decide(view_of(0, *xor(20, 0)), network)
     assert (decision.path, decision.candidates, decision.steps) == ((("e0",),), (), 0)
 

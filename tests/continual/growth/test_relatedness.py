@@ -12,7 +12,7 @@ from torch import nn
 
 from cl_moe.continual.candidates.budget import full_layers, least_important, users
 from cl_moe.continual.candidates.halving import race
-from cl_moe.continual.candidates.plan import Heads
+from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.trial import Trial, judged, split_of
 from cl_moe.continual.evidence.sample import sample_of
 from cl_moe.continual.growth.fixed import FixedPool
@@ -20,11 +20,13 @@ from cl_moe.continual.growth.per_task import PerTask
 from cl_moe.continual.growth.relatedness import Relatedness
 from cl_moe.continual.use import importance
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
 from cl_moe.moe.gates.task import TaskGate
-from cl_moe.moe.heads import RAW, Block, EvidenceHead
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
@@ -34,7 +36,7 @@ def network_of(layers=1, gate=EvidenceGate, experts=1):
     for depth, factory in enumerate(cut(MLPExpert([24, 16]).stages(), layers)):
         made.append(MoELayer(factory, gate(24), shape, experts=experts, seed=depth))
         shape = made[-1].out_shape
-    return MoENetwork(made)
+    return MoENetwork(Chain(made))
 
 
 def rings(n, seed, shift=0):
@@ -385,7 +387,7 @@ class TestBudget:
         policy = Relatedness(max_experts=1, reassign_margin=0.6 * (left.loss - retrained.loss))
         assert policy.decide(view, network).kind == "reassign"
         weights = {RAW: torch.zeros(4, 8), Block(0): torch.zeros(4, 16)}
-        half = EvidenceHead(weights, torch.zeros(4), {-1: 0.5, 0: 0.5})
+        half = EnsembleHead(weights, torch.zeros(4), {-1: 0.5, 0: 0.5})
         network.add_task(7, [], half)  # half a user more: 0.9 of what is won
         assert users(0, [0], network) == pytest.approx(1.5)
         assert policy.decide(view, network).kind == "reassign"

@@ -9,10 +9,11 @@ from torch import nn
 from cl_moe.continual.events import sentence
 from cl_moe.continual.growth.relatedness import Relatedness
 from cl_moe.continual.view import TaskView
+from cl_moe.moe.backbones.chain import Chain
+from cl_moe.moe.blocks import RAW
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.gates.evidence import EvidenceGate
-from cl_moe.moe.heads import RAW
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
@@ -64,7 +65,7 @@ def take(policy, network, view):
 
 def learned(policy):
     (stage,) = cut(ConvExpert([4, 8], feature_dim=16).stages(), 1)
-    network = MoENetwork([MoELayer(stage, EvidenceGate(SIDE * SIDE), (1, SIDE, SIDE))])
+    network = MoENetwork(Chain([MoELayer(stage, EvidenceGate(SIDE * SIDE), (1, SIDE, SIDE))]))
     take(policy, network, view_of(0, *pictures(400, 0)))
     return network
 
@@ -151,7 +152,7 @@ def test_what_an_encoder_makes_of_images_is_not_turned():
     policy = Relatedness()
     (stage,) = cut(ConvExpert([4], feature_dim=16).stages(), 1)
     layer = MoELayer(stage, EvidenceGate(SIDE * SIDE), (1, SIDE, SIDE))
-    network = MoENetwork([layer], encoder=nn.Identity())
+    network = MoENetwork(Chain([layer], encoder=nn.Identity()))
     take(policy, network, view_of(0, *pictures(400, 0)))
     x, y = pictures(24, 1)
     assert not lenses(take(policy, network, view_of(1, x.rot90(1, (2, 3)), y)).head)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 
 from cl_moe.continual.regularizers.distillation import Distillation
+from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.layer import MoELayer
@@ -11,7 +12,7 @@ from cl_moe.moe.network import MoENetwork
 
 def network():
     layer = MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,), experts=2)
-    made = MoENetwork([layer])
+    made = MoENetwork(Chain([layer]))
     made.add_task(0, [["e0"]], made.new_head(0, 3))
     return made
 

@@ -176,14 +176,15 @@ def test_a_sample_of_the_rows_is_drawn_from_the_seed():
 
 
 def test_one_expert_behind_a_gate_by_row_can_be_protected_one_row_at_a_time():
+    from cl_moe.moe.backbones.chain import Chain
     from cl_moe.moe.experts.mlp import MLPExpert
     from cl_moe.moe.gates.token import TokenGate
     from cl_moe.moe.layer import MoELayer
     from cl_moe.moe.network import MoENetwork
 
     layer = MoELayer(MLPExpert([4]).stages()[0], TokenGate(3), (3,), experts=2)
-    network = MoENetwork([layer])
-    network.add_task(0, [layer.pool.ids], network.new_head(0, n_classes=3))
+    network = MoENetwork(Chain([layer]))
+    network.add_task(0, [layer.pool.ids], network.new_head(0, n_outputs=3))
     chosen = {name: p for name, p in network.named_parameters() if ".experts.e1." in name}
     x_NX, y_N = rows(6)
     ewc = EWC(1.0, labels="true", vectorize=False)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cl_moe import catalog
-from cl_moe.moe.gates.evidence import ENOUGH, MARGIN
+from cl_moe.moe.gates._ensemble import ENOUGH, MARGIN
 
 EXPERTS = ["e0", "e1", "e2"]
 

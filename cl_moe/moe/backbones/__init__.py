@@ -1,0 +1,1 @@
+"""Networks with slots for experts: one file a kind."""

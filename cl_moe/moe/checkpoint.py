@@ -1,0 +1,211 @@
+"""A mixture as plain values and tensors, and back into a network of the same make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cl_moe import catalog
+from cl_moe.errors import InputError
+from cl_moe.moe.backbones.base import Backbone
+from cl_moe.moe.dense import TaskNetwork
+from cl_moe.moe.freezing import FreezableDict
+from cl_moe.moe.heads.base import Head
+from cl_moe.moe.layer import MoELayer
+from cl_moe.moe.network import MoENetwork
+from cl_moe.state import State
+
+__all__ = ("load_tensors", "network_state", "restore_network")
+
+
+def network_state(network: MoENetwork | TaskNetwork) -> State:
+    """Return all that a network has learned: experts, assignments, gates, heads, what is frozen.
+
+    Experts that are offloaded are fetched.
+    """
+    if isinstance(network, TaskNetwork):
+        tensors = {f"network.{k}": _kept(v) for k, v in network.state_dict().items()}
+        tasks = [[task, network.n_outputs(task)] for task in network.tasks]
+        return State({"tasks": tasks}, tensors)
+    backbone = network.backbone
+    plain = {
+        "base": _frozen(backbone.base),
+        "sizes": backbone.sizes(),
+        "slots": {name: _slot(layer) for name, layer in backbone.slots.items()},
+        "heads": [
+            {"task": task, "kind": _head_name(network.head(task)), **network.head(task).describe()}
+            for task in network.tasks
+        ],
+        "trainable_heads": [int(label) for label in network.heads.trainable],
+        "heads_off": {name: list(off) for name, off in network.heads.switched_off.items()},
+    }
+    tensors = {
+        f"{place}.{name}": _kept(tensor)
+        for place, module in _parts(network)
+        for name, tensor in module.state_dict().items()
+        if isinstance(tensor, Tensor)
+    }
+    return State(plain, tensors)
+
+
+def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
+    """Give a network that has learned nothing yet what another one of the same make had learned.
+
+    Raises:
+        InputError: the state does not fit: another make, or it is damaged.
+
+    >>> from cl_moe.moe.backbones.chain import Chain
+    >>> from cl_moe.moe.experts.mlp import MLPExpert
+    >>> from cl_moe.moe.gates.task import TaskGate
+    >>> def make() -> MoENetwork:
+    ...     return MoENetwork(Chain([MoELayer(MLPExpert([8]).stages()[0], TaskGate(4), (4,))]))
+    >>> network, again = make(), make()
+    >>> network.add_task(0, [["e0"]], network.new_head(0, n_outputs=3))
+    >>> restore_network(again, network_state(network))
+    >>> x = torch.rand(5, 4)
+    >>> bool(torch.equal(again(x, 0), network(x, 0)))
+    True
+    """
+    if isinstance(network, TaskNetwork):
+        for task, n_outputs in state.plain["tasks"]:
+            network.add_task(int(task), int(n_outputs))
+        load_tensors(network, state.tensors, "network")
+        return
+    plain, backbone = state.plain, network.backbone
+    missing = sorted(set(plain["slots"]).symmetric_difference(backbone.slots))
+    if missing:
+        raise InputError(
+            f"saved model: its slots are {sorted(plain['slots'])}, those of this network "
+            f"{sorted(backbone.slots)}; give the same slots"
+        )
+    if plain["sizes"] is not None:
+        backbone.set_sizes(plain["sizes"])
+    for name, layer in backbone.slots.items():
+        _restore_slot(layer, plain["slots"][name])
+    for saved in plain["heads"]:
+        task = int(saved["task"])
+        kind = catalog.resolve("head", saved["kind"], "saved model: heads")
+        if not (isinstance(kind, type) and issubclass(kind, Head)):
+            raise InputError(f"saved model: '{saved['kind']}' is no head")
+        start = f"head.{task}."
+        held = {k[len(start) :]: t for k, t in state.tensors.items() if k.startswith(start)}
+        network.heads[str(task)] = kind.restored(saved, held)
+        if network.owns_path(task):
+            network.first_on.setdefault(network.path(task), task)
+    for place, module in _parts(network):
+        load_tensors(module, state.tensors, place)
+    for name, off in plain["heads_off"].items():
+        _switch_off(network.heads[name], off)
+        network.heads.freeze(name)
+    for name, layer in backbone.slots.items():
+        for id_, off in plain["slots"][name]["frozen"].items():
+            _switch_off(layer.pool.experts[id_], off)
+            layer.pool.freeze(id_)
+        _refreeze(layer.common, plain["slots"][name]["common"])
+        for task in plain["slots"][name]["assigned"]:
+            if int(task) not in plain["trainable_heads"]:
+                for parameter in layer.gate.task_parameters(int(task)):
+                    parameter.requires_grad_(False)
+    _refreeze(backbone.base, plain["base"])
+
+
+def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
+    """Copy the tensors ``place.NAME`` into a module; every one of its own must be there.
+
+    Raises:
+        InputError: one is missing, of another shape, or more than the module has.
+    """
+    own = module.state_dict(keep_vars=True)
+    start = f"{place}."
+    given = {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
+    wanted = {name: tensor for name, tensor in own.items() if isinstance(tensor, Tensor)}
+    problems = [f"{place}.{name} is missing" for name in wanted if name not in given]
+    problems += [f"{place}.{name} is unknown" for name in given if name not in wanted]
+    problems += [
+        f"{place}.{name} has shape {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise InputError(
+            f"saved model: does not fit this network: {'; '.join(problems[:3])}{more}; "
+            "load it into the network that it was saved from"
+        )
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            if tensor.stride() != given[name].stride():  # a product depends on it
+                tensor.data = torch.empty_like(given[name], device=tensor.device)
+            tensor.copy_(given[name])
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone()
+
+
+def _parts(network: MoENetwork) -> Iterator[tuple[str, nn.Module]]:
+    yield "base", _Unslotted(network.backbone)
+    for layer in network.moe_layers:
+        for id_ in layer.pool.ids:
+            yield f"expert.{layer.name}.{id_}", layer.pool[id_]
+        yield f"gate.{layer.name}", layer.gate
+        yield f"common.{layer.name}", layer.common
+    for task in network.tasks:
+        yield f"head.{task}", network.head(task)
+
+
+class _Unslotted(nn.Module):
+    """A backbone's base, by itself."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.base = backbone.base
+
+
+def _slot(layer: MoELayer) -> dict[str, Any]:
+    pool = layer.pool
+    return {
+        "ids": pool.ids,
+        "made": pool.made,
+        "frozen": {id_: list(off) for id_, off in pool.experts.switched_off.items()},
+        "assigned": {str(task): list(ids) for task, ids in layer.assigned.items()},
+        "common": _frozen(layer.common),
+    }
+
+
+def _restore_slot(layer: MoELayer, saved: Mapping[str, Any]) -> None:
+    for id_ in layer.pool.ids:
+        if id_ not in saved["ids"]:
+            layer.pool.remove(id_)
+    for number in range(layer.pool.made, int(saved["made"])):
+        id_ = layer.add(layer.make("0"))
+        assert id_ == f"e{number}", (id_, number)
+        if id_ not in saved["ids"]:
+            layer.pool.remove(id_)
+    for task, ids in saved["assigned"].items():
+        layer.assign(int(task), ids)
+
+
+def _frozen(parts: FreezableDict) -> dict[str, list[str]]:
+    return {name: list(off) for name, off in parts.switched_off.items()}
+
+
+def _refreeze(parts: FreezableDict, frozen: Mapping[str, list[str]]) -> None:
+    for name in list(parts):
+        if name in frozen and name in parts.trainable:
+            _switch_off(parts[name], frozen[name])
+            parts.freeze(name)
+
+
+def _switch_off(part: nn.Module, off: list[str]) -> None:
+    for name, parameter in part.named_parameters():
+        parameter.requires_grad_(name not in off)
+
+
+def _head_name(head: Head) -> str:
+    kind = type(head)
+    room, _, name = kind.__module__.rpartition(".")
+    return name if room == catalog.KINDS["head"] else f"{kind.__module__}:{kind.__qualname__}"

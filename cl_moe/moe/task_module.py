@@ -1,0 +1,139 @@
+"""One task's answer as a module of its own: only what the task uses, with nothing left to route."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from cl_moe.moe.backbones.base import Backbone
+from cl_moe.moe.blocks import OWN, RAW, Block
+from cl_moe.moe.extract import frozen_copy
+from cl_moe.moe.features import Part, reach, read_answers, read_path
+from cl_moe.moe.heads.base import Head
+from cl_moe.moe.symmetry import Lens
+
+__all__ = ("EnsembleAnswer", "task_module")
+
+
+def task_module(backbone: Backbone, heads: Mapping[str, nn.Module], task: int) -> nn.Module:
+    """Return what answers one task of a network; see :meth:`MoENetwork.for_task`.
+
+    It is copied, in evaluation mode, and takes no gradients: it stays as it is however the network
+    goes on learning.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict(backbone.encoders())
+    head = heads[str(task)]
+    assert isinstance(head, Head)
+    if head.reads_own_path:
+        for number, module in enumerate(backbone.modules_for(task)):
+            modules[f"layer{number}"] = module
+        modules["flatten"] = nn.Flatten()
+        modules["head"] = _OnFeatures(head)
+    else:
+        modules["answer"] = _ensemble(backbone, heads, head)
+    return frozen_copy(nn.Sequential(modules))
+
+
+class _OnFeatures(nn.Module):
+    """A head that is called with features (B, D)."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs: Tensor = self.head({OWN: features})
+        return outputs
+
+
+class EnsembleAnswer(nn.Module):
+    """The answer of a head that reads other tasks' paths, with what it reads of them alone.
+
+    Args:
+        head: pools what is read.
+        sources: for each task that is read (-1: the raw input) and the lens before it, a module
+            that returns what is read of it, by part.
+
+    >>> import torch
+    >>> from cl_moe.moe.heads.ensemble import EnsembleHead
+    >>> raw = _Path([], None, ["features"])
+    >>> head = EnsembleHead({RAW: torch.eye(2)}, torch.zeros(2), {-1: 1.0})
+    >>> EnsembleAnswer(head, {(-1, None): raw})(torch.tensor([[3.0, 4.0]])).tolist()
+    [[3.0, 4.0]]
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        sources: Mapping[tuple[int, Lens | None], _Path | _Answers],
+    ) -> None:
+        super().__init__()
+        self.read, self.sources = list(sources), nn.ModuleList(sources.values())
+        self.head = head
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the logits (B, C) for what the encoder gives."""
+        values = {
+            Block(task, part, lens): value
+            for (task, lens), source in zip(self.read, self.sources, strict=True)
+            for part, value in source(z).items()
+        }
+        logits: Tensor = self.head(values)
+        return logits
+
+
+class _Path(nn.Module):
+    """A path as far up as it is read, behind a lens if there is one."""
+
+    def __init__(
+        self,
+        stages: Sequence[nn.Module],
+        head: Head | None,
+        parts: Sequence[Part],
+        lens: Lens | None = None,
+    ) -> None:
+        super().__init__()
+        self.stages, self.parts = nn.ModuleList(stages[: reach(parts)]), tuple(parts)
+        self.lens = lens
+        self.head = head if {"answers", "log answers"} & set(parts) else None
+
+    def forward(self, z: Tensor) -> dict[Part, Tensor]:
+        z = z if self.lens is None else self.lens(z)
+        return read_path(z, list(self.stages), self.head, self.parts)
+
+
+class _Answers(nn.Module):
+    """The answers of a task that is itself answered from other paths."""
+
+    def __init__(self, answer: EnsembleAnswer, parts: Sequence[Part]) -> None:
+        super().__init__()
+        self.answer, self.parts = answer, tuple(parts)
+
+    def forward(self, z: Tensor) -> dict[Part, Tensor]:
+        return read_answers(self.answer(z), self.parts)
+
+
+def _ensemble(backbone: Backbone, heads: Mapping[str, nn.Module], head: Head) -> EnsembleAnswer:
+    parts: dict[tuple[int, Lens | None], list[Part]] = {}
+    for task, part, lens in head.blocks:
+        parts.setdefault((task, lens), []).append(part)
+    sources = {read: _source(backbone, heads, *read, parts[read]) for read in parts}
+    return EnsembleAnswer(head, sources)
+
+
+def _source(
+    backbone: Backbone,
+    heads: Mapping[str, nn.Module],
+    task: int,
+    lens: Lens | None,
+    parts: Sequence[Part],
+) -> _Path | _Answers:
+    if task == RAW.task:
+        return _Path(backbone.raw_modules(), None, parts)
+    head = heads[str(task)]
+    assert isinstance(head, Head)
+    if not head.reads_own_path:
+        return _Answers(_ensemble(backbone, heads, head), parts)
+    return _Path(backbone.stage_modules(task), head, parts, lens)

@@ -1,0 +1,141 @@
+"""What a part remembers, as JSON and tensors: on disk and back, without pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cl_moe.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ("State", "Stateful", "load_state", "merged", "part_of", "save_state")
+
+SCHEMA = 1
+"""Version of the files."""
+PLAIN, TENSORS = "model.json", "model.safetensors"
+
+
+@dataclass(frozen=True)
+class State:
+    """Plain values that JSON can hold, and tensors by name.
+
+    Attributes:
+        plain: numbers, text, lists and dictionaries of these.
+        tensors: by name.
+
+    >>> State({"n": 1}).plain
+    {'n': 1}
+    """
+
+    plain: Mapping[str, Any] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Stateful(Protocol):
+    """Anything that remembers: ``restore(other.state())`` makes it remember what the other does."""
+
+    def state(self) -> State:
+        """Return what is remembered; later changes do not reach it."""
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+
+
+def merged(parts: Mapping[str, State]) -> State:
+    """Return the states of several parts as one.
+
+    >>> merged({"a": State({"n": 1}), "b": State({"n": 2})}).plain
+    {'a': {'n': 1}, 'b': {'n': 2}}
+    """
+    plain = {name: dict(part.plain) for name, part in parts.items()}
+    tensors = {f"{n}.{key}": t for n, part in parts.items() for key, t in part.tensors.items()}
+    return State(plain, tensors)
+
+
+def part_of(state: State, name: str) -> State:
+    """Return the state of one part of several.
+
+    >>> part_of(merged({"a": State({"n": 1}), "b": State({"n": 2})}), "b").plain
+    {'n': 2}
+    """
+    start = f"{name}."
+    tensors = {k[len(start) :]: t for k, t in state.tensors.items() if k.startswith(start)}
+    return State(dict(state.plain.get(name, {})), tensors)
+
+
+def save_state(folder: Path, state: State) -> None:
+    """Write a state into a folder of its own: JSON, and safetensors; written aside and renamed.
+
+    Raises:
+        InputError: something else than a saved state has that name.
+    """
+    from safetensors.torch import save_file
+
+    if folder.exists() and not (folder / PLAIN).is_file():
+        raise InputError(f"{folder}: is there already and is no saved model; give another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        layouts = {n: _order(t) for n, t in state.tensors.items() if not t.is_contiguous()}
+        laid = {n: t.permute(layouts[n]) if n in layouts else t for n, t in state.tensors.items()}
+        save_file({n: t.contiguous() for n, t in laid.items()}, aside / TENSORS)
+        record = {"schema": SCHEMA, "digest": _digest(aside / TENSORS), "layouts": layouts}
+        record |= state.plain
+        (aside / PLAIN).write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+        aside.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(aside, folder)  # noqa: PTH105 - onto a name, not into a folder
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def load_state(folder: Path) -> State:
+    """Read what :func:`save_state` wrote.
+
+    Raises:
+        InputError: no such folder, or it is damaged, or of a later version.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        plain = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"{folder}: no saved model (no {PLAIN} in it); name its folder") from None
+    except ValueError as error:
+        raise InputError(f"{folder / PLAIN}: is damaged ({error}); save the model again") from None
+    if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
+        found = plain.get("schema") if isinstance(plain, dict) else None
+        raise InputError(f"{folder / PLAIN}: schema is {found!r}, and this version reads {SCHEMA}")
+    try:
+        if _digest(folder / TENSORS) != plain.get("digest"):
+            raise InputError(f"{folder / TENSORS}: is not what was saved; save the model again")
+        tensors = load_file(folder / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{folder / TENSORS}: cannot be read ({error})") from None
+    for name, order in plain.pop("layouts", {}).items():
+        tensors[name] = tensors[name].permute([order.index(d) for d in range(len(order))])
+    return State({k: v for k, v in plain.items() if k not in ("schema", "digest")}, tensors)
+
+
+def _order(tensor: Tensor) -> list[int]:
+    """Return a tensor's dimensions as they lie in memory, the outermost first."""
+    return sorted(range(tensor.dim()), key=lambda d: (-tensor.stride(d), d))
+
+
+def _digest(path: Path) -> str:
+    found = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()

@@ -1,0 +1,119 @@
+"""Experts in a network of the user's own, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from cl_moe import catalog
+from cl_moe.errors import InputError
+from cl_moe.moe.backbones.insert import Insert
+from cl_moe.moe.experts.base import HostExpert
+from cl_moe.moe.gates.base import Gate
+from cl_moe.moe.heads.base import Head
+from cl_moe.moe.network import MoENetwork
+from cl_moe.seeding import derive
+from cl_moe.training.model import TaskModel
+
+__all__ = ("mixture",)
+
+
+def mixture(
+    backbone: nn.Module,
+    *,
+    slots: str | Sequence[str],
+    expert: str = "lora",
+    expert_options: Mapping[str, Any] | None = None,
+    gate: str = "evidence",
+    gate_options: Mapping[str, Any] | None = None,
+    head: str = "linear",
+    experts: int = 0,
+    train_base: bool = False,
+    seed: int = 0,
+) -> TaskModel:
+    """Return a mixture of experts inside a network: it grows experts at the modules named.
+
+    The network is copied. All of it but the experts is frozen; what it makes of rows without them
+    is the *raw input* that closed-form answers start from. A linear classifier that it ends in is
+    left out: each task gets a head of its own on the features before it.
+
+    Args:
+        backbone: any module that takes rows (B, ...) and gives a tensor: (B, D), or (B, T, D) and
+            (B, D, H, W), which are averaged.
+        slots: names of its modules at which experts work, or patterns as of file names.
+        expert: ``lora`` (at linear maps and convolutions), ``adapter`` (at any module), ``copy``
+            (of the module, in its place), ``mlp`` (a perceptron in its place), or
+            ``package.module:Class``.
+        expert_options: its own parameters, such as ``{"rank": 8}``.
+        gate: a gate's name.
+        gate_options: the gate's own parameters.
+        head: ``linear``, ``cosine`` or ``shared``.
+        experts: experts a slot begins with, for policies that do not grow.
+        train_base: whether the first task trains the whole network, which is frozen then. Give True
+            where it is not pretrained.
+        seed: where initial parameters are derived from.
+
+    Returns:
+        A model for :class:`~cl_moe.TaskAwareMoE` or, with :class:`~cl_moe.MoEPlugin`, for any
+        Avalanche strategy; ``model(x, task)`` gives the outputs (B, C) of a task.
+
+    Raises:
+        InputError: names or parameters that do not fit.
+
+    >>> import torch
+    >>> import cl_moe
+    >>> net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU())
+    >>> model = cl_moe.mixture(net, slots="2", expert="lora", expert_options={"rank": 2})
+    >>> strategy = cl_moe.TaskAwareMoE(model=model)
+    >>> x, y = torch.rand(40, 8), torch.arange(40) % 2
+    >>> stream = cl_moe.TaskStream([cl_moe.Task("one", (x, y), (x, y), ("a", "b"))])
+    >>> for experience in stream.to_benchmark().train_stream:
+    ...     _ = strategy.train(experience, eval_streams=[])
+    >>> model(x, 0).shape
+    torch.Size([40, 2])
+    """
+    options = {"expert": dict(expert_options or {}), "gate": dict(gate_options or {})}
+    expert_kind = _kind("expert", HostExpert, expert, options["expert"])
+    try:
+        chosen = expert_kind(**options["expert"])
+    except ValueError as error:
+        raise InputError(f"expert_options: {error}") from error
+    gate_kind = _kind("gate", Gate, gate, {**options["gate"], "in_features": 1})
+    head_kind = _kind("head", Head, head, {"in_features": 1, "n_outputs": 1})
+    made = Insert(
+        backbone,
+        slots,
+        chosen,
+        lambda features: gate_kind(features, **options["gate"]),
+        experts=experts,
+        learns_base=train_base,
+        seed=derive(seed, "network"),
+    )
+    origin = {
+        "kind": "mixture",
+        "backbone": type(backbone).__name__,
+        "slots": list(made.slots),
+        "expert": expert,
+        "expert_options": options["expert"],
+        "gate": gate,
+        "gate_options": options["gate"],
+        "head": head,
+        "experts": experts,
+        "train_base": train_base,
+        "seed": seed,
+    }
+    network = MoENetwork(made, derive(seed, "network"), head_kind)
+    return TaskModel(network, origin)
+
+
+def _kind(kind: str, base: type, name: str, options: Mapping[str, Any]) -> Any:
+    """Return a class by name, its parameters checked."""
+    found = catalog.resolve(kind, name, kind)
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise InputError(f"{kind}: '{name}' is no {kind}; give a subclass of {base.__name__}")
+    problems = catalog.check_parameters(found, dict(options), f"{kind}_options")
+    if problems:
+        raise InputError(problems)
+    return found
