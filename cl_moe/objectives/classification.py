@@ -65,7 +65,7 @@ class Classification(Objective):
     def metrics(self, outputs_BC: Tensor, y: Tensor) -> Mapping[str, float]:
         """Return accuracy (0 to 1) and loss (nats)."""
         right = self.predict(outputs_BC) == self.targets(y)
-        loss = self.loss(outputs_BC.double(), y)
+        loss = self.loss(outputs_BC.detach().double(), y)
         return {"accuracy": float(right.double().mean()), "loss": float(loss)}
 
     def calibrate(self, outputs_NC: Tensor, y: Tensor, factors: Sequence[float]) -> Calibrated:

@@ -80,11 +80,15 @@ class Multilabel(Objective):
         both, either = (found & target).sum(), found.sum() + target.sum()
         f1 = float(2 * both / either) if int(either) else math.nan
         exact = float((found == target).all(1).double().mean())
-        return {"f1": f1, "exact_match": exact, "loss": float(self.loss(outputs_BC.double(), y))}
+        return {
+            "f1": f1,
+            "exact_match": exact,
+            "loss": float(self.loss(outputs_BC.detach().double(), y)),
+        }
 
     def calibrate(self, outputs_NC: Tensor, y: Tensor, factors: Sequence[float]) -> Calibrated:
         """Return the factor with the least binary cross-entropy, summed over labels."""
-        tried = [float(self._nats(f * outputs_NC, y).sum(1).mean()) for f in factors]
+        tried = [float(self._nats(f * outputs_NC.detach(), y).sum(1).mean()) for f in factors]
         best = min(range(len(tried)), key=tried.__getitem__)
         return Calibrated(factors[best], tried[best], factors[best] * outputs_NC)
 

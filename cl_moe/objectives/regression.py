@@ -80,7 +80,7 @@ class Regression(Objective):
     def metrics(self, outputs_BC: Tensor, y: Tensor) -> Mapping[str, float]:
         """Return r2, rmse and loss; r2 is NaN where the targets of an output are all alike."""
         target = self.encode(y)
-        error = self._squared(outputs_BC.double(), target).mean(0)
+        error = self._squared(outputs_BC.detach().double(), target).mean(0)
         variance = (target - target.mean(0)).square().mean(0)
         r2 = torch.where(variance > 0, 1 - error / variance, math.nan).mean()
         loss = float(error.mean())
@@ -88,7 +88,7 @@ class Regression(Objective):
 
     def calibrate(self, outputs_NC: Tensor, y: Tensor, factors: Sequence[float]) -> Calibrated:
         """Return the Gaussian log-likelihood at the variance of the errors; the factor is 1."""
-        error = (outputs_NC - self.targets(y)).square().mean(0)
+        error = (outputs_NC.detach() - self.targets(y)).square().mean(0)
         variance = error.clamp_min(LEAST_VARIANCE)
         loss = 0.5 * ((2 * math.pi * variance).log() + error / variance).sum()
         return Calibrated(1.0, float(loss), outputs_NC)
