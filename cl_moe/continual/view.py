@@ -47,7 +47,8 @@ class TaskView:
     objectives: Mapping[int, Objective] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.objective is None:
+        given: object = self.objective
+        if given is None:
             object.__setattr__(self, "objective", Classification(self.n_classes))
 
     def classifies(self, task: int | None = None) -> bool:

@@ -134,23 +134,10 @@ class Csv(Source):
                 rows = [row for row in reader if row]
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-        wanted = tuple(features) or tuple(name for name in header if name not in self.targets)
-        problems = [
-            f"{path}: no column '{name}'; {did_you_mean(name, header)}"
-            for name in (*self.targets, *wanted)
-            if name not in header
-        ]
-        problems += [
-            f"{path}: two columns are called '{name}'; rename one"
-            for name in sorted({*self.targets, *wanted})
-            if header.count(name) > 1
-        ]
-        if not rows:
-            problems.append(f"{path}: no row below the header; add examples")
-        if problems:
-            raise InputError(problems)
+        wanted = self._wanted(path, header, rows, features)
         columns = [header.index(name) for name in wanted]
         at = [header.index(name) for name in self.targets]
+        problems: list[str] = []
         values, targets = [], []
         for number, row in enumerate(rows, start=2):
             if len(row) != len(header):
@@ -170,6 +157,27 @@ class Csv(Source):
         if self.objective != "classification":
             read = torch.tensor(targets, dtype=torch.float32)
         return torch.tensor(values, dtype=torch.float32), read, wanted
+
+    def _wanted(
+        self, path: Path, header: list[str], rows: list[list[str]], features: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Return the names of the columns of inputs; the header must have these and the labels."""
+        wanted = tuple(features) or tuple(name for name in header if name not in self.targets)
+        problems = [
+            f"{path}: no column '{name}'; {did_you_mean(name, header)}"
+            for name in (*self.targets, *wanted)
+            if name not in header
+        ]
+        problems += [
+            f"{path}: two columns are called '{name}'; rename one"
+            for name in sorted({*self.targets, *wanted})
+            if header.count(name) > 1
+        ]
+        if not rows:
+            problems.append(f"{path}: no row below the header; add examples")
+        if problems:
+            raise InputError(problems)
+        return wanted
 
 
 def _number(
