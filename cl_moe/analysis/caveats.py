@@ -9,7 +9,7 @@ from cl_moe.analysis.divergence import divergence_warnings, divergences
 
 __all__ = ("CHANCE", "data_line", "remarks", "warnings")
 
-CHANCE = 0.02  # an accuracy this near to guessing, or lower, is chance
+CHANCE = 0.02  # an accuracy (or R2) this near to guessing, or lower, is chance
 
 
 def remarks(data: StudyData) -> list[str]:
@@ -56,7 +56,11 @@ def _edges(data: StudyData) -> list[str]:
 def _at_chance(data: StudyData) -> list[str]:
     stream = data.tasks[~data.tasks["probe"]]
     classes_T = stream["n_classes"].to_numpy(dtype=float)
-    guess_T = np.where(classes_T > 1, 1 / np.maximum(classes_T, 1), -1.0)
+    guess_T = np.where(classes_T > 1, 1 / np.maximum(classes_T, 1), -np.inf)
+    # Without a look at the input: the mean explains nothing, and labels have no such guess.
+    guesses = {"r2": 0.0, "f1": -np.inf}
+    scores = [data.scores[str(task)] for task in stream["task"]]
+    guess_T = np.array([guesses.get(s, g) for s, g in zip(scores, guess_T, strict=True)])
     ends: dict[str, list[np.ndarray]] = {}
     diverged = {(run.method, run.seed) for run in divergences(data)}
     for (method, seed), a_TT in data.accuracies().items():

@@ -14,6 +14,7 @@ from cl_moe.analysis.frames import (
     TIMING_COLUMNS,
     Frames,
 )
+from cl_moe.analysis.scores import LEAST, NAMES, score_rows
 from cl_moe.errors import did_you_mean
 
 __all__ = ("bad_names", "bad_values", "missing_columns")
@@ -85,18 +86,23 @@ def bad_values(data: Frames) -> list[str]:
         f"rows: after_task {step} of {tasks} tasks; the last is {tasks - 1}, probes have {tasks}"
         for step in steps[steps > tasks].unique()
     ]
+    measured = score_rows(data.rows)
+    paired = data.pairs.assign(metric=data.pairs["task"].astype(str).map(data.scores))
     for place, accuracy, frame, key in (
-        ("rows", data.rows[data.rows["metric"] == "accuracy"], data.rows, ROW_KEY),
-        ("pairs", data.pairs, data.pairs, PAIR_COLUMNS[:-1]),
+        ("rows", measured, data.rows, ROW_KEY),
+        ("pairs", paired, data.pairs, PAIR_COLUMNS[:-1]),
     ):
-        outside = accuracy[~accuracy["value"].between(0.0, 1.0) & accuracy["value"].notna()]
-        if len(outside):
-            first = outside.iloc[0]
-            problems.append(
-                f"{place}: {len(outside)} accuracies are outside 0..1, the first "
-                f"{first['value']:g} of method '{first['method']}' on '{first['task']}'; "
-                "give shares, not per cent"
-            )
+        for metric, least in LEAST.items():
+            own = accuracy[accuracy["metric"] == metric]
+            outside = own[~own["value"].between(least, 1.0) & own["value"].notna()]
+            if len(outside):
+                first = outside.iloc[0]
+                bounds = "outside 0..1" if least == 0 else "above 1"
+                problems.append(
+                    f"{place}: {len(outside)} {NAMES[metric]} are {bounds}, the first "
+                    f"{first['value']:g} of method '{first['method']}' on '{first['task']}'; "
+                    "give shares, not per cent"
+                )
         twice = frame[frame.duplicated(list(key))]
         if len(twice):
             where = ", ".join(f"{column}={twice.iloc[0][column]}" for column in key)

@@ -11,7 +11,9 @@ import pandas as pd
 
 from cl_moe.analysis.checks import bad_names, bad_values, missing_columns
 from cl_moe.analysis.frames import Frames
+from cl_moe.analysis.scores import score_label, score_rows
 from cl_moe.errors import InputError
+from cl_moe.objectives import SCORES
 
 __all__ = ("Array", "StudyData", "accuracy_matrix", "by_run", "initial_accuracy", "learning_curves")
 
@@ -28,9 +30,10 @@ class StudyData(Frames):
         rows: method, seed, after_task (position of the task learned last; -1 before the first;
             T, the number of stream tasks, for probes), task (name), metric, value and epoch
             (empty except for learning curves). Accuracies are in 0..1. A task without a head has
-            no row: undefined, never 0.
+            no row: undefined, never 0. A task that is no classification has another score in its
+            place: r2 (at most 1, below 0 where the mean would be better) or f1 (0..1).
         tasks: position, task, group, derived_from, relation, n_train, n_test, n_classes, probe;
-            one row a task, probes after the stream.
+            one row a task, probes after the stream; objective, where a task is no classification.
         methods: method (label), type (what it is: ``alone`` and ``joint`` are the references).
         events: one dict a decision, with at least method, seed, task (position), name, kind and
             sentence.
@@ -38,7 +41,7 @@ class StudyData(Frames):
             peak_memory in MiB where it is known.
         baseline: the method that differences are taken against, or None.
         name: the study's name.
-        pairs: method, seed, after, task, value: test accuracy (0..1) on a task right after it was
+        pairs: method, seed, after, task, value: test accuracy (score) on a task right after it was
             learned by a method that had learned one other task before, ``after``, and no more.
             The transfer matrix is measured on these; methods may have pairs and no rows.
         sources: what data the scenario's sources really were, by their names.
@@ -95,6 +98,22 @@ class StudyData(Frames):
             for group, members in wanted.groupby("group", sort=False)
         }
 
+    @property
+    def scores(self) -> dict[str, str]:
+        """The primary metric of every task: accuracy, r2 or f1."""
+        found = score_rows(self.rows)
+        used = dict(zip(found["task"].astype(str), found["metric"].astype(str), strict=True))
+        said = self.tasks["objective"] if "objective" in self.tasks else self.tasks["task"]
+        return {
+            str(task): SCORES.get(str(name)) or used.get(str(task), "accuracy")
+            for task, name in zip(self.tasks["task"], said, strict=True)
+        }
+
+    @property
+    def score(self) -> str:
+        """What all tasks are measured by, in words: accuracy, R2, F1, or score (of which kinds)."""
+        return score_label(self.scores.values())
+
     def of_type(self, kind: str) -> str | None:
         """Return the method of a type (``alone``, ``joint``): of several the one called like it.
 
@@ -122,9 +141,8 @@ def by_run(frame: pd.DataFrame) -> dict[tuple[str, int], pd.DataFrame]:
 
 
 def _end_of_task(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the test accuracies after whole tasks: no learning curves."""
-    whole = rows["epoch"].isna() if "epoch" in rows else True
-    return rows[(rows["metric"] == "accuracy") & whole]
+    """Return the test accuracies (scores) after whole tasks: no learning curves."""
+    return score_rows(rows[rows["epoch"].isna()] if "epoch" in rows else rows)
 
 
 def _matrix(run: pd.DataFrame, tasks: Sequence[str]) -> Array:
@@ -145,8 +163,9 @@ def accuracy_matrix(rows: pd.DataFrame, method: str, seed: int, tasks: Sequence[
         tasks: names of the stream's T tasks in the order they were learned.
 
     Returns:
-        float64 of shape [T, T]: test accuracy in 0..1 on task j after task k was learned; NaN
-        where there is no row (a task without a head, an evaluation that was not made).
+        float64 of shape [T, T]: test accuracy in 0..1 (of other objectives the task's score) on
+        task j after task k was learned; NaN where there is no row (a task without a head, an
+        evaluation that was not made).
 
     >>> rows = pd.DataFrame(
     ...     [
@@ -196,7 +215,7 @@ def learning_curves(
     {'a': [(0, 0.1), (1, 0.7)]}
     """
     wanted = (rows["method"] == method) & (rows["seed"] == seed) & rows["epoch"].notna()
-    curves = rows[wanted & (rows["metric"] == "accuracy")].sort_values("epoch")
+    curves = score_rows(rows[wanted]).sort_values("epoch")
     return {
         str(task): [
             (int(epoch), float(value))

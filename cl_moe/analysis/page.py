@@ -6,7 +6,8 @@ import base64
 from html import escape
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.plots.every import FIGURES, draw_all, rendered
+from cl_moe.analysis.plots.every import caption as figure_caption
+from cl_moe.analysis.plots.every import draw_all, rendered
 from cl_moe.analysis.reporting import Section, sections
 from cl_moe.analysis.tables import TableData
 
@@ -79,7 +80,7 @@ def _figures(data: StudyData) -> list[str]:
     for stem, name, drawn in draw_all(data):
         image = base64.b64encode(rendered(drawn, "png")).decode("ascii")
         width = round(96 * drawn.get_figwidth() * 1.25)
-        caption = escape(f"{stem.replace('_', ' ')}: {FIGURES[name].caption}")
+        caption = escape(f"{stem.replace('_', ' ')}: {figure_caption(name, data)}")
         parts.append(
             f'<figure><img alt="{caption}" width="{width}" src="data:image/png;base64,{image}">'
             f"<figcaption>{caption}</figcaption></figure>"

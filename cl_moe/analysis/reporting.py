@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from cl_moe.analysis.caveats import data_line, warnings
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.metrics.names import METRICS
-from cl_moe.analysis.plots.every import FIGURES, which
+from cl_moe.analysis.metrics.names import METRICS, label
+from cl_moe.analysis.plots.every import caption, which
 from cl_moe.analysis.shortfalls import Loss, compare, method_of_interest, task_losses
 from cl_moe.analysis.stats import intervals, paired, summary
 from cl_moe.analysis.tables import (
@@ -90,6 +90,7 @@ def _what_was_run(data: StudyData) -> list[str | list[str] | TableData]:
     partial = [f"Not whole: {'; '.join(short)}."] if short else []
     shown = tasks.head(MOST_LINES)
     columns = ["group", "derived_from", "relation", "n_train", "n_test", "n_classes"]
+    columns += ["objective"] if "objective" in tasks else []
     cells = [
         [Cell("" if row[c] is None or row[c] != row[c] else str(row[c])) for c in columns]
         for row in shown.to_dict("records")
@@ -113,7 +114,7 @@ def _results(data: StudyData) -> list[str | list[str] | TableData]:
     defined = {metric for (_, metric, _), found in means.items() if found.seeds}
     metrics = dict.fromkeys(metric for _, metric, _ in means)
     lost = [
-        f"{METRICS[metric].label}: needs {METRICS[metric].needs}"
+        f"{label(metric, score=data.score)}: needs {METRICS[metric].needs}"
         for metric in metrics
         if metric not in defined and metric in METRICS
     ]
@@ -128,7 +129,8 @@ def _differences(data: StudyData) -> list[Section]:
     lines = []
     for (method, metric, group), value in found.items():
         if metric in DIFFERENCES and group is None and value.seeds:
-            difference = Loss(data.baseline, METRICS[metric].label, value, METRICS[metric].unit)
+            what = label(metric, score=data.score)
+            difference = Loss(data.baseline, what, value, METRICS[metric].unit)
             lines.append(f"{method} {difference.sentence}")
     if not lines:
         return []
@@ -144,8 +146,8 @@ def _losses(data: StudyData) -> list[Section]:
     unclear = [loss.sentence for loss in losses if not loss.clear]
     blocks: list[str | list[str] | TableData] = [
         f"{method} was compared with every other method, paired by seed: {compared} comparisons of "
-        "average accuracy (all tasks and each group), forgetting, unseen tasks and the samples "
-        "they need. The intervals are not corrected for that number."
+        f"average {data.score} (all tasks and each group), forgetting, unseen tasks and the "
+        "samples they need. The intervals are not corrected for that number."
     ]
     if clear:
         blocks += [f"Behind, and the interval leaves out 0 ({len(clear)}):", clear]
@@ -185,7 +187,7 @@ def _costs(data: StudyData) -> list[Section]:
 def _figures(data: StudyData) -> list[str | list[str] | TableData]:
     return [
         [
-            f"{name.replace('_', ' ')}: {FIGURES[name].caption}"
+            f"{name.replace('_', ' ')}: {caption(name, data)}"
             + (f" (not drawn: {reason})" if reason else "")
             for name, reason in which(data).items()
         ]

@@ -84,7 +84,8 @@ def compare(data: StudyData, method: str) -> tuple[list[Loss], int]:
             compared += 1
             sign = 1 if METRICS[metric].higher_is_better else -1
             if sign * found.mean < -EQUAL:
-                losses.append(Loss(rival, label(metric, group), found, METRICS[metric].unit))
+                what = label(metric, group, data.score)
+                losses.append(Loss(rival, what, found, METRICS[metric].unit))
     return losses, compared
 
 

@@ -121,7 +121,7 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
         columns.append([Cell(_of_seeds(data, method, diverged.get(method))) for method in methods])
     for metric, group in _columns(data, means, metrics):
         found = {m: means[m, metric, group] for m in methods if (m, metric, group) in means}
-        titles.append(group.replace("_", " ") if group else heading(metric))
+        titles.append(group.replace("_", " ") if group else heading(metric, score=data.score))
         best = clear_best(data, found, metric, group)
         columns.append(_column(found, metric, methods, best, plain=metrics is None))
         if (metric, group) == ("average_accuracy", None) and data.baseline is not None:
@@ -194,9 +194,13 @@ def _over_seeds(rows: pd.DataFrame, kinds: Iterable[str]) -> str:
 
 
 def _note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
-    note = f"Accuracies in points (per cent). {_over_seeds(data.rows, kinds)}"
+    score = data.score
+    points = {"accuracy": "Accuracies in points (per cent)."}.get(
+        score, f"{score[0].upper()}{score[1:]} in points (hundredths of 1)."
+    )
+    note = f"{points} {_over_seeds(data.rows, kinds)}"
     if has_groups:
-        note += " A column named after a group of tasks is its average accuracy."
+        note += f" A column named after a group of tasks is its average {score}."
     joint = ", ".join(joint_methods(data))
     sees = f" Not in the race: {joint}, which sees all tasks at once." if joint else ""
     return f"{note} {STAR}{sees}" if data.rows["seed"].nunique() > 1 else note
@@ -223,7 +227,9 @@ def transfer_tables(data: StudyData) -> list[TableData]:
     if len(tasks) > WIDEST:
         return []
     frame = transfer_summary(data)
-    note = "Points of accuracy on the column's task, learned after that of the row alone, over a "
+    note = (
+        f"Points of {data.score} on the column's task, learned after that of the row alone, over a "
+    )
     note += "model of the column's task alone. "
     note += (
         f"{_over_seeds(data.pairs, frame['interval'])} They are not corrected for their number."

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
+
 __all__ = ("TaskView",)
 
 
@@ -19,8 +22,8 @@ class TaskView:
         task: its label.
         name: its name.
         x: training inputs, (N, ...).
-        y: training labels, (N,).
-        n_classes: number of classes.
+        y: training labels, (N,); of another objective targets, (N, C).
+        n_classes: number of classes; of another objective, of outputs.
         steps: optimizer steps that the task will be trained for.
         batch_size: rows a step.
         make_optimizer: makes an optimizer of the strategy's kind and settings for modules that are
@@ -29,6 +32,8 @@ class TaskView:
             the settings that the strategy has for parts of its kind.
         seed: where anything random in the decision is derived from.
         names: names of the tasks that are known, by label.
+        objective: what outputs mean; classification where it is left out.
+        objectives: those of earlier tasks that are no classification, by label.
     """
 
     task: int
@@ -41,6 +46,18 @@ class TaskView:
     make_optimizer: Callable[[Mapping[str, nn.Module]], Optimizer]
     seed: int = 0
     names: Mapping[int, str] = field(default_factory=dict)
+    objective: Objective = field(default=None)  # type: ignore[assignment] # set in any case
+    objectives: Mapping[int, Objective] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given: object = self.objective
+        if given is None:
+            object.__setattr__(self, "objective", Classification(self.n_classes))
+
+    def classifies(self, task: int | None = None) -> bool:
+        """Tell whether an earlier task, or the new one (None), has classes."""
+        known = self.objective if task is None else self.objectives.get(task)
+        return known is None or isinstance(known, Classification)
 
     def name_of(self, task: int) -> str:
         """Return the name of a known task."""

@@ -134,7 +134,7 @@ class Driver:
     def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
         for job, result in self._results(jobs):
             value = tuning.record(job, result, self._tasks)
-            self._display.ended(job, _shown("held-out accuracy", value))
+            self._display.ended(job, _shown(f"held-out {_score(result)}", value))
 
     def _run(self, jobs: Sequence[Job]) -> None:
         for job, result in self._results(jobs):
@@ -183,9 +183,16 @@ def _in_short(result: RunResult, tasks: int) -> str:
     seconds = sum(
         timing[f"{kind}_seconds"] for timing in result.timings for kind in ("train", "eval")
     )
-    accuracy = _shown("average accuracy", final_average(result, tasks))
-    return f"{accuracy}, {duration(seconds)}"
+    value = _shown(f"average {_score(result)}", final_average(result, tasks))
+    return f"{value}, {duration(seconds)}"
 
 
 def _shown(what: str, share: float) -> str:
     return "diverged (loss not finite)" if math.isnan(share) else f"{what} {100 * share:.1f}"
+
+
+def _score(result: RunResult) -> str:
+    """Return what a run's tasks are measured by."""
+    from cl_moe.analysis.scores import score_label
+
+    return score_label(str(row["metric"]) for row in result.rows)

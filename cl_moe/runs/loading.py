@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
+from cl_moe.objectives import SCORES
 from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS, column_names
 from cl_moe.runs.description import read_description, sources, tuned
 from cl_moe.runs.exported import is_exported, read_records
@@ -123,7 +124,7 @@ def _read_pairs(
             pairs += [
                 {**row, "after": after, **({"value": math.nan} if row["task"] in diverged else {})}
                 for row in ends
-                if row["metric"] == "accuracy"
+                if row["metric"] in SCORES.values()
             ]
     if problems:
         raise InputError(problems)

@@ -95,6 +95,8 @@ class Job:
 class Progress:
     """Where a run is: learning ``task`` (the first is 0) of ``tasks``, ``epoch`` epochs done.
 
+    ``accuracy`` is the value of the metric ``score`` of the task's objective.
+
     >>> Progress("dense, seed 0", task=1, tasks=4, name="mnist", epoch=2, epochs=4).fraction
     0.375
     """
@@ -106,6 +108,7 @@ class Progress:
     epoch: int = 0
     epochs: int = 1
     accuracy: float | None = None
+    score: str = "accuracy"
 
     @property
     def fraction(self) -> float:

@@ -209,4 +209,5 @@ def describe(progress: Progress) -> str:
     """
     text = f"{progress.run}: task {progress.task + 1}/{progress.tasks} {progress.name}"
     text += f", epoch {progress.epoch}/{progress.epochs}"
-    return text if progress.accuracy is None else f"{text}, accuracy {100 * progress.accuracy:.1f}"
+    value = progress.accuracy
+    return text if value is None else f"{text}, {progress.score} {100 * value:.1f}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
+from cl_moe.objectives import SCORES
 from cl_moe.runs.callbacks import TrainingWatch, attached
 from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.failures import failure_of
@@ -96,7 +97,8 @@ def build_problems(
 def final_average(result: RunResult, tasks: int) -> float:
     """Return the mean accuracy (0..1) after the last of a stream's ``tasks``; nan if there is none.
 
-    There is none where training has diverged. It decides between the settings of a grid.
+    There is none where training has diverged. It decides between the settings of a grid. Of a task
+    that is no classification its score counts.
 
     >>> row = {"metric": "accuracy", "after_task": 1, "epoch": None}
     >>> final_average(RunResult([{**row, "value": 0.5}, {**row, "value": 1.0}], [], [], {}), 2)
@@ -106,7 +108,7 @@ def final_average(result: RunResult, tasks: int) -> float:
     ends = [row for row in result.rows if row["epoch"] is None and row["after_task"] == last]
     if any(row["metric"] == "loss" and not math.isfinite(row["value"]) for row in ends):
         return float("nan")
-    values = [row["value"] for row in ends if row["metric"] == "accuracy"]
+    values = [row["value"] for row in ends if row["metric"] in SCORES.values()]
     return statistics.fmean(values) if values else float("nan")
 
 
@@ -211,29 +213,32 @@ class _Run:
         if joint:
             name = "all tasks"
 
-        def tell(epoch: int, epochs: int, accuracy: float | None) -> None:
-            self._tell(Progress(self._job.label, stage, stages, name, epoch, epochs, accuracy))
+        score = self._tasks[task].objective.score
+
+        def tell(epoch: int, epochs: int, value: float | None) -> None:
+            place = (self._job.label, stage, stages, name, epoch, epochs)
+            self._tell(Progress(*place, value, score))
 
         def measure() -> float | None:
             from cl_moe.training.evaluation import evaluate
 
             found = evaluate(strategy, self._tests([task]))
-            return found[0].accuracy if found else None
+            return found[0].score[1] if found else None
 
         whole = self._job.setting is None and self._job.after is None  # a run of the stream
         wanted = self._plan.curves and whole and not joint
         return TrainingWatch(tell, measure if wanted else None)
 
     def _curve(self, watch: TrainingWatch, task: int, after: int) -> None:
-        for epoch, accuracy in watch.curve:
-            self._row(after, task, "accuracy", accuracy, epoch)
+        for epoch, value in watch.curve:
+            self._row(after, task, self._tasks[task].objective.score, value, epoch)
 
     def _evaluate(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
         from cl_moe.training.evaluation import evaluate_changed
 
         for found in evaluate_changed(strategy, self._tests(tasks), self._evaluated):
-            self._row(after, found.task, "accuracy", found.accuracy)
-            self._row(after, found.task, "loss", found.loss)
+            for metric, value in found.metrics.items():
+                self._row(after, found.task, metric, value)
 
     def _evaluated_after(self, task: int) -> Sequence[int]:
         """Return the tasks that are evaluated once a task has been learned."""

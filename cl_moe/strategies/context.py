@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cl_moe.objectives.base import Objective
     from cl_moe.streams.spec import NetworkSpec, TrainingSpec
     from cl_moe.streams.stream import TaskStream
 
@@ -31,6 +32,11 @@ class MethodContext:
     training: TrainingSpec
     seed: int
     device: str = "cpu"
+
+    @property
+    def objectives(self) -> dict[int, Objective]:
+        """The objective of each task and probe, by its label."""
+        return {k: task.objective for k, task in enumerate((*self.stream, *self.stream.probes))}
 
 
 class Method:

@@ -10,7 +10,6 @@ from avalanche.logging import BaseLogger
 from avalanche.training import JointTraining
 from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from avalanche.training.templates import SupervisedTemplate
-from torch import nn
 
 from cl_moe import catalog
 from cl_moe.batching import needs_two
@@ -19,6 +18,7 @@ from cl_moe.strategies.context import Method, MethodContext
 from cl_moe.strategies.networks import build_dense
 from cl_moe.streams.spec import TrainingSpec
 from cl_moe.training.batches import pair_rows
+from cl_moe.training.criterion import TaskCriterion
 from cl_moe.training.optimizer import make_optimizer
 from cl_moe.training.strategy import epochs_for
 
@@ -105,7 +105,7 @@ def _given(context: MethodContext) -> dict[str, Any]:
     return {
         "model": model,
         "optimizer": make_optimizer(training, model.parameters()),
-        "criterion": nn.CrossEntropyLoss(),
+        "criterion": TaskCriterion(model),
         "train_mb_size": training.batch_size,
         "train_epochs": training.epochs,
         "eval_mb_size": training.eval_batch_size,

@@ -91,7 +91,7 @@ def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
     """Return :func:`dense_network` as a module of Avalanche's."""
     from cl_moe.training.model import TaskModel
 
-    return TaskModel(dense_network(context, width))
+    return TaskModel(dense_network(context, width), objectives=context.objectives)
 
 
 def dense_network(context: MethodContext, width: float = 1.0) -> DenseNetwork | SharedHeadNetwork:
@@ -114,7 +114,7 @@ def dense_network(context: MethodContext, width: float = 1.0) -> DenseNetwork | 
 
 
 def _classes_of_all(stream: TaskStream) -> int:
-    """Return the number of classes that every task and probe has."""
+    """Return the number of classes (or of other outputs) that every task and probe has."""
     first, *others = (*stream, *stream.probes)
     for other in others:
         if other.n_classes != first.n_classes:
@@ -122,6 +122,11 @@ def _classes_of_all(stream: TaskStream) -> int:
                 f"network.heads: 'shared' is for tasks with the same classes, but "
                 f"'{first.name}' has {first.n_classes} and '{other.name}' {other.n_classes}; "
                 "give 'task', or as many classes to each"
+            )
+        if other.objective != first.objective:
+            raise InputError(
+                f"network.heads: 'shared' is for tasks with one objective, but '{first.name}' is "
+                f"{first.objective.name} and '{other.name}' {other.objective.name}; give 'task'"
             )
     return first.n_classes
 

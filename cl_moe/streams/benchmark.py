@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import torch
 from avalanche.benchmarks import CLScenario, dataset_benchmark
@@ -24,8 +24,11 @@ from avalanche.benchmarks.utils import (
 from torch.utils.data import Dataset
 
 from cl_moe.errors import InputError, InputWarning, one_a_place
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.streams.datasets import Relabelled, labels, take
 from cl_moe.streams.labels import label_values, plain_labels
+from cl_moe.streams.targets import Retargeted, padded
 from cl_moe.streams.task import Task
 
 __all__ = ("from_benchmark", "to_benchmark")
@@ -37,10 +40,18 @@ def to_benchmark(tasks: Sequence[Task]) -> CLScenario[Any]:
     Of a stream, the probes follow its tasks. Data sets are wrapped, not copied: tensors stay
     tensors (the leaf is the task's ``TensorDataset``), and per-sample transforms are applied when a
     sample is read.
+
+    Where a task is no classification, the targets of all are float32 (N, W), padded to one width,
+    so that rows of several tasks make one batch. Each data set then says its objective, in an
+    attribute ``objectives`` (:func:`cl_moe.training.model.objectives_by_task`). Avalanche wants a
+    whole number a row as ``targets``: it is given the class, or 0.
     """
+    width = max((_width(task.objective) for task in tasks), default=0)
+    known = all(isinstance(task.objective, Classification) for task in tasks)
+    label = _with_task_label if known else _with_objective(tasks, width)
     made = dataset_benchmark(
-        [_with_task_label(task.train, position) for position, task in enumerate(tasks)],
-        [_with_task_label(task.test, position) for position, task in enumerate(tasks)],
+        [label(task.train, position) for position, task in enumerate(tasks)],
+        [label(task.test, position) for position, task in enumerate(tasks)],
     )
     definitions = {name: (list(d.exps_data),) for name, d in made.stream_definitions.items()}
     return _LongScenario(stream_definitions=definitions)
@@ -85,13 +96,41 @@ def _with_task_label(
     )
 
 
+def _width(objective: Objective) -> int:
+    """Return the numbers of one target."""
+    return 1 if isinstance(objective, Classification) else objective.n_outputs
+
+
+def _with_objective(
+    tasks: Sequence[Task], width: int
+) -> Callable[[Dataset[Any], int], TaskAwareSupervisedClassificationDataset[Any]]:
+    """Return what labels a task's data, its targets padded to one width."""
+
+    def label(data: Dataset[Any], position: int) -> TaskAwareSupervisedClassificationDataset[Any]:
+        objective = tasks[position].objective
+        leaf = padded(data, objective, width)
+        size = len(cast(Any, leaf))
+        classes = labels(data).tolist() if isinstance(objective, Classification) else [0] * size
+        return TaskAwareSupervisedClassificationDataset(
+            [leaf],
+            data_attributes=[
+                DataAttribute(classes, "targets"),
+                TaskLabels(ConstantSequence(position, size)),
+                DataAttribute(ConstantSequence(objective, size), "objectives"),
+            ],
+        )
+
+    return label
+
+
 def from_benchmark(scenario: CLScenario[Any]) -> list[Task]:
     """Return one task an experience of an Avalanche benchmark (its streams ``train``, ``test``).
 
     Labels are mapped to 0..C-1 in the order of the benchmark's labels; the class names are those
     labels. Where the benchmark has one test set for all, each task gets the part with its classes.
     An experience's own task labels are not needed, so class-incremental benchmarks become
-    task-incremental; an :class:`~cl_moe.errors.InputWarning` says so.
+    task-incremental; an :class:`~cl_moe.errors.InputWarning` says so. What :func:`to_benchmark`
+    says of objectives is kept.
 
     Raises:
         InputError: a stream is missing, the numbers of experiences do not match, or data that
@@ -113,6 +152,11 @@ def from_benchmark(scenario: CLScenario[Any]) -> list[Task]:
             "give as many of each, or one test experience for all"
         )
     shared = len(test) == 1
+    if shared and len(train) > 1 and any(_objective(data) is not None for data in train):
+        raise InputError(
+            f"benchmark: {len(train)} train experiences, some of other objectives than "
+            "classification, and 1 test experience; give as many of each"
+        )
     tasks = [
         _attempt(f"task{position}", data, test[0 if shared else position], shared)
         for position, data in enumerate(train)
@@ -148,6 +192,11 @@ def _attempt(name: str, train: Dataset[Any], test: Dataset[Any], shared: bool) -
 
 
 def _task(name: str, train: Dataset[Any], test: Dataset[Any], shared: bool) -> Task:
+    objective = _objective(train)
+    if objective is not None:
+        splits = [Retargeted(data, _read_targets(data, objective)) for data in (train, test)]
+        names = [str(k) for k in range(objective.n_outputs)]
+        return Task(name, splits[0], splits[1], names, objective=objective)
     found = _classes(train, f"task '{name}', train data")
     if shared:
         test = _with_labels(test, found)
@@ -178,3 +227,12 @@ def _with_labels(data: Dataset[Any], wanted: Sequence[int | str]) -> Dataset[Any
     known = set(wanted)
     hits = [row for row, y in enumerate(plain_labels(label_values(data))) if y in known]
     return take(data, torch.tensor(hits, dtype=torch.int64))
+
+
+def _objective(data: Any) -> Objective | None:
+    """Return what :func:`to_benchmark` said of the data; of streams of classification nothing."""
+    return next(iter(getattr(data, "objectives", ())), None)
+
+
+def _read_targets(data: Any, objective: Objective) -> torch.Tensor:
+    return objective.targets(torch.stack([data[row][1] for row in range(len(data))]))

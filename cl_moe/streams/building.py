@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -173,6 +173,11 @@ def _make(
     data = load_once(
         recipe.source, seed=seed, data_dir=data_dir, place=f"sources.{recipe.source_name}"
     )
+    if recipe.classes is not None and not data.classifies:
+        raise InputError(
+            f"{place}: classes are chosen, but source '{recipe.source_name}' is for "
+            f"{data.objective}, which has none; leave classes out"
+        )
     classes = choose_classes(
         recipe.classes, data.classes, place, derive(seed, "classes", recipe.classes_of)
     )
@@ -181,31 +186,37 @@ def _make(
         ("train", data.train_x, data.train_y, recipe.per_class),
         ("test", data.test_x, data.test_y, recipe.test_per_class),
     ):
-        rows, labels = _draw(y, classes, size, generator(seed, split, draw_name(spec.name)))
+        draw = generator(seed, split, draw_name(spec.name))
+        rows, labels = _draw(y, classes if data.classifies else None, size, draw)
         inputs = to_float(x[rows])
         splits[split] = TensorDataset(
             fit(inputs, shape, place) if shape is not None else inputs, labels
         )
     names = [data.classes[label] for label in classes]
-    task = Task(spec.name, splits["train"], splits["test"], names, spec.group)
+    train, test = splits["train"], splits["test"]
+    task = Task(spec.name, train, test, names, spec.group, objective=data.objective)
     for operator, owner, position in recipe.operators:
         task = operator(task, derive(seed, "operator", owner, position))
     origin, relation = _relation(spec, recipes, scenario)
-    return Task(
-        spec.name,
-        task.train,
-        task.test,
-        task.classes,
-        spec.group,
-        origin,
-        spec.relation or relation,
+    return replace(
+        task,
+        name=spec.name,
+        group=spec.group,
+        derived_from=origin,
+        relation=spec.relation or relation,
     )
 
 
 def _draw(
-    y: Tensor, classes: Sequence[int], size: int | None, draw: torch.Generator
+    y: Tensor, classes: Sequence[int] | None, size: int | None, draw: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return rows of at most ``size`` examples of each class, and their labels from 0."""
+    """Return rows of at most ``size`` examples of each class, and their labels from 0.
+
+    Where there are no classes, of at most ``size`` examples in all, and their targets.
+    """
+    if classes is None:
+        rows = draw_per_class(torch.zeros(len(y)), size, draw)
+        return rows, y[rows]
     new = torch.full((int(y.max()) + 1,), -1)
     wanted = torch.tensor([label for label in classes if label < len(new)])
     new[wanted] = torch.tensor([k for k, label in enumerate(classes) if label < len(new)])

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cl_moe.objectives.classification import Classification
+from cl_moe.objectives.named import OBJECTIVES
+
 __all__ = ("describe",)
+
+ROW = ("position", "task", "n_classes", "n_train", "n_test", "outputs")
+"""Columns that are printed one below the other."""
 
 
 def describe(rows: Sequence[dict[str, Any]], name: str, shape: tuple[int, ...]) -> str:
@@ -26,14 +32,21 @@ def describe(rows: Sequence[dict[str, Any]], name: str, shape: tuple[int, ...]) 
     unseen = sum(row["probe"] for row in rows)
     probes = f" and {_count(unseen, 'probe')}" if unseen else ""
     head = f"TaskStream '{name}': {_count(len(rows) - unseen, 'task')}{probes}"
-    wide = {key: max(len(str(row[key])) for row in rows) for key in rows[0]}
-    return "\n".join([f"{head}, inputs {shape}", *(_line(row, wide) for row in rows)])
+    lines = [{**row, "outputs": f" {_outputs(row)}"} for row in rows]
+    wide = {key: max(len(str(line[key])) for line in lines) for key in ROW}
+    return "\n".join([f"{head}, inputs {shape}", *(_line(line, wide) for line in lines)])
+
+
+def _outputs(row: dict[str, Any]) -> str:
+    """Return what the outputs of a row's task are called."""
+    noun = OBJECTIVES[row.get("objective", Classification.name)].noun
+    return noun[row["n_classes"] != 1]
 
 
 def _line(row: dict[str, Any], wide: dict[str, int]) -> str:
     parts = [
         f"  {row['position']:>{wide['position']}} {row['task']:<{wide['task']}}",
-        f"{row['n_classes']:>{wide['n_classes']}} classes",
+        f"{row['n_classes']:>{wide['n_classes']}}{row['outputs']:<{wide['outputs']}}",
         f"train {row['n_train']:>{wide['n_train']}}",
         f"test {row['n_test']:>{wide['n_test']}}",
         f"[{row['group']}]" if row["group"] else "",

@@ -137,8 +137,11 @@ def _data(
         train, test = ([n] * len(names) for n in (source.train_per_class, source.test_per_class))
         return train, test, names, shape
     data = load_once(source, seed=0, data_dir=data_dir, place=place)
+    shape = tuple(data.train_x.shape[1:])
+    if not data.classifies:  # drawn as if all examples were of one class
+        return [len(data.train_y)], [len(data.test_y)], data.classes, shape
     train, test = (_counts(y, data.classes) for y in (data.train_y, data.test_y))
-    return train, test, data.classes, tuple(data.train_x.shape[1:])
+    return train, test, data.classes, shape
 
 
 def _counts(y: Tensor, classes: Sequence[str]) -> list[int]:

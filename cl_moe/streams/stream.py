@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 from cl_moe.errors import InputError, one_a_cause
-from cl_moe.seeding import generator
-from cl_moe.streams.datasets import split_stratified, take
+from cl_moe.objectives.classification import Classification
 from cl_moe.streams.describe import describe
 from cl_moe.streams.task import Task
+from cl_moe.streams.validation import validation_split
 
 if TYPE_CHECKING:
     from avalanche.benchmarks import CLScenario
@@ -92,6 +91,8 @@ class TaskStream(Sequence[Task]):
     def table(self) -> list[dict[str, Any]]:
         """Return one row a task, probes last: position, task, group, derived_from, relation, sizes.
 
+        The row of a task that is no classification also has its ``objective``.
+
         >>> import torch
         >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
         >>> TaskStream([toy]).table()[0]["n_train"]
@@ -108,6 +109,7 @@ class TaskStream(Sequence[Task]):
                 "n_test": task.n_test,
                 "n_classes": task.n_classes,
                 "probe": position >= len(self),
+                **_objective(task),
             }
             for position, task in enumerate((*self.tasks, *self.probes))
         ]
@@ -124,7 +126,7 @@ class TaskStream(Sequence[Task]):
         """Return the stream with training sets split in two: ``test`` is held-out training data.
 
         The real test data and the probes are not in it, so that nothing chosen with it has seen
-        them. The split is stratified; see :func:`cl_moe.streams.datasets.split_stratified`.
+        them. The split is stratified; see :func:`cl_moe.streams.validation.validation_split`.
 
         Raises:
             InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.
@@ -134,21 +136,7 @@ class TaskStream(Sequence[Task]):
         >>> TaskStream([toy]).validation_split(0.5, seed=0)[0].n_test
         2
         """
-        if not 0 < fraction < 1:
-            raise InputError(f"validation fraction: {fraction} is not between 0 and 1")
-        problems, tasks = [], []
-        for task in self.tasks:
-            y = task.labels("train")
-            keep, hold = split_stratified(y, fraction, generator(seed, "validation", task.name))
-            if len(hold) == 0:
-                problems.append(
-                    f"task '{task.name}': one sample a class, none can be held out; give two"
-                )
-                continue
-            tasks.append(replace(task, train=take(task.train, keep), test=take(task.train, hold)))
-        if problems:
-            raise InputError(problems)
-        return TaskStream(tasks, self.name)
+        return TaskStream(validation_split(self.tasks, fraction, seed), self.name)
 
     def to_benchmark(self) -> CLScenario[Any]:
         """Return an Avalanche benchmark; see :func:`cl_moe.streams.benchmark.to_benchmark`."""
@@ -162,3 +150,9 @@ class TaskStream(Sequence[Task]):
         from cl_moe.streams.benchmark import from_benchmark
 
         return cls(from_benchmark(scenario), name or type(scenario).__name__)
+
+
+def _objective(task: Task) -> dict[str, str]:
+    """Return a further column of a task that is no classification."""
+    known = isinstance(task.objective, Classification)
+    return {} if known else {"objective": task.objective.name}

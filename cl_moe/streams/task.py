@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import torch
@@ -12,9 +12,18 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from cl_moe.errors import InputError
-from cl_moe.streams.datasets import Data, as_dataset, as_tensors, data_problems, labels, row_form
-from cl_moe.streams.labels import class_numbers
+from cl_moe.objectives.base import Objective
+from cl_moe.streams.datasets import Data, row_form
 from cl_moe.streams.problems import name_problems
+from cl_moe.streams.targets import (
+    as_task_data,
+    objective_kind,
+    objective_of,
+    output_names,
+    target_problems,
+    targets,
+    tensors,
+)
 
 __all__ = ("Split", "Task")
 
@@ -23,7 +32,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One classification task: data, classes, and how it relates to other tasks.
+    """One task: data, what is to be learned of them, and how it relates to other tasks.
 
     Args:
         name: unique within a stream.
@@ -35,9 +44,13 @@ class Task:
             samples are checked at once.
         test: the same; never used for learning or for a decision.
         classes: their names; labels are 0..len(classes)-1, each with at least one training sample.
+            Of another objective the names of its outputs, which may be left out.
         group: tasks that are averaged together in the results, e.g. ``"low_resource"``.
         derived_from: name of the task or source this one was made from.
         relation: how, e.g. ``"shifted input"``, ``"new classes"``, ``"recurring"``.
+        objective: ``"classification"``; ``"regression"``, y real numbers (N,) or (N, D), or
+            ``"multilabel"``, y of 0 and 1, (N, C), both kept as float32 (N, D); or an
+            :class:`~cl_moe.objectives.base.Objective`.
 
     Raises:
         InputError: with every problem of the data.
@@ -50,6 +63,9 @@ class Task:
     ...     classes=("a", "b"),
     ... )
     Task('toy', 2 classes, shape (4,), 4 train, 4 test)
+    >>> x, y = torch.eye(4), [0.5, 1.5, 2.0, 3.0]
+    >>> Task("rated", (x, y), (x, y), objective="regression")
+    Task('rated', 1 output, shape (4,), 4 train, 4 test)
     """
 
     name: str
@@ -59,29 +75,35 @@ class Task:
     group: str | None = None
     derived_from: str | None = None
     relation: str | None = None
+    objective: Objective = field(default=None)  # type: ignore[assignment] # set in any case
 
     def __init__(
         self,
         name: str,
         train: Data,
         test: Data,
-        classes: Iterable[str],
+        classes: Iterable[str] = (),
         group: str | None = None,
         derived_from: str | None = None,
         relation: str | None = None,
+        objective: str | Objective = "classification",
     ) -> None:
         names = tuple(str(label) for label in classes)
-        data, problems = _converted({"train": train, "test": test}, f"task '{name}'", names)
+        if isinstance(objective, Objective):
+            names = names or output_names(objective)
+        splits = {"train": train, "test": test}
+        data, aim, problems = _converted(splits, objective, names, f"task '{name}'")
         problems = name_problems(name) + problems
-        if problems:
+        if problems or aim is None:
             raise InputError(problems)
         values: dict[str, object] = {
             "name": name,
             **data,
-            "classes": names,
+            "classes": names or output_names(aim),
             "group": group,
             "derived_from": derived_from,
             "relation": relation,
+            "objective": aim,
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
@@ -91,7 +113,7 @@ class Task:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes."""
+        """Number of classes; of another objective, of outputs."""
         return len(self.classes)
 
     @cached_property
@@ -115,18 +137,25 @@ class Task:
         return len(cast(Any, self.test))
 
     def labels(self, split: Split) -> Tensor:
-        """Return y_N (int64) of a split, without reading inputs where that can be avoided."""
-        return labels(self._dataset(split))
+        """Return the targets of a split, without reading inputs where that can be avoided.
+
+        Labels (N,) int64; of another objective float32 (N, D).
+        """
+        return targets(self._dataset(split), self.objective)
+
+    def strata(self, split: Split) -> Tensor:
+        """Return what draws of a split are stratified by (N,): classes, else one for all rows."""
+        return self.objective.strata(self.labels(split))
 
     def tensors(self, split: Split) -> tuple[Tensor, Tensor]:
-        """Return (x_N..., y_N) of a split; each sample of a lazy data set is read once, now.
+        """Return inputs and targets of a split; a lazy data set's samples are read once, now.
 
         >>> import torch
         >>> task = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
         >>> task.tensors("train")[1]
         tensor([0, 1])
         """
-        return as_tensors(self._dataset(split))
+        return tensors(self._dataset(split), self.objective)
 
     def __repr__(self) -> str:
         extra = f", group '{self.group}'" if self.group else ""
@@ -135,7 +164,7 @@ class Task:
         if self.derived_from:
             extra += f" of '{self.derived_from}'"
         return (
-            f"Task('{self.name}', {self.n_classes} classes, shape {self.shape}, "
+            f"Task('{self.name}', {self.objective.counted}, shape {self.shape}, "
             f"{self.n_train} train, {self.n_test} test{extra})"
         )
 
@@ -150,21 +179,28 @@ class Task:
 
 
 def _converted(
-    splits: Mapping[str, Data], place: str, classes: tuple[str, ...]
-) -> tuple[dict[str, Dataset[Any]], list[str]]:
-    """Return the data of each split in one form, and every problem they have."""
+    splits: Mapping[str, Data], given: str | Objective, names: tuple[str, ...], place: str
+) -> tuple[dict[str, Dataset[Any]], Objective | None, list[str]]:
+    """Return the data of each split in one form, their objective, and every problem they have."""
     made: dict[str, Dataset[Any]] = {}
+    try:
+        kind = objective_kind(given, names, place)
+    except InputError as error:
+        return made, None, error.problems
     problems: list[str] = []
-    convert = partial(class_numbers, classes=classes)
     for split, data in splits.items():
-        at = f"{place}, {split} data"
         try:
-            made[split] = as_dataset(data, at, convert)
-        except InputError as error:
+            made[split] = as_task_data(data, kind, f"{place}, {split} data", names)
+        except InputError as error:  # noqa: PERF203 - every problem is to be told
             problems += error.problems
-            continue
-        found = data_problems(made[split], classes, complete=split == "train")
-        problems += [f"{at}: {problem}" for problem in found]
+    if not made:
+        return made, None, problems
+    aim = objective_of(given, names, next(iter(made.values())))
+    problems += [
+        f"{place}, {split} data: {problem}"
+        for split, data in made.items()
+        for problem in target_problems(data, aim, names, complete=split == "train")
+    ]
     if not problems:
         forms = [row_form(data) for data in made.values()]
         if forms[0][0] != forms[1][0]:
@@ -177,4 +213,4 @@ def _converted(
                 f"{place}: train inputs are {forms[0][1]}, test inputs {forms[1][1]}; "
                 "give both one type"
             )
-    return made, problems
+    return made, aim, problems

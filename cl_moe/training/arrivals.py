@@ -12,22 +12,24 @@ from torch import Tensor
 from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.freezing import FreezableDict
 from cl_moe.moe.network import MoENetwork
-from cl_moe.training.model import classes_by_task
+from cl_moe.objectives.base import Objective
+from cl_moe.training.model import objectives_by_task
 from cl_moe.training.samples import samples
 
 __all__ = ("arriving", "rows_of", "without_learning")
 
 
-def arriving(strategy: Any) -> dict[int, int]:
-    """Return the tasks that are about to be learned, with their numbers of classes.
+def arriving(strategy: Any) -> dict[int, Objective]:
+    """Return the tasks that are about to be learned, with their objectives.
 
     Those are the tasks of the experience, or of all experiences that a strategy for joint training
     learns as one.
     """
-    found: dict[int, int] = {}
+    found: dict[int, Objective] = {}
     for experience in _experiences(strategy):
-        for task, n_classes in classes_by_task(experience.dataset).items():
-            found[task] = max(n_classes, found.get(task, 0))
+        for task, objective in objectives_by_task(experience.dataset).items():
+            if task not in found or found[task].n_outputs < objective.n_outputs:
+                found[task] = objective
     return found
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from avalanche.training.plugins import SupervisedPlugin
+from torch import Tensor
 from torch.nn import functional as F
 
+from cl_moe.objectives import SCORES
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.training.fingerprint import Fingerprints
 from cl_moe.training.loader import TensorLoader
 
@@ -25,15 +30,33 @@ class Evaluation:
 
     Attributes:
         task: the task's label.
-        accuracy: share of rows answered right, 0 to 1.
-        loss: mean cross-entropy, in nats.
+        accuracy: share of rows answered right, 0 to 1; NaN where the task has no classes.
+        loss: mean loss of the task's objective: of classes cross-entropy, in nats.
         n: number of rows.
+        others: what else its objective measures, by name, the score first: r2, rmse; f1, ...
     """
 
     task: int
     accuracy: float
     loss: float
     n: int
+    others: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All that was measured, by name: the score first, the loss last."""
+        own = {} if math.isnan(self.accuracy) else {"accuracy": self.accuracy}
+        return {**own, **self.others, "loss": self.loss}
+
+    @property
+    def score(self) -> tuple[str, float]:
+        """Name and value of the primary metric: accuracy, r2 or f1.
+
+        >>> Evaluation(0, math.nan, 2.0, 10, {"r2": 0.5}).score
+        ('r2', 0.5)
+        """
+        name = next((name for name in SCORES.values() if name in self.metrics), "accuracy")
+        return name, self.metrics.get(name, self.accuracy)
 
 
 Record = dict[int, tuple[bytes, Evaluation]]
@@ -98,6 +121,8 @@ def _count(strategy: Any, known: list[Any]) -> _Counter:
 class _Counter(SupervisedPlugin):
     """Counts right answers and sums losses, experience by experience.
 
+    Outputs are kept where an objective needs them all at once.
+
     Attributes:
         found: one evaluation an experience.
         fetched: tasks whose rows were not plain tensors.
@@ -109,13 +134,23 @@ class _Counter(SupervisedPlugin):
         self.fetched: set[int] = set()
         self._right = self._loss = torch.zeros((), dtype=torch.float64)
         self._n = 0
+        self._objective: Objective | None = None
+        self._kept: list[tuple[Tensor, Tensor]] = []
 
     def before_eval_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         self._right = self._loss = torch.zeros((), dtype=torch.float64)
         self._n = 0
+        self._kept = []
+        self._objective = next(iter(getattr(strategy.experience.dataset, "objectives", ())), None)
 
     def after_eval_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         logits, y = strategy.mb_output, strategy.mb_y
+        if self._objective is not None:
+            y = self._objective.targets(y)
+            if not isinstance(self._objective, Classification):
+                self._kept.append((logits.detach().cpu(), y.cpu()))
+                self._n += len(y)
+                return
         self._right = self._right + (logits.argmax(1) == y).sum().cpu().double()
         self._loss = self._loss + F.cross_entropy(logits, y, reduction="sum").cpu().double()
         self._n += len(y)
@@ -124,6 +159,12 @@ class _Counter(SupervisedPlugin):
         rows, task = max(1, self._n), _task(strategy.experience)
         if not isinstance(strategy.dataloader, TensorLoader):
             self.fetched.add(task)
+        if self._kept and self._objective is not None:
+            outputs, y = (torch.cat(parts) for parts in zip(*self._kept, strict=True))
+            others = dict(self._objective.metrics(outputs, y))
+            loss = others.pop("loss")
+            self.found.append(Evaluation(task, math.nan, loss, self._n, others))
+            return
         self.found.append(
             Evaluation(
                 task=task,

@@ -19,10 +19,13 @@ from cl_moe.moe.experts.base import floats
 from cl_moe.moe.extract import unknown_task
 from cl_moe.moe.freezing import set_mode, tensors_of
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
+from cl_moe.objectives.named import make_objective
 from cl_moe.state import State, Stateful, merged, part_of, save_state
 from cl_moe.training.tensors import numbers_of
 
-__all__ = ("TaskModel", "classes_by_task")
+__all__ = ("TaskModel", "classes_by_task", "objectives_by_task")
 
 DEVICE = (str, torch.device)
 
@@ -47,12 +50,22 @@ class TaskModel(MultiTaskModule):
         tasks_info: what is known of a task, by its label: ``name``, and ``classes`` in the order of
             the outputs. It is saved with the model.
         memory: parts that remember, by name; they are saved with the model.
+        objectives: of the tasks that are no classification, as far as they are known.
+        answered: the task labels of the last forward pass: one a row, one for all rows, or None.
         auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
             to the loss empties it.
+
+    Args:
+        network: the network.
+        origin: see above.
+        objectives: of tasks that are asked about before they are learned.
     """
 
     def __init__(
-        self, network: TaskNetwork | MoENetwork, origin: Mapping[str, Any] | None = None
+        self,
+        network: TaskNetwork | MoENetwork,
+        origin: Mapping[str, Any] | None = None,
+        objectives: Mapping[int, Objective] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -61,8 +74,16 @@ class TaskModel(MultiTaskModule):
         self.memory: dict[str, Stateful] = {}
         self._saved_memory: dict[str, State] = {}
         self.one_head = isinstance(network, SharedHeadNetwork)
+        self.objectives: dict[int, Objective] = {}
+        self.answered: Tensor | int | None = None
         self.auxiliary: dict[str, Tensor] = {}
-        self._evaluated: dict[int, int] = {}  # number of classes of the tasks in evaluation
+        self._evaluated: dict[int, int] = {}  # number of outputs of the tasks in evaluation
+        self._note(objectives or {})
+
+    def _note(self, objectives: Mapping[int, Objective]) -> None:
+        for task, objective in objectives.items():
+            if not isinstance(objective, Classification):
+                self.objectives[task] = objective
 
     def train(self, mode: bool = True) -> TaskModel:
         """Set training or evaluation mode, as torch does, but without its price a module."""
@@ -92,10 +113,12 @@ class TaskModel(MultiTaskModule):
         experience in evaluation only the number of classes is noted: so wide are its logits.
         """
         self._evaluated = {}
-        found = classes_by_task(experience.dataset)
+        objectives = objectives_by_task(experience.dataset)
+        found = {task: objective.n_outputs for task, objective in objectives.items()}
         if not self.training:
             self._evaluated = found
             return
+        self._note(objectives)
         for task, n_classes in found.items():
             self.known_train_tasks_labels.add(task)
             if str(task) not in self.network.heads:
@@ -119,6 +142,7 @@ class TaskModel(MultiTaskModule):
         share their head, of the first one's alone, which are all.
         """
         self.auxiliary = {}
+        self.answered = task_labels
         if task_labels is None:
             z, tasks = self._stem(x), self.network.tasks[: 1 if self.one_head else None]
             return {task: self._branch(z, task) for task in tasks}
@@ -191,13 +215,20 @@ class TaskModel(MultiTaskModule):
         for name, part in self.memory.items():
             own = merged({"own": part.state()})
             parts[name] = State({**own.plain, "kind": _kind_of(part)}, own.tensors)
-        network = network_state(self.network)
-        return merged({"network": network, "memory": merged({**self._saved_memory, **parts})})
+        memory = merged({**self._saved_memory, **parts})
+        found = {"network": network_state(self.network), "memory": memory}
+        if self.objectives:
+            plain = {str(task): o.state() for task, o in self.objectives.items()}
+            found["objectives"] = State(plain)
+        return merged(found)
 
     def restore(self, state: State) -> None:
         """Take back what :meth:`state` gave, into a model of the same make without tasks."""
         restore_network(self.network, part_of(state, "network"))
         memory = part_of(state, "memory")
+        if "objectives" in state.plain:
+            plain = part_of(state, "objectives").plain
+            self._note({int(task): make_objective(**values) for task, values in plain.items()})
         self._saved_memory = {name: part_of(memory, name) for name in memory.plain}
         self.known_train_tasks_labels.update(self.network.tasks)
 
@@ -268,6 +299,23 @@ def _kind_of(part: Stateful) -> str:
 
 
 def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:
-    """Return, for each task label in an Avalanche data set, its largest class label plus 1."""
+    """Return, for each task label in an Avalanche data set, its number of classes (of outputs)."""
+    return {task: o.n_outputs for task, o in objectives_by_task(dataset).items()}
+
+
+def objectives_by_task(dataset: AvalancheDataset) -> dict[int, Objective]:
+    """Return, for each task label in an Avalanche data set, its objective.
+
+    Where the data set does not say one (:func:`cl_moe.streams.benchmark.to_benchmark`), it is
+    classification, with as many classes as its largest label plus 1.
+    """
     targets, tasks = numbers_of(dataset.targets), numbers_of(dataset.targets_task_labels)
-    return {int(task): int(targets[tasks == task].max()) + 1 for task in tasks.unique()}
+    said = getattr(dataset, "objectives", None)
+    found: dict[int, Objective] = {}
+    for task in tasks.unique():
+        rows = tasks == task
+        if said is None:
+            found[int(task)] = Classification(int(targets[rows].max()) + 1)
+        else:
+            found[int(task)] = said[int(rows.nonzero()[0])]
+    return found

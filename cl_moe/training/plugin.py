@@ -19,6 +19,7 @@ from cl_moe.errors import InputError
 from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_trainable
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.base import Objective
 from cl_moe.training.arrivals import arriving, rows_of, without_learning
 from cl_moe.training.batches import pair_rows
 from cl_moe.training.groups import ParameterGroups
@@ -90,12 +91,12 @@ class MoEPlugin(SupervisedPlugin):
         network.backbone.prepare(_first_rows(strategy))
         self._groups.note(strategy.optimizer, network)
         tasks = arriving(strategy)
+        self.protection.objectives = strategy.model.objectives
         for task in sorted(tasks, key=lambda task: str(task) not in network.heads):
-            n_classes = tasks[task]
             self._open.append(task)
-            view = self._view(strategy, task, n_classes)
+            view = self._view(strategy, task, tasks[task])
             if str(task) in network.heads and not _decides_again(view, network):
-                parts |= self._return(task, n_classes, network)
+                parts |= self._return(task, view.n_classes, network)
                 learned.append(0)
                 continue
             start = time.process_time()
@@ -157,7 +158,7 @@ class MoEPlugin(SupervisedPlugin):
 
     # What the hooks are made of.
 
-    def _view(self, strategy: Any, task: int, n_classes: int) -> TaskView:
+    def _view(self, strategy: Any, task: int, objective: Objective) -> TaskView:
         x, y = rows_of(strategy, task)
         epochs, batch = strategy.train_epochs, strategy.train_mb_size
         pairs = needs_two(strategy.model)
@@ -167,13 +168,15 @@ class MoEPlugin(SupervisedPlugin):
             task=task,
             name=self._name(task),
             x=x,
-            y=y,
-            n_classes=n_classes,
+            y=objective.targets(y),
+            n_classes=objective.n_outputs,
             steps=epochs * n_batches(len(y), batch, pairs),
             batch_size=batch,
             make_optimizer=lambda parts: self._groups.optimizer_for(strategy.optimizer, parts),
             seed=self.seed,
             names=self.names,
+            objective=objective,
+            objectives=dict(strategy.model.objectives),
         )
 
     def _apply(

@@ -15,6 +15,8 @@ from cl_moe.continual.regularizers.distillation import Distillation
 from cl_moe.continual.regularizers.ewc import EWC
 from cl_moe.continual.use import readers
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.state import State, merged, part_of
 
 __all__ = ("Protection",)
@@ -33,12 +35,16 @@ class Protection:
     Args:
         growth: the policy.
         seed: where EWC's random numbers are derived from.
+
+    Attributes:
+        objectives: of tasks that are no classification, by label.
     """
 
     def __init__(self, growth: GrowthPolicy, seed: int = 0) -> None:
         self.kind, self.strength = growth.protect, growth.protect_strength
         self.remembers = self.kind == "ewc" and growth.max_experts is not None
         self.seed = seed
+        self.objectives: Mapping[int, Objective] = {}
         self.springs: dict[Place, EWC] = {}
         self.retrained: tuple[Place, ...] = ()
         self.memory: Distillation | None = None
@@ -50,7 +56,9 @@ class Protection:
             return
         use = readers(network)
         tasks = sorted({task for place in decision.retrain for task in use.get(place, {})})
-        self.memory = Distillation(network, tasks, decision.retrain, self.strength)
+        self.memory = Distillation(
+            network, tasks, decision.retrain, self.strength, objectives=self.objectives
+        )
 
     def penalty(self, network: MoENetwork, x: Tensor) -> Tensor:
         """Return the penalty for a batch; 0 where no expert is being retrained."""
@@ -95,16 +103,18 @@ class Protection:
     def _remember(self, network: MoENetwork, place: Place, task: int, x: Tensor, y: Tensor) -> None:
         depth, id_ = place
         prefix = f"backbone.layers.{depth}.pool.experts.{id_}."
+        objective = self.objectives.get(task) or Classification(network.n_classes(task))
 
         def log_likelihood(parameters: Mapping[str, Tensor], x_B: Tensor) -> Tensor:
             given = {prefix + name: value for name, value in parameters.items()}
-            logits: Tensor = functional_call(network, given, (x_B, task))
-            return logits.log_softmax(-1)
+            outputs: Tensor = functional_call(network, given, (x_B, task))
+            return objective.normalised(outputs)
 
         # a gate by row sends each row its own way, which cannot be vectorised
         fresh = EWC(self.strength, seed=self.seed, vectorize=False)
         spring = self.springs.setdefault(place, fresh)
-        spring.consolidate(dict(_expert(network, place).named_parameters()), log_likelihood, x, y)
+        own = dict(_expert(network, place).named_parameters())
+        spring.consolidate(own, log_likelihood, x, objective.targets(y), objective)
 
 
 def _expert(network: MoENetwork, place: Place) -> Any:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cl_moe.continual.regularizers.base import Parameters, Regularizer
-from cl_moe.training.model import TaskModel
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
+from cl_moe.training.model import TaskModel, objectives_by_task
 from cl_moe.training.samples import samples
 
 __all__ = ("RegularizationPlugin", "shared_parameters")
@@ -48,13 +50,15 @@ class RegularizationPlugin(SupervisedPlugin):
         x, y, tasks = samples(strategy.experience.dataset.eval())
         was_training = model.training
         model.eval()
-        for task in tasks.unique().tolist():
+        for task, objective in objectives_by_task(strategy.experience.dataset).items():
             mine = tasks == task
+            classes = isinstance(objective, Classification)
             self.regularizer.consolidate(
                 parameters,
-                _LogLikelihood(model.network, task),
+                _LogLikelihood(model.network, task, objective),
                 x[mine].to(strategy.device),
-                y[mine].to(strategy.device),
+                objective.targets(y[mine]).to(strategy.device),
+                **({} if classes else {"objective": objective}),
             )
         model.train(was_training)
 
@@ -62,12 +66,12 @@ class RegularizationPlugin(SupervisedPlugin):
 class _LogLikelihood:
     """log p(y | x) of one task as a function of some of the network's parameters."""
 
-    def __init__(self, network: nn.Module, task: int) -> None:
-        self.network, self.task = network, task
+    def __init__(self, network: nn.Module, task: int, objective: Objective) -> None:
+        self.network, self.task, self.objective = network, task, objective
 
     def __call__(self, parameters: Parameters, x_BX: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.network, dict(parameters), (x_BX, self.task))
-        return logits.log_softmax(-1)
+        outputs: Tensor = functional_call(self.network, dict(parameters), (x_BX, self.task))
+        return self.objective.normalised(outputs)
 
 
 def shared_parameters(model: TaskModel) -> dict[str, nn.Parameter]:

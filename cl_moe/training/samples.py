@@ -13,14 +13,16 @@ __all__ = ("samples",)
 
 
 def samples(dataset: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Return inputs (N, ...), labels (N) and task labels (N) of a data set.
+    """Return inputs (N, ...), targets (N, ...) and task labels (N) of a data set.
 
-    Where the data are not tensors every sample is read once, through its transforms.
+    Where the data are not tensors every sample is read once, through its transforms. Targets are as
+    they are in a batch: a task's objective reads them.
     """
     tensors = tensors_of(dataset)
     if tensors is not None:
         return tensors[0], tensors[1], tensors[-1]
     rows = [dataset[row] for row in range(len(dataset))]
     x = torch.stack([torch.as_tensor(row[0]) for row in rows])
-    y, tasks = (torch.tensor([int(row[column]) for row in rows]) for column in (1, -1))
-    return x, y, tasks
+    y = torch.stack([torch.as_tensor(row[1]) for row in rows])
+    tasks = torch.tensor([int(row[-1]) for row in rows])
+    return x, y if y.is_floating_point() else y.to(torch.int64), tasks

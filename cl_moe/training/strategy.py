@@ -18,6 +18,7 @@ from cl_moe.batching import NO_SPREAD, n_batches
 from cl_moe.errors import InputError
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
+from cl_moe.training.criterion import TaskCriterion
 from cl_moe.training.evaluator import Listener
 from cl_moe.training.labels import require_labels
 from cl_moe.training.loader import Rows, TensorLoader
@@ -59,7 +60,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         super().__init__(
             model=model,
             optimizer=make_optimizer(training, model.parameters()),
-            criterion=nn.CrossEntropyLoss(),
+            criterion=TaskCriterion(model),
             train_mb_size=training.batch_size,
             train_epochs=training.epochs,
             eval_mb_size=training.eval_batch_size,

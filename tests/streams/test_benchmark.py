@@ -228,3 +228,62 @@ def test_a_fault_of_every_experience_is_told_once() -> None:
         "task 'task0', train data: sample 0 holds NaN or infinity; clean or drop it "
         "(and 19 more like it) (and the same in 3 more places, next in task 'task0', test data)"
     ]
+
+
+def mixed() -> TaskStream:
+    x = numbered(12).tensors[0]
+    kinds = Task("kinds", numbered(12, 3), numbered(12, 3), "abc")
+    rated = Task("rated", (x, x.flatten() / 7), (x, x.flatten() / 7), objective="regression")
+    tags = torch.stack([torch.arange(12) % k == 0 for k in (2, 3)], 1)
+    return TaskStream([kinds, rated, Task("tags", (x, tags), (x, tags), objective="multilabel")])
+
+
+def test_tasks_of_all_objectives_stand_in_one_benchmark_and_come_back() -> None:
+    stream = mixed()
+    benchmark = stream.to_benchmark()
+    for position, (task, experience) in enumerate(zip(stream, benchmark.train_stream, strict=True)):
+        data = experience.dataset
+        assert {row[2] for row in (data[i] for i in range(len(data)))} == {position}
+        y = torch.stack([data[i][1] for i in range(len(data))])
+        assert y.shape == (12, 2)
+        assert torch.equal(task.objective.targets(y), task.labels("train"))
+        assert set(data.objectives) == {task.objective}
+        expected = task.labels("train").tolist() if position == 0 else [0] * 12
+        assert list(data.targets) == expected  # Avalanche wants whole numbers here
+    again = TaskStream.from_benchmark(benchmark)
+    for task, other in zip(stream, again, strict=True):
+        assert other.objective == task.objective
+        for split in ("train", "test"):
+            for one, two in zip(task.tensors(split), other.tensors(split), strict=True):
+                assert torch.equal(one, two)
+    alone = TaskStream.from_benchmark(TaskStream([stream[1]]).to_benchmark())
+    assert torch.equal(alone[0].labels("test"), stream[1].labels("test"))
+
+
+def test_one_test_set_for_all_cannot_be_shared_out_without_classes() -> None:
+    both = mixed().to_benchmark()
+    one = TaskStream([mixed()[1]]).to_benchmark()
+    with pytest.raises(InputError, match="3 train experiences, some of other objectives than"):
+        TaskStream.from_benchmark(avalanche.CLScenario([both.train_stream, one.test_stream]))
+
+
+def test_a_stream_of_classes_is_as_it_was() -> None:
+    dataset = three_tasks().to_benchmark().train_stream[0].dataset
+    assert not hasattr(dataset, "objectives")
+    assert dataset[0][1].dtype == torch.int64
+
+
+def test_what_learners_are_told_of_a_data_set() -> None:
+    from cl_moe.training.model import classes_by_task, objectives_by_task
+    from cl_moe.training.tensors import tensors_of
+
+    stream = mixed()
+    benchmark = stream.to_benchmark()
+    for position, (task, experience) in enumerate(zip(stream, benchmark.train_stream, strict=True)):
+        assert objectives_by_task(experience.dataset) == {position: task.objective}
+        assert classes_by_task(experience.dataset) == {position: task.n_classes}
+        assert tensors_of(experience.dataset) is not None  # batches are taken from tensors
+    joined = experience.dataset.concat(benchmark.train_stream[0].dataset)
+    assert objectives_by_task(joined) == {0: stream[0].objective, 2: stream[2].objective}
+    classes = three_tasks().to_benchmark().train_stream[1].dataset
+    assert classes_by_task(classes) == {1: 3}

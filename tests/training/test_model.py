@@ -10,6 +10,7 @@ from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.multilabel import Multilabel
 from cl_moe.training.model import ABSENT, TaskModel
 
 CLASSES = [2, 4, 3]
@@ -57,3 +58,14 @@ def test_what_tasks_share_is_run_once_for_all_of_them():
     for task, logits in answers.items():
         assert torch.allclose(logits, model(x, task), atol=1e-6)
     assert torch.allclose(mixed[0, : CLASSES[2]], answers[2][0], atol=1e-6)
+
+
+def test_a_saved_model_knows_what_its_outputs_mean():
+    model = model_of_three_tasks()
+    plain = model.state()
+    model.objectives[1] = Multilabel(4)
+    layer = MoELayer(MLPExpert([6]).stages()[0], TaskGate(5), (5,), experts=3)
+    again = TaskModel(MoENetwork(Chain([layer])))
+    again.restore(model.state())
+    assert again.objectives == {1: Multilabel(4)}
+    assert "objectives" not in plain.plain  # a model of classes alone is saved as before

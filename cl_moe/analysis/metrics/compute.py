@@ -21,6 +21,7 @@ from cl_moe.analysis.metrics.learning import (
     unrelated_slope,
     unrelated_split,
 )
+from cl_moe.analysis.scores import score_rows
 
 __all__ = ("compute",)
 
@@ -39,8 +40,9 @@ def compute(data: StudyData) -> pd.DataFrame:
     only, in the place they have in the whole stream). A value is NaN where the metric is
     undefined for the run; ``METRICS[name].needs`` says what it would take. Metrics of probes, of
     unrelated tasks and of cost are absent where the study has none of these. References (alone,
-    joint) are those of the same seed. ``diverged`` is 1 for a run whose loss is not finite and 0
-    for the others, and absent where there is no such run.
+    joint) are those of the same seed. Of a task that is no classification its score (r2, f1) stands
+    for accuracy, in every metric and whatever it is called. ``diverged`` is 1 for a run whose loss
+    is not finite and 0 for the others, and absent where there is no such run.
 
     >>> rows = pd.DataFrame(
     ...     [
@@ -154,12 +156,12 @@ def _of_stream(
 
 
 def _probe_accuracies(data: StudyData) -> Probes:
-    """Return {(method, seed): {probe: accuracy}}."""
+    """Return {(method, seed): {probe: accuracy, or the task's other score}}."""
     rows = data.rows
-    wanted = rows["task"].isin(data.probes["task"]) & (rows["metric"] == "accuracy")
+    wanted = rows["task"].isin(data.probes["task"])
     at_end = rows["epoch"].isna() & (rows["after_task"] == len(data.stream_tasks))
     found: dict[tuple[str, int], dict[str, float]] = {}
-    for row in rows[wanted & at_end].to_dict("records"):
+    for row in score_rows(rows[wanted & at_end]).to_dict("records"):
         run = found.setdefault((str(row["method"]), int(row["seed"])), {})
         run[str(row["task"])] = float(row["value"])
     return found

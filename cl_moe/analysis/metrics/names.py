@@ -93,20 +93,27 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
 )  # fmt: skip
 
 
-def label(metric: str, group: str | None = None) -> str:
+def label(metric: str, group: str | None = None, score: str = "accuracy") -> str:
     """Return a metric's name for people, with its task group.
+
+    Args:
+        metric: its name.
+        group: of tasks.
+        score: what the study's tasks are measured by, ``StudyData.score``.
 
     >>> label("forgetting"), label("average_accuracy", "low_resource")
     ('forgetting', 'average accuracy, low resource')
+    >>> label("average_accuracy", score="R2")
+    'average R2'
     >>> label("queue_seconds")
     'queue seconds'
     """
     known = METRICS.get(metric)
-    name = known.label if known else metric.replace("_", " ")
+    name = known.label.replace("accuracy", score) if known else metric.replace("_", " ")
     return f"{name}, {group.replace('_', ' ')}" if group else name
 
 
-def heading(metric: str, group: str | None = None) -> str:
+def heading(metric: str, group: str | None = None, score: str = "accuracy") -> str:
     """Return :func:`label` with the unit, where numbers do not show theirs.
 
     >>> heading("train_seconds"), heading("forgetting")
@@ -114,4 +121,4 @@ def heading(metric: str, group: str | None = None) -> str:
     """
     known = METRICS.get(metric)
     unit = {"seconds": " (s)", "MiB": " (MiB)"}.get(known.unit, "") if known else ""
-    return label(metric, group) + unit
+    return label(metric, group, score) + unit

@@ -62,9 +62,13 @@ class Curve(NamedTuple):
 
     @property
     def ends(self) -> tuple[Array, Array]:
-        """What is drawn around the mean, in 0..1: the interval, or two seeds themselves."""
+        """What is drawn around the mean: the interval, or two seeds themselves.
+
+        Up to 1, and from 0 on, or from the least value of a seed where that is below (R2).
+        """
         low, high = (self.runs[0], self.runs[1]) if self.few else (self.low, self.high)
-        return np.clip(np.fmin(low, high), 0, 1), np.clip(np.fmax(low, high), 0, 1)
+        least = min(0.0, float(np.nanmin(self.runs)))
+        return np.clip(np.fmin(low, high), least, 1), np.clip(np.fmax(low, high), least, 1)
 
 
 class Forgetting(NamedTuple):
@@ -73,6 +77,7 @@ class Forgetting(NamedTuple):
     curves: dict[str, dict[str, Curve]]
     looks: dict[str, Look]
     length: int
+    score: str = "accuracy"
 
     @property
     def note(self) -> str:
@@ -87,6 +92,7 @@ class Average(NamedTuple):
     curves: dict[str, Curve]
     looks: dict[str, Look]
     length: int
+    score: str = "accuracy"
 
 
 def runs_by_method(data: StudyData) -> dict[str, Array]:
@@ -127,7 +133,7 @@ def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
         tasks[j]: {method: mean_band(steps[j:], a_STT[:, j:, j]) for method, a_STT in runs.items()}
         for j in evenly(len(tasks), most)
     }
-    return Forgetting(curves, {m: looks(data)[m] for m in runs}, len(tasks))
+    return Forgetting(curves, {m: looks(data)[m] for m in runs}, len(tasks), data.score)
 
 
 def draw_line(ax: Axes, curve: Curve, look: Look, *, among: int, **more: Any) -> None:
@@ -172,7 +178,7 @@ def draw_forgetting(info: Forgetting) -> Figure:
         percent(panels[0].yaxis)
         fit_accuracy(panels[0], list(info.curves.values()))
         drawn.supxlabel("tasks learned" + (f" ({info.note})" if info.note else ""), fontsize=8)
-        drawn.supylabel("test accuracy (%)", fontsize=8)
+        drawn.supylabel(f"test {info.score} (%)", fontsize=8)
         legend(drawn, info.looks)
         sns.despine(fig=drawn)
     return drawn
@@ -189,7 +195,8 @@ def fit_accuracy(ax: Axes, lines: list[dict[str, Curve]]) -> None:
     ends = np.concatenate([end for curve in shown for end in (curve.mean, *curve.ends)])
     low, high = float(means.min()), float(means.max())
     room = 0.05 + 0.5 * (high - low)
-    low = max(0.0, low - room, float(np.nanmin(ends)) - 0.02)
+    least = 0.0 if low >= 0 else low - room
+    low = max(least, low - room, float(np.nanmin(ends)) - 0.02)
     high = min(1.02, high + room, float(np.nanmax(ends)) + 0.02)
     ax.set_ylim(low, high)
 
@@ -211,7 +218,7 @@ def average_data(data: StudyData) -> Average:
         raise AbsentError(
             "needs the accuracy on all tasks so far, on a stream of two tasks or more"
         )
-    return Average(curves, {m: looks(data)[m] for m in curves}, len(tasks))
+    return Average(curves, {m: looks(data)[m] for m in curves}, len(tasks), data.score)
 
 
 def draw_average(info: Average) -> Figure:
@@ -224,7 +231,7 @@ def draw_average(info: Average) -> Figure:
         task_axis(ax, info.length)
         percent(ax.yaxis)
         fit_accuracy(ax, [info.curves])
-        ax.set(xlabel="tasks learned", ylabel="mean accuracy of the\ntasks learned so far (%)")
+        ax.set(xlabel="tasks learned", ylabel=f"mean {info.score} of the\ntasks learned so far (%)")
         legend(drawn, info.looks)
         sns.despine(fig=drawn)
     return drawn

@@ -38,7 +38,7 @@ from cl_moe.analysis.plots.style import AbsentError, context
 from cl_moe.analysis.plots.trade_offs import cost_data, draw_cost, draw_samples, samples_data
 from cl_moe.errors import InputError, did_you_mean
 
-__all__ = ("FIGURES", "FigureSpec", "draw_all", "plot_all", "rendered", "save", "which")
+__all__ = ("FIGURES", "FigureSpec", "caption", "draw_all", "plot_all", "rendered", "save", "which")
 
 logger = logging.getLogger(__name__)
 FORMATS = ("png", "pdf", "svg")
@@ -106,6 +106,11 @@ FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
         ),
     }
 )
+
+
+def caption(name: str, data: StudyData) -> str:
+    """Return what a figure shows of a study: accuracy, or what its tasks are measured by."""
+    return FIGURES[name].caption.replace("accuracy", data.score)
 
 
 def which(data: StudyData) -> dict[str, str]:

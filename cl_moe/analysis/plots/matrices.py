@@ -40,6 +40,7 @@ class Matrices(NamedTuple):
 
     matrices: dict[str, Array]
     tasks: list[str]
+    score: str = "accuracy"
 
 
 def accuracy_matrix_data(data: StudyData) -> Matrices:
@@ -53,7 +54,8 @@ def accuracy_matrix_data(data: StudyData) -> Matrices:
     runs = runs_by_method(data)
     if not runs or len(data.stream_tasks) < 2:
         raise AbsentError("needs accuracies on a stream of two tasks or more")
-    return Matrices({m: a_STT.mean(axis=0) for m, a_STT in runs.items()}, data.stream_tasks)
+    means = {m: a_STT.mean(axis=0) for m, a_STT in runs.items()}
+    return Matrices(means, data.stream_tasks, data.score)
 
 
 def draw_accuracy_matrix(info: Matrices) -> Figure:
@@ -61,7 +63,7 @@ def draw_accuracy_matrix(info: Matrices) -> Figure:
     known = np.concatenate([m[~np.isnan(m)] for m in info.matrices.values()])
     low, high = float(known.min()), float(known.max())
     with context():
-        drawn = _panels(info, (low, max(high, low + 0.01)), "viridis", "test accuracy (%)")
+        drawn = _panels(info, (low, max(high, low + 0.01)), "viridis", f"test {info.score} (%)")
         drawn.supylabel("after learning task", fontsize=8)
         drawn.supxlabel("tested on task", fontsize=8)
     return drawn

@@ -30,6 +30,7 @@ from cl_moe.analysis.plots.style import (
     percent,
     short,
 )
+from cl_moe.analysis.scores import score_rows
 from cl_moe.analysis.stats import Interval, intervals, summarize
 from cl_moe.analysis.tables import quantity
 
@@ -54,6 +55,7 @@ class Cost(NamedTuple):
 
     panels: dict[str, dict[str, tuple[Interval, Interval]]]
     looks: dict[str, Look]
+    score: str = "accuracy"
 
 
 class Samples(NamedTuple):
@@ -63,6 +65,7 @@ class Samples(NamedTuple):
     targets: dict[str, float]
     looks: dict[str, Look]
     note: str
+    score: str = "accuracy"
 
 
 def cost_data(data: StudyData) -> Cost:
@@ -84,7 +87,7 @@ def cost_data(data: StudyData) -> Cost:
             panels[metric] = points
     if not panels:
         raise AbsentError("needs average accuracies and rows of parameters or FLOPs, or timings")
-    return Cost(panels, {m: looks(data)[m] for m in accuracy})
+    return Cost(panels, {m: looks(data)[m] for m in accuracy}, data.score)
 
 
 def draw_cost(info: Cost) -> Figure:
@@ -95,26 +98,37 @@ def draw_cost(info: Cost) -> Figure:
             for method, (cost, accuracy) in points.items():
                 look = info.looks[method]
                 ax.errorbar(
-                    cost.mean, accuracy.mean, xerr=_arms(cost), yerr=_arms(accuracy, most=1.0),
+                    cost.mean, accuracy.mean, xerr=_arms(cost), yerr=_arms_of_score(accuracy),
                     fmt=look.marker, color=look.colour, markersize=5.5, elinewidth=0.8,
                 )  # fmt: skip
             _cost_axis(ax, [cost for cost, _ in points.values()], METRICS[metric].unit)
             ax.set_xlabel(heading(metric))
         percent(panels[0].yaxis)
         low, high = panels[0].get_ylim()
-        panels[0].set_ylim(max(0.0, low), min(1.02, high))
-        panels[0].set_ylabel("average accuracy (%)")
+        below = any(
+            score.mean < 0 for points in info.panels.values() for _, score in points.values()
+        )
+        panels[0].set_ylim(low if below else max(0.0, low), min(1.02, high))
+        panels[0].set_ylabel(f"average {info.score} (%)")
         legend(drawn, info.looks)
         sns.despine(fig=drawn)
     return drawn
 
 
-def _arms(found: Interval, most: float = math.inf) -> list[list[float]] | None:
-    """Return the lengths of the interval's arms, where the value can be: in 0..most."""
+def _arms(found: Interval) -> list[list[float]] | None:
+    """Return the lengths of a cost's interval's arms, on a logarithmic axis."""
+    return _between(found, _positive(found), found.high)
+
+
+def _arms_of_score(found: Interval) -> list[list[float]] | None:
+    """Return the lengths of an accuracy's interval's arms: up to 1, and of a mean below 0 whole."""
+    return _between(found, found.low if found.mean < 0 else _positive(found), min(1.0, found.high))
+
+
+def _between(found: Interval, low: float, high: float) -> list[list[float]] | None:
     if math.isnan(found.low) or found.low == found.high:
         return None
     # Rounding may put the mean a hair outside its own interval; an arm has no negative length.
-    low, high = _positive(found), min(most, found.high)
     return [[max(0.0, found.mean - low)], [max(0.0, high - found.mean)]]
 
 
@@ -145,9 +159,8 @@ def samples_data(data: StudyData, most: int = MOST_FAMILIES) -> Samples:
         AbsentError: no unseen task (probe) comes at two sizes or more with an accuracy.
     """
     families = probe_families(data)
-    at_end = (data.rows["metric"] == "accuracy") & data.rows["epoch"].isna()
-    at_end &= data.rows["after_task"] == len(data.stream_tasks)
-    table = data.rows[at_end].pivot_table(
+    at_end = data.rows["epoch"].isna() & (data.rows["after_task"] == len(data.stream_tasks))
+    table = score_rows(data.rows[at_end]).pivot_table(
         index=["method", "seed"], columns="task", values="value", observed=True
     )
     kept = [list(families)[i] for i in evenly(len(families), most)] if families else []
@@ -171,7 +184,7 @@ def samples_data(data: StudyData, most: int = MOST_FAMILIES) -> Samples:
         raise AbsentError("needs an unseen task (probe) at two sizes or more")
     note = f"{len(curves)} of {len(families)} shown" if len(curves) < len(families) else ""
     used = {m: look for m, look in looks(data).items() if any(m in c for c in curves.values())}
-    return Samples(curves, targets, used, note)
+    return Samples(curves, targets, used, note, data.score)
 
 
 def draw_samples(info: Samples) -> Figure:
@@ -194,7 +207,7 @@ def draw_samples(info: Samples) -> Figure:
         percent(panels[0].yaxis)
         note = f" ({info.note})" if info.note else ""
         drawn.supxlabel(f"training examples of the unseen task{note}", fontsize=8)
-        drawn.supylabel("test accuracy (%)", fontsize=8)
+        drawn.supylabel(f"test {info.score} (%)", fontsize=8)
         target = Line2D([], [], label="95 % of alone with all examples", **TARGET)
         legend(drawn, info.looks, [target] if info.targets else [])
         sns.despine(fig=drawn)

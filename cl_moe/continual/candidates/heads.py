@@ -8,7 +8,7 @@ from torch import Tensor
 from cl_moe.continual.candidates.plan import Plan
 from cl_moe.continual.evidence.ensemble import Pool, Seen
 from cl_moe.continual.evidence.matching import match_classes
-from cl_moe.continual.evidence.ridge import fit_ridge
+from cl_moe.continual.evidence.ridge import fit_linear
 from cl_moe.continual.evidence.rows import Values, evenly
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import OWN
@@ -38,7 +38,7 @@ class Heads:
         self, view: TaskView, network: MoENetwork, values: Values, seen: Seen | None = None
     ) -> None:
         self.view, self.network, self.values = view, network, values
-        self._pool = Pool(values, view.y, view.n_classes, seen)
+        self._pool = Pool(values, view.y, view.n_classes, seen, view.objective)
 
     @torch.no_grad()
     def of(self, plan: Plan, rows: Tensor | None = None) -> Head:
@@ -61,7 +61,7 @@ class Heads:
         some = evenly(len(y), RIDGE_ROWS)
         if not bool(values[some].isfinite().all()):  # of a path whose training diverged
             return network.new_head(view.task, view.n_classes)
-        answer = fit_ridge(values[some], y[some], view.n_classes)
+        answer = fit_linear(values[some], y[some], view.objective)
         return LinearHead.of(answer.weight, answer.bias)
 
     @torch.no_grad()

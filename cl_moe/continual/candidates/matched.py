@@ -19,12 +19,18 @@ __all__ = ("best_matched", "matchable", "take_over_plans")
 def matchable(
     view: TaskView, network: MoENetwork, paths: Sequence[int], borrowed: Collection[int]
 ) -> list[int]:
-    """Return the tasks whose answers might be taken over: on a path in question, or pooled."""
+    """Return the tasks whose answers might be taken over: on a path in question, or pooled.
+
+    Classes are matched: there are none where the new task has no classes, nor an earlier one.
+    """
+    if not view.classifies():
+        return []
     known = {network.path(task) for task in paths}
     return [
         task
         for task in network.tasks
         if task not in borrowed
+        and view.classifies(task)
         and (not network.owns_path(task) or network.path(task) in known)
         and network.n_classes(task) >= view.n_classes
     ]

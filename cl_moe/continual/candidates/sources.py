@@ -12,11 +12,12 @@ from cl_moe.continual.candidates.ensemble import Part, Reading
 from cl_moe.continual.evidence.alignment import Alignment
 from cl_moe.continual.evidence.matching import single_examples
 from cl_moe.continual.evidence.sample import Sample
-from cl_moe.continual.evidence.scores import SCORES
+from cl_moe.continual.evidence.scores import SCORES, of_targets
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Lens
+from cl_moe.objectives.classification import Classification
 
 __all__ = ("Ranking", "Score")
 
@@ -27,7 +28,8 @@ class Ranking:
     """Scores what earlier paths make of a new task's rows, and remembers what they were trained on.
 
     Args:
-        score: closed-form score of features.
+        score: closed-form score of features, for tasks with classes; others have the score
+            ``ridge``.
         lenses: pairs of a path and a lens that are scored beside the paths as they are.
     """
 
@@ -99,4 +101,8 @@ class Ranking:
 
     def _of(self, block: Block, sample: Sample) -> float:
         values = sample.reader.blocks([block])[block]
-        return self.score(values, sample.y) if bool(values.isfinite().all()) else -math.inf
+        if not bool(values.isfinite().all()):  # of a path whose training diverged
+            return -math.inf
+        if sample.objective is None or isinstance(sample.objective, Classification):
+            return self.score(values, sample.y)
+        return of_targets(values, sample.y, sample.objective)

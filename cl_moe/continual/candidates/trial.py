@@ -8,12 +8,10 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cl_moe.batching import batches, needs_two
 from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.plan import Plan, module_of
-from cl_moe.continual.evidence.matching import calibrated
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.base import Backbone
 from cl_moe.moe.blocks import OWN
@@ -22,7 +20,7 @@ from cl_moe.moe.heads.base import Head
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = ("Criterion", "Split", "Trial", "Tried", "best_of", "entropy", "judged", "split_of")
+__all__ = ("Criterion", "Split", "Trial", "Tried", "best_of", "split_of")
 
 
 Criterion = Literal["loss", "accuracy"]
@@ -63,7 +61,7 @@ def split_of(view: TaskView) -> Split:
     n = len(view.y)
     wanted = min(500, max(n // 5, min(100, n // 3)))
     order = torch.randperm(n, generator=generator(view.seed, "split", view.task))
-    y = view.y.cpu()[order]
+    y = view.objective.strata(view.y.cpu())[order]
     held = torch.zeros(n, dtype=torch.bool)
     classes = [(y == label).nonzero().flatten() for label in y.unique()]
     for own in classes:
@@ -71,12 +69,6 @@ def split_of(view: TaskView) -> Split:
     if not held.any():
         held[torch.cat([own[: min(len(own) - 1, 1)] for own in classes])] = True
     return Split(order[~held], order[held])
-
-
-def judged(logits: Tensor, y: Tensor) -> Tried:
-    """Judge logits at the temperature that fits them best: how loud they are says nothing."""
-    accuracy = (logits.argmax(1) == y).double().mean().item()
-    return Tried(accuracy, calibrated(logits, y)[1].mean().item())
 
 
 def best_of(
@@ -99,16 +91,6 @@ def best_of(
         return merit - handicaps[i]
 
     return max((i for i in sorted(found) if i not in dropped), key=value)
-
-
-def entropy(y: Tensor) -> float:
-    """Return the loss of a guess by how frequent each label is, in nats: log C where all alike.
-
-    >>> round(entropy(torch.tensor([0, 0, 0, 1])), 3), round(entropy(torch.arange(4)), 3)
-    (0.562, 1.386)
-    """
-    share = y.bincount().double() / len(y)
-    return float(-torch.xlogy(share, share).sum())
 
 
 class Trial:
@@ -158,7 +140,7 @@ class Trial:
                 self._batches = batches(rows, self.view.batch_size, needs_two(self.top))
             batch = self._batches.pop()
             self._optimizer.zero_grad()
-            F.cross_entropy(self.top(self._fit[batch]), y[batch]).backward()
+            self.view.objective.loss(self.top(self._fit[batch]), y[batch]).backward()
             self._optimizer.step()
             self.steps += 1
         self.seconds += time.process_time() - start
@@ -167,7 +149,8 @@ class Trial:
         """Return how well it does on the rows held out."""
         self.top.eval()
         with torch.no_grad():
-            return judged(self.top(self._held), self.view.y[self.split.held])
+            held = self.view.y[self.split.held]
+            return Tried(*self.view.objective.judge(self.top(self._held), held))
 
 
 class _Top(nn.Module):

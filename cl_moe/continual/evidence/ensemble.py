@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from cl_moe.continual.evidence.matching import match_classes, matching_evidence
-from cl_moe.continual.evidence.ridge import LeaveOneOut, leave_one_out
+from cl_moe.continual.evidence.ridge import LeaveOneOut, strength_of
 from cl_moe.continual.evidence.rows import Scaled, SomeRows, Values, evidence_rows, scaled
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.symmetry import Lens
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 
 __all__ = ("Opinion", "Pool", "Seen")
 
@@ -90,9 +91,11 @@ class Pool:
 
     Args:
         values: the blocks' values on the task's N rows.
-        y_N: labels.
-        n_classes: number of classes C.
+        y_N: labels; of another objective targets, (N, C).
+        n_classes: number of classes C, or of outputs.
         seen: the rows that are looked at; by default some of those that a head is first asked for.
+        objective: what is learned; None: classes. Of others, as of classes, answers are pooled by
+            the nats a row that they leave, and what is pooled are predictions or logits.
 
     >>> x, y = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 2
     >>> x[:, 0] += 4 * y
@@ -103,9 +106,15 @@ class Pool:
     """
 
     def __init__(
-        self, values: Values, y_N: Tensor, n_classes: int, seen: Seen | None = None
+        self,
+        values: Values,
+        y_N: Tensor,
+        n_classes: int,
+        seen: Seen | None = None,
+        objective: Objective | None = None,
     ) -> None:
         self.values, self.y, self.n_classes = values, y_N, n_classes
+        self.objective = Classification(n_classes) if objective is None else objective
         self._scaled: dict[Block, Scaled] = {}
         self._gram: dict[Block, Tensor] = {}
         self._factors: dict[Opinion, Tensor] = {}
@@ -174,12 +183,12 @@ class Pool:
         gram = torch.stack([self._some_gram(block, seen) for block in opinion.blocks]).sum(0)
         if not bool(gram.isfinite().all()):
             return LeaveOneOut(*UNJUDGED, math.inf)
-        return leave_one_out(gram, y, self.n_classes)
+        return strength_of(gram, y, self.objective)
 
     def _pooled(self, shares: Mapping[Opinion, float], rows: Tensor) -> EnsembleHead:
         """Return the weighted sum of the opinions' logits as one linear map a block."""
         weights: dict[Block, Tensor] = {}
-        target = F.one_hot(self.y[rows], self.n_classes).double().mean(0)
+        target = self.objective.encode(self.y[rows]).mean(0)
         bias = torch.zeros_like(target)
         by_path: dict[int, float] = {}
         for opinion, share in shares.items():
@@ -206,7 +215,7 @@ class Pool:
         """
         parts = [self._scaled_of(block).rows[rows] for block in opinion.blocks]
         widths = [part.shape[1] for part in parts]
-        centred = F.one_hot(self.y[rows], self.n_classes).double()
+        centred = self.objective.encode(self.y[rows])
         centred = centred - centred.mean(0)
         strength = self._fits[opinion].strength
         if len(self.y) <= sum(widths):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from cl_moe.objectives.classification import calibrated
 
 __all__ = ("calibrated", "match_classes", "matching_evidence", "single_examples", "spread")
 
@@ -71,13 +70,16 @@ def matching_evidence(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> tupl
 def single_examples(y_N: Tensor, most: int = 1) -> bool:
     """Tell whether most classes have but one example, or no more than so many.
 
-    With one, nothing can be left out: none is there to learn the class from.
+    With one, nothing can be left out: none is there to learn the class from. Targets that are real
+    numbers have no classes.
 
     >>> single_examples(torch.tensor([0, 1, 2, 2])), single_examples(torch.tensor([0, 1, 1, 2, 2]))
     (True, False)
     >>> single_examples(torch.tensor([0, 1, 1, 2, 2]), most=2)
     True
     """
+    if y_N.is_floating_point():
+        return False
     counts = y_N.bincount()
     return bool(2 * ((counts > 0) & (counts <= most)).sum() > (counts > 0).sum())
 
@@ -91,18 +93,3 @@ def spread(y_N: Tensor, parts: int) -> Tensor:
     part = torch.empty_like(y_N)
     part[y_N.argsort(stable=True)] = torch.arange(len(y_N), device=y_N.device) % parts
     return part
-
-
-def calibrated(logits_NC: Tensor, y_N: Tensor) -> tuple[float, Tensor]:
-    """Return the temperature, of powers of two, with the least mean cross-entropy, and the losses.
-
-    Losses of outputs that are not finite, of a network whose training diverged, are infinite.
-
-    >>> calibrated(torch.tensor([[0.1, 0.0], [0.0, 0.1]]), torch.tensor([0, 1]))[0]
-    16.0
-    """
-    tried = {
-        2.0**p: F.cross_entropy(logits_NC * 2.0**p, y_N, reduction="none").nan_to_num(nan=math.inf)
-        for p in range(-6, 5)
-    }
-    return min(tried.items(), key=lambda pair: pair[1].mean().item())

@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-__all__ = ("LeaveOneOut", "RidgeAnswer", "fit_ridge", "leave_one_out")
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
+
+__all__ = ("LeaveOneOut", "RidgeAnswer", "fit_linear", "fit_ridge", "leave_one_out", "strength_of")
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 4))
 """Ridge strengths tried, as multiples of the mean eigenvalue of the features' covariance."""
@@ -24,8 +26,9 @@ class RidgeAnswer:
     Attributes:
         weight: (C, D), already scaled by the temperature, so that logits = x weight^T + bias.
         bias: (C,).
-        loo_log_probs: (N, C), log-probabilities of each example from the fit that left it out.
-        loo_loss: their mean cross-entropy against the labels, in nats.
+        loo_log_probs: (N, C), log-probabilities of each example from the fit that left it out; of
+            another objective than classes, its outputs.
+        loo_loss: their mean cross-entropy against the labels, in nats; see :class:`LeaveOneOut`.
     """
 
     weight: Tensor
@@ -39,9 +42,12 @@ class LeaveOneOut(NamedTuple):
 
     Attributes:
         strength: the ridge strength with the least loss, in the units of the Gram matrix.
-        temperature: the factor on the scores that goes with it.
-        loss: leave-one-out cross-entropy there, in nats.
-        log_probs: (N, C), log-probabilities of each example from the fit that left it out.
+        temperature: the factor on the scores that goes with it; 1 where they have a scale.
+        loss: leave-one-out cross-entropy there, in nats; of other objectives the negative
+            log-likelihood of a row: all labels together, or a Gaussian with the variance of the
+            leave-one-out errors.
+        log_probs: (N, C), log-probabilities of each example from the fit that left it out; of
+            another objective, its outputs.
     """
 
     strength: float
@@ -67,34 +73,41 @@ def leave_one_out(gram_NN: Tensor, y_N: Tensor, classes: int) -> LeaveOneOut:
     >>> leave_one_out(x @ x.T, torch.tensor([0, 0, 1, 1]), 2).loss < 0.2
     True
     """
+    return strength_of(gram_NN, y_N, Classification(classes))
+
+
+def strength_of(gram_NN: Tensor, y: Tensor, objective: Objective) -> LeaveOneOut:
+    """Return :func:`leave_one_out` for targets (N, ...) of any objective.
+
+    >>> from cl_moe.objectives.regression import Regression
+    >>> x = torch.tensor([[-1.0], [-0.9], [0.9], [1.0]], dtype=torch.float64)
+    >>> found = strength_of(x @ x.T, 3 * x + 1, Regression(1))
+    >>> found.temperature, (found.log_probs - 3 * x - 1).abs().max().item() < 0.01
+    (1.0, True)
+    """
     eigenvalues, vectors = torch.linalg.eigh(gram_NN)
     eigenvalues = eigenvalues.clamp_min(0)
-    scale = eigenvalues.sum() / len(y_N) + 1e-12
-    return _best(eigenvalues, vectors, scale, y_N, classes)
+    scale = eigenvalues.sum() / len(y) + 1e-12
+    return _best(eigenvalues, vectors, scale, y, objective)
 
 
 def _best(
-    eigenvalues: Tensor, left: Tensor, scale: Tensor, y_N: Tensor, classes: int
+    eigenvalues: Tensor, left: Tensor, scale: Tensor, targets: Tensor, objective: Objective
 ) -> LeaveOneOut:
     """Return the best strength and temperature, given the hat matrix's eigenvectors (N, R)."""
-    y = F.one_hot(y_N, classes).double()
+    y = objective.encode(targets)
     target = y.mean(0)
     y = y - target
     projected, squared = left.T @ y, left.square()
-    temperatures = y.new_tensor(TEMPERATURES)[:, None, None]
-    rows = torch.arange(len(y_N), device=y_N.device)
     best: LeaveOneOut | None = None
     for strength in STRENGTHS:
         shrink = eigenvalues / (eigenvalues + strength * scale)
         fitted = left @ (shrink[:, None] * projected)
-        leverage = (squared @ shrink + 1 / len(y_N)).clamp_max(1 - 1e-6)
+        leverage = (squared @ shrink + 1 / len(y)).clamp_max(1 - 1e-6)
         loo = y - (y - fitted) / (1 - leverage)[:, None] + target
-        log_probs_TNC = (temperatures * loo).log_softmax(2)
-        losses = -log_probs_TNC[:, rows, y_N].mean(1)
-        t = int(losses.argmin())
-        if best is None or float(losses[t]) < best.loss:
-            found = (float(strength * scale), TEMPERATURES[t], float(losses[t]))
-            best = LeaveOneOut(*found, log_probs_TNC[t].clone())
+        found = objective.calibrate(loo, targets, TEMPERATURES)
+        if best is None or found.loss < best.loss:
+            best = LeaveOneOut(float(strength * scale), *found)
     assert best is not None
     return best
 
@@ -114,9 +127,27 @@ def fit_ridge(x_ND: Tensor, y_N: Tensor, classes: int) -> RidgeAnswer:
     >>> (x @ answer.weight.T + answer.bias).argmax(1).tolist(), answer.loo_loss < 0.2
     ([0, 0, 0, 1, 1, 1], True)
     """
+    return fit_linear(x_ND, y_N, Classification(classes))
+
+
+def fit_linear(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeAnswer:
+    """Fit ridge regression to encoded targets of any objective; see :func:`fit_ridge`.
+
+    Args:
+        x_ND: features, any scale.
+        targets: (N, ...), as the objective reads them.
+        objective: what outputs mean.
+
+    >>> from cl_moe.objectives.regression import Regression
+    >>> x = torch.tensor([[0.0], [0.1], [0.2], [0.9], [1.0], [1.1]])
+    >>> answer = fit_linear(x, 10 * x + 3, Regression(1))
+    >>> [round(value, 1) for value in (*answer.weight[0].tolist(), *answer.bias.tolist())]
+    [10.0, 3.0]
+    """
     n = x_ND.shape[0]
-    x, target = x_ND.detach().double(), F.one_hot(y_N, classes).double().mean(0)
-    y = F.one_hot(y_N, classes).double() - target
+    encoded = objective.encode(targets)
+    x, target = x_ND.detach().double(), encoded.mean(0)
+    y = encoded - target
     mean = x.mean(0)
     x = x - mean
     dual = n <= x.shape[1]
@@ -124,7 +155,7 @@ def fit_ridge(x_ND: Tensor, y_N: Tensor, classes: int) -> RidgeAnswer:
     eigenvalues = eigenvalues.clamp_min(0)
     scale = eigenvalues.sum() / min(x.shape) + 1e-12
     left = vectors if dual else x @ vectors / (eigenvalues + 1e-9 * scale).sqrt()
-    best = _best(eigenvalues, left, scale, y_N, classes)
+    best = _best(eigenvalues, left, scale, targets, objective)
     shrunk = vectors / (eigenvalues + best.strength) @ vectors.T
     weight = best.temperature * (x.T @ shrunk @ y if dual else shrunk @ (x.T @ y)).T
     bias = best.temperature * target - weight @ mean

@@ -10,6 +10,7 @@ from torch import Tensor
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.features import PathReader
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.base import Objective
 from cl_moe.seeding import generator
 
 __all__ = ("SCORE_ROWS", "Sample", "sample_of")
@@ -22,14 +23,16 @@ class Sample(NamedTuple):
     """Some rows of a task, or all.
 
     Attributes:
-        y: their labels.
+        y: their labels; of another objective, targets.
         reader: reads earlier paths on them.
         fitted: which rows they are, where all of them are among those to fit.
+        objective: what is learned of them; None: classes.
     """
 
     y: Tensor
     reader: PathReader
     fitted: Tensor | None = None
+    objective: Objective | None = None
 
 
 def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
@@ -45,9 +48,10 @@ def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
     """
     n = len(view.y)
     if n <= SCORE_ROWS:
-        return Sample(view.y, network.reader(view.x))
+        return Sample(view.y, network.reader(view.x), objective=view.objective)
     if n <= 2 * SCORE_ROWS:
         rows = torch.randperm(n, generator=generator(view.seed, "score", view.task))[:SCORE_ROWS]
-        return Sample(view.y[rows], network.reader(view.x[rows]))
+        reader = network.reader(view.x[rows])
+        return Sample(view.y[rows], reader, objective=view.objective)
     rows = fit[:SCORE_ROWS]
-    return Sample(view.y[rows], network.reader(view.x[rows]), rows)
+    return Sample(view.y[rows], network.reader(view.x[rows]), rows, view.objective)

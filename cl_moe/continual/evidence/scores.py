@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_moe.continual.evidence.ridge import fit_ridge
+from cl_moe.continual.evidence.ridge import fit_linear, fit_ridge
+from cl_moe.objectives.base import Objective
 
-__all__ = ("SCORES", "knn", "logme", "ncm", "ridge")
+__all__ = ("SCORES", "knn", "logme", "ncm", "of_targets", "ridge")
 
 
 def ncm(x_ND: Tensor, y_N: Tensor) -> float:
@@ -70,6 +71,17 @@ def ridge(x_ND: Tensor, y_N: Tensor) -> float:
     """
     y = _dense_labels(y_N)
     return -fit_ridge(_standard(x_ND), y, int(y.max()) + 1).loo_loss
+
+
+def of_targets(x_ND: Tensor, y: Tensor, objective: Objective) -> float:
+    """Return :func:`ridge` for targets of any objective: minus the nats a row.
+
+    >>> from cl_moe.objectives.regression import Regression
+    >>> x, y = torch.arange(8.0)[:, None], torch.tensor([3.0, 1, 4, 1, 5, 9, 2, 6])[:, None]
+    >>> of_targets(x, 2 * x + 1, Regression(1)) > of_targets(x, y, Regression(1))
+    True
+    """
+    return -fit_linear(_standard(x_ND), y, objective).loo_loss
 
 
 def logme(x_ND: Tensor, y_N: Tensor, steps: int = 11) -> float:

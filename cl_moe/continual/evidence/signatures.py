@@ -33,13 +33,14 @@ def signature(x: Tensor, y_N: Tensor) -> list[Tensor]:
     * where the inputs lie: mean and standard deviation along each of P random directions, the same
       for every task with inputs of that length;
     * where the classes lie among them: the second moments of the class means, less the mean of all,
-      along these directions. Classes of other names or in another order give the same;
+      along these directions. Classes of other names or in another order give the same. Targets that
+      are no classes: their covariances with the inputs;
     * what an unknown shift leaves as it was: the spectrum of the inputs' covariance, which no
       rotation changes, and the quantiles of the single numbers, which no permutation changes.
 
     Args:
         x: inputs, (N, ...).
-        y_N: labels.
+        y_N: labels; or targets (N, C), real numbers.
 
     >>> x, y = torch.rand(60, 8, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
     >>> [len(part) for part in signature(x, y)]
@@ -54,14 +55,26 @@ def signature(x: Tensor, y_N: Tensor) -> list[Tensor]:
     directions = torch.randn(x.shape[1], PROJECTIONS, generator=draw)
     z = x @ directions / x.shape[1] ** 0.5
     mean, spread = z.mean(0), z.std(0, correction=0)
-    one_hot = F.one_hot(torch.unique(y, return_inverse=True)[1]).float()
-    class_means = one_hot.T @ z / one_hot.sum(0)[:, None] - mean
+    class_means = _covariances(z, y) if y.is_floating_point() else _class_means(z, y) - mean
     upper = torch.triu_indices(PROJECTIONS, PROJECTIONS)
     between = (class_means.T @ class_means / len(class_means))[upper[0], upper[1]]
     within = z - mean
     spectrum = torch.linalg.eigvalsh(within.T @ within / len(z)).clamp_min(0).sqrt()
     values = torch.quantile(x.flatten()[:: 1 + x.numel() // 100_000], QUANTILES)
     return [torch.cat([mean, spread]), between, torch.cat([spectrum, values])]
+
+
+def _class_means(z_NP: Tensor, y_N: Tensor) -> Tensor:
+    """Return the mean (C, P) of each class."""
+    one_hot = F.one_hot(torch.unique(y_N, return_inverse=True)[1]).float()
+    return one_hot.T @ z_NP / one_hot.sum(0)[:, None]
+
+
+def _covariances(z_NP: Tensor, y_NC: Tensor) -> Tensor:
+    """Return each standardised target's covariances (C, P) with numbers of the inputs."""
+    y = y_NC - y_NC.mean(0)
+    y = y / y.square().mean(0).sqrt().clamp_min(1e-9)
+    return y.T @ (z_NP - z_NP.mean(0)) / len(y)
 
 
 class Shortlist:

@@ -94,6 +94,7 @@ class MNTDP(GrowthPolicy):
         y = view.y.cpu()
         order = torch.randperm(len(y), generator=generator(view.seed, "validation", view.task))
         held = torch.zeros(len(y), dtype=torch.bool)
+        y = view.objective.strata(y)
         for label in y.unique():
             own = order[y[order] == label]
             wanted = max(1, round(self.validation_fraction * len(own)))
@@ -106,11 +107,17 @@ class MNTDP(GrowthPolicy):
     def _score(
         self, view: TaskView, network: MoENetwork, task: int, fit: Tensor, held: Tensor
     ) -> float:
-        """Return the accuracy of k nearest neighbours on the features of an earlier path."""
+        """Return how well k nearest neighbours do on the features of an earlier path.
+
+        Their accuracy; where there are no classes, minus the squared error of their mean target.
+        """
         fit, held = fit[: self.rows], held[: self.rows]
         known, asked = (network.features(view.x[rows], task)[0] for rows in (fit, held))
         k = min(self.neighbours, len(fit))
         near = torch.cdist(asked, known).topk(k, largest=False).indices
+        if not view.classifies():
+            error = view.y[fit][near].mean(1) - view.y[held]
+            return -float(error.double().square().mean())
         votes = F.one_hot(view.y[fit][near], view.n_classes).sum(1)
         return float((votes.argmax(1) == view.y[held]).double().mean())
 

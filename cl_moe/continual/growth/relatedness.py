@@ -29,8 +29,6 @@ from cl_moe.continual.candidates.trial import (
     Trial,
     Tried,
     best_of,
-    entropy,
-    judged,
     split_of,
 )
 from cl_moe.continual.decision import Candidate, Decision, Evidence
@@ -184,7 +182,7 @@ class Relatedness(GrowthPolicy):
             self.borrowed.add(view.task)
         winner = decision.evidence.winner
         if winner is not None and winner.accuracy is not None:
-            self.worth[view.task] = max(0.0, winner.accuracy - 1 / view.n_classes)
+            self.worth[view.task] = max(0.0, winner.accuracy - view.objective.chance)
 
     def state(self) -> State:
         """Return what is remembered of the tasks so far."""
@@ -220,7 +218,8 @@ class Relatedness(GrowthPolicy):
             if plan.grows or "retrain" in plan.starts:
                 trials[i] = Trial(plan, view, network, split, heads)
             else:
-                found[i] = judged(heads.answers(plan, *split), view.y[split.held])
+                answers = heads.answers(plan, *split)
+                found[i] = Tried(*view.objective.judge(answers, view.y[split.held]))
         handicaps = [self._handicap(plan, view, network, len(split.held)) for plan in plans]
         last = None
         if trials:
@@ -228,7 +227,7 @@ class Relatedness(GrowthPolicy):
             until = max(1, round(self.trial_share * view.steps))
             standing = min((found[i].loss + handicaps[i] for i in found), default=math.inf)
             to_beat = [standing - handicaps[i] for i in trials]
-            guess = entropy(view.y[split.fit])
+            guess = view.objective.guess(view.y[split.fit])
             rich = not any(plan.opinions for plan in plans)  # nothing to average
             last, seen = race(list(trials.values()), lap, until, to_beat, guess, patient=rich)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from cl_moe.objectives.base import Objective
+
 __all__ = ("LogLikelihood", "Parameters", "Regularizer")
 
 Parameters = Mapping[str, Tensor]
@@ -14,6 +16,9 @@ Parameters = Mapping[str, Tensor]
 
 LogLikelihood = Callable[[Parameters, Tensor], Tensor]
 """``(parameters, x_BX) -> log p(y | x)_BC``: the log-probability of every class for every row.
+
+Of a task with another objective, what
+:meth:`~cl_moe.objectives.base.Objective.normalised` makes of its outputs.
 
 The parameters are an argument (see :func:`torch.func.functional_call`), so that one and the same
 network can be asked about a part of its parameters only.
@@ -36,7 +41,12 @@ class Regularizer(ABC):
 
     @abstractmethod
     def consolidate(
-        self, parameters: Parameters, log_likelihood: LogLikelihood, x_NX: Tensor, y_N: Tensor
+        self,
+        parameters: Parameters,
+        log_likelihood: LogLikelihood,
+        x_NX: Tensor,
+        y_N: Tensor,
+        objective: Objective | None = None,
     ) -> None:
         """End a task: remember where ``parameters`` stand and how much each of them matters.
 
@@ -44,5 +54,6 @@ class Regularizer(ABC):
             parameters: the protected parameters, at the end of the task.
             log_likelihood: the network in evaluation mode, as a function of them.
             x_NX: training inputs of the task that ends, N rows.
-            y_N: their labels, integers.
+            y_N: their labels, integers; or targets, (N, ...), as the objective reads them.
+            objective: what the task's outputs mean; None: classes.
         """

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from cl_moe.continual.regularizers.base import LogLikelihood, Parameters, Regularizer
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 
 __all__ = ("BatchEWC", "batch_fisher")
 
@@ -64,10 +66,15 @@ class BatchEWC(Regularizer):
 
     @torch.no_grad()
     def consolidate(
-        self, parameters: Parameters, log_likelihood: LogLikelihood, x_NX: Tensor, y_N: Tensor
+        self,
+        parameters: Parameters,
+        log_likelihood: LogLikelihood,
+        x_NX: Tensor,
+        y_N: Tensor,
+        objective: Objective | None = None,
     ) -> None:
         """Add the parabola of the task that ends, see :class:`BatchEWC`."""
-        new = batch_fisher(parameters, log_likelihood, x_NX, y_N, self.batch_size)
+        new = batch_fisher(parameters, log_likelihood, x_NX, y_N, self.batch_size, objective)
         for name, parameter in parameters.items():
             centre = parameter.detach().clone()
             if name in self.stiffness and self.decay is not None:
@@ -94,6 +101,7 @@ def batch_fisher(
     x_NX: Tensor,
     y_N: Tensor,
     batch_size: int,
+    objective: Objective | None = None,
 ) -> dict[str, Tensor]:
     r"""Return what Avalanche takes for the diagonal Fisher information, by name.
 
@@ -107,6 +115,7 @@ def batch_fisher(
         x_NX: N rows.
         y_N: their labels.
         batch_size: rows a batch.
+        objective: what outputs mean; None: classes.
 
     >>> line = lambda p, x_B: (x_B @ p["w"]).log_softmax(-1)
     >>> w, x = torch.zeros(1, 2), torch.tensor([[2.0], [4.0]])
@@ -116,8 +125,10 @@ def batch_fisher(
     detached = {name: parameter.detach() for name, parameter in parameters.items()}
     total = {name: torch.zeros_like(parameter) for name, parameter in detached.items()}
 
+    aim = Classification(1) if objective is None else objective  # of any number of classes
+
     def of_batch(given: Parameters, x_BX: Tensor, y_B: Tensor) -> Tensor:
-        return log_likelihood(given, x_BX).gather(-1, y_B.long()[:, None]).mean()
+        return aim.log_prob(log_likelihood(given, x_BX), y_B).mean()
 
     gradient = torch.func.grad(of_batch)
     batches = list(zip(x_NX.split(batch_size), y_N.split(batch_size), strict=True))

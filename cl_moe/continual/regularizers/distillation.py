@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
+from cl_moe.objectives.multilabel import Multilabel
 
 __all__ = ("Distillation",)
 
@@ -27,6 +30,8 @@ class Distillation:
         retrained: (layer, id) of the experts that are about to change.
         strength: factor of the penalty.
         temperature: softens both distributions (Hinton et al. 2015).
+        objectives: of the earlier tasks that are no classification. Their loss against the
+            teacher's outputs (of labels, their probabilities) stands for the divergence.
     """
 
     def __init__(
@@ -36,7 +41,9 @@ class Distillation:
         retrained: Iterable[tuple[int, str]],
         strength: float = 1.0,
         temperature: float = 2.0,
+        objectives: Mapping[int, Objective] | None = None,
     ) -> None:
+        self.objectives = dict(objectives or {})
         self.tasks, self.strength, self.temperature = list(tasks), strength, temperature
         retrained = list(retrained)
         changing = {id(network.moe_layers[depth].pool[id_]) for depth, id_ in retrained}
@@ -52,22 +59,39 @@ class Distillation:
             self.teacher.moe_layers[depth].pool[id_].eval()
 
     def penalty(self, network: MoENetwork, x: Tensor) -> Tensor:
-        """Return strength x T^2 x mean over tasks of KL(teacher || network) on rows x."""
+        """Return strength x mean over tasks of T^2 KL(teacher || network) on rows x."""
         total = x.new_zeros(())
+        others = x.new_zeros(())
         t = self.temperature
         for task in self.tasks:
+            if task in self.objectives:
+                others = others + self._distance(network, task, x)
+                continue
             with torch.no_grad():
                 target = F.softmax(self.teacher(x, task) / t, dim=1)
             log_p = F.log_softmax(network(x, task) / t, dim=1)
             total = total + F.kl_div(log_p, target, reduction="batchmean")
-        return self.strength * t**2 * total / max(1, len(self.tasks))
+        shares = max(1, len(self.tasks))
+        penalty = self.strength * t**2 * total / shares
+        return penalty + self.strength * others / shares if self.objectives else penalty
+
+    def _distance(self, network: MoENetwork, task: int, x: Tensor) -> Tensor:
+        """Return the loss of a task without classes against what the teacher answers."""
+        objective = self.objectives[task]
+        with torch.no_grad():
+            outputs = self.teacher(x, task)
+            target = outputs.sigmoid() if isinstance(objective, Multilabel) else outputs
+        return objective.loss(network(x, task), target)
 
     @torch.no_grad()
     def agreement(self, network: MoENetwork, x: Tensor) -> dict[int, float]:
-        """Return, for each earlier task, the share of rows x still answered as before."""
-        return {
-            task: float(
-                (network(x, task).argmax(1) == self.teacher(x, task).argmax(1)).double().mean()
-            )
-            for task in self.tasks
-        }
+        """Return, for each earlier task, the share of rows x still answered as before.
+
+        Of a task without classes, the score of its answers against those from before.
+        """
+        found = {}
+        for task in self.tasks:
+            now, before = network(x, task), self.teacher(x, task)
+            objective = self.objectives.get(task) or Classification(now.shape[1])
+            found[task] = objective.metrics(now, objective.predict(before))[objective.score]
+        return found

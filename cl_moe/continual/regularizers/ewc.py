@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from cl_moe.continual.regularizers.base import LogLikelihood, Parameters, Regularizer
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.seeding import generator
 from cl_moe.state import State, part_of
 
@@ -83,7 +85,12 @@ class EWC(Regularizer):
 
     @torch.no_grad()
     def consolidate(
-        self, parameters: Parameters, log_likelihood: LogLikelihood, x_NX: Tensor, y_N: Tensor
+        self,
+        parameters: Parameters,
+        log_likelihood: LogLikelihood,
+        x_NX: Tensor,
+        y_N: Tensor,
+        objective: Objective | None = None,
     ) -> None:
         """Add the parabola of the task that ends, see :class:`EWC`."""
         rows = torch.randperm(len(x_NX), generator=self._generator)[: self.samples].to(x_NX.device)
@@ -95,6 +102,7 @@ class EWC(Regularizer):
             labels=self.labels,
             generator=self._generator,
             vectorize=self.vectorize,
+            objective=objective,
         )
         for name, parameter in parameters.items():
             self._add_parabola(name, new[name], parameter.detach())
@@ -141,6 +149,7 @@ def fisher(
     labels: Labels = "sampled",
     generator: torch.Generator | None = None,
     vectorize: bool = True,
+    objective: Objective | None = None,
 ) -> dict[str, Tensor]:
     r"""Return the diagonal Fisher information, by name, each in the shape of its parameter.
 
@@ -162,6 +171,8 @@ def fisher(
         labels: see above.
         generator: draws labels (on the CPU: the same ones on every device).
         vectorize: many gradients at once, or one row at a time.
+        objective: what outputs mean and how targets are drawn; None: classes. Of regression the
+            density is Gaussian with variance 1, and its most likely target tells nothing.
 
     >>> line = lambda p, x_B: (x_B @ p["w"]).log_softmax(-1)
     >>> w, x = torch.zeros(1, 2), torch.tensor([[2.0], [4.0]])
@@ -173,14 +184,15 @@ def fisher(
     size = sum(parameter.numel() for parameter in detached.values())
     chunk = max(1, _FLOATS_AT_ONCE // max(1, size)) if vectorize else 1
 
+    aim = Classification(1) if objective is None else objective  # of any number of classes
+
     def of_one(given: Parameters, x_X: Tensor, y: Tensor) -> Tensor:
-        log_p_C = log_likelihood(given, x_X[None])[0]
-        return log_p_C.gather(-1, y[None])[0]
+        return aim.log_prob(log_likelihood(given, x_X[None]), y[None])[0]
 
     gradient = torch.func.grad(of_one)
-    uniform_N = torch.rand(len(x_NX), generator=generator).to(x_NX.device)
-    for x_B, y_B, uniform_B in _chunks(chunk, x_NX, y_N, uniform_N):
-        y_B = _labels(labels, log_likelihood(detached, x_B), y_B, uniform_B)
+    noise_N = aim.noise(len(x_NX), generator).to(x_NX.device)
+    for x_B, y_B, noise_B in _chunks(chunk, x_NX, aim.targets(y_N), noise_N):
+        y_B = _targets(labels, aim, log_likelihood(detached, x_B), y_B, noise_B)
         if vectorize:
             found = torch.vmap(gradient, in_dims=(None, 0, 0))(detached, x_B, y_B)
         else:
@@ -194,11 +206,12 @@ def _chunks(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     yield from zip(*(tensor.split(size) for tensor in tensors), strict=True)
 
 
-def _labels(labels: Labels, log_p_BC: Tensor, y_B: Tensor, uniform_B: Tensor) -> Tensor:
-    """Return the labels asked for; one uniform number a row draws its label, however batched."""
+def _targets(
+    labels: Labels, objective: Objective, normalised_BC: Tensor, y_B: Tensor, noise_B: Tensor
+) -> Tensor:
+    """Return the targets asked for; a row's own numbers draw its target, however batched."""
     if labels == "true":
-        return y_B.long()
+        return y_B
     if labels == "predicted":
-        return log_p_BC.argmax(-1)
-    passed_BC = log_p_BC.exp().cumsum(-1) <= uniform_B[:, None]
-    return passed_BC.sum(-1).clamp(max=log_p_BC.shape[-1] - 1)
+        return objective.predict(normalised_BC)
+    return objective.sample(normalised_BC, noise_B)

@@ -11,13 +11,15 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.continual.evidence.ridge import fit_ridge
+from cl_moe.continual.evidence.ridge import fit_linear
 from cl_moe.moe.dense import TaskNetwork, linear_of
 from cl_moe.moe.experts.base import Shape, floats
 from cl_moe.moe.extract import frozen_copy
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
 from cl_moe.seeding import derive, generator
 from cl_moe.strategies.context import MethodContext
-from cl_moe.training.model import TaskModel, classes_by_task
+from cl_moe.training.model import TaskModel, objectives_by_task
 from cl_moe.training.samples import samples
 from cl_moe.training.strategy import Strategy
 
@@ -26,8 +28,14 @@ __all__ = (
     "ridge_head",
 )  # fmt: skip
 
-Fit = Callable[[Tensor, Tensor, int], nn.Module]
-"""Makes a task's classifier from rows (N, D), labels (N) and the number of classes C."""
+Outputs = int | Objective
+"""The number of classes C, or what else the outputs of a task mean."""
+
+Fit = Callable[[Tensor, Tensor, Any], nn.Module]
+"""Makes a task's classifier from rows (N, D), labels (N) and the number of classes C.
+
+Of a task with another objective, from rows, targets (N, C) and the objective.
+"""
 
 ENTRIES = 20_000_000
 """A classifier is fitted to at most so many numbers, rows times their length.
@@ -71,8 +79,8 @@ class ClosedFormNetwork(TaskNetwork):
         self.heads[str(task)] = even.requires_grad_(False)
 
     @torch.no_grad()
-    def fit(self, task: int, x: Tensor, y: Tensor, n_classes: int) -> None:
-        """Compute the classifier of a task from rows x (N, ...) and labels y (N)."""
+    def fit(self, task: int, x: Tensor, y: Tensor, n_classes: Outputs) -> None:
+        """Compute the classifier of a task from rows x (N, ...) and labels y (N), or targets."""
         x = floats(x).flatten(1)
         most = max(1, ENTRIES // self._dim)
         if len(y) > most:
@@ -119,8 +127,11 @@ class ClosedFormPlugin(SupervisedPlugin):
         assert isinstance(network, ClosedFormNetwork)
         data = strategy.experience.dataset
         x, y, tasks = (tensor.to(strategy.device) for tensor in samples(data))
-        for task, n_classes in classes_by_task(data).items():
-            network.fit(task, x[tasks == task], y[tasks == task], n_classes)
+        for task, objective in objectives_by_task(data).items():
+            own = tasks == task
+            classes = isinstance(objective, Classification)
+            outputs = objective.n_outputs if classes else objective
+            network.fit(task, x[own], objective.targets(y[own]), outputs)
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Leave out gradient descent."""
@@ -136,19 +147,22 @@ def closed_form(context: MethodContext, fit: Fit) -> Strategy:
     """
     seed = derive(context.seed, "network")
     return Strategy(
-        model=TaskModel(ClosedFormNetwork(fit, tuple(context.stream.shape), seed)),
+        model=TaskModel(
+            ClosedFormNetwork(fit, tuple(context.stream.shape), seed), objectives=context.objectives
+        ),
         training=context.training,
         plugins=[ClosedFormPlugin()],
         device=context.device,
     )
 
 
-def ridge_head(x_ND: Tensor, y_N: Tensor, n_classes: int) -> nn.Module:
-    """Return ridge regression to one-hot labels.
+def ridge_head(x_ND: Tensor, y_N: Tensor, n_classes: Outputs) -> nn.Module:
+    """Return ridge regression to one-hot labels, or to the targets of another objective.
 
     See :func:`cl_moe.continual.evidence.ridge.fit_ridge`.
     """
-    answer = fit_ridge(x_ND, y_N, n_classes)
+    objective = Classification(n_classes) if isinstance(n_classes, int) else n_classes
+    answer = fit_linear(x_ND, y_N, objective)
     return linear_of(answer.weight, answer.bias)
 
 

@@ -38,7 +38,7 @@ class MemoryReplay(SupervisedPlugin):
         return sum(len(y) for _, y in self._kept.values())
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Append rows of the memory to the batch: inputs, labels and task labels."""
+        """Append rows of the memory to the batch: inputs, targets and task labels."""
         if len(self) == 0:
             return
         rows = torch.randint(len(self), (len(strategy.mb_y),), generator=self._generator)
@@ -62,7 +62,7 @@ class MemoryReplay(SupervisedPlugin):
         self._rows = (
             torch.cat([x for x, _ in self._kept.values()]),
             torch.cat([y for _, y in self._kept.values()]),
-            torch.cat([torch.full_like(y, task) for task, (_, y) in self._kept.items()]),
+            torch.cat([torch.full((len(y),), task) for task, (_, y) in self._kept.items()]),
         )
 
 

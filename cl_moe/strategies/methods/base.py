@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cl_moe import catalog
@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from cl_moe.moe.network import MoENetwork
     from cl_moe.training.model import TaskModel
 
-__all__ = ("Method", "MethodContext", "build_method", "require", "sequential")
+__all__ = (
+    "Method",
+    "MethodContext",
+    "build_method",
+    "require",
+    "require_objective",
+    "sequential",
+)
 
 Plugins = Iterable[Any] | Callable[[], Iterable[Any]]
 
@@ -83,7 +90,9 @@ def sequential(
         from cl_moe.training.strategy import Strategy
 
         return Strategy(
-            model=network if isinstance(network, TaskModel) else TaskModel(network),
+            model=network
+            if isinstance(network, TaskModel)
+            else TaskModel(network, objectives=context.objectives),
             training=context.training,
             plugins=list(plugins() if callable(plugins) else plugins),
             device=context.device,
@@ -103,6 +112,30 @@ def require(conditions: Mapping[str, bool]) -> None:
     problems = [sentence for sentence, holds in conditions.items() if not holds]
     if problems:
         raise InputError(problems)
+
+
+def require_objective(
+    context: MethodContext, method: str, known: Collection[str], why: str
+) -> None:
+    """Raise an InputError where a task or probe has an objective that a method cannot learn.
+
+    Args:
+        context: what all methods are given.
+        method: its name.
+        known: names of the objectives that it learns.
+        why: what it does that others do not fit; completes "METHOD ...".
+    """
+    others = [
+        task
+        for task in (*context.stream, *context.stream.probes)
+        if task.objective.name not in known
+    ]
+    if others:
+        more = f" (and of {len(others) - 1} more)" if len(others) > 1 else ""
+        raise InputError(
+            f"method '{method}': {why}, and the objective of task '{others[0].name}'{more} is "
+            f"{others[0].objective.name}; leave it out, or give tasks of {' or '.join(known)}"
+        )
 
 
 def _a(value: object) -> str:

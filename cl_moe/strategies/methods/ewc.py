@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from cl_moe.seeding import derive
-from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+from cl_moe.strategies.methods.base import (
+    Method,
+    MethodContext,
+    require,
+    require_objective,
+    sequential,
+)
 
 __all__ = ("ewc",)
 
@@ -28,6 +34,7 @@ def ewc(
         context: what all methods are given.
         strength: the factor before the penalty.
         labels: drawn from the model, the model's prediction (Hsu et al. 2018), or the true ones.
+            Of regression, targets; the likelihood is Gaussian with variance 1.
         samples: rows a task for the Fisher information; all where None.
     """
     require(
@@ -36,6 +43,9 @@ def ewc(
             f"samples: {samples} is too few; give 1 or more": samples is None or samples >= 1,
         }
     )
+    if labels == "predicted":
+        why = "labels = 'predicted' takes the error of a prediction against itself"
+        require_objective(context, "ewc", ["classification", "multilabel"], why)
 
     def plugins() -> list[Any]:
         from cl_moe.continual.regularizers.ewc import EWC

@@ -23,7 +23,7 @@ def joint(context: MethodContext, /) -> Method:
         from cl_moe.strategies.baselines.joint import JointStrategy
         from cl_moe.training.model import TaskModel
 
-        model = TaskModel(network)
+        model = TaskModel(network, objectives=context.objectives)
         return JointStrategy(model=model, training=context.training, device=context.device)
 
     return Method(strategy, joint=True)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cl_moe.strategies.methods.base import Method, MethodContext, require, sequential
+from cl_moe.strategies.methods.base import (
+    Method,
+    MethodContext,
+    require,
+    require_objective,
+    sequential,
+)
 
 __all__ = ("lwf",)
 
@@ -14,6 +20,7 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
 
     Li & Hoiem 2016, "Learning without forgetting", eq. 1 to 3. Each step asks all old heads, of the
     network and of its copy from the end of the last task; a head that tasks share is asked once.
+    It needs classes.
 
     Args:
         context: what all methods are given.
@@ -26,6 +33,7 @@ def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float 
             f"temperature: {temperature} is not above 0": temperature > 0,
         }
     )
+    require_objective(context, "lwf", ["classification"], "keeps the probabilities of classes")
 
     def plugins() -> list[Any]:
         from cl_moe.strategies.baselines.lwf import FrozenTeacherLwF

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cl_moe.strategies.methods.base import Method, MethodContext
+from cl_moe.strategies.methods.base import Method, MethodContext, require_objective
 
 __all__ = ("nearest_mean",)
 
@@ -14,8 +14,9 @@ def nearest_mean(context: MethodContext, /) -> Method:
 
     SimpleCIL (Zhou et al. 2023, "Revisiting class-incremental learning with pre-trained models"),
     with a set of means a task: alone, deterministic, no step of training. See
-    :func:`cl_moe.strategies.baselines.closed_form.nearest_mean_head`.
+    :func:`cl_moe.strategies.baselines.closed_form.nearest_mean_head`. It needs classes.
     """
+    require_objective(context, "nearest_mean", ["classification"], "compares class means")
 
     def strategy() -> Any:
         from cl_moe.strategies.baselines.closed_form import closed_form, nearest_mean_head

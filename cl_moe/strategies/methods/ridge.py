@@ -10,7 +10,7 @@ __all__ = ("ridge",)
 
 
 def ridge(context: MethodContext, /) -> Method:
-    """Compute a linear classifier for each task by ridge regression on the raw input.
+    """Compute a linear classifier (or regression) a task by ridge regression on the raw input.
 
     What a sceptic asks for first: alone, deterministic, no step of training. Strength and
     temperature are chosen by leave-one-out

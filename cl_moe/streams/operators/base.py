@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.utils.data import TensorDataset
 
 from cl_moe import catalog
 from cl_moe.errors import InputError
+from cl_moe.objectives.classification import Classification
 from cl_moe.seeding import derive
 from cl_moe.streams.spec import OperatorSpec
 from cl_moe.streams.task import Task
@@ -18,6 +20,7 @@ from cl_moe.streams.task import Task
 __all__ = (
     "Operator",
     "chain",
+    "class_problem",
     "float_problem",
     "image_problem",
     "make_operator",
@@ -94,8 +97,8 @@ def remade(
     group: str | None = None,
 ) -> Task:
     """Return the same data under another name and relation; the group stays where none is given."""
-    return Task(
-        name, task.train, task.test, task.classes, group or task.group, derived_from, relation
+    return replace(
+        task, name=name, group=group or task.group, derived_from=derived_from, relation=relation
     )
 
 
@@ -115,6 +118,7 @@ def map_inputs(
         task.group,
         derived_from=task.name,
         relation=operator.relation,
+        objective=task.objective,
     )
 
 
@@ -125,7 +129,12 @@ def map_labels(
     classes: Iterable[str],
     word: str,
 ) -> Task:
-    """Return the task with labels y_N changed, and the names of its classes."""
+    """Return the task with labels y_N changed, and the names of its classes.
+
+    Raises:
+        InputError: the task has no classes.
+    """
+    class_problem(task, "others")
     (x, y), (test_x, test_y) = task.tensors("train"), task.tensors("test")
     return Task(
         f"{task.name}-{word}",
@@ -136,6 +145,15 @@ def map_labels(
         derived_from=task.name,
         relation=operator.relation,
     )
+
+
+def class_problem(task: Task, word: str) -> None:
+    """Raise an InputError unless the task has classes; ``word`` is what is made of them."""
+    if not isinstance(task.objective, Classification):
+        raise InputError(
+            f"task '{task.name}': is {task.objective.name}, which has no classes to make {word} "
+            "of; take the operator out, or give a task of classification"
+        )
 
 
 def image_problem(task: Task, word: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from cl_moe.errors import InputError
@@ -18,7 +18,8 @@ __all__ = ("PerClass",)
 class PerClass(Operator):
     """At most n training examples of each class; the test set stays whole unless a size is given.
 
-    With one seed, fewer examples are a part of more.
+    With one seed, fewer examples are a part of more. Of a task without classes (regression, several
+    labels a row) it is at most n examples in all.
 
     Args:
         n: training examples a class.
@@ -51,14 +52,13 @@ class PerClass(Operator):
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with few examples, drawn for ``seed``."""
-        train = draw_per_class(task.labels("train"), self.n, generator(seed, "train"))
-        test = draw_per_class(task.labels("test"), self.test, generator(seed, "test"))
-        return Task(
-            f"{task.name}-{self.n}-a-class",
-            take(task.train, train),
-            take(task.test, test),
-            task.classes,
-            task.group,
+        train = draw_per_class(task.strata("train"), self.n, generator(seed, "train"))
+        test = draw_per_class(task.strata("test"), self.test, generator(seed, "test"))
+        return replace(
+            task,
+            name=f"{task.name}-{self.n}-a-class",
+            train=take(task.train, train),
+            test=take(task.test, test),
             derived_from=task.name,
             relation=self.relation,
         )

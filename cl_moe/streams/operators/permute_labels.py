@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cl_moe.errors import InputError
 from cl_moe.seeding import generator
-from cl_moe.streams.operators.base import Operator, map_labels
+from cl_moe.streams.operators.base import Operator, class_problem, map_labels
 from cl_moe.streams.task import Task
 
 __all__ = ("PermuteLabels",)
@@ -55,6 +55,7 @@ class PermuteLabels(Operator):
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with labels permuted, its classes' names with them."""
+        class_problem(task, "a permutation")
         if self.shift is not None and self.shift % task.n_classes == 0:
             raise InputError(
                 f"task '{task.name}': shift {self.shift} leaves {task.n_classes} classes as they "

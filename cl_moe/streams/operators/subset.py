@@ -11,7 +11,7 @@ import torch
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.seeding import generator
 from cl_moe.streams.datasets import relabelled, take
-from cl_moe.streams.operators.base import Operator
+from cl_moe.streams.operators.base import Operator, class_problem
 from cl_moe.streams.task import Task
 
 __all__ = ("Subset",)
@@ -46,6 +46,7 @@ class Subset(Operator):
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with these classes alone."""
+        class_problem(task, "a subset")
         chosen = choose_classes(self.classes, task.classes, f"task '{task.name}'", seed)
         mapping = {old: new for new, old in enumerate(chosen)}
         splits = []

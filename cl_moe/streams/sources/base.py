@@ -13,7 +13,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_moe.errors import one_a_cause
+from cl_moe.errors import InputError, one_a_cause
+from cl_moe.objectives.base import Objective
+from cl_moe.objectives.classification import Classification
+from cl_moe.objectives.named import make_objective
 from cl_moe.seeding import generator
 from cl_moe.streams.datasets import split_stratified
 
@@ -38,7 +41,9 @@ class SourceData:
         train_y: (N,) int64, labels 0..len(classes)-1.
         test_x: as train_x.
         test_y: as train_y.
-        classes: their names.
+        classes: their names; of another objective the names of outputs.
+        objective: what is learned: ``classification``, ``regression`` (real numbers) or
+            ``multilabel`` (0 and 1), both float32 (N, outputs).
     """
 
     train_x: Tensor
@@ -46,23 +51,35 @@ class SourceData:
     test_x: Tensor
     test_y: Tensor
     classes: tuple[str, ...]
+    objective: str = "classification"
+
+    @property
+    def classifies(self) -> bool:
+        """Whether examples have classes."""
+        return self.objective == "classification"
 
     def problems(self, place: str) -> list[str]:
         """Return what is wrong with the data, each sentence with the place and what is right."""
         classes: object = self.classes
         if not isinstance(classes, (tuple, list)):
             return [f"{place}: classes are {classes!r}; give their names, as many as labels"]
+        try:
+            aim = make_objective(self.objective, max(1, len(self.classes)))
+        except InputError as error:
+            return [f"{place}: {problem}" for problem in error.problems]
         found = []
         for split, x, y in (
             ("train", self.train_x, self.train_y),
             ("test", self.test_x, self.test_y),
         ):
-            found += [f"{place}, {split}: {p}" for p in _split_problems(x, y, len(self.classes))]
+            found += [f"{place}, {split}: {p}" for p in _split_problems(x, y, aim)]
         if not found and self.train_x.shape[1:] != self.test_x.shape[1:]:
             found.append(
                 f"{place}: train inputs have shape {tuple(self.train_x.shape[1:])}, test inputs "
                 f"{tuple(self.test_x.shape[1:])}; give both one shape"
             )
+        if not self.classifies:
+            return found
         if len(self.classes) < 2:
             found.append(f"{place}: {len(self.classes)} class; a task needs two or more")
         if len(set(self.classes)) < len(self.classes):
@@ -80,7 +97,7 @@ class SourceData:
         return found
 
 
-def _split_problems(x: object, y: object, classes: int) -> list[str]:
+def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
     if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim and y.ndim):
         return ["inputs or labels are no list of examples; give tensors (N, ...) and (N,)"]
     if len(x) != len(y):
@@ -99,7 +116,10 @@ def _split_problems(x: object, y: object, classes: int) -> list[str]:
         problems += one_a_cause(
             (None, f"example {row} holds NaN or infinity; clean or drop it") for row in bad
         )
-    if y.ndim != 1 or y.dtype != torch.int64:
+    classes = objective.n_outputs
+    if not isinstance(objective, Classification):
+        problems += objective.target_problems(y)
+    elif y.ndim != 1 or y.dtype != torch.int64:
         problems.append(f"labels are {y.dtype} of shape {tuple(y.shape)}; give int64 (N,)")
     elif int(y.min()) < 0 or int(y.max()) >= classes:
         wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())

@@ -1,4 +1,4 @@
-"""A table of numbers: a CSV or TSV file with a header and a column of labels."""
+"""A table of numbers: a CSV or TSV file with a header and a column of labels or targets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,42 +18,65 @@ from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, s
 
 __all__ = ("Csv",)
 
+LEAVE_OUT = "mend it, or leave the column out of features"
+
 
 @dataclass(frozen=True)
 class Csv(Source):
-    """A CSV file with a header: a column of labels, and columns of numbers.
+    """A CSV file with a header: a column of labels (or targets), and columns of numbers.
 
     Args:
         path: the file; a relative path is looked up in the data folder, then the current one.
-        label: name of the column of labels (texts or numbers).
+        label: name of the column of labels (texts or numbers). For another objective than
+            classification the column of targets, or a list of several.
         features: names of the columns to use; all others than the label, where left out.
         test_path: a second file with the test set; where left out, ``test_fraction`` of each
             class is held out, the same rows in every run.
         test_fraction: see ``test_path``.
         delimiter: between columns; a tab for files ending in ``.tsv``, where left out.
         standardise: shift and scale every column by the training set's mean and deviation; one
-            that does not vary becomes 0.
+            that does not vary becomes 0. Targets stay as they are.
+        objective: ``classification``; ``regression``, targets are numbers; or ``multilabel``, each
+            target is 0 or 1. Of the latter two the test set is any ``test_fraction`` of the rows.
 
     >>> Csv(path="iris.csv", label="species").label
     'species'
+    >>> Csv(path="stsb.csv", label="similarity", objective="regression").targets
+    ('similarity',)
     """
 
     path: str
-    label: str
+    label: str | tuple[str, ...]
     features: tuple[str, ...] = ()
     test_path: str | None = None
     test_fraction: float = 0.2
     delimiter: str | None = None
     standardise: bool = True
+    objective: Literal["classification", "regression", "multilabel"] = "classification"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the columns that are to be learned."""
+        return (self.label,) if isinstance(self.label, str) else self.label
 
     def __post_init__(self) -> None:
         problems = []
+        if self.objective == "classification" and not isinstance(self.label, str):
+            problems.append(
+                f"label: {list(self.label)} are several columns; give one, "
+                "or objective = 'multilabel' or 'regression'"
+            )
+        if not self.targets or len(set(self.targets)) < len(self.targets):
+            problems.append(f"label: {list(self.targets)}; give one column or more, each once")
         if not 0 < self.test_fraction < 1:
             problems.append(f"test_fraction: {self.test_fraction} is not between 0 and 1")
         if self.delimiter is not None and len(self.delimiter) != 1:
             problems.append(f"delimiter: {self.delimiter!r} is not one character")
-        if self.label in self.features:
-            problems.append(f"features: '{self.label}' is the label, which is to be learned")
+        problems += [
+            f"features: '{name}' is the label, which is to be learned"
+            for name in self.targets
+            if name in self.features
+        ]
         if len(set(self.features)) < len(self.features):
             problems.append(f"features: {list(self.features)} has a column twice; give each once")
         if problems:
@@ -68,34 +92,41 @@ class Csv(Source):
 
     def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
         """Return vectors (N, columns) float32 and the labels' texts as classes."""
-        x, words, features = self._read(find_path(self.path, data_dir), self.features)
-        y, classes = encode(words)
+        x, read, features = self._read(find_path(self.path, data_dir), self.features)
+        y, classes = (read, self.targets) if isinstance(read, Tensor) else encode(read)
         if self.test_path is not None:
             test_file = find_path(self.test_path, data_dir)
-            test_x, test_words, _ = self._read(test_file, features)
-            unknown = sorted(set(test_words) - set(classes))
-            if unknown:
-                raise InputError(
-                    f"{test_file}, column '{self.label}': label '{unknown[0]}' is not in the "
-                    "training file; add training rows or drop it"
-                )
-            test_y = torch.tensor([classes.index(word) for word in test_words])
+            test_x, test_read, _ = self._read(test_file, features)
             train_x, train_y = x, y
+            test_y = self._numbered(test_read, classes, test_file)
         else:
-            train, test = split_apart(y, self.test_fraction)
+            strata = torch.zeros(len(y)) if isinstance(read, Tensor) else y
+            train, test = split_apart(strata, self.test_fraction)
             train_x, train_y, test_x, test_y = x[train], y[train], x[test], y[test]
         if self.standardise:
             train_x, test_x = standardised(train_x, test_x)
-        return SourceData(
-            train_x.to(torch.float32), train_y, test_x.to(torch.float32), test_y, classes
-        )
+        train_x, test_x = train_x.to(torch.float32), test_x.to(torch.float32)
+        return SourceData(train_x, train_y, test_x, test_y, classes, self.objective)
+
+    def _numbered(self, read: Tensor | list[str], classes: Sequence[str], path: Path) -> Tensor:
+        """Return the targets of a second file; labels are those of the first."""
+        if isinstance(read, Tensor):
+            return read
+        unknown = sorted(set(read) - set(classes))
+        if unknown:
+            raise InputError(
+                f"{path}, column '{self.label}': label '{unknown[0]}' is not in the "
+                "training file; add training rows or drop it"
+            )
+        return torch.tensor([classes.index(word) for word in read])
 
     def _read(
         self, path: Path, features: Sequence[str]
-    ) -> tuple[Tensor, list[str], tuple[str, ...]]:
+    ) -> tuple[Tensor, Tensor | list[str], tuple[str, ...]]:
         """Return the columns ``features`` (all others than the label if none), labels, names.
 
-        The columns are float64: a time in seconds would lose its digits in float32.
+        The columns are float64: a time in seconds would lose its digits in float32. Labels are
+        texts; targets of another objective are numbers (N, columns), float32.
         """
         delimiter = self.delimiter or ("\t" if path.suffix == ".tsv" else ",")
         try:
@@ -105,53 +136,71 @@ class Csv(Source):
                 rows = [row for row in reader if row]
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
-        wanted = tuple(features) or tuple(name for name in header if name != self.label)
+        wanted = self._wanted(path, header, rows, features)
+        values, targets = self._values(rows, header, wanted, path)
+        x = torch.tensor(values, dtype=torch.float64)
+        if self.objective != "classification":
+            return x, torch.tensor(targets, dtype=torch.float32), wanted
+        at = header.index(self.targets[0])
+        return x, [row[at].strip() for row in rows], wanted
+
+    def _wanted(
+        self, path: Path, header: list[str], rows: list[list[str]], features: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Return the names of the columns of inputs; the header must have these and the labels."""
+        wanted = tuple(features) or tuple(name for name in header if name not in self.targets)
         problems = [
             f"{path}: no column '{name}'; {did_you_mean(name, header)}"
-            for name in (self.label, *wanted)
+            for name in (*self.targets, *wanted)
             if name not in header
         ]
         problems += [
             f"{path}: two columns are called '{name}'; rename one"
-            for name in sorted({self.label, *wanted})
+            for name in sorted({*self.targets, *wanted})
             if header.count(name) > 1
         ]
         if not rows:
             problems.append(f"{path}: no row below the header; add examples")
         if problems:
             raise InputError(problems)
-        values = self._values(rows, header, wanted, path)
-        words = [row[header.index(self.label)].strip() for row in rows]
-        return torch.tensor(values, dtype=torch.float64), words, wanted
+        return wanted
 
     def _values(
         self, rows: list[list[str]], header: list[str], wanted: Sequence[str], path: Path
-    ) -> list[list[float]]:
+    ) -> tuple[list[list[float]], list[list[float]]]:
+        """Return the numbers in the columns ``wanted``, and in those of targets, if they are."""
         columns = [header.index(name) for name in wanted]
-        at = header.index(self.label)
-        values = []
+        at = [header.index(name) for name in self.targets]
+        values, targets = [], []
         found: list[tuple[str, str]] = []
+
+        def numbers(row: list[str], place: str, of: list[int], hint: str) -> list[float]:
+            cells = [(row[c], f"{place}, column '{header[c]}'") for c in of]
+            return [_number(text, where, hint, found) for text, where in cells]
+
         for number, row in enumerate(rows, start=2):
             place = f"{path}, row {number}"
             if len(row) != len(header):
                 wide = f"{len(row)} values for {len(header)} columns"
                 found.append(("length", f"{place}: {wide}; mend it"))
                 continue
-            if not row[at].strip():
+            if self.objective != "classification":
+                targets.append(numbers(row, place, at, "mend it"))
+            elif not row[at[0]].strip():
                 found.append(("label", f"{place}, column '{self.label}': no label; give one"))
-            at_columns = [(row[c], f"{place}, column '{header[c]}'") for c in columns]
-            values.append([_number(text, where, found) for text, where in at_columns])
+            values.append(numbers(row, place, columns, LEAVE_OUT))
         if found:
             raise InputError(one_a_cause(found))
-        return values
+        return values, targets
 
 
-def _number(text: str, place: str, found: list[tuple[str, str]]) -> float:
+def _number(text: str, place: str, hint: str, found: list[tuple[str, str]]) -> float:
+    """Return a cell's number; where it is none, say so with what helps."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        sentence = f"{text!r} is not a finite number; mend it, or leave the column out of features"
+        sentence = f"{text!r} is not a finite number; {hint}"
         found.append((place.partition(", column ")[2], f"{place}: {sentence}"))
     return value

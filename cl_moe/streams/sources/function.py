@@ -25,7 +25,8 @@ class Function(Source):
     test_y) or (train_x, train_y, test_x, test_y, classes) of arrays or tensors, converted as those
     of a :class:`~cl_moe.streams.task.Task` are. It is given
     ``seed`` and ``data_dir`` where it takes parameters so called. In a scenario the function may
-    also stand as the ``type`` itself, its arguments beside it. Where it may have no data it has an
+    also stand as the ``type`` itself, its arguments beside it. SourceData says the ``objective`` of
+    data that are not for classification. Where it may have no data it has an
     attribute ``available``, a function of ``data_dir`` that returns None or why not, and a slot
     goes on to its next source.
 

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from cl_moe.errors import InputError, did_you_mean
 from cl_moe.streams.inputs import batch_inputs
 from cl_moe.streams.labels import plain_labels
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
+from cl_moe.streams.targets import target_rows
 
 __all__ = ("Npz",)
 
@@ -26,7 +27,8 @@ class Npz(Source):
 
     Inputs are vectors (N, d), or images (N, H, W), (N, C, H, W) or (N, H, W, C); bytes are scaled
     to [0, 1], and vectors of whole numbers are token ids. Labels are whole numbers or texts (N,),
-    or one-hot rows. Pickled arrays are refused.
+    or one-hot rows; targets of regression numbers, those of several labels a row 0 and 1, (N,) or
+    (N, outputs). Pickled arrays are refused.
 
     Args:
         path: the file; a relative path is looked up in the data folder, then the current one.
@@ -34,7 +36,8 @@ class Npz(Source):
         y: name of the array of (training) labels.
         test_x: name of the array of test inputs; where left out, ``test_fraction`` is held out.
         test_y: name of the array of test labels.
-        test_fraction: of each class, the same examples in every run.
+        test_fraction: of each class (of all, where there are none), the same examples in every run.
+        objective: ``classification``, ``regression`` or ``multilabel``.
 
     >>> Npz(path="embeddings.npz").x
     'x'
@@ -46,6 +49,7 @@ class Npz(Source):
     test_x: str | None = None
     test_y: str | None = None
     test_fraction: float = 0.2
+    objective: Literal["classification", "regression", "multilabel"] = "classification"
 
     def __post_init__(self) -> None:
         problems = []
@@ -92,6 +96,8 @@ class Npz(Source):
             for name in (self.x, self.test_x)
             if name and arrays[name].dtype.kind not in "buif"
         ]
+        if self.objective != "classification":
+            return self._targeted(path, arrays, problems)
         words = {
             name: _words(arrays[name], f"{path}, array '{name}'", problems)
             for name in (self.y, self.test_y)
@@ -115,6 +121,35 @@ class Npz(Source):
             )
         test_y = torch.tensor([classes.index(word) for word in test_words])
         return SourceData(x, y, _inputs(arrays[self.test_x]), test_y, classes)
+
+    def _targeted(self, path: Path, arrays: Mapping[str, Any], problems: list[str]) -> SourceData:
+        """Return the data of another objective than classification."""
+        ys = {
+            name: _targets(arrays[name], f"{path}, array '{name}'", problems)
+            for name in (self.y, self.test_y)
+            if name
+        }
+        if problems:
+            raise InputError(problems)
+        x, y = _inputs(arrays[self.x]), ys[self.y]
+        width = y.shape[1]
+        names = (self.y,) if width == 1 else tuple(f"{self.y}{k}" for k in range(width))
+        if self.test_x is not None and self.test_y is not None:
+            test_x, test_y = _inputs(arrays[self.test_x]), ys[self.test_y]
+            return SourceData(x, y, test_x, test_y, names, self.objective)
+        if len(x) != len(y):
+            raise InputError(f"{path}: {len(x)} inputs but {len(y)} targets; give as many")
+        train, test = split_apart(torch.zeros(len(y)), self.test_fraction)
+        return SourceData(x[train], y[train], x[test], y[test], names, self.objective)
+
+
+def _targets(array: np.ndarray, place: str, problems: list[str]) -> Tensor:
+    """Return targets as float32 (N, outputs)."""
+    try:
+        return target_rows(array)
+    except InputError as error:
+        problems += [f"{place}: {problem}" for problem in error.problems]
+        return torch.zeros(0, 1)
 
 
 def _words(array: np.ndarray, place: str, problems: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from cl_moe.continual.candidates.heads import Heads
 from cl_moe.continual.candidates.plan import Plan, fresh_plan
-from cl_moe.continual.candidates.trial import Trial, judged, split_of
+from cl_moe.continual.candidates.trial import Trial, Tried, split_of
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.edits import set_trainable
@@ -22,6 +22,11 @@ from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.classification import Classification
+
+
+def judged(logits, y):
+    return Tried(*Classification(logits.shape[1]).judge(logits, y))
 
 
 def adam(parts):

@@ -18,6 +18,7 @@ from cl_moe.continual.evidence.rows import evidence_rows
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.symmetry import Lens
+from cl_moe.objectives.regression import Regression
 
 FEATURES, ANSWERS, LOG_ANSWERS = Block(0), Block(0, "answers"), Block(0, "log answers")
 STAGE = Block(1, 0)
@@ -326,3 +327,23 @@ def test_a_path_through_a_lens_costs_a_pass_of_its_own():
     for k, read in ((1, 1), (2, 2)):
         head = Pool(values, y, 3).head(opinions, EnsembleWeights(k=k))
         assert len({FEATURES, turned} & set(head.blocks)) == read
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("n", [40, 300])
+def test_real_targets_are_answered_by_the_path_that_explains_them(outputs, n):
+    """Weighed by nats, pooled as predictions, the same from fewer equations than rows or more."""
+    draw = torch.Generator().manual_seed(5)
+    z = torch.randn(n, 60, generator=draw)
+    y = 3 * z[:, :outputs] + 100 + 0.1 * torch.randn(n, outputs, generator=draw)
+    values = {RAW: torch.randn(n, 4, generator=draw), FEATURES: z[:, :5]}
+    values[STAGE] = z if n > 60 else values[RAW]
+    opinions = [Opinion((RAW,)), Opinion((FEATURES,)), Opinion((STAGE,))]
+    pool = Pool(values, y, outputs, objective=Regression(outputs))
+    head = pool.head(opinions, EnsembleWeights(k=2))
+    assert head.shares[0] > 0.9
+    assert Regression(outputs).metrics(head(values), y)["r2"] > 0.98
+    part = torch.randperm(n, generator=draw)[: n // 2]
+    pool = Pool(values, y, outputs, objective=Regression(outputs))
+    some = pool.head(opinions, EnsembleWeights(k=2), part)
+    assert pool.head(opinions, EnsembleWeights(k=2)).shares == some.shares

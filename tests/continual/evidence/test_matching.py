@@ -7,7 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cl_moe.continual.evidence.matching import calibrated, match_classes, matching_evidence, spread
+from cl_moe.continual.evidence.matching import (
+    calibrated,
+    match_classes,
+    matching_evidence,
+    single_examples,
+    spread,
+)
 
 
 @given(st.permutations(range(5)), st.integers(0, 99))
@@ -65,3 +71,7 @@ def test_the_temperature_undoes_what_logits_are_multiplied_by(factor):
     temperature, losses = calibrated(factor * logits, y)
     assert temperature * factor == calibrated(logits, y)[0]
     assert torch.allclose(losses, calibrated(logits, y)[1])
+
+
+def test_real_numbers_have_no_classes_to_be_short_of():
+    assert not single_examples(torch.tensor([[0.5], [1.5]]))

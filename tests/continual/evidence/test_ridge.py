@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from cl_moe.continual.evidence.ridge import STRENGTHS, TEMPERATURES, fit_ridge, leave_one_out
+from cl_moe.continual.evidence.ridge import (
+    STRENGTHS,
+    TEMPERATURES,
+    fit_linear,
+    fit_ridge,
+    leave_one_out,
+    strength_of,
+)
+from cl_moe.objectives.multilabel import Multilabel
+from cl_moe.objectives.regression import Regression
 
 
 def slow_loo_scores(x, y, classes, strength):
@@ -82,3 +92,32 @@ def test_noise_gets_no_better_than_chance():
     g = torch.Generator().manual_seed(0)
     answer = fit_ridge(torch.randn(200, 50, generator=g), torch.arange(200) % 2, 2)
     assert answer.loo_loss > 0.68
+
+
+def test_real_targets_are_left_out_one_by_one():
+    """The closed form gives what fits without each row give, and the Gaussian loss of it."""
+    draw = torch.Generator().manual_seed(3)
+    x = torch.randn(12, 4, generator=draw, dtype=torch.float64)
+    y = x @ torch.randn(4, 2, generator=draw, dtype=torch.float64) + 5
+    y = (y + 0.3 * torch.randn(12, 2, generator=draw)).float()
+    answer = fit_linear(x, y, Regression(2))
+    gram = (x - x.mean(0)) @ (x - x.mean(0)).T
+    assert strength_of(gram, y, Regression(2)).loss == pytest.approx(answer.loo_loss, rel=0.05)
+    error = (answer.loo_log_probs.double() - y).square().mean(0)
+    expected = 0.5 * ((2 * torch.pi * error).log() + 1).sum()
+    assert answer.loo_loss == pytest.approx(expected.item(), rel=1e-5)
+    predicted = x.float() @ answer.weight.T + answer.bias
+    assert Regression(2).metrics(predicted, y)["r2"] > 0.9
+    shifted = fit_linear(x, y + 100, Regression(2))
+    assert torch.allclose(shifted.weight, answer.weight, atol=1e-3)
+    assert torch.allclose(shifted.bias, answer.bias + 100, atol=1e-2)
+
+
+def test_labels_are_predicted_by_the_sign():
+    draw = torch.Generator().manual_seed(4)
+    x = torch.randn(200, 5, generator=draw)
+    y = (x @ torch.randn(5, 3, generator=draw) > 0).float()
+    answer = fit_linear(x, y, Multilabel(3))
+    logits = x @ answer.weight.T + answer.bias
+    assert Multilabel(3).metrics(logits, y)["f1"] > 0.9
+    assert answer.loo_loss < 0.5 * Multilabel(3).guess(y)

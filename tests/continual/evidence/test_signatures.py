@@ -132,3 +132,14 @@ def test_nothing_is_remembered_of_nothing():
 def test_a_list_has_room_for_one():
     with pytest.raises(ValueError, match="shortlist: 0 must be 1 or more"):
         Shortlist(0)
+
+
+def test_real_targets_have_a_signature_too():
+    """It depends on what they have to do with the inputs, not on their scale."""
+    x = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+    y = x[:, :1] + x[:, 1:2]
+    parts = signature(x, y)
+    assert [len(part) for part in parts] == [len(p) for p in signature(x, (y[:, 0] > 0).long())]
+    for own, other in zip(parts, signature(x, 100 * y + 7), strict=True):
+        assert torch.allclose(own, other, atol=1e-4)
+    assert not torch.allclose(parts[1], signature(x, x[:, 2:3])[1], atol=1e-2)

@@ -14,7 +14,7 @@ from torch import nn
 from cl_moe.continual.candidates.budget import full_layers, least_important, users
 from cl_moe.continual.candidates.halving import race
 from cl_moe.continual.candidates.heads import Heads
-from cl_moe.continual.candidates.trial import Trial, judged, split_of
+from cl_moe.continual.candidates.trial import Trial, Tried, split_of
 from cl_moe.continual.evidence.sample import sample_of
 from cl_moe.continual.growth.fixed import FixedPool
 from cl_moe.continual.growth.per_task import PerTask
@@ -31,7 +31,12 @@ from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.classification import Classification
 from cl_moe.state import State
+
+
+def judged(logits, y):
+    return Tried(*Classification(logits.shape[1]).judge(logits, y))
 
 
 def adam(parts):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from cl_moe.continual.regularizers.distillation import Distillation
@@ -8,6 +9,8 @@ from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
+from cl_moe.objectives.multilabel import Multilabel
+from cl_moe.objectives.regression import Regression
 
 
 def network():
@@ -77,3 +80,18 @@ def test_the_teacher_answers_as_it_did_whatever_mode_the_network_is_in():
         memory.penalty(made, x + 5.0)
     assert torch.equal(memory.teacher(x, 0), answer)
     assert expert.training
+
+
+@pytest.mark.parametrize("objective", [Regression(3), Multilabel(3)])
+def test_answers_without_classes_are_kept_by_their_own_loss(objective):
+    torch.manual_seed(0)
+    made, x = network(), torch.randn(16, 4)
+    memory = Distillation(made, [0], [(0, "e0")], strength=3.0, objectives={0: objective})
+    before = made(x, 0).detach()
+    target = before if isinstance(objective, Regression) else before.sigmoid()
+    assert memory.agreement(made, x) == {0: pytest.approx(1.0)}
+    with torch.no_grad():
+        made.moe_layers[0].pool["e0"][0].weight.add_(torch.randn(8, 4))
+    expected = 3 * objective.loss(made(x, 0), target)
+    torch.testing.assert_close(memory.penalty(made, x), expected)
+    assert memory.agreement(made, x)[0] < 0.95

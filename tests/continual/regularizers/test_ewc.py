@@ -10,6 +10,8 @@ from torch import nn
 from torch.func import functional_call
 
 from cl_moe.continual.regularizers.ewc import EWC, fisher
+from cl_moe.objectives.multilabel import Multilabel
+from cl_moe.objectives.regression import Regression
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -196,3 +198,32 @@ def test_one_expert_behind_a_gate_by_row_can_be_protected_one_row_at_a_time():
     )
     assert set(ewc.importance) == set(chosen)
     assert sum(float(value.sum()) for value in ewc.importance.values()) > 0
+
+
+@pytest.mark.parametrize("vectorize", [True, False])
+def test_of_regression_it_is_the_information_of_a_gaussian(vectorize):
+    """Sampled, it nears the squared derivatives of the outputs, summed: their Gauss-Newton."""
+    w = torch.tensor([[1.0, -2.0]], dtype=torch.float64)
+    x_NX = torch.tensor([[2.0], [4.0]], dtype=torch.float64).repeat(2000, 1)
+    found = fisher(
+        {"w": w},
+        lambda p, x_B: x_B @ p["w"],
+        x_NX,
+        torch.zeros(len(x_NX), 2),
+        generator=torch.Generator().manual_seed(0),
+        vectorize=vectorize,
+        objective=Regression(2),
+    )
+    torch.testing.assert_close(found["w"], torch.full_like(w, 10.0), rtol=0.1, atol=0.0)
+
+
+def test_of_labels_it_is_that_of_coins():
+    w = torch.zeros(1, 2, dtype=torch.float64)
+    x_NX, y_NC = (
+        torch.full((4, 1), 2.0, dtype=torch.float64),
+        torch.tensor([[1.0, 0.0]]).repeat(4, 1),
+    )
+    for labels in ("true", "sampled", "predicted"):
+        found = fisher({"w": w}, lambda p, x_B: x_B @ p["w"], x_NX, y_NC, labels=labels,
+                       objective=Multilabel(2))  # fmt: skip
+        torch.testing.assert_close(found["w"], torch.ones_like(w))  # 2^2 / 4 a label

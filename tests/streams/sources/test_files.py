@@ -15,7 +15,7 @@ from PIL import Image
 from cl_moe.errors import InputError
 from cl_moe.streams.sources import _embeddings
 from cl_moe.streams.sources._loading import load_once, make_source
-from cl_moe.streams.sources.base import Source
+from cl_moe.streams.sources.base import Source, SourceData
 from cl_moe.streams.sources.csv import Csv
 from cl_moe.streams.sources.digits import Digits
 from cl_moe.streams.sources.function import Function
@@ -416,3 +416,107 @@ def test_a_source_is_loaded_once(users: str, monkeypatch: pytest.MonkeyPatch) ->
     one, two = (load_once(Digits(), seed=s, data_dir=folder, place="d") for s in (0, 1))
     assert one is two
     assert calls == [0]
+
+
+RATED = "a,b,first,second\n" + "".join(f"{k},{k * k % 7},{k / 2 - 3},{k % 2}\n" for k in range(30))
+
+
+def test_a_table_of_real_targets(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", RATED)
+    one = Csv(path=path, label="first", features=("a",), objective="regression", standardise=False)
+    data = load_once(one, seed=0, data_dir=None, place="mine")
+    assert (data.objective, data.classes, data.classifies) == ("regression", ("first",), False)
+    assert (len(data.train_x), len(data.test_x)) == (24, 6)
+    assert torch.equal(data.train_y, data.train_x / 2 - 3)
+    two = Csv(path=path, label=("first", "second"), objective="regression")
+    data = load_once(two, seed=0, data_dir=None, place="mine")
+    assert data.classes == ("first", "second")
+    assert data.train_x.shape[1] == 2
+    assert data.train_y.mean() > 1  # as they are given
+    other = write(tmp_path / "other.csv", "second,first,b,a\n1,9,2,5\n0,8,3,4\n")
+    apart = Csv(path=path, label=("first", "second"), test_path=other, objective="regression")
+    assert load_once(apart, seed=0, data_dir=None, place="mine").test_y.tolist() == [[9, 1], [8, 0]]
+
+
+def test_a_table_of_several_labels(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "x,red,blue\n" + "1,0,1\n2,1,1\n3,0,0\n4,1,0\n" * 5)
+    source = Csv(path=path, label=("red", "blue"), objective="multilabel", test_fraction=0.5)
+    data = load_once(source, seed=0, data_dir=None, place="mine")
+    assert data.classes == ("red", "blue")
+    assert set(data.train_y.flatten().tolist()) == {0.0, 1.0}
+
+
+def test_what_is_wrong_with_targets_in_a_table(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "t.csv",
+        RATED.replace("-3.0,0", "high,0")
+        .replace("\n2,4,-2.0", "\n2,4,nan")
+        .replace("\n9,", "\nq,"),
+    )
+    mine = Csv(path=path, label="first", objective="regression")
+    assert failing(mine) == [
+        f"{path}, row 2, column 'first': 'high' is not a finite number; mend it "
+        "(and 1 more like it)",
+        f"{path}, row 11, column 'a': 'q' is not a finite number; mend it, or leave the column "
+        "out of features",
+    ]
+    path = write(tmp_path / "u.csv", RATED)
+    assert failing(Csv(path=path, label="first", objective="multilabel"))[0].startswith(
+        "sources.mine, train: sample 0 has target"
+    )
+    absent = Csv(path=path, label=("first", "thrid"), objective="regression")
+    assert "no column 'thrid'" in failing(absent)[0]
+    with pytest.raises(InputError, match="are several columns; give one, or objective"):
+        Csv(path=path, label=("first", "second"))
+    with pytest.raises(InputError, match="give one column or more, each once"):
+        Csv(path=path, label=("first", "first"), objective="regression")
+    spec = SourceSpec(type="csv", parameters={"path": path, "label": "a", "objective": "regresion"})
+    with pytest.raises(InputError, match="objective: 'regresion' is not one of 'classification'"):
+        make_source(spec, "sources.mine")
+
+
+def test_arrays_of_real_targets(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(20, 3)), np.linspace(-1, 1, 20)
+    np.savez(tmp_path / "a.npz", x=x, y=y, both=np.stack([y, y**2], 1), tags=np.eye(20, 3) > 0)
+    one = Npz(path=str(tmp_path / "a.npz"), objective="regression")
+    data = load_once(one, seed=0, data_dir=None, place="mine")
+    assert (data.classes, len(data.test_y)) == (("y",), 4)
+    both = Npz(path=one.path, y="both", test_x="x", test_y="both", objective="regression")
+    data = load_once(both, seed=0, data_dir=None, place="mine")
+    assert (data.classes, len(data.test_y)) == (("both0", "both1"), 20)
+    tags = Npz(path=one.path, y="tags", test_x="x", test_y="tags", objective="multilabel")
+    assert load_once(tags, seed=0, data_dir=None, place="mine").train_y.sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (["a"] * 20, "array 'y': targets are no numbers (sample 0 has "),
+        (np.zeros((20, 3, 1)), "array 'y': targets are torch.float64 of shape (20, 3, 1)"),
+        (np.full(20, np.nan), "array 'y': sample 0 has a target NaN or infinity; clean or drop it"),
+        (np.ones(20) * 1j, "array 'y': targets are complex; give real numbers"),
+        (np.ones(19), "20 inputs but 19 targets; give as many"),
+    ],
+)
+def test_faults_of_targets_of_an_archive_are_named(tmp_path: Path, y: Any, words: str) -> None:
+    path = archive(tmp_path / "b.npz", x=np.eye(20), y=np.array(y))
+    (problem,) = failing(Npz(path=path, objective="regression"))
+    assert words in problem
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", "f2", "i2", "?"])
+def test_types_of_targets_of_an_archive(tmp_path: Path, dtype: str) -> None:
+    y = (np.arange(20) % 2).astype(dtype)
+    data = Npz(archive(tmp_path / "a.npz", x=np.eye(20), y=y), objective="regression")
+    rows = data.load(seed=0, data_dir=None)
+    assert rows.train_y.dtype == torch.float32
+    assert torch.equal(rows.train_y[:, 0], rows.train_x.argmax(1) % 2.0)
+    assert rows.problems("a") == []
+
+
+def test_a_function_says_what_is_learned() -> None:
+    x, y = torch.rand(6, 2), torch.rand(6, 1)
+    data = SourceData(x, y, x, y, ("value",), "regression")
+    assert data.problems("mine") == []
+    wrong = SourceData(x, y, x, y, ("value",), "regresion").problems("mine")
+    assert wrong == ["mine: objective: no 'regresion'; did you mean 'regression'?"]
