@@ -25,7 +25,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from cl_moe import catalog
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, InputWarning
 from cl_moe.strategies.methods.base import build_method
 from cl_moe.strategies.networks import build_moe
 from cl_moe.strategies.task_aware import TaskAwareMoE
@@ -152,7 +152,8 @@ def test_the_plugin_refuses_in_strategies_of_avalanche(kind):
 
 
 def test_the_way_out_works():
-    benchmark = TaskStream.from_benchmark(classes(0, 0)).to_benchmark()
+    with pytest.warns(InputWarning, match="each becomes a task"):
+        benchmark = TaskStream.from_benchmark(classes(0, 0)).to_benchmark()
     strategy = TaskAwareMoE(shape=(6,), training=TRAINING)
     for experience in benchmark.train_stream:
         strategy.train(experience, eval_streams=[])

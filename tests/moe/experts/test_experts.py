@@ -8,7 +8,14 @@ from torch import nn
 
 from cl_moe import catalog
 from cl_moe.moe.experts._any import AnyModule
-from cl_moe.moe.experts.base import cut, make_module, output_shape, stages_of
+from cl_moe.moe.experts.base import (
+    ExpertFactory,
+    HostExpert,
+    cut,
+    make_module,
+    output_shape,
+    stages_of,
+)
 
 SHAPE = (1, 8, 8)
 
@@ -17,7 +24,53 @@ def count(module):
     return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("name", catalog.names("expert"))
+KINDS = {name: catalog.resolve("expert", name) for name in catalog.names("expert")}
+TRUNKS = [name for name, kind in KINDS.items() if issubclass(kind, ExpertFactory)]
+AT_HOSTS = [name for name, kind in KINDS.items() if issubclass(kind, HostExpert)]
+
+
+@pytest.mark.parametrize("name", AT_HOSTS)
+class TestEveryExpertAtAHost:
+    def test_it_gives_what_is_added_to_the_host_or_takes_its_place(self, name):
+        kind, host, x = catalog.resolve("expert", name)(), nn.Linear(6, 4), torch.randn(5, 6)
+        expert = make_module(lambda shape: kind.make(host, (6,), (4,)), (), seed=0)
+        read = host(x) if kind.placement == "output" else x
+        assert expert(read).shape == host(x).shape
+        if kind.placement != "replace":  # it begins as the host
+            assert bool((expert(read) == 0).all())
+
+    def test_the_same_seed_gives_the_same_expert_and_leaves_the_host_alone(self, name):
+        kind, host = catalog.resolve("expert", name)(), nn.Linear(6, 4)
+        before = [p.clone() for p in host.parameters()]
+        one, two = (make_module(lambda _: kind.make(host, (6,), (4,)), (), seed=1) for _ in "ab")
+        assert all(map(torch.equal, one.parameters(), two.parameters()))
+        assert all(map(torch.equal, before, host.parameters()))
+        assert not {id(p) for p in one.parameters()} & {id(p) for p in host.parameters()}
+
+    def test_tokens_are_mapped_one_by_one(self, name):
+        kind, host, x = catalog.resolve("expert", name)(), nn.Linear(6, 4), torch.randn(2, 3, 6)
+        expert = kind.make(host, (3, 6), (3, 4))
+        for parameter in expert.parameters():
+            nn.init.normal_(parameter)
+        read = host(x) if kind.placement == "output" else x
+        assert torch.allclose(expert(read)[:, 1:2], expert(read[:, 1:2]), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_a_low_rank_change_of_a_convolution_keeps_its_shape(channels):
+    host, x = nn.Conv2d(3, channels, 3, stride=2, padding=1), torch.randn(2, 3, 9, 9)
+    expert = catalog.resolve("expert", "lora")(rank=2).make(host, (3, 9, 9), (channels, 5, 5))
+    assert expert(x).shape == host(x).shape
+
+
+def test_the_product_of_a_low_rank_change_is_what_it_adds_to_the_weight():
+    host, x = nn.Linear(6, 4), torch.randn(5, 6)
+    expert = catalog.resolve("expert", "lora")(rank=2, alpha=3.0).make(host, (6,), (4,))
+    nn.init.normal_(expert.up.weight)
+    assert torch.allclose(x @ expert.product().T, expert(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TRUNKS)
 class TestEveryExpert:
     def test_any_cut_into_layers_is_the_same_trunk(self, name):
         stages = catalog.resolve("expert", name)().stages()
