@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ["analysis", "cli", "continual", "moe", "runs", "strategies", "streams", "training"]
+ROOMS = [
+    "analysis",
+    "cli",
+    "continual",
+    "moe",
+    "objectives",
+    "runs",
+    "strategies",
+    "streams",
+    "training",
+]
 
 
 def imports(path: Path, known: set[str]) -> set[str]:

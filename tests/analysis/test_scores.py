@@ -13,9 +13,9 @@ import pytest
 from cl_moe.analysis.caveats import warnings
 from cl_moe.analysis.checks import PAIR_COLUMNS
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.document import report
 from cl_moe.analysis.metrics import compute
 from cl_moe.analysis.plots import plot_all
-from cl_moe.analysis.reporting import report
 from cl_moe.analysis.scores import LEAST, NAMES, score_label, score_rows
 from cl_moe.analysis.tables import table_data
 from cl_moe.errors import InputError

@@ -9,7 +9,8 @@ import torch
 
 from cl_moe.strategies.methods.base import MethodContext
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.evaluation import evaluate
 
 DRAW = torch.Generator().manual_seed(0)

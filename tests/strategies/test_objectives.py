@@ -12,7 +12,8 @@ from cl_moe import catalog
 from cl_moe.errors import InputError
 from cl_moe.strategies.methods.base import MethodContext, build_method
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
-from cl_moe.streams.task import Task, TaskStream
+from cl_moe.streams.stream import TaskStream
+from cl_moe.streams.task import Task
 from cl_moe.training.evaluation import evaluate
 
 CLASSES_ONLY = {"lwf", "nearest_mean"}

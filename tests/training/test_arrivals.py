@@ -110,7 +110,8 @@ def test_a_label_that_several_joint_experiences_have_is_one_task(kind):
     class Look(SupervisedPlugin):
         def before_train_dataset_adaptation(self, strategy, **kwargs):
             rows.update({task: rows_of(strategy, task) for task in arriving(strategy)})
-            assert arriving(strategy) == {0: 3, 1: 2}
+            outputs = {task: aim.n_outputs for task, aim in arriving(strategy).items()}
+            assert outputs == {0: 3, 1: 2}
 
     strategy.plugins.insert(0, Look())
     strategy.train(experiences(*parts), eval_streams=[])

@@ -515,7 +515,8 @@ class TestSingleExamples:
     @pytest.mark.parametrize("n", [40, 80])
     def test_the_raw_input_answers_alone(self, trained, n):
         x = torch.randn(n, 8, generator=torch.Generator().manual_seed(0))
-        view = replace(view_of(1, x, torch.arange(n)), n_classes=n)
+        plain = view_of(1, x, torch.arange(n))
+        view = replace(plain, n_classes=n, objective=Classification(n))
         decision = Relatedness().decide(view, trained)
         assert decision.kind == "average"
         assert decision.head.shares == {-1: 1.0}
