@@ -9,7 +9,7 @@ from typing import Any
 
 from cl_moe.runs.randomness import untouched_randomness
 
-__all__ = ("CURVE_EPOCHS", "TrainingWatch", "attached")
+__all__ = ("CURVE_EPOCHS", "TrainingWatch", "attached", "event_counts", "events_since")
 
 CURVE_EPOCHS = 5
 """Beta: a learning curve has a point after each of the epochs 0 to this, at most.
@@ -90,3 +90,17 @@ def attached(strategy: Any, watch: TrainingWatch) -> Iterator[None]:
         yield
     finally:
         strategy.plugins.remove(watch)
+
+
+def event_counts(strategy: Any) -> list[int]:
+    """Return how many decisions each plugin of a strategy has told of."""
+    return [len(getattr(plugin, "events", ())) for plugin in strategy.plugins]
+
+
+def events_since(strategy: Any, counts: list[int]) -> list[dict[str, Any]]:
+    """Return the decisions after those counted, plugin by plugin."""
+    return [
+        dict(event)
+        for plugin, count in zip(strategy.plugins, counts, strict=True)
+        for event in getattr(plugin, "events", ())[count:]
+    ]

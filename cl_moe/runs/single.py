@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
-from cl_moe.runs.callbacks import TrainingWatch, attached
+from cl_moe.runs.callbacks import TrainingWatch, attached, event_counts, events_since
 from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.failures import failure_of
 from cl_moe.runs.kept import keep_model, keeps_model
@@ -174,7 +174,7 @@ class _Run:
         self._train(strategy, [task], after=len(self._stream))
 
     def _train(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
-        told = _event_counts(strategy)
+        told = event_counts(strategy)
         last = tasks[-1]
         watch = self._watch(strategy, last, joint=len(tasks) > 1)
         experiences = [self._train_sets[task] for task in tasks]
@@ -184,7 +184,7 @@ class _Run:
         trained, cpu_trained = time.perf_counter(), time.process_time()
         memory = peak_memory()
         self._curve(watch, last, after)
-        events = _events_since(strategy, told)
+        events = events_since(strategy, told)
         # The steps of candidates that a decision tried count: every method's work is all its work.
         steps = watch.steps + sum(int(event.get("steps", 0)) for event in events)
         with untouched_randomness():
@@ -289,17 +289,3 @@ def _context(plan: StudyPlan, job: Job, stream: TaskStream) -> MethodContext:
         seed=job.seed,
         device=plan.device,
     )
-
-
-def _event_counts(strategy: Any) -> list[int]:
-    """Return how many decisions each plugin of a strategy has told of."""
-    return [len(getattr(plugin, "events", ())) for plugin in strategy.plugins]
-
-
-def _events_since(strategy: Any, counts: list[int]) -> list[dict[str, Any]]:
-    """Return the decisions after those counted, plugin by plugin."""
-    return [
-        dict(event)
-        for plugin, count in zip(strategy.plugins, counts, strict=True)
-        for event in getattr(plugin, "events", ())[count:]
-    ]

@@ -43,8 +43,8 @@ def to_benchmark(tasks: Sequence[Task]) -> CLScenario[Any]:
 
     Where a task is no classification, the targets of all are float32 (N, W), padded to one width,
     so that rows of several tasks make one batch. Each data set then says its objective, in an
-    attribute ``objectives`` (:func:`cl_moe.training.model.objectives_by_task`). Avalanche wants a
-    whole number a row as ``targets``: it is given the class, or 0.
+    attribute ``objectives`` (:mod:`cl_moe.training.objectives`). Avalanche wants a whole number a
+    row as ``targets``: it is given the class, or 0.
     """
     width = max((_width(task.objective) for task in tasks), default=0)
     known = all(isinstance(task.objective, Classification) for task in tasks)

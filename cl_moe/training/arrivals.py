@@ -13,10 +13,10 @@ from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.freezing import FreezableDict
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
-from cl_moe.training.model import objectives_by_task
+from cl_moe.training.objectives import objectives_by_task
 from cl_moe.training.samples import samples
 
-__all__ = ("arriving", "rows_of", "without_learning")
+__all__ = ("arriving", "first_rows", "rows_of", "without_learning")
 
 
 def arriving(strategy: Any) -> dict[int, Objective]:
@@ -31,6 +31,13 @@ def arriving(strategy: Any) -> dict[int, Objective]:
             if task not in found or found[task].n_outputs < objective.n_outputs:
                 found[task] = objective
     return found
+
+
+def first_rows(strategy: Any) -> Tensor:
+    """Return two training rows of the current experience, on the device."""
+    data = strategy.experience.dataset
+    rows = torch.stack([data[i][0] for i in range(min(2, len(data)))])
+    return rows.to(strategy.device)
 
 
 def rows_of(strategy: Any, task: int) -> tuple[Tensor, Tensor]:

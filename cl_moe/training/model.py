@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from avalanche.benchmarks import CLExperience
-from avalanche.benchmarks.utils import AvalancheDataset
 from avalanche.models import MultiTaskModule
 from torch import Tensor, nn
 
@@ -23,9 +22,9 @@ from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.named import make_objective
 from cl_moe.state import State, Stateful, merged, part_of, save_state
-from cl_moe.training.tensors import numbers_of
+from cl_moe.training.objectives import objectives_by_task
 
-__all__ = ("TaskModel", "classes_by_task", "objectives_by_task")
+__all__ = "TaskModel"
 
 DEVICE = (str, torch.device)
 
@@ -296,26 +295,3 @@ def _widened(logits: Tensor, width: int) -> Tensor:
 
 def _kind_of(part: Stateful) -> str:
     return f"{type(part).__module__}:{type(part).__qualname__}"
-
-
-def classes_by_task(dataset: AvalancheDataset) -> dict[int, int]:
-    """Return, for each task label in an Avalanche data set, its number of classes (of outputs)."""
-    return {task: o.n_outputs for task, o in objectives_by_task(dataset).items()}
-
-
-def objectives_by_task(dataset: AvalancheDataset) -> dict[int, Objective]:
-    """Return, for each task label in an Avalanche data set, its objective.
-
-    Where the data set does not say one (:func:`cl_moe.streams.benchmark.to_benchmark`), it is
-    classification, with as many classes as its largest label plus 1.
-    """
-    targets, tasks = numbers_of(dataset.targets), numbers_of(dataset.targets_task_labels)
-    said = getattr(dataset, "objectives", None)
-    found: dict[int, Objective] = {}
-    for task in tasks.unique():
-        rows = tasks == task
-        if said is None:
-            found[int(task)] = Classification(int(targets[rows].max()) + 1)
-        else:
-            found[int(task)] = said[int(rows.nonzero()[0])]
-    return found

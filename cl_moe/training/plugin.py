@@ -6,9 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from avalanche.core import SupervisedPlugin
-from torch import Tensor
 
 from cl_moe.batching import n_batches, needs_two
 from cl_moe.continual.decision import Decision
@@ -20,7 +18,7 @@ from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_tr
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
-from cl_moe.training.arrivals import arriving, rows_of, without_learning
+from cl_moe.training.arrivals import arriving, first_rows, rows_of, without_learning
 from cl_moe.training.batches import pair_rows
 from cl_moe.training.groups import ParameterGroups
 from cl_moe.training.labels import require_labels
@@ -88,7 +86,7 @@ class MoEPlugin(SupervisedPlugin):
         for task, name in self.names.items():
             strategy.model.tasks_info.setdefault(task, {"name": name})
         set_mode(network, False)  # a decision reads: nothing of the network may move
-        network.backbone.prepare(_first_rows(strategy))
+        network.backbone.prepare(first_rows(strategy))
         self._groups.note(strategy.optimizer, network)
         tasks = arriving(strategy)
         self.protection.objectives = strategy.model.objectives
@@ -293,10 +291,3 @@ def _decides_again(view: TaskView, network: MoENetwork) -> bool:
         and len(view.y.unique()) == view.n_classes
         and not any(view.task in network.reads(task) for task in network.tasks if task != view.task)
     )
-
-
-def _first_rows(strategy: Any) -> Tensor:
-    """Return two training rows of the current experience, on the device."""
-    data = strategy.experience.dataset
-    rows = torch.stack([data[i][0] for i in range(min(2, len(data)))])
-    return rows.to(strategy.device)

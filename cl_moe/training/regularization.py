@@ -11,7 +11,8 @@ from torch.func import functional_call
 from cl_moe.continual.regularizers.base import Parameters, Regularizer
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
-from cl_moe.training.model import TaskModel, objectives_by_task
+from cl_moe.training.model import TaskModel
+from cl_moe.training.objectives import objectives_by_task
 from cl_moe.training.samples import samples
 
 __all__ = ("RegularizationPlugin", "shared_parameters")

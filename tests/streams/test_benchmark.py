@@ -274,16 +274,16 @@ def test_a_stream_of_classes_is_as_it_was() -> None:
 
 
 def test_what_learners_are_told_of_a_data_set() -> None:
-    from cl_moe.training.model import classes_by_task, objectives_by_task
+    from cl_moe.objectives.classification import Classification
+    from cl_moe.training.objectives import objectives_by_task
     from cl_moe.training.tensors import tensors_of
 
     stream = mixed()
     benchmark = stream.to_benchmark()
     for position, (task, experience) in enumerate(zip(stream, benchmark.train_stream, strict=True)):
         assert objectives_by_task(experience.dataset) == {position: task.objective}
-        assert classes_by_task(experience.dataset) == {position: task.n_classes}
         assert tensors_of(experience.dataset) is not None  # batches are taken from tensors
     joined = experience.dataset.concat(benchmark.train_stream[0].dataset)
     assert objectives_by_task(joined) == {0: stream[0].objective, 2: stream[2].objective}
     classes = three_tasks().to_benchmark().train_stream[1].dataset
-    assert classes_by_task(classes) == {1: 3}
+    assert objectives_by_task(classes) == {1: Classification(3)}

@@ -19,7 +19,8 @@ from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.seeding import derive, generator
 from cl_moe.strategies.context import MethodContext
-from cl_moe.training.model import TaskModel, objectives_by_task
+from cl_moe.training.model import TaskModel
+from cl_moe.training.objectives import objectives_by_task
 from cl_moe.training.samples import samples
 from cl_moe.training.strategy import Strategy
 
