@@ -13,7 +13,6 @@ from cl_moe.analysis.checks import bad_names, bad_values, missing_columns
 from cl_moe.analysis.frames import Frames
 from cl_moe.analysis.scores import score_label, score_rows
 from cl_moe.errors import InputError
-from cl_moe.objectives import SCORES
 
 __all__ = ("Array", "StudyData", "accuracy_matrix", "by_run", "initial_accuracy", "learning_curves")
 
@@ -96,17 +95,6 @@ class StudyData(Frames):
         return {
             str(group): [str(name) for name in members["task"]]
             for group, members in wanted.groupby("group", sort=False)
-        }
-
-    @property
-    def scores(self) -> dict[str, str]:
-        """The primary metric of every task: accuracy, r2 or f1."""
-        found = score_rows(self.rows)
-        used = dict(zip(found["task"].astype(str), found["metric"].astype(str), strict=True))
-        said = self.tasks["objective"] if "objective" in self.tasks else self.tasks["task"]
-        return {
-            str(task): SCORES.get(str(name)) or used.get(str(task), "accuracy")
-            for task, name in zip(self.tasks["task"], said, strict=True)
         }
 
     @property

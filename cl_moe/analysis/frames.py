@@ -8,6 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from cl_moe.analysis.scores import score_rows
+from cl_moe.objectives import SCORES
+
 __all__ = (
     "PAIR_COLUMNS", "ROW_COLUMNS", "ROW_KEY", "SECONDS", "TASK_COLUMNS", "TIMING_COLUMNS", "Frames",
 )  # fmt: skip
@@ -50,3 +53,14 @@ class Frames:
     def method_names(self) -> list[str]:
         """Labels of all methods, in the order of the study."""
         return [str(name) for name in self.methods["method"]]
+
+    @property
+    def scores(self) -> dict[str, str]:
+        """The primary metric of every task: accuracy, r2 or f1."""
+        found = score_rows(self.rows)
+        used = dict(zip(found["task"].astype(str), found["metric"].astype(str), strict=True))
+        said = self.tasks["objective"] if "objective" in self.tasks else self.tasks["task"]
+        return {
+            str(task): SCORES.get(str(name)) or used.get(str(task), "accuracy")
+            for task, name in zip(self.tasks["task"], said, strict=True)
+        }

@@ -63,8 +63,13 @@ def predict(
         if study is None:
             raise InputError(f"--source: {model} belongs to no study; take it out")
         scale = scaling(study, source)
-        if label is None and data.is_file() and scale.label in columns_of(data):
-            label = scale.label
+        if (
+            label is None
+            and data.is_file()
+            and len(scale.labels) == 1
+            and scale.labels[0] in columns_of(data)
+        ):
+            (label,) = scale.labels
     elif data.suffix in (".csv", ".tsv") and study is not None and (names := standardising(study)):
         typer.echo(
             f"note: columns are taken as they are; --source {names[0]} standardises them as the "

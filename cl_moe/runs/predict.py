@@ -99,19 +99,19 @@ class Scaling:
 
     Args:
         features: the columns, in order.
-        label: the column of labels.
-        mean: of the training rows (D,).
-        deviation: of the training rows (D,).
+        labels: the columns of labels or targets.
+        train: the training rows (N, D), as they are in the file.
     """
 
     features: tuple[str, ...]
-    label: str
-    mean: Tensor
-    deviation: Tensor
+    labels: tuple[str, ...]
+    train: Tensor
 
     def rows(self, rows: Rows) -> Rows:
         """Return rows on that scale."""
-        x = (rows.x.flatten(1) - self.mean) / self.deviation
+        from cl_moe.streams.scaling import standardised
+
+        _, x = standardised(self.train, rows.x.flatten(1))
         return replace(rows, x=x.view(rows.x.shape))
 
 
@@ -196,9 +196,8 @@ def scaling(study: Path, name: str) -> Scaling:
         raise InputError(f"--source {name}: {reason}")
     data = replace(source, standardise=False).load(seed=0, data_dir=None)
     header = columns_of(find_path(source.path, None))
-    features = source.features or tuple(column for column in header if column != source.label)
-    deviation = data.train_x.std(0).clamp(min=1e-6)
-    return Scaling(features, source.label, data.train_x.mean(0), deviation)
+    features = source.features or tuple(column for column in header if column not in source.targets)
+    return Scaling(features, source.targets, data.train_x)
 
 
 def _sources(study: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from cl_moe.objectives.named import make_objective
 from cl_moe.state import State, Stateful, merged, part_of, save_state
 from cl_moe.training.objectives import objectives_by_task
 
-__all__ = "TaskModel"
+__all__ = ("TaskModel",)
 
 DEVICE = (str, torch.device)
 
