@@ -75,11 +75,9 @@ def mixture(
     torch.Size([40, 2])
     """
     options = {"expert": dict(expert_options or {}), "gate": dict(gate_options or {})}
-    expert_kind = _kind("expert", HostExpert, expert, options["expert"])
-    try:
-        chosen = expert_kind(**options["expert"])
-    except ValueError as error:
-        raise InputError(f"expert_options: {error}") from error
+    chosen: HostExpert = catalog.make(
+        "expert", HostExpert, expert, options["expert"], "expert_options", name_place="expert"
+    )
     gate_kind = _kind("gate", Gate, gate, {**options["gate"], "in_features": 1})
     head_kind = _kind("head", Head, head, {"in_features": 1, "n_outputs": 1})
     made = Insert(

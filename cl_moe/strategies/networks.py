@@ -17,6 +17,7 @@ from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts._any import AnyModule
 from cl_moe.moe.experts.base import (
     ExpertFactory,
+    HostExpert,
     Shape,
     StageFactory,
     cut,
@@ -49,6 +50,15 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
     else that ``package.module:Object`` names is called with the input shape and returns a module.
     """
     kind = catalog.resolve("expert", network.kind, "network.kind")
+    if (
+        inspect.isclass(kind)
+        and issubclass(kind, HostExpert)
+        and not issubclass(kind, ExpertFactory)
+    ):
+        raise InputError(
+            f"network.kind: experts '{network.kind}' work at modules of another network; give them "
+            "one with cl_moe.mixture, or kind = 'mlp' or 'conv' for a network of their own"
+        )
     if not (inspect.isclass(kind) and issubclass(kind, ExpertFactory)):
         return AnyModule(_own_expert(kind, network.kind))
     fields = network.model_dump()

@@ -289,3 +289,35 @@ def test_it_is_read_back_to_the_bit_and_goes_on_as_if_never_saved(tmp_path, grow
     (answers, event), (again_answers, again_event) = after
     assert all(map(torch.equal, answers, again_answers))
     assert event == again_event
+
+
+def test_a_network_of_their_own_is_refused_to_experts_that_need_a_host():
+    with pytest.raises(InputError, match="network.kind: experts 'lora' work at modules of another"):
+        cl_moe.build_moe(cl_moe.NetworkSpec(kind="lora"), shape=(4,), seed=0)
+
+
+@pytest.mark.parametrize("growth", ["relatedness", "per_task"])
+def test_the_plugin_grows_them_in_a_strategy_of_avalanche(growth):
+    from avalanche.training import Naive
+    from avalanche.training.plugins import EvaluationPlugin
+
+    model = cl_moe.mixture(Net(), slots="body.0", expert="lora", train_base=True)
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=16,
+        train_epochs=3,
+        plugins=[cl_moe.MoEPlugin(growth)],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    benchmark, kept = stream_of().to_benchmark(), []
+    x = torch.randn(5, DIM)
+    for experience in benchmark.train_stream:
+        strategy.train(experience)
+        strategy.eval(benchmark.test_stream)
+        model.eval()
+        kept.append([model(x, task) for task in model.network.tasks])
+    assert [len(answers) for answers in kept] == [1, 2, 3]
+    for earlier, later in itertools.pairwise(kept):
+        assert all(map(torch.equal, earlier, later))
