@@ -50,16 +50,13 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
     else that ``package.module:Object`` names is called with the input shape and returns a module.
     """
     kind = catalog.resolve("expert", network.kind, "network.kind")
-    if (
-        inspect.isclass(kind)
-        and issubclass(kind, HostExpert)
-        and not issubclass(kind, ExpertFactory)
-    ):
+    bases = kind.__mro__ if inspect.isclass(kind) else ()
+    if HostExpert in bases and ExpertFactory not in bases:
         raise InputError(
             f"network.kind: experts '{network.kind}' work at modules of another network; give them "
             "one with cl_moe.mixture, or kind = 'mlp' or 'conv' for a network of their own"
         )
-    if not (inspect.isclass(kind) and issubclass(kind, ExpertFactory)):
+    if ExpertFactory not in bases:
         return AnyModule(_own_expert(kind, network.kind))
     fields = network.model_dump()
     wanted = {name: fields[name] for name in catalog.parameters(kind) if name in fields}
