@@ -123,8 +123,7 @@ class PathReader:
     def _read(self, task: int, parts: Collection[Part], lens: Lens | None) -> dict[Part, Tensor]:
         if task == RAW.task:
             return {"features": self._backbone.raw(self.z)}
-        head = self._heads[str(task)]
-        assert isinstance(head, Head)
+        head: Head = self._heads[str(task)]  # type: ignore[assignment]
         if not head.reads_own_path:
             assert lens is None, "a lens is held before one path, not before an average of several"
             return read_answers(head(self.blocks(head.blocks)), parts)

@@ -66,8 +66,7 @@ class MoENetwork(nn.Module):
 
     def head(self, task: int) -> Head:
         """Return the head of a task."""
-        head = self.heads[str(task)]
-        assert isinstance(head, Head)
+        head: Head = self.heads[str(task)]  # type: ignore[assignment]
         return head
 
     def path(self, task: int) -> Path:
@@ -90,17 +89,15 @@ class MoENetwork(nn.Module):
 
     def new_head(self, task: int, n_outputs: int) -> Head:
         """Return a fresh head for a task, which is not part of the network yet."""
-        own = (head for head in self.heads.values() if isinstance(head, self.head_kind))
-        first = next(own, None)
-        later = None if first is None else first.for_later_task(n_outputs)
-        if later is not None:
-            return later
-        head = make_module(
+        if self.head_kind.serves_all:
+            shared = (head for head in map(self.head, self.tasks) if head.serves_all)
+            if (first := next(shared, None)) is not None:
+                return first.for_later_task(n_outputs)
+        head: Head = make_module(  # type: ignore[assignment]
             lambda shape: self.head_kind(*shape, n_outputs),
             (self.backbone.feature_dim,),
             derive(self.seed, "head", task),
         )
-        assert isinstance(head, Head)
         return head
 
     def add_task(self, task: int, path: Sequence[Sequence[str]], head: Head) -> None:

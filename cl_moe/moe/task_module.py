@@ -24,8 +24,7 @@ def task_module(backbone: Backbone, heads: nn.ModuleDict, task: int) -> nn.Modul
     goes on learning.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict(backbone.encoders())
-    head = heads[str(task)]
-    assert isinstance(head, Head)
+    head: Head = heads[str(task)]  # type: ignore[assignment]
     if head.reads_own_path:
         for number, module in enumerate(backbone.modules_for(task)):
             modules[f"layer{number}"] = module
@@ -120,8 +119,7 @@ def _source(
 ) -> _Path | _Answers:
     if task == RAW.task:
         return _Path(backbone.raw_modules(), None, parts)
-    head = heads[str(task)]
-    assert isinstance(head, Head)
+    head: Head = heads[str(task)]  # type: ignore[assignment]
     if not head.reads_own_path:
         return _Answers(_ensemble(backbone, heads, head), parts)
     return _Path(backbone.stage_modules(task), head, parts, lens)

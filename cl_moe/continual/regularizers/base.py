@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from cl_moe.objectives.base import Objective
+from cl_moe.state import State
 
 __all__ = ("LogLikelihood", "Parameters", "Regularizer")
 
@@ -57,3 +58,11 @@ class Regularizer(ABC):
             y_N: their labels, integers; or targets, (N, ...), as the objective reads them.
             objective: what the task's outputs mean; None: classes.
         """
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return what is remembered of the tasks so far, see :class:`~cl_moe.state.Stateful`."""
+
+    @abstractmethod
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from cl_moe.continual.regularizers.base import LogLikelihood, Parameters, Regularizer
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
+from cl_moe.state import State, part_of
 
 __all__ = ("BatchEWC", "batch_fisher")
 
@@ -87,6 +88,19 @@ class BatchEWC(Regularizer):
             else:
                 self.stiffness[name], self.slope[name] = new[name], torch.zeros_like(centre)
             self.centre[name] = centre
+
+    def state(self) -> State:
+        """Return the parabola."""
+        kinds = {"stiffness": self.stiffness, "slope": self.slope, "centre": self.centre}
+        tensors = {f"{kind}.{n}": t.clone() for kind, of in kinds.items() for n, t in of.items()}
+        return State({"value": self.value}, tensors)
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        self.value = float(state.plain["value"])
+        self.stiffness = dict(part_of(state, "stiffness").tensors)
+        self.slope = dict(part_of(state, "slope").tensors)
+        self.centre = dict(part_of(state, "centre").tensors)
 
     def _rise(self, name: str, parameter: Tensor) -> Tensor:
         """Return by how much one tensor's parabola is higher than at its centre."""

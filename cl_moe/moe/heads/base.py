@@ -24,6 +24,8 @@ class Head(nn.Module, ABC):
     """
 
     blocks: Sequence[Block]
+    serves_all = False
+    """Whether later tasks get theirs from the first task's head."""
     fits = True
     """Whether a linear map that was fitted to its features can stand in its place at the start."""
 
@@ -60,9 +62,9 @@ class Head(nn.Module, ABC):
         """
         return _OnFeatures(self)
 
-    def for_later_task(self, n_outputs: int) -> Head | None:
-        """Return the head of a later task, where this one, of the first, decides; else None."""
-        return None
+    def for_later_task(self, n_outputs: int) -> Head:
+        """Return the head of a later task, where this one serves all tasks."""
+        return self.select(range(n_outputs))
 
     @property
     def sources(self) -> Mapping[int, float]:

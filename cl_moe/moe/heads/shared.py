@@ -23,6 +23,7 @@ class SharedHead(LinearHead):
     """
 
     fits = False
+    serves_all = True
 
     def for_later_task(self, n_outputs: int) -> SharedHead:
         """Return the head of a task after the first.

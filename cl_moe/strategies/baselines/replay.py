@@ -9,6 +9,7 @@ from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
 from cl_moe.seeding import generator
+from cl_moe.state import State
 from cl_moe.training.samples import samples
 
 __all__ = ("MemoryReplay",)
@@ -59,6 +60,25 @@ class MemoryReplay(SupervisedPlugin):
         sizes = _shares(self.memory, {task: len(y) for task, (_, y) in self._kept.items()})
         for task, (kept_x, kept_y) in self._kept.items():  # rows are in random order
             self._kept[task] = (kept_x[: sizes[task]], kept_y[: sizes[task]])
+        self._join()
+
+    def state(self) -> State:
+        """Return the memory, and where the random numbers are."""
+        tensors = {"generator": self._generator.get_state()}
+        for task, (x, y) in self._kept.items():
+            tensors |= {f"{task}.x": x.clone(), f"{task}.y": y.clone()}
+        return State({"tasks": list(self._kept)}, tensors)
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        held = state.tensors
+        self._kept = {t: (held[f"{t}.x"], held[f"{t}.y"]) for t in state.plain["tasks"]}
+        self._generator.set_state(held["generator"])
+        if self._kept:
+            self._join()
+
+    def _join(self) -> None:
+        """Lay the rows of all tasks one behind the other."""
         self._rows = (
             torch.cat([x for x, _ in self._kept.values()]),
             torch.cat([y for _, y in self._kept.values()]),

@@ -8,6 +8,7 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
+from cl_moe.state import State, part_of
 from cl_moe.training.regularization import shared_parameters
 
 __all__ = ("SynapticIntelligence",)
@@ -41,6 +42,16 @@ class SynapticIntelligence(SupervisedPlugin):
         self._start: dict[str, Tensor] = {}
         self._saved: dict[str, Tensor] = {}
         self._before: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def state(self) -> State:
+        """Return importances, and where the weights are held."""
+        kinds = {"importance": self.importance, "anchor": self.anchor}
+        return State({}, {f"{k}.{n}": t.clone() for k, of in kinds.items() for n, t in of.items()})
+
+    def restore(self, state: State) -> None:
+        """Take back what :meth:`state` gave."""
+        self.importance = dict(part_of(state, "importance").tensors)
+        self.anchor = dict(part_of(state, "anchor").tensors)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Begin a way."""

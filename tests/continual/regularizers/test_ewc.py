@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call
 
+from cl_moe.continual.regularizers.batch_ewc import BatchEWC
 from cl_moe.continual.regularizers.ewc import EWC, fisher
 from cl_moe.objectives.multilabel import Multilabel
 from cl_moe.objectives.regression import Regression
@@ -227,3 +228,20 @@ def test_of_labels_it_is_that_of_coins():
         found = fisher({"w": w}, lambda p, x_B: x_B @ p["w"], x_NX, y_NC, labels=labels,
                        objective=Multilabel(2))  # fmt: skip
         torch.testing.assert_close(found["w"], torch.ones_like(w))  # 2^2 / 4 a label
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: EWC(2.0), lambda: BatchEWC(2.0, 3), lambda: BatchEWC(2.0, 3, decay=0.5)]
+)
+def test_a_restored_penalty_goes_on_as_the_one_that_was_saved(make):
+    module, (x_NX, y_N) = network(), rows(8)
+    theta = {name: p.detach().clone() for name, p in module.named_parameters()}
+    moved = {name: p + 0.3 for name, p in theta.items()}
+    ewc, again = make(), make()
+    ewc.consolidate(theta, log_likelihood_of(module), x_NX, y_N)
+    again.restore(ewc.state())
+    assert float(ewc.penalty(moved)) > 0
+    assert torch.equal(again.penalty(moved), ewc.penalty(moved))
+    for regularizer in (ewc, again):
+        regularizer.consolidate(moved, log_likelihood_of(module), x_NX, y_N)
+    assert torch.equal(again.penalty(theta), ewc.penalty(theta))

@@ -95,6 +95,6 @@ def test_a_later_task_gets_the_shared_head_frozen():
     assert torch.equal(later({OWN: X}), head({OWN: X}))
     assert not any(p.requires_grad for p in later.parameters())
     assert all(p.requires_grad for p in head.parameters())
-    assert LinearHead(4, 3).for_later_task(3) is None
+    assert not LinearHead(4, 3).serves_all
     with pytest.raises(ValueError, match="3 outputs, and the new task 2; give head = 'linear'"):
         head.for_later_task(2)

@@ -59,3 +59,18 @@ def test_remembered_rows_are_rows_of_their_task(context):
             assert whole_y[found] == label
     assert len(memory) == 12
     assert torch.equal(memory._rows[2].unique(), torch.tensor([0, 1]))
+
+
+def test_restored_it_draws_the_rows_that_it_would_have_drawn(context, learn):
+    memory, again = MemoryReplay(10, seed=0), MemoryReplay(10, seed=0)
+    strategy = sequential(context, plugins=[memory]).strategy
+    first, second, *_ = context.stream.to_benchmark().train_stream
+    strategy.train(first, eval_streams=[])
+    again.restore(memory.state())
+    strategy.train(second, eval_streams=[])
+    other = sequential(context, plugins=[again]).strategy
+    other.model.adaptation(first)
+    other.train(second, eval_streams=[])
+    for (x, y), (x_again, y_again) in zip(memory._kept.values(), again._kept.values(), strict=True):
+        assert torch.equal(x, x_again)
+        assert torch.equal(y, y_again)

@@ -51,3 +51,17 @@ def test_importances_hold_the_weights_and_the_penalty_is_no_gain():
     learn(plugin, strategy, torch.tensor([-1.0, -1.0]), steps=500, rate=0.001)
     assert (strategy.weight - anchor).abs().max() < 0.2
     assert (plugin.importance["weight"] >= first).all()
+
+
+def test_restored_it_goes_on_as_the_one_that_was_saved():
+    plugin, strategy = SynapticIntelligence(1.0, damping=0.1), strategy_of(torch.zeros(2))
+    learn(plugin, strategy, torch.tensor([1.0, 1.0]), steps=50)
+    again, other = (
+        SynapticIntelligence(1.0, damping=0.1),
+        strategy_of(strategy.weight.detach().clone()),
+    )
+    again.restore(plugin.state())
+    for one, way in ((plugin, strategy), (again, other)):
+        learn(one, way, torch.tensor([-1.0, 0.5]), steps=50)
+    assert torch.equal(strategy.weight, other.weight)
+    assert torch.equal(plugin.importance["weight"], again.importance["weight"])
