@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from cl_moe.continual.regularizers.base import Regularizer
+from cl_moe.state import State
 from cl_moe.strategies.methods.base import sequential
 from cl_moe.training.regularization import RegularizationPlugin, shared_parameters
 
@@ -14,6 +15,12 @@ class Spy(Regularizer):
 
     def __init__(self, strength):
         self.strength, self.ended, self.names = strength, [], set()
+
+    def state(self):
+        return State()
+
+    def restore(self, state):
+        pass
 
     def penalty(self, parameters):
         self.names |= set(parameters)
