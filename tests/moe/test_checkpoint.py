@@ -16,6 +16,7 @@ from torch import nn
 import cl_moe
 from cl_moe import MoEPlugin, NetworkSpec, TrainingSpec
 from cl_moe.errors import InputError
+from cl_moe.moe.checkpoint import load_tensors
 from cl_moe.state import PLAIN, TENSORS
 from cl_moe.streams.stream import TaskStream
 from cl_moe.streams.task import Task
@@ -336,3 +337,11 @@ def test_an_interrupted_save_leaves_the_old_model(
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
     assert [path.name for path in saved.parent.iterdir()] == ["model"]
     assert same(answers(cl_moe.load(saved)), answers(learned))
+
+
+def test_tensors_are_laid_out_as_they_were_saved():
+    module = torch.nn.Linear(3, 2)
+    weight = torch.randn(3, 2).T  # a product depends on the layout
+    load_tensors(module, {"part.weight": weight, "part.bias": torch.zeros(2)}, "part")
+    assert torch.equal(module.weight, weight)
+    assert module.weight.stride() == weight.stride()

@@ -14,6 +14,10 @@ from avalanche.benchmarks.utils import (
 from torch.utils.data import TensorDataset
 
 from cl_moe import NetworkSpec, TaskAwareMoE, TrainingSpec
+from cl_moe.continual.view import TaskView
+from cl_moe.moe.blocks import Block
+from cl_moe.moe.heads.ensemble import EnsembleHead
+from cl_moe.training.plugin import _decides_again
 
 DIM = 8
 GROWTHS = ["relatedness", "per_task", "fixed", "mntdp"]
@@ -63,6 +67,8 @@ def test_a_task_that_comes_back_with_a_class_more_learns_it_and_leaves_others_al
     assert accuracy(strategy, *three, 1) > 0.93
     assert accuracy(strategy, *two, 0) > 0.93
     assert [event["task"] for event in strategy.events] == [0, 1, 1]
+    again = strategy.events[2]["kind"]  # what was averaged is decided on anew; an expert learns on
+    assert (again != "return") == (growth == "relatedness")
 
 
 def test_where_old_classes_are_missing_the_head_is_widened_and_learns_on():
@@ -78,12 +84,11 @@ def test_where_old_classes_are_missing_the_head_is_widened_and_learns_on():
 
 
 def test_a_task_that_another_one_is_answered_through_is_not_decided_on_again():
-    two, three = rows(200, 2), rows(300, 3, seed=1)
-    few = (two[0][:24], two[1][:24])
-    strategy = learned("relatedness", (*two, 0), (*few, 1))
-    network, head = strategy.model.network, strategy.model.network.head(1)
-    reads = {source for task in network.tasks for source in network.reads(task) if task != source}
-    assert 1 not in reads
-    again = learned("relatedness", (*two, 0), (*few, 1), (*three, 0))
-    assert [event["kind"] for event in again.events] == ["fresh", "average", "return"]
-    assert head.n_outputs == 2
+    two, (x, y) = rows(200, 2), rows(300, 3, seed=1)
+    network = learned("relatedness", (*two, 0), (two[0][:24], two[1][:24], 1)).model.network
+    view = TaskView(1, "t1", x, y, 3, 1, 1, torch.optim.SGD)
+    assert not network.owns_path(1)
+    assert _decides_again(view, network)
+    answers = Block(1, "answers")
+    network.add_task(2, [], EnsembleHead({answers: torch.eye(2)}, torch.zeros(2), {1: 1.0}))
+    assert not _decides_again(view, network)

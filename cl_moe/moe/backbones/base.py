@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -137,9 +137,3 @@ class Backbone(nn.Module, ABC):
     def unslotted(self) -> list[nn.Module]:
         """Return the largest parts of the base that hold no slot: what copies may share."""
         return [*self.base.values()]
-
-    def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
-        """Yield all that can change a task's features."""
-        yield from self.base.values()
-        for layer in self.slot_list:
-            yield from layer.depends_on(task)
