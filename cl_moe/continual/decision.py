@@ -28,7 +28,6 @@ class Candidate:
         accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
             was ruled out before being tried.
         loss: calibrated cross-entropy on those examples, in nats.
-        dropped: it fell behind while it was trained, and was not trained on.
         gain: score of the source's features minus the score of the raw input; None without source.
     """
 
@@ -37,7 +36,6 @@ class Candidate:
     accuracy: float | None = None
     gain: float | None = None
     loss: float | None = None
-    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,8 @@ class Decision:
         steps: optimizer steps that deciding took.
         learned: those of them that trained what the path and the head are now; the task's own
             training is shorter by as many.
-        learned_seconds: what they took, on the CPU.
+        learned_seconds: CPU seconds of training within the decision: those steps, or the fit of
+            an ensemble to all rows.
     """
 
     kind: str

@@ -13,7 +13,6 @@ from cl_moe.moe.symmetry import Symmetry
 __all__ = ("candidates_of", "sentence")
 
 _PHRASES = {
-    "matched": "uses the path and head of {source}, classes matched",
     "reuse": "reuses the frozen path of {source} under a new head",
     "ensemble": "is answered by an ensemble: {shares}",
     "branch": "shares the lower layers of {source} and grew the upper ones",
@@ -42,11 +41,11 @@ def sentence(decision: Decision, view: TaskView) -> str:
     ...     torch.optim.SGD,
     ...     names={4: "kmnist"},
     ... )
-    >>> tried = (Candidate("matched", 4, 0.95), Candidate("fresh", None, 0.533))
+    >>> tried = (Candidate("reuse", 4, 0.95), Candidate("fresh", None, 0.533))
     >>> evidence = Evidence(4, candidates=tried, chosen=0)
     >>> edits = (Assign(7, {}, LinearHead(1, 2)),)
-    >>> print(sentence(Decision("matched", edits, evidence), view))
-    task 7 'kmnist-low' uses the path and head of task 4 'kmnist', classes matched (held-out 95.0 against 53.3 fresh)
+    >>> print(sentence(Decision("reuse", edits, evidence), view))
+    task 7 'kmnist-low' reuses the frozen path of task 4 'kmnist' under a new head (held-out 95.0 against 53.3 fresh)
     """
     phrase = _PHRASES.get(decision.kind, decision.kind)
     shares = _shares(decision.head, view)
@@ -88,8 +87,7 @@ def _evidence(decision: Decision, view: TaskView) -> str:
     fresh = [c for c in others if c.kind == "fresh"]
     rival = fresh[0] if fresh else max(others, key=lambda c: c.accuracy or 0.0)
     what = rival.kind + (f" of {_named(rival.source, view)}" if rival.source is not None else "")
-    early = ", dropped early" if rival.dropped else ""
-    return f" (held-out {_points(own)} against {_points(rival)} {what}{early})"
+    return f" (held-out {_points(own)} against {_points(rival)} {what})"
 
 
 def _points(candidate: Candidate) -> str:
@@ -105,7 +103,6 @@ def candidates_of(decision: Decision, view: TaskView) -> list[dict[str, Any]]:
             "source": None if c.source is None else view.name_of(c.source),
             "accuracy": c.accuracy,
             "loss": c.loss,
-            "dropped": c.dropped,
             "gain": c.gain,
         }
         for c in decision.evidence.candidates

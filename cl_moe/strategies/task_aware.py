@@ -58,7 +58,7 @@ class TaskAwareMoE(Strategy):
         model: TaskModel | None = None,
         network: NetworkSpec | None = None,
         training: TrainingSpec | None = None,
-        gate: str = "ensemble",
+        gate: str = "task",
         gate_options: Mapping[str, Any] | None = None,
         growth: GrowthPolicy | str = "reuse_or_grow",
         growth_options: Mapping[str, Any] | None = None,

@@ -12,7 +12,7 @@ from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.ensemble import EnsembleGate
+from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.gates.task_conditioned import TaskConditionedGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
@@ -20,7 +20,7 @@ from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Symmetry
 
 
-def network_of(gate=EnsembleGate):
+def network_of(gate=TaskGate):
     """Two layers: tasks 0 and 1 share a path, task 2 its lower layer, and 3 pools all of them."""
     shape, made = (4,), []
     for depth, factory in enumerate(cut(MLPExpert([8, 6]).stages(), 2)):
@@ -77,9 +77,7 @@ def test_what_is_read_is_what_each_task_gives_by_itself():
 
 def test_a_path_behind_a_symmetry_reads_the_images_that_the_symmetry_gives(calls):
     (stage,) = cut(ConvExpert([2], feature_dim=4).stages(), 1)
-    network = MoENetwork(Chain([MoELayer(stage, EnsembleGate(36), (1, 6, 6))])).requires_grad_(
-        False
-    )
+    network = MoENetwork(Chain([MoELayer(stage, TaskGate(36), (1, 6, 6))])).requires_grad_(False)
     network.add_task(0, [["e0"]], network.new_head(0, 3))
     x, symmetry = torch.rand(5, 1, 6, 6), Symmetry(turns=1, inverted=1.0)
     wanted = [Block(0, part, symmetry) for part in (0, "features", "log predictions")]

@@ -9,7 +9,6 @@ from cl_moe.moe.blocks import OWN, RAW, Block
 from cl_moe.moe.experts.base import cut, stages_of
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
@@ -50,7 +49,7 @@ def evidence_head(blocks, classes, shares, seed=0):
 
 
 def test_an_evidence_head_reads_earlier_paths():
-    network = network_of(gate=EnsembleGate)
+    network = network_of(gate=TaskGate)
     network.add_task(0, [["e0"], ["e1"]], network.new_head(0, 3))
     x = torch.randn(9, 4)
     wanted = [RAW, Block(0), Block(0, "predictions")]
@@ -69,7 +68,7 @@ def test_an_evidence_head_reads_earlier_paths():
 
 
 def test_an_average_of_an_average_uses_the_experts_below():
-    network = network_of(gate=EnsembleGate)
+    network = network_of(gate=TaskGate)
     network.add_task(0, [["e0"], ["e1"]], network.new_head(0, 3))
     network.add_task(1, [["e1"], ["e1"]], network.new_head(1, 3))
     x = torch.randn(9, 4)

@@ -15,7 +15,6 @@ from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.masked import MaskedGate
 from cl_moe.moe.gates.multi_gate import MultiGate
 from cl_moe.moe.gates.task import TaskGate
@@ -26,7 +25,7 @@ from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Symmetry
 
-GATES = [TaskGate, EnsembleGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
+GATES = [TaskGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
 TRUNKS = {
     "mlp": ((6,), MLPExpert([5, 4])),
     "conv": ((1, 6, 6), ConvExpert([2, 3], feature_dim=4)),
@@ -149,14 +148,14 @@ READ = {
 @pytest.mark.parametrize("read", READ.values(), ids=READ)
 def test_a_pooled_answer_reads_what_the_evidence_head_reads(trunk, layers, shared, read):
     x = rows(trunk)
-    network = learned(network_of(EnsembleGate, trunk, layers, shared), PATHS)
+    network = learned(network_of(TaskGate, trunk, layers, shared), PATHS)
     pooled(network, 3, read, x)
     assert_same(network, 3, x)
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_a_pooled_answer_may_read_pooled_answers(trunk):
-    network = network_of(EnsembleGate, trunk, encoder=nn.Identity())
+    network = network_of(TaskGate, trunk, encoder=nn.Identity())
     x, network = rows(trunk), learned(network, [["e0"], ["e1"]])
     pooled(network, 2, [RAW, Block(0, 0), Block(1, "predictions")], x)
     pooled(network, 3, [Block(2, "log predictions"), Block(0)], x)
@@ -166,7 +165,7 @@ def test_a_pooled_answer_may_read_pooled_answers(trunk):
 
 
 def test_a_pooled_answer_looks_through_the_symmetries_of_the_evidence_head():
-    x, network = rows("conv"), learned(network_of(EnsembleGate, "conv"), [["e0"], ["e1"]])
+    x, network = rows("conv"), learned(network_of(TaskGate, "conv"), [["e0"], ["e1"]])
     turned, inverted = Symmetry(turns=1), Symmetry(flipped=True, inverted=1.0)
     pooled(network, 2, [Block(0, 0, turned), Block(0, "predictions", inverted), Block(0), RAW], x)
     pooled(network, 3, [Block(2, "predictions"), Block(1, "features", turned)], x)
@@ -175,7 +174,7 @@ def test_a_pooled_answer_looks_through_the_symmetries_of_the_evidence_head():
 
 
 def test_a_pooled_answer_holds_paths_as_far_as_they_are_read():
-    network = learned(network_of(EnsembleGate), [["e0"], ["e1"], ["e0"]])
+    network = learned(network_of(TaskGate), [["e0"], ["e1"], ["e0"]])
     x, (first, second) = rows(), network.backbone.stage_modules(0)
     heads = network.heads
     pooled(network, 3, [RAW, Block(0, 0)], x)
@@ -197,7 +196,7 @@ def exported(name):
     if name == "plain":
         return learned(network_of(trunk="conv"), PATHS).for_task(1), x
     if name == "pooled":
-        network = learned(network_of(EnsembleGate, "conv"), [["e0"], ["e1"]])
+        network = learned(network_of(TaskGate, "conv"), [["e0"], ["e1"]])
         pooled(network, 2, [RAW, Block(0, 0), Block(1, "predictions")], x)
         symmetry = Symmetry(turns=1, flipped=True, inverted=1.0)
         pooled(

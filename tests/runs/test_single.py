@@ -16,7 +16,7 @@ from cl_moe.streams.task import Task
 from cl_moe.training import evaluation
 from cl_moe.training.fingerprint import Fingerprints
 
-REASSIGNING = {"type": "moe", "max_experts": 1, "growth_options": {"reassign_margin": -1.0}}
+REASSIGNING = {"type": "moe", "max_experts": 1, "growth_options": {"kinds": ["copy"]}}
 
 
 def checkers(position: int, n: int) -> Task:

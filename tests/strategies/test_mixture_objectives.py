@@ -59,7 +59,7 @@ def test_a_limit_on_experts_is_kept(protect, learn):
         training=TrainingSpec(epochs=2, batch_size=16, learning_rate=0.01),
         seed=0,
     )
-    options = {"protect": protect, "reassign_margin": -9.0, "kinds": ["fresh"]}
+    options = {"protect": protect, "kinds": ["fresh"]}
     method = learn(context, "moe", max_experts=1, growth_options=options)
     last = method.strategy.events[-1]
     assert last["kind"] == "reassign"

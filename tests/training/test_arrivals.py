@@ -126,7 +126,7 @@ def averaging(**options):
         shape=(6,),
         network=NetworkSpec(hidden=[12]),
         training=TrainingSpec(epochs=20, batch_size=16, min_steps=0, learning_rate=0.01),
-        growth_options={"ensemble_up_to": 100, "kinds": ["ensemble", "fresh"]},
+        growth_options={"grow_from": 100, "kinds": ["ensemble", "fresh"]},
         **options,
     )
 

@@ -59,7 +59,7 @@ class Held(SupervisedPlugin):
         self.groups.append(groups)
 
 
-def learn(stream, growth, optimizer_of, gate="ensemble", network=NETWORK, epochs=8):
+def learn(stream, growth, optimizer_of, gate="task", network=NETWORK, epochs=8):
     torch.manual_seed(0)
     model, plugin, held = build_moe(network, (6,), 0, gate), MoEPlugin(growth), Held()
     strategy = Naive(

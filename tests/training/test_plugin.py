@@ -198,7 +198,7 @@ def test_test_data_is_never_read_before_evaluation(stream):
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_it_composes_with_plugins_of_avalanche(stream, plugin, growth, order):
     moe, other = MoEPlugin(growth), plugin()
-    model = build_moe(NETWORK, stream.shape, seed=0, gate="ensemble", experts=2)
+    model = build_moe(NETWORK, stream.shape, seed=0, gate="task", experts=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         strategy = Naive(
@@ -292,19 +292,18 @@ class Steps:
 
 
 class TestWhatATrialLearnedIsNotTaughtAgain:
-    @pytest.fixture(autouse=True)
-    def _no_trial_is_given_up(self, monkeypatch):
-        monkeypatch.setattr("cl_moe.continual.candidates.halving.hopeless", lambda *_: False)
-
     @pytest.mark.parametrize("share", [0.3, 0.5, 1.0])
     @pytest.mark.parametrize("epochs", [1, 2, 7])
-    def test_a_task_takes_its_budget_and_not_an_epoch_more(self, stream, epochs, share):
+    def test_a_task_takes_its_budget_and_not_an_epoch_more(
+        self, stream, epochs, share, monkeypatch
+    ):
         """Whether its steps were taken in a trial or after it, and those of losers on top."""
+        monkeypatch.setattr("cl_moe.continual.candidates.trial.CHECKPOINTS", (share,))
         training = TRAINING.model_copy(update={"epochs": epochs})
         strategy = strategy_of(
             stream,
             growth="reuse_or_grow",
-            growth_options={"margin": -5.0, "trial_share": share},
+            growth_options={"margin": -5.0},
             training=training,
             network=NetworkSpec(hidden=[12, 8], layers=2),
         )
@@ -319,7 +318,7 @@ class TestWhatATrialLearnedIsNotTaughtAgain:
                 assert event["learned"] == max(1, round(share * epochs * 6))
                 assert 0 < event["seconds"] < 5
 
-    def test_what_goes_on_is_what_was_tried(self, stream):
+    def test_what_goes_on_is_what_was_tried(self, stream, monkeypatch):
         """With the whole budget spent in the trial, nothing moves after it."""
         seen = []
 
@@ -328,7 +327,8 @@ class TestWhatATrialLearnedIsNotTaughtAgain:
                 if strategy.clock.train_exp_counter:
                     seen.append(snapshot(strategy.model))
 
-        options = {"margin": -5.0, "trial_share": 1.0}
+        monkeypatch.setattr("cl_moe.continual.candidates.trial.CHECKPOINTS", (1.0,))
+        options = {"margin": -5.0}
         strategy = strategy_of(
             stream, growth="reuse_or_grow", growth_options=options, plugins=[Recorder()]
         )
@@ -366,7 +366,7 @@ def test_reassigning_keeps_the_budget_and_logs_what_was_lost(protect):
     strategy = strategy_of(
         hard,
         growth="reuse_or_grow",
-        growth_options={"max_experts": 1, "protect": protect, "reassign_margin": -1.0},
+        growth_options={"max_experts": 1, "protect": protect, "kinds": ["copy"]},
         training=TRAINING.model_copy(update={"epochs": 15}),
     )
     for experience in hard.to_benchmark().train_stream:
@@ -391,7 +391,7 @@ def test_protection_keeps_more_of_the_old_task_than_none(kind, strong):
                 "max_experts": 1,
                 "protect": protect,
                 "protect_strength": strength,
-                "reassign_margin": -1.0,
+                "kinds": ["copy"],
             },
             training=TRAINING.model_copy(update={"epochs": 40}),
             network=NetworkSpec(hidden=[16]),

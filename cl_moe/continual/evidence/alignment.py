@@ -81,8 +81,8 @@ class Alignment:
     >>> [(task, symmetry)] = alignment.symmetries(bright_above.rot90(2, (2, 3)), [0])
     >>> task, bool((symmetry(bright_above.rot90(2, (2, 3))) == bright_above).all())
     (0, True)
-    >>> alignment.symmetries(bright_above, [0]), alignment.nearest(bright_above, [0])  # as they are
-    ([], (0, None))
+    >>> alignment.symmetries(bright_above, [0])  # as they are
+    []
     """
 
     def __init__(self, most: int) -> None:
@@ -127,26 +127,6 @@ class Alignment:
         found.sort(key=lambda view: view[0])
         return [(task, symmetry) for _, task, symmetry in found[: self.most]]
 
-    def nearest(self, z: Tensor, tasks: Iterable[int]) -> tuple[int, Symmetry | None] | None:
-        """Return the task whose images rows look most like, and under which symmetry if any.
-
-        Args:
-            z: what the layers read of the new task, (N, C, H, W).
-            tasks: earlier tasks that are considered.
-
-        Returns:
-            None where nothing is known of how they looked, and where rows look like none of them:
-            no more than like images of one and the same grey in all cells, as shuffled pixels do.
-        """
-
-        def cross_entropy(view: _View) -> float:
-            return view.cross_entropy + (0.0 if view.symmetry is None else MARGIN)
-
-        best = min(self._views(z, tasks), key=cross_entropy, default=None)
-        if best is None or cross_entropy(best) >= _plain(image_statistics(z)):
-            return None
-        return best.task, best.symmetry
-
     def _views(self, z: Tensor, tasks: Iterable[int]) -> list[_View]:
         """Return how familiar rows look as images of each task, as they are and under symmetries."""
         known = [(task, self._statistics[task]) for task in tasks if task in self._statistics]
@@ -172,15 +152,6 @@ class _View(NamedTuple):
     cross_entropy: float
     task: int
     symmetry: Symmetry | None
-
-
-def _plain(stats: ImageStatistics) -> float:
-    """Return how surprising images are to one who knows the mean and spread of each channel."""
-    mean = stats.mean.mean((1, 2), keepdim=True)
-    variance = (stats.variance + (stats.mean - mean).square()).mean((1, 2), keepdim=True)
-    return ImageStatistics(
-        mean.expand_as(stats.mean), variance.expand_as(stats.mean)
-    ).cross_entropy(stats)
 
 
 def _range(z: Tensor) -> float:

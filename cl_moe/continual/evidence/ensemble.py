@@ -13,11 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_moe.continual.evidence.matching import match_classes, matching_evidence
+from cl_moe.continual.evidence.matching import is_one_shot, match_classes, matching_evidence
 from cl_moe.continual.evidence.ridge import LeaveOneOut, strength_of
 from cl_moe.continual.evidence.rows import Scaled, SomeRows, Values, evidence_rows, scaled
+from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.moe.blocks import RAW, Block
-from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.symmetry import Symmetry
 from cl_moe.objectives.base import Objective
@@ -25,7 +25,7 @@ from cl_moe.objectives.classification import Classification
 
 __all__ = ("Ensemble", "EnsembleMember", "EvidenceRows")
 
-UNSCORED = (1.0, 8.0)
+ONE_SHOT = (1.0, 8.0)
 """Ridge strength (for rows of length 1) and temperature where too few examples tell neither."""
 NEGLIGIBLE = 0.1
 """An answer with less weight than this times the largest is left out of the pool."""
@@ -44,14 +44,12 @@ class EnsembleMember:
         route: the task that stands for the path it reads (:meth:`MoENetwork.route`), where that is
             not ``task`` itself: members on one path cost one pass together, if it is read through
             one symmetry.
-        scored: whether evidence is looked for. Else it has the loss of a guess, and no price.
     """
 
     blocks: tuple[Block, ...]
     price: float = 0.0
     matched: bool = False
     route: int | None = None
-    scored: bool = True
 
     @property
     def task(self) -> int:
@@ -141,21 +139,34 @@ class Ensemble:
             rows: the rows to fit, the same ones each time; all of them by default.
             draw: where ``random`` weights are drawn from.
         """
-        if self._seen is None:
-            asked = torch.arange(len(self.y)) if rows is None else rows
-            some = asked[evidence_rows(len(asked))]
-            self._seen = EvidenceRows(some, SomeRows(self.values, some))
-        n = len(self._seen.rows)
-        found = {o: self._weighed(o, self._seen).loss for o in members}
-        # What reads a path whose training diverged is no answer; the raw input always is one.
-        finite = [o for o in members if math.isfinite(found[o])]
-        members = finite or [EnsembleMember((RAW,))]
-        losses = [self._weighed(o, self._seen).loss + o.price * o.scored / n for o in members]
-        weights = weights_of(losses, _numbered([o.path for o in members]), n, draw)
+        losses = self.losses(members, rows)
+        members = [*losses]
+        paths = _numbered([member.path for member in members])
+        weights = weights_of([*losses.values()], paths, len(self._evidence_rows(rows).rows), draw)
         weights = torch.where(weights < NEGLIGIBLE * weights.max(), 0.0, weights)
         shares = (weights / weights.sum()).tolist()
         kept = {o: share for o, share in zip(members, shares, strict=True) if share}
         return self._pooled(kept, self._ordered(rows))
+
+    def losses(
+        self, members: Sequence[EnsembleMember], rows: Tensor | None = None
+    ) -> dict[EnsembleMember, float]:
+        """Return the evidence of members, in nats a row, with their prices: of those that are finite.
+
+        A member that reads a path whose training diverged has none; the raw input always has.
+        """
+        seen = self._evidence_rows(rows)
+        found = {o: self._weighed(o, seen).loss + o.price / len(seen.rows) for o in members}
+        finite = {member: loss for member, loss in found.items() if math.isfinite(loss)}
+        raw = EnsembleMember((RAW,))
+        return finite or {raw: self._weighed(raw, seen).loss}
+
+    def _evidence_rows(self, rows: Tensor | None) -> EvidenceRows:
+        if self._seen is None:
+            asked = torch.arange(len(self.y)) if rows is None else rows
+            some = asked[evidence_rows(len(asked))]
+            self._seen = EvidenceRows(some, SomeRows(self.values, some))
+        return self._seen
 
     def _ordered(self, rows: Tensor | None) -> Tensor:
         """Return the rows to fit; those that are asked for first are the first of all."""
@@ -180,11 +191,11 @@ class Ensemble:
             log_probs = seen.values[member.blocks[0]]
             temperature, loss = matching_evidence(log_probs, y, self.n_classes)
             return LeaveOneOut(0.0, temperature, loss)
-        if not member.scored:
-            return LeaveOneOut(*UNSCORED, math.log(self.n_classes))
+        if is_one_shot(y):
+            return LeaveOneOut(*ONE_SHOT, math.log(self.n_classes))
         gram = torch.stack([self._some_gram(block, seen) for block in member.blocks]).sum(0)
         if not bool(gram.isfinite().all()):
-            return LeaveOneOut(*UNSCORED, math.inf)
+            return LeaveOneOut(*ONE_SHOT, math.inf)
         return strength_of(gram, y, self.objective)
 
     def _pooled(self, shares: Mapping[EnsembleMember, float], rows: Tensor) -> EnsembleHead:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.routing import Routing, balance_loss, top_k, z_loss
 
 __all__ = ("Gate", "stack_columns")
@@ -32,8 +31,6 @@ class Gate(nn.Module, ABC):
     """Whether a task is offered only the experts assigned to it (else all that exist)."""
     reads_rows = True
     """Whether the choice depends on the row (else on the task alone)."""
-    ensemble: EnsembleWeights | None = None
-    """How closed-form answers on earlier paths are weighed; None: they are not considered."""
 
     def __init__(self, in_features: int, k: int = 1, balance: float = 0.0, z: float = 0.0) -> None:
         super().__init__()

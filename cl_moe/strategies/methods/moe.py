@@ -14,7 +14,7 @@ __all__ = ("moe",)
 def moe(
     context: MethodContext,
     *,
-    gate: str = "ensemble",
+    gate: str = "task",
     growth: str = "reuse_or_grow",
     experts: int = 1,
     max_experts: int | None = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -15,8 +14,8 @@ from cl_moe.continual.evidence.ensemble import Ensemble, EnsembleMember, Evidenc
 from cl_moe.continual.evidence.matching import match_classes, matching_evidence
 from cl_moe.continual.evidence.ridge import leave_one_out
 from cl_moe.continual.evidence.rows import evidence_rows
+from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.moe.blocks import RAW, Block
-from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.symmetry import Symmetry
 from cl_moe.objectives.regression import Regression
 
@@ -187,11 +186,7 @@ def test_an_old_head_with_more_classes_is_matched_too():
     assert torch.equal(head(values).argmax(1), y)
 
 
-UNSCORED = [replace(member, scored=False) for member in RIDGES[:3]]
-"""All on one path."""
-
-
-class TestWhatIsNotJudged:
+class TestOneShot:
     """With one example a class nothing can be left out."""
 
     def task(self):
@@ -201,26 +196,20 @@ class TestWhatIsNotJudged:
         values[RAW] = values[RAW] + F.one_hot(y, 24)[:, :7]
         return values, y
 
-    @pytest.mark.parametrize("weights", ["evidence", "uniform"])
-    def test_is_weighed_alike_and_has_no_price(self, weights):
+    def test_the_raw_input_is_fitted_at_a_strength_and_a_temperature_set_beforehand(self):
         values, y = self.task()
-        head = Ensemble(values, y, 24).head(UNSCORED, EnsembleWeights(kind=weights))
-        assert head.shares == pytest.approx({-1: 1 / 3, 0: 2 / 3})
-
-    def test_is_fitted_at_a_strength_and_a_temperature_set_beforehand(self):
-        values, y = self.task()
-        head = Ensemble(values, y, 24).head(UNSCORED[:1], EnsembleWeights())
+        head = Ensemble(values, y, 24).head(RIDGES[:1], EnsembleWeights())
         x, target = scaled(values[RAW].double()), F.one_hot(y, 24).double() - 1 / 24
         fitted = x @ torch.linalg.solve(x.T @ x + torch.eye(7).double(), x.T @ target)
         assert torch.allclose(head(values).double(), 8 * (fitted + 1 / 24), atol=1e-4)
 
-    def test_has_the_loss_of_a_guess_beside_what_is(self):
+    def test_a_regression_has_the_loss_of_a_guess(self):
         values, y = self.task()
         values[LOG_PREDICTIONS] = (9 * F.one_hot(y.roll(3), 24)).float().log_softmax(1)
         gate = EnsembleWeights()
         for price, wins in ((math.lgamma(25), True), (4 * math.lgamma(25), False)):
             matched = EnsembleMember((LOG_PREDICTIONS,), price=price, matched=True)
-            head = Ensemble(values, y, 24).head([*UNSCORED, matched], gate)
+            head = Ensemble(values, y, 24).head([RIDGES[0], matched], gate)
             assert (LOG_PREDICTIONS in head.blocks) == wins
 
 

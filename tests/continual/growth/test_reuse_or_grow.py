@@ -12,10 +12,7 @@ import torch
 from torch import nn
 
 from cl_moe.continual.candidates.budget import full_layers, least_important, users
-from cl_moe.continual.candidates.halving import race
-from cl_moe.continual.candidates.heads import Heads
-from cl_moe.continual.candidates.trial import Trial, Tried, split_of
-from cl_moe.continual.evidence.sample import sample_of
+from cl_moe.continual.candidates.trial import Trial, split_of
 from cl_moe.continual.growth.fixed import FixedPool
 from cl_moe.continual.growth.per_task import PerTask
 from cl_moe.continual.growth.reuse_or_grow import ReuseOrGrow
@@ -26,7 +23,7 @@ from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.edits import apply, set_trainable
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.ensemble import EnsembleGate
+from cl_moe.moe.gates.masked import MaskedGate
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
@@ -35,18 +32,14 @@ from cl_moe.objectives.classification import Classification
 from cl_moe.state import State
 
 
-def scored(logits, y):
-    return Tried(*Classification(logits.shape[1]).calibrated_score(logits, y))
-
-
 def adam(parts):
     return torch.optim.Adam([p for part in parts.values() for p in part.parameters()], lr=1e-2)
 
 
-def network_of(layers=1, gate=EnsembleGate, experts=1):
+def network_of(layers=1, gate=TaskGate, experts=1):
     shape, made = (8,), []
     for depth, factory in enumerate(cut(MLPExpert([24, 16]).stages(), layers)):
-        made.append(MoELayer(factory, gate(24), shape, experts=experts, seed=depth))
+        made.append(MoELayer(factory, gate(math.prod(shape)), shape, experts=experts, seed=depth))
         shape = made[-1].out_shape
     return MoENetwork(Chain(made))
 
@@ -103,10 +96,16 @@ def trained_network(**options):
     return learn(network, view, ReuseOrGrow().decide(view, network))
 
 
+RETRAIN_MARGIN = "cl_moe.continual.growth.reuse_or_grow.RETRAIN_MARGIN"
+
+
 @pytest.fixture
 def to_the_end(monkeypatch):
-    """No trial is given up."""
-    monkeypatch.setattr("cl_moe.continual.candidates.halving.hopeless", lambda *_: False)
+    """Trials last as long as the task's training, and nothing is forecast."""
+    monkeypatch.setattr(
+        "cl_moe.continual.candidates.trial.forecast", lambda before, now, until: now[1]
+    )
+    monkeypatch.setattr("cl_moe.continual.candidates.trial.CHECKPOINTS", (1.0,))
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +121,8 @@ def two_layers():
 
 
 @pytest.fixture(scope="module")
-def without_evidence():
-    return trained_network(gate=TaskGate)
+def by_row():
+    return trained_network(gate=MaskedGate)
 
 
 def test_the_first_task_takes_the_expert_that_waits(trained):
@@ -142,27 +141,20 @@ def test_the_same_task_with_other_labels_is_answered_as_before(trained, n):
 
 
 @pytest.mark.parametrize("n", [60, 200])
-def test_without_the_evidence_gate_it_is_taken_over_and_nothing_is_averaged(without_evidence, n):
-    view = related(n)
-    policy = ReuseOrGrow()
-    decision = policy.decide(view, without_evidence)
-    assert (decision.kind, decision.evidence.source, decision.train) == ("matched", 0, False)
-    assert decision.path == (("e0",),)
-    assert "ensemble" not in {c.kind for c in decision.evidence.candidates}
-    assert policy.matched_tasks == set(), "nothing is remembered before it is learned"
-    x, y = rings(400, 5)
-    network = applied(copy.deepcopy(without_evidence), decision)
-    policy.learned(view, network, decision)
-    assert policy.matched_tasks == {1}
-    assert accuracy(network, 1, x, (y + 1) % 4) == accuracy(without_evidence, 0, x, y)
+def test_where_a_gate_routes_by_row_a_task_grows(by_row, n):
+    decision = ReuseOrGrow().decide(related(n), by_row)
+    assert decision.kind in ("copy", "fresh")
+    assert (decision.evidence.candidates, decision.steps) == ((), 0)
 
 
-def test_a_task_too_large_to_average_is_taken_over_whole(trained):
-    view = related(200)
-    assert ReuseOrGrow(ensemble_up_to=200).decide(view, trained).kind == "ensemble"
-    decision = ReuseOrGrow(ensemble_up_to=199).decide(view, trained)
-    assert decision.kind == "matched"
-    assert {c.kind for c in decision.evidence.candidates} == {"matched", "reuse", "copy"}
+def test_a_rich_task_grows_unless_it_recurs(trained):
+    decision = ReuseOrGrow(grow_from=199).decide(unrelated(200, steps=9), trained)
+    assert (decision.kind, decision.steps, decision.evidence.candidates) == ("fresh", 0, ())
+    assert ReuseOrGrow(grow_from=200).decide(unrelated(200, steps=9), trained).steps > 0
+    recurring = ReuseOrGrow(grow_from=199).decide(related(200), trained)
+    assert recurring.kind == "ensemble"
+    full = ReuseOrGrow(grow_from=199, max_experts=1).decide(unrelated(200, steps=9), trained)
+    assert len(full.evidence.candidates) == 2, "experts in use are not given up for nothing"
 
 
 def test_a_linear_task_with_few_examples_is_answered_from_the_raw_input(trained):
@@ -197,69 +189,38 @@ class TestWhatItCosts:
         decision = ReuseOrGrow(**options).decide(view, trained)
         assert (decision.kind, decision.steps, decision.learned) == ("ensemble", 0, 0)
         (only,) = decision.evidence.candidates
-        scored = "max_experts" in options  # a budget asks what each task is worth
-        assert (only.accuracy is not None) == scored
+        assert only.accuracy is None
 
-    def test_a_task_of_more_examples_trains_candidates(self, trained):
+    def test_a_task_of_more_rows_tries_a_path(self, trained):
         assert ReuseOrGrow(train_from=64).decide(unrelated(64), trained).steps > 0
         assert ReuseOrGrow(train_from=65).decide(unrelated(64), trained).steps == 0
 
-    def test_a_trial_takes_its_share_of_the_tasks_steps(self, trained):
-        for share in (0.5, 0.2, 1.0):
-            decision = ReuseOrGrow(trial_share=share).decide(unrelated(200), trained)
-            assert decision.steps == decision.learned == 300 * share
+    def test_a_path_that_wins_was_trained_for_half_of_the_tasks_steps(self, trained):
+        decision = ReuseOrGrow().decide(unrelated(200), trained)
+        assert decision.steps == decision.learned == 150
 
-    def test_a_trial_must_win_by_what_it_costs(self, trained, monkeypatch):
-        asked = []
-
-        def spied(trials, lap, until, to_beat, *facts, **options):
-            asked.append(to_beat)
-            return race(trials, lap, until, to_beat, *facts, **options)
-
-        monkeypatch.setattr("cl_moe.continual.growth.reuse_or_grow.race", spied)
-        average, _ = ReuseOrGrow(margin=0.1).decide(unrelated(200), trained).evidence.candidates
-        assert asked.pop() == pytest.approx([average.loss - 0.1])
-        taken, *_ = (
-            ReuseOrGrow(margin=0.1).decide(related(2049, steps=20), trained).evidence.candidates
-        )
-        assert taken.kind == "matched"  # it has named one of 4! matchings, for 409 rows held out
-        assert asked.pop() == pytest.approx([taken.loss + math.log(24) / 409 - 0.1], abs=1e-4)
-
-    @pytest.mark.parametrize(("n", "patient"), [(2048, False), (2049, True)])
-    def test_a_task_too_large_to_average_is_patient_with_its_trial(
-        self, trained, monkeypatch, n, patient
-    ):
-        asked = []
-
-        def spied(*given, **options):
-            asked.append(options)
-            return race(*given, **options)
-
-        monkeypatch.setattr("cl_moe.continual.growth.reuse_or_grow.race", spied)
-        ReuseOrGrow().decide(unrelated(n, steps=20), trained)
-        assert asked == [{"patient": patient}]
-
-    def test_a_hopeless_trial_is_cut_short(self, trained):
+    def test_a_path_that_cannot_win_ends_early(self, trained):
         decision = ReuseOrGrow().decide(related(200), trained)
         assert decision.kind == "ensemble"
-        assert (decision.steps, decision.learned) == (21, 0)  # three looks, and lost
+        assert (decision.steps, decision.learned) == (30, 0)  # two points of its curve, and lost
 
-    def test_those_that_drop_out_take_a_lap(self, two_layers):
-        policy = ReuseOrGrow(kinds=["branch", "copy"])
-        decision = policy.decide(related(800), two_layers)
-        assert [c.kind for c in decision.evidence.candidates] == ["branch", "copy"]
-        assert [c.dropped for c in decision.evidence.candidates] == [False, True]
-        assert decision.steps == 150 + 15
-        assert (
-            decision.evidence.candidates[decision.evidence.chosen].kind == decision.kind == "branch"
+    @pytest.mark.parametrize(("seed", "kind"), [(2, "fresh"), (5, "copy")])
+    def test_a_path_must_win_by_what_it_costs(self, trained, monkeypatch, seed, kind):
+        asked, race = [], Trial.race
+        monkeypatch.setattr(
+            Trial, "race", lambda self, loss: asked.append(loss) or race(self, loss)
         )
-        assert decision.learned == 150
+        view = unrelated(800, seed=seed)
+        reused, grown = ReuseOrGrow(margin=0.1).decide(view, trained).evidence.candidates
+        price = 0.0 if kind == "fresh" else math.log(len(trained.tasks)) / len(split_of(view).held)
+        assert grown.kind == kind
+        assert asked == pytest.approx([reused.loss - 0.1 - price])
 
-
-def plans_of(policy, view, network, gains=None):
-    """Return what a policy would try, given the gain of each path."""
-    sample = sample_of(view, network, split_of(view).fit)
-    return policy._plans(view, network, gains or policy.ranking.gains(sample, [0]), sample, set())
+    def test_what_it_wins_by_decides(self, trained, to_the_end):
+        reused, grown = ReuseOrGrow().decide(unrelated(200), trained).evidence.candidates
+        for margin, kind in ((-0.01, "fresh"), (0.01, "ensemble")):
+            policy = ReuseOrGrow(margin=reused.loss - grown.loss + margin)
+            assert policy.decide(unrelated(200), trained).kind == kind
 
 
 class TestWhatATrialLearned:
@@ -270,8 +231,7 @@ class TestWhatATrialLearned:
         [
             ("trained", unrelated(200), "fresh"),
             ("trained", unrelated(800, seed=5), "copy"),
-            ("two_layers", related(800), "branch"),
-            ("without_evidence", unrelated(200), "fresh"),
+            ("two_layers", unrelated(200), "fresh"),
         ],
     )
     def test_is_what_the_task_begins_with(self, request, to_the_end, fixture, view, kind):
@@ -281,30 +241,22 @@ class TestWhatATrialLearned:
         assert decision.kind == kind
         assert decision.learned > 0
         assert decision.learned_seconds > 0
-        plans = plans_of(policy, view, network)
-        plan = plans[decision.evidence.chosen]
-        with torch.no_grad():
-            heads = Heads(view, network, network.blocks(view.x, plan.blocks))
-        again = Trial(plan, view, network, split_of(view), heads)
+        gain = decision.evidence.candidates[1].gain
+        path = policy._grown(network, {0: -1.0 if gain is None else gain})
+        again = Trial(path, view, network, split_of(view))
         again.train(decision.learned)
         experts = [expert for (expert,) in decision.path]
-        assert experts[: plan.kept] == [e for (e,) in network.path(0)[: plan.kept]]
-        grown = nn.ModuleList([*experts[plan.kept :], decision.head]).state_dict()
-        expected = nn.ModuleList([*again.top.parts, again.top.head]).state_dict()
+        grown = nn.ModuleList([*experts, decision.head]).state_dict()
+        expected = nn.ModuleList([*again.experts, again.head]).state_dict()
         assert grown.keys() == expected.keys()
         assert all(torch.equal(grown[name], expected[name]) for name in grown)
 
-    def test_is_what_was_judged_and_learns_on(self, trained):
+    def test_is_trainable_and_in_the_network(self, trained):
         view = unrelated(200)
         decision = ReuseOrGrow().decide(view, trained)
         modules = nn.ModuleList([decision.path[0][0], decision.head])
         assert all(p.requires_grad for p in modules.parameters())
         network = applied(copy.deepcopy(trained), decision)
-        held = split_of(view).held
-        with torch.no_grad():
-            shown = scored(network(view.x[held], 1), view.y[held])
-        own = decision.evidence.candidates[decision.evidence.chosen]
-        assert (own.accuracy, own.loss) == (shown.accuracy, shown.loss)
         assert accuracy(network, 1, *rings(400, 7, shift=4)) > 0.45  # chance is 0.25
 
     def test_is_not_carried_into_an_expert_that_waits(self):
@@ -318,15 +270,15 @@ class TestWhatATrialLearned:
         after = network.moe_layers[0].pool["e1"].state_dict()
         assert all(torch.equal(before[name], after[name]) for name in before)
 
-    def test_is_not_carried_where_an_expert_in_use_is_retrained(self, trained):
-        policy = ReuseOrGrow(max_experts=1, reassign_margin=-5.0)
-        decision = policy.decide(unrelated(200), trained)
+    def test_is_not_carried_where_an_expert_in_use_is_retrained(self, trained, monkeypatch):
+        monkeypatch.setattr(RETRAIN_MARGIN, -5.0)
+        decision = ReuseOrGrow(max_experts=1).decide(unrelated(200), trained)
         assert decision.kind == "reassign"
         assert decision.path == (("e0",),)
         assert decision.retrain == ((0, "e0"),)
         assert decision.steps > decision.learned == decision.learned_seconds == 0
 
-    def test_of_a_candidate_that_had_no_rival_there_is_nothing(self, trained):
+    def test_of_a_path_that_had_no_rival_there_is_nothing(self, trained):
         decision = ReuseOrGrow(kinds=["copy"]).decide(unrelated(200), trained)
         assert (decision.kind, decision.steps, decision.learned) == ("copy", 0, 0)
         start = trained.moe_layers[0].pool["e0"]
@@ -356,19 +308,12 @@ def test_the_same_view_gives_the_same_decision(trained):
     assert all(torch.equal(value, state[name]) for name, value in one.head.state_dict().items())
 
 
-def test_layers_may_be_shared_below_and_new_above(two_layers):
-    plans = plans_of(ReuseOrGrow(), unrelated(80), two_layers, {0: 0.1})
-    assert {plan.kind: plan.starts for plan in plans} == {
-        "ensemble": (),
-        "branch": ("keep", "copy"),
-        "copy": ("copy", "copy"),
-    }
-
-
 def test_what_beats_the_raw_input_is_copied_and_else_the_start_is_fresh(trained):
     for gain, kind in ((0.01, "copy"), (0.0, "fresh"), (-0.2, "fresh")):
-        plans = plans_of(ReuseOrGrow(), unrelated(80), trained, {0: gain})
-        assert [plan.kind for plan in plans] == ["ensemble", kind]
+        assert ReuseOrGrow()._grown(trained, {0: gain}).kind == kind
+        assert ReuseOrGrow(kinds=["copy"])._grown(trained, {0: gain}).kind == "copy"
+        assert ReuseOrGrow(kinds=["fresh"])._grown(trained, {0: gain}).kind == "fresh"
+    assert ReuseOrGrow(kinds=["ensemble"])._grown(trained, {0: 0.1}) is None
 
 
 class TestBudget:
@@ -379,25 +324,28 @@ class TestBudget:
         assert full_layers(network, 1) == [0]
         assert full_layers(network, None) == []
 
-    def test_a_full_pool_is_never_grown(self, trained):
+    def test_a_full_pool_is_never_grown(self, trained, to_the_end):
         decision = ReuseOrGrow(max_experts=1).decide(unrelated(400, steps=600), trained)
         assert {c.kind for c in decision.evidence.candidates} == {"ensemble", "reassign"}
         assert decision.kind == "reassign"
         assert decision.retrain == ((0, "e0"),)
         assert decision.path == (("e0",),)
 
-    def test_retraining_an_expert_in_use_has_to_be_worth_it(self, trained, to_the_end):
+    def test_retraining_an_expert_in_use_has_to_be_worth_it(self, trained, to_the_end, monkeypatch):
         view = unrelated(400, steps=600)
         left, retrained = ReuseOrGrow(max_experts=1).decide(view, trained).evidence.candidates
         won = left.loss - retrained.loss
         for margin, kind in ((won - 0.01, "reassign"), (won + 0.01, "ensemble")):
-            policy = ReuseOrGrow(max_experts=1, reassign_margin=margin)
-            assert policy.decide(view, trained).kind == kind
+            monkeypatch.setattr(RETRAIN_MARGIN, margin)
+            assert ReuseOrGrow(max_experts=1).decide(view, trained).kind == kind
 
-    def test_it_has_to_be_worth_it_for_each_task_that_is_hit(self, trained, to_the_end):
+    def test_it_has_to_be_worth_it_for_each_task_that_is_hit(
+        self, trained, to_the_end, monkeypatch
+    ):
         network, view = copy.deepcopy(trained), unrelated(400, steps=600)
         left, retrained = ReuseOrGrow(max_experts=1).decide(view, network).evidence.candidates
-        policy = ReuseOrGrow(max_experts=1, reassign_margin=0.6 * (left.loss - retrained.loss))
+        monkeypatch.setattr(RETRAIN_MARGIN, 0.6 * (left.loss - retrained.loss))
+        policy = ReuseOrGrow(max_experts=1)
         assert policy.decide(view, network).kind == "reassign"
         weights = {RAW: torch.zeros(4, 8), Block(0): torch.zeros(4, 16)}
         half = EnsembleHead(weights, torch.zeros(4), {-1: 0.5, 0: 0.5})
@@ -419,20 +367,18 @@ class TestBudget:
         assert importance(network, task_importance)[0, "e0"] == pytest.approx(1.4)
         assert least_important([2, 1, 0], [0], network, task_importance) == 1
         policy = ReuseOrGrow(max_experts=3)
-        policy.task_importance = task_importance
-        plans = plans_of(policy, view_of(4, *rings(80, 7)), network, {0: 0.0, 1: 0.0, 2: 0.0})
-        (plan,) = [p for p in plans if p.kind == "reassign"]
-        assert (plan.source, plan.starts) == (1, ("retrain",))
+        policy.importance = task_importance
+        path = policy._grown(network, {0: 0.0, 1: 0.0, 2: 0.0})
+        assert (path.kind, path.source, path.starts) == ("reassign", 1, ("retrain",))
 
     def test_a_task_is_worth_what_it_has_above_chance(self, trained):
         policy = ReuseOrGrow(max_experts=2)
-        view = related(60)
+        view = related(200)
         decision = policy.decide(view, trained)
         policy.learned(view, applied(copy.deepcopy(trained), decision), decision)
-        assert policy.task_importance == {
-            1: pytest.approx(decision.evidence.candidates[0].accuracy - 0.25)
-        }
-        assert policy.task_importance[1] > 0.3
+        accuracy_held_out = decision.evidence.candidates[0].accuracy
+        assert policy.importance == {1: pytest.approx(accuracy_held_out - 0.25)}
+        assert policy.importance[1] > 0.3
 
 
 def test_per_task_grows_each_time_and_fixed_never():
@@ -447,29 +393,17 @@ def test_per_task_grows_each_time_and_fixed_never():
 
 
 class TestKinds:
-    @pytest.mark.parametrize("kind", ["matched", "ensemble", "reuse", "copy", "fresh"])
+    @pytest.mark.parametrize("kind", ["ensemble", "copy", "fresh"])
     def test_only_those_asked_for_are_considered(self, trained, kind):
-        decision = ReuseOrGrow(kinds=[kind]).decide(related(60, steps=5), trained)
-        assert {c.kind for c in decision.evidence.candidates} == {kind}
+        decision = ReuseOrGrow(kinds=[kind]).decide(related(80, steps=5), trained)
         assert decision.kind == kind
+        assert {c.kind for c in decision.evidence.candidates} <= {kind}
 
-    def test_where_there_may_be_no_copy_a_fresh_start_is_considered(self, trained):
-        policy = ReuseOrGrow(kinds=["matched", "fresh"])
-        plans = plans_of(policy, related(60), trained, {0: 0.1})
-        assert [plan.kind for plan in plans] == ["matched", "fresh"]
-        plans = plans_of(ReuseOrGrow(kinds=["branch", "fresh"]), related(60), trained, {0: 0.1})
-        assert [plan.kind for plan in plans] == ["fresh"]
-
-    def test_where_there_may_be_no_fresh_start_what_is_worse_is_copied(self, trained):
-        plans = plans_of(ReuseOrGrow(kinds=["reuse", "copy"]), related(60), trained, {0: -0.1})
-        assert [plan.kind for plan in plans] == ["reuse", "copy"]
-
-    def test_where_none_is_to_be_had_the_task_grows(self, trained):
-        view = related(60, steps=5)
-        branch = ReuseOrGrow(kinds=["branch"])  # with one layer there is nothing to branch from
-        assert branch.decide(view, trained).kind == "fresh"
+    def test_where_there_is_nothing_to_reuse_a_task_grows(self, trained, by_row):
+        only = ReuseOrGrow(kinds=["ensemble"])
+        assert only.decide(related(80), by_row).kind == "fresh"
         full = ReuseOrGrow(kinds=["copy"], max_experts=1)
-        assert full.decide(view, trained).kind == "reassign"
+        assert full.decide(related(80, steps=5), trained).kind == "reassign"
 
 
 @pytest.mark.parametrize(
@@ -477,12 +411,11 @@ class TestKinds:
     [
         ([], set()),
         (["features"], {"features"}),
-        (["predictions"], {"predictions"}),
         (["stages"], {0}),
         (["matched"], {"log predictions"}),
     ],
 )
-def test_an_average_reads_no_more_than_it_is_asked_to(trained, reads, parts):
+def test_an_ensemble_reads_no_more_than_it_is_asked_to(trained, reads, parts):
     view = related(60)
     decision = ReuseOrGrow(reads=reads).decide(view, trained)
     assert decision.kind == "ensemble"
@@ -500,8 +433,10 @@ def test_bad_options_are_refused():
         ReuseOrGrow(reads=["stage"])
     with pytest.raises(ValueError, match="max_experts: 0"):
         ReuseOrGrow(max_experts=0)
-    with pytest.raises(ValueError, match="trial_share"):
-        ReuseOrGrow(trial_share=0.0)
+    with pytest.raises(ValueError, match="symmetries: -1"):
+        ReuseOrGrow(symmetries=-1)
+    with pytest.raises(ValueError, match="shortlist: 0"):
+        ReuseOrGrow(shortlist=0)
 
 
 def unrelated_lone():
@@ -525,14 +460,13 @@ class TestSingleExamples:
         assert all(c.accuracy is None for c in decision.evidence.candidates)
         assert decision.steps == 0
 
-    @pytest.mark.parametrize(("per_class", "scored"), [(1, False), (2, True)])
-    def test_regressions_are_not_judged_by_what_says_nothing(self, trained, per_class, scored):
-        x = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
-        view = view_of(1, x, torch.arange(20) // per_class)
-        sample = sample_of(view, trained, split_of(view).fit)
-        found = ReuseOrGrow().ranking.choose_features(view.y, sample, {0: 0.1}, [0], ("features",))
-        assert found.scored == scored
-        assert list(found.parts) == (["features"] if scored else [])
+    @pytest.mark.parametrize("per_class", [1, 2])
+    def test_regressions_are_weighed_where_a_row_can_be_left_out(self, trained, per_class):
+        x, y = rings(400, 1)
+        rows = torch.cat([(y == label).nonzero().flatten()[:per_class] for label in range(4)])
+        view = view_of(1, x[rows], y[rows])
+        decision = ReuseOrGrow(reads=["features"]).decide(view, trained)
+        assert (Block(0) in decision.head.blocks) == (per_class == 2)
 
     def test_earlier_answers_that_pay_for_their_matching_are_pooled(self, trained):
         x, y = rings(400, 1)
@@ -543,15 +477,6 @@ class TestSingleExamples:
         assert accuracy(network, 1, x, (y + 1) % 4) > 0.85
         other = ReuseOrGrow().decide(view_of(1, *unrelated_lone()), trained)
         assert Block(0, "log predictions") not in other.head.blocks
-
-    def test_no_untested_answers_are_taken_over(self, without_evidence):
-        x, y = rings(60, 1)
-        lone = [(y == label).nonzero()[0] for label in (1, 2, 3)]
-        rows = torch.cat([(y == 0).nonzero().flatten(), *lone])
-        decision = ReuseOrGrow().decide(view_of(1, x[rows], y[rows]), without_evidence)
-        assert "matched" in {c.kind for c in decision.evidence.candidates}
-        assert decision.kind == "reuse"
-        assert all(c.accuracy is None for c in decision.evidence.candidates)
 
 
 def six_tasks():
@@ -593,22 +518,18 @@ def test_a_list_that_is_long_enough_is_the_full_search():
 
 
 def test_what_it_remembers_can_be_given_to_another_as_json_and_tensors():
-    network, policy = network_of(), ReuseOrGrow(shortlist=2, max_experts=3, ensemble_up_to=100)
+    network, policy = network_of(), ReuseOrGrow(shortlist=2, max_experts=3)
     views = [view_of(0, *rings(400, 0)), related(300), related(60, task=2), unrelated(40, task=3)]
     for view in views:
         decision = policy.decide(view, network)
         learn(network, view, decision, steps=100)
         policy.learned(view, network, decision)
-    assert policy.task_importance
-    assert policy.matched_tasks
+    assert policy.importance
     state = policy.state()
     stored = State(json.loads(json.dumps(state.plain)), state.tensors)
-    again = ReuseOrGrow(shortlist=2, max_experts=3, ensemble_up_to=100)
+    again = ReuseOrGrow(shortlist=2, max_experts=3)
     again.restore(stored)
-    assert (again.task_importance, again.matched_tasks) == (
-        policy.task_importance,
-        policy.matched_tasks,
-    )
+    assert again.importance == policy.importance
     for view in (related(80, task=4), unrelated(90, task=4)):
         one, two = policy.decide(view, network), again.decide(view, network)
         assert one.evidence == two.evidence
@@ -618,7 +539,7 @@ def test_what_it_remembers_can_be_given_to_another_as_json_and_tensors():
     fresh = ReuseOrGrow()
     assert PerTask().state() == State()
     fresh.restore(ReuseOrGrow().state())
-    assert (fresh.task_importance, fresh.matched_tasks) == ({}, set())
+    assert (fresh.importance, fresh.state()) == ({}, ReuseOrGrow().state())
 
 
 def test_a_decision_that_is_not_taken_in_leaves_the_policy_as_it_was(trained):
