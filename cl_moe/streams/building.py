@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from cl_moe.errors import InputError, one_a_place
+from cl_moe.errors import InputError, one_per_place
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
 from cl_moe.streams.generate import drawn_tasks
@@ -88,7 +88,7 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
         problem for task in made if isinstance(task, InputError) for problem in task.problems
     ]
     if problems:
-        raise InputError(one_a_place(problems))
+        raise InputError(one_per_place(problems))
     tasks = [task for task in made if isinstance(task, Task)]
     return TaskStream(tasks[: len(listed)], spec.name, tasks[len(listed) :])
 

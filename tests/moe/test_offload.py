@@ -12,7 +12,7 @@ from torch import nn
 
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.heads.ensemble import EnsembleHead
-from cl_moe.moe.offload import Away, Warehouse, module_digest
+from cl_moe.moe.offload import OffloadedExpert, OffloadStore, module_digest
 from cl_moe.moe.pool import ExpertPool
 from cl_moe.strategies.networks import build_moe
 from cl_moe.streams.spec import NetworkSpec
@@ -41,19 +41,19 @@ def pool_of(count, resident, make=lambda: nn.Linear(2, 2)):
 
 
 def at_hand(pool):
-    return [id_ for id_, part in pool.experts.items() if not isinstance(part, Away)]
+    return [id_ for id_, part in pool.experts.items() if not isinstance(part, OffloadedExpert)]
 
 
 def files(pool):
-    folder = pool.warehouse._folder
+    folder = pool.store._folder
     return sorted(folder.iterdir()) if folder else []
 
 
 def test_an_expert_comes_back_bit_for_bit_with_all_that_it_holds():
-    warehouse, odd = Warehouse(), Odd().requires_grad_(False)
+    store, odd = OffloadStore(), Odd().requires_grad_(False)
     odd(torch.rand(4, 3))  # moves the statistics
     odd.eval()
-    back = warehouse.bring(warehouse.put(odd)).eval()
+    back = store.load(store.offload(odd)).eval()
     assert module_digest(back) == module_digest(odd)
     assert back.hidden.dtype == torch.float64
     assert torch.equal(back.hidden, odd.hidden)
@@ -63,10 +63,10 @@ def test_an_expert_comes_back_bit_for_bit_with_all_that_it_holds():
 
 
 def test_experts_that_differ_in_a_setting_alone_are_told_apart():
-    warehouse, one, other = Warehouse(), Odd(), Odd()
+    store, one, other = OffloadStore(), Odd(), Odd()
     other.slope = 2.0
-    away = [warehouse.put(expert) for expert in (one, other)]
-    assert [warehouse.bring(part).slope for part in away] == [0.5, 2.0]
+    offloaded = [store.offload(expert) for expert in (one, other)]
+    assert [store.load(part).slope for part in offloaded] == [0.5, 2.0]
 
 
 def test_the_budget_is_kept_and_what_was_used_last_stays():
@@ -154,7 +154,7 @@ def networks():
             RAW: torch.randn(2, 3, generator=draw),
             Block(0): torch.randn(2, 4, generator=draw),
             Block(1, 0): torch.randn(2, 5, generator=draw),
-            Block(3, "answers"): torch.randn(2, 2, generator=draw),
+            Block(3, "predictions"): torch.randn(2, 2, generator=draw),
         }
         network.add_task(4, [], EnsembleHead(weights, torch.zeros(2), {0: 0.5, 3: 0.5}))
         made.append(network.eval())
@@ -191,7 +191,7 @@ def test_looking_at_what_an_answer_depends_on_brings_nothing_back(networks):
 
 def test_from_a_gpu_experts_wait_in_main_memory(monkeypatch):
     """As if there were one: nothing is written, and the numbers come back all the same."""
-    monkeypatch.setattr(Warehouse, "_written", lambda self, digest, data: data)
+    monkeypatch.setattr(OffloadStore, "_written", lambda self, digest, data: data)
     pool = pool_of(3, resident=1, make=Odd)
     wanted = [module_digest(part) for part in pool.experts.values()]
     assert [module_digest(pool[id_]) for id_ in pool.ids] == wanted
