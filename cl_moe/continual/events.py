@@ -45,8 +45,9 @@ def sentence(decision: Decision, view: TaskView) -> str:
     >>> tried = (Candidate("matched", 4, 0.95), Candidate("fresh", None, 0.533))
     >>> evidence = Evidence(4, candidates=tried, chosen=0)
     >>> edits = (Assign(7, {}, LinearHead(1, 2)),)
-    >>> print(sentence(Decision("matched", edits, evidence), view))
-    task 7 'kmnist-low' uses the path and head of task 4 'kmnist', classes matched (held-out 95.0 against 53.3 fresh)
+    >>> print(sentence(Decision("matched", edits, evidence), view).replace(" (", chr(10) + "("))
+    task 7 'kmnist-low' uses the path and head of task 4 'kmnist', classes matched
+    (held-out 95.0 against 53.3 fresh)
     """
     phrase = _PHRASES.get(decision.kind, decision.kind)
     shares = _shares(decision.head, view)

@@ -14,9 +14,9 @@ class Block(NamedTuple):
 
     Attributes:
         task: the earlier task whose path is read; -1 for the raw input, -2 for the task's own path.
-        part: the path's ``"features"``, its ``"predictions"`` (class probabilities), its
-            ``"log predictions"``, or the output of its stage of that number (images are averaged over
-            2 x 2 pixels).
+        part: ``"features"`` of the path, ``"predictions"`` (class probabilities), ``"log
+            predictions"``, or the number of a stage, for its output (images are averaged over 2 x 2
+            pixels).
         symmetry: what images are looked at through before they enter the path; None for nothing.
     """
 

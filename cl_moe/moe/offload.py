@@ -107,7 +107,9 @@ class OffloadStore:
 
 
 def module_digest(module: nn.Module, values: bool = True) -> bytes:
-    """Return a hash of a module's tensors and settings; of an :class:`OffloadedExpert`, its expert's.
+    """Return a hash of a module's tensors and settings.
+
+    An :class:`OffloadedExpert` has the hash of its expert.
 
     Args:
         module: a module.

@@ -60,7 +60,7 @@ def ensemble_members(
         view: the new task.
         network: the network.
         choice: what may be read.
-        matched_tasks: tasks whose head was itself taken over: they would give the same answers again.
+        matched_tasks: tasks that use another task's head: their predictions would come twice.
         sample: what matched heads are judged on.
     """
     paths, transformed, reads, scored = choice

@@ -72,7 +72,7 @@ def matched_plans(
         view: the new task.
         network: the network.
         gains: gain of the paths worth trying, by the task that stands for each.
-        matched_tasks: tasks whose head was itself taken over: they would give the same answers again.
+        matched_tasks: tasks that use another task's head: their predictions would come twice.
         sample: what to judge on.
         limit: plans to return at most.
     """

@@ -42,7 +42,7 @@ class Ranking:
         return {task: self._of(Block(task), sample) - raw for task in sources}
 
     def transformed(self, sample: Sample, gains: Mapping[int, float]) -> list[tuple[int, Symmetry]]:
-        """Return the pair of a path and a symmetry with the best gain, if no path as it is has that."""
+        """Return the (path, symmetry) with the largest gain, if no untransformed path has it."""
         pairs = self.alignment.symmetries(sample.reader.z, gains)
         if not pairs:
             return []

@@ -96,9 +96,9 @@ class ReuseOrGrow(GrowthPolicy):
             task grows fresh experts, or with ``max_experts`` in use is given some.
         reads: what an average reads of an earlier path: its ``features``, its ``predictions``, its
             inner ``stages``, and ``matched`` for its answers with their classes matched.
-        symmetries: pairs of an earlier path and a symmetry (images turned, flipped or inverted) that an
-            average looks at beside the paths as they are, and whether one or two examples a class
-            are answered by the path that knows such images; 0 for none, as behind an encoder
+        symmetries: pairs of an earlier path and a symmetry (images turned, flipped or inverted)
+            that an ensemble reads beside the untransformed paths, and whether tasks with one or
+            two examples a class use the path trained on such images; 0: none, as behind an encoder
             (:mod:`cl_moe.continual.evidence.alignment`).
         shortlist: earlier tasks that are looked at: all of so many, else those with the nearest
             signatures (:mod:`cl_moe.continual.evidence.signatures`).
@@ -186,18 +186,16 @@ class ReuseOrGrow(GrowthPolicy):
 
     def state(self) -> State:
         """Return what is remembered of the tasks so far."""
-        task_importance = {str(task): value for task, value in self.task_importance.items()}
-        own = State({"task_importance": task_importance, "matched": sorted(self.matched_tasks)})
-        return merged(
-            {"own": own, "near": self.near.state(), "alignment": self.ranking.alignment.state()}
-        )
+        kept = {str(task): value for task, value in self.task_importance.items()}
+        own = State({"task_importance": kept, "matched": sorted(self.matched_tasks)})
+        images = self.ranking.alignment.state()
+        return merged({"own": own, "near": self.near.state(), "alignment": images})
 
     def restore(self, state: State) -> None:
         """Take back what :meth:`state` gave."""
         own = part_of(state, "own").plain
-        self.task_importance = {
-            int(task): float(value) for task, value in own["task_importance"].items()
-        }
+        kept = own["task_importance"].items()
+        self.task_importance = {int(task): float(value) for task, value in kept}
         self.matched_tasks = set(own["matched"])
         self.near.restore(part_of(state, "near"))
         self.ranking.alignment.restore(part_of(state, "alignment"))
@@ -268,11 +266,9 @@ class ReuseOrGrow(GrowthPolicy):
         weights = network.moe_layers[-1].gate.ensemble
         few = len(view.y) <= self.ensemble_up_to and "ensemble" in self.kinds
         if few and weights is not None:
-            by_evidence = weights.kind == "evidence"
-            among = ranked if by_evidence else list(gains)
-            choice = self.ranking.choose_features(
-                view.y, sample, gains, among, self.reads, by_evidence
-            )
+            evidence = weights.kind == "evidence"
+            among, rank = ranked if evidence else list(gains), self.ranking.choose_features
+            choice = rank(view.y, sample, gains, among, self.reads, evidence)
             members = ensemble_members(view, network, choice, skipped, sample)
             plans = [Plan("ensemble", (), "evidence", members=members, train=False)]
             if len(view.y) < self.train_from:
@@ -282,15 +278,14 @@ class ReuseOrGrow(GrowthPolicy):
             plans = matched_plans(view, network, best, skipped, sample, self.candidates)
             keep = in_all("keep", len(network.moe_layers))
             plans += [Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2]]
-        grown = self._grown(network, gains, ranked)
-        return [p for p in (*plans, *grown) if p.kind in self.kinds] or [
-            self._last_resort(network, gains, ranked)
-        ]
+        plans += self._grown(network, gains, ranked)
+        found = [plan for plan in plans if plan.kind in self.kinds]
+        return found or [self._last_resort(network, gains, ranked)]
 
     def _grown(
         self, network: MoENetwork, gains: Mapping[int, float], ranked: Sequence[int]
     ) -> list[Plan]:
-        """Return plans that add experts, or where no more may be added retrain some."""
+        """Return plans that add experts, or retrain some where no more may be added."""
         if full_layers(network, self.max_experts):
             return [self._last_resort(network, gains, ranked)]
         return grown_plans(network, ranked[0], gains[ranked[0]], self.kinds)
