@@ -1,4 +1,4 @@
-"""How often a forecast from a fifth of a task's steps decides wrongly, and what a lost trial costs."""
+"""How often a trial of new experts decides wrongly, and what it costs where it is lost."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from cl_moe.errors import InputError, did_you_mean
 from cl_moe.parameters import check_parameters, parameters
 
 __all__ = (
-    "KINDS", "build", "check_parameters", "make", "names", "parameters", "resolve",
+    "KINDS", "build", "canonical", "check_parameters", "make", "names", "parameters", "resolve",
     "scenario_folder", "summary",
 )  # fmt: skip
 
@@ -44,6 +44,19 @@ KINDS: Mapping[str, str] = types.MappingProxyType(
 )
 
 _WORDS = {"growth": "growth policy"}
+
+_ALIASES = types.MappingProxyType({("method", "alone"): "single_task"})  # alias: name
+"""Other names of parts, by (kind, alias)."""
+
+
+def canonical(kind: str, name: str) -> str:
+    """Return the catalogue's name of a part that may be given by an alias, or with dashes.
+
+    >>> canonical("method", "alone"), canonical("gate", "multi-gate")  # the first is an alias
+    ('single_task', 'multi_gate')
+    """
+    name = name if ":" in name else name.replace("-", "_")
+    return _ALIASES.get((kind, name), name)
 
 
 def names(kind: str) -> list[str]:
@@ -72,8 +85,9 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
 
     Args:
         kind: one of :data:`KINDS`.
-        name: a catalogue name (dashes and underscores are the same), ``package.module:Object``, or
-            ``file.py:Object`` with a file of the current folder or beside the shipped scenarios.
+        name: a catalogue name or alias (dashes and underscores are the same),
+            ``package.module:Object``, or ``file.py:Object`` with a file of the current folder or
+            beside the shipped scenarios.
         place: where the name was given, for the error (``methods[2].gate``).
 
     Raises:
@@ -89,7 +103,7 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
     at = f"{place}: " if place else ""
     if ":" in name:
         return _load(name, at)
-    name = name.replace("-", "_")
+    name = canonical(kind, name)
     for entry in _entry_points(kind):
         if entry.name == name:
             return _load(entry.value, at)

@@ -202,7 +202,7 @@ def _curves(data: StudyData, sizes: Mapping[int, str]) -> dict[tuple[str, int], 
 
 
 def _samples(data: StudyData, sizes: Mapping[int, str], method: str) -> BySeed:
-    """Return the samples that a method needs for 95 % of what single_task reaches with all, by seed."""
+    """Return the samples that a method needs for 95 % of single_task's score with all, by seed."""
     curves = _curves(data, sizes)
     needed = {
         seed: samples_to_target(curve, curves.get(("single_task", seed), {}))
@@ -213,11 +213,11 @@ def _samples(data: StudyData, sizes: Mapping[int, str], method: str) -> BySeed:
 
 
 def samples_saved(group: str) -> Measure:
-    """Measure the samples that moe needs over those that single_task needs to reach the same target.
+    """Measure the quotient of the samples that moe and single_task need for the same target.
 
-    The target is 95 % of what single_task reaches with all samples; not to reach it takes infinitely
-    many. The mean over the group's probes is geometric. Sizes are those that were measured: who
-    needs fewer than the smallest counts as needing that.
+    The target is 95 % of what single_task reaches with all samples; a method that does not reach it
+    needs infinitely many. The mean over the group's probes is geometric. Only the measured sizes
+    count: a method that needs fewer samples than the smallest size counts as needing that size.
     """
 
     def measure(data: StudyData) -> Measured:

@@ -260,7 +260,7 @@ def test_what_is_not_there_is_said() -> None:
     assert found(line(measures.gain("single_task"), target)).verdict == "not run"
     assert found(line(measures.gain("single_task"), target), here=None).verdict == "not run"
     without = found(line(measures.gain("single_task"), target), here=data)
-    assert without.verdict == "not measured: no method alone"
+    assert without.verdict == "not measured: no method single_task"
     both = targets.Line(("here", "there"), "what", measures.mean_gain("single_task"), target)
     assert found(both, here=data).verdict == "not run: there"
 

@@ -44,8 +44,9 @@ def sentence(decision: Decision, view: TaskView) -> str:
     >>> tried = (Candidate("reuse", 4, 0.95), Candidate("fresh", None, 0.533))
     >>> evidence = Evidence(4, candidates=tried, chosen=0)
     >>> edits = (Assign(7, {}, LinearHead(1, 2)),)
-    >>> print(sentence(Decision("reuse", edits, evidence), view))
-    task 7 'kmnist-low' reuses the frozen path of task 4 'kmnist' under a new head (held-out 95.0 against 53.3 fresh)
+    >>> print(sentence(Decision("reuse", edits, evidence), view).replace(" (", chr(10) + "("))
+    task 7 'kmnist-low' reuses the frozen path of task 4 'kmnist' under a new head
+    (held-out 95.0 against 53.3 fresh)
     """
     phrase = _PHRASES.get(decision.kind, decision.kind)
     shares = _shares(decision.head, view)

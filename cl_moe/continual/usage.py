@@ -41,7 +41,8 @@ def importance(
 
     Args:
         network: the network.
-        task_importance: accuracy above chance of each task when it was learned, 0 to 1; unknown counts 1.
+        task_importance: accuracy above chance of each task when it was learned, 0 to 1; a
+            task without a value counts 1.
     """
     return {
         place: sum(share * task_importance.get(task, 1.0) for task, share in shares.items())

@@ -1,4 +1,4 @@
-"""What is read on a path: its features, its answers, or what a stage of it puts out."""
+"""Read features of a path: its last features, its predictions, or the output of a stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Part = str | int
 
 
 def reach(parts: Collection[Part]) -> int | None:
-    """Return how many of a path's stages must be run to read parts of it; None for all of them.
+    """Return the number of stages to run for the given parts of a path; None for all.
 
     >>> reach([0, 2]), reach([0, "features"])
     (3, None)
@@ -34,13 +34,13 @@ def read_path(
     head: Head | None,
     parts: Collection[Part],
 ) -> dict[Part, Tensor]:
-    """Run a path once and return what is asked for, each (B, D).
+    """Run a path once and return the given parts, each (B, D).
 
     Args:
-        z: what the first stage reads. With no stages at all it is itself the features.
-        stages: those that must be run, from the input up.
-        head: gives the path's answers; needed only where they are asked for.
-        parts: what is asked for.
+        z: the input of the first stage. Without stages it is the features.
+        stages: the stages to run, from the input up.
+        head: the head for the path's predictions; needed only for these parts.
+        parts: the parts to return.
 
     >>> import torch
     >>> read_path(torch.ones(1, 2), [lambda z: 2 * z, lambda z: 3 * z], None, [0, "features"])
@@ -61,7 +61,7 @@ def read_path(
 
 
 def read_predictions(logits: Tensor, parts: Collection[Part]) -> dict[Part, Tensor]:
-    """Return those of a task's answers, each (B, C), that are asked for.
+    """Return the given forms of a task's predictions, each (B, C).
 
     >>> import torch
     >>> read_predictions(torch.zeros(1, 2), ["predictions"])
@@ -72,15 +72,15 @@ def read_predictions(logits: Tensor, parts: Collection[Part]) -> dict[Part, Tens
 
 
 class PathReader:
-    """Reads earlier paths on the same rows; a stage that several tasks share is run once.
+    """Reads features of earlier paths on a fixed set of rows; shared stages run once.
 
     Args:
-        backbone: whose paths are read; must not change meanwhile.
+        backbone: the backbone of the paths; must not change while the reader is used.
         heads: the tasks' heads, by label as text.
         x: the rows (B, ...).
 
     Attributes:
-        z: what the stages of paths read of them.
+        z: the input of the paths' first stages.
 
     >>> import torch
     >>> from cl_moe.moe.backbones.chain import Chain
@@ -106,7 +106,7 @@ class PathReader:
     def blocks(self, wanted: Iterable[Block]) -> dict[Block, Tensor]:
         """Return the values of blocks, (B, D) each.
 
-        A task that is answered from other paths has answers, but no features of its own.
+        A task whose head reads other paths has predictions, but no features of its own.
         """
         asked = list(wanted)
         missing = [block for block in asked if block not in self._ready]

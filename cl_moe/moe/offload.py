@@ -1,4 +1,4 @@
-"""Experts that are finished and not at hand: their numbers wait on disk, or in main memory."""
+"""Offloading of frozen experts to disk or to main memory."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ("OffloadStore", "OffloadedExpert", "module_digest", "tensor_digest")
 
 
 class OffloadedExpert(nn.Module):
-    """Stands for an expert that was put away.
+    """Placeholder for an offloaded expert.
 
     Args:
-        digest: what :func:`module_digest` gives for the expert.
-        kept: its tensors' bytes one after the other, or the file that holds them.
-        numbers: parameters of the expert.
-        device: where the expert goes when it comes back; follows the network when that is moved.
+        digest: :func:`module_digest` of the expert.
+        kept: the concatenated bytes of its tensors, or the file that holds them.
+        numbers: number of parameters of the expert.
+        device: the device to which the expert is loaded; it follows the network.
     """
 
     def __init__(
@@ -38,18 +38,18 @@ class OffloadedExpert(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the expert goes when it comes back."""
+        """The device to which the expert is loaded."""
         place: Any = self.place
         return place.device  # type: ignore[no-any-return]
 
 
 class OffloadStore:
-    """Puts experts away and brings them back, the same bit for bit.
+    """Offloads experts and loads them again, bit for bit the same.
 
-    From a CPU their numbers go to a temporary folder, which goes when the last network that uses it
-    does; from a GPU they go to main memory. Copies of a network share the store: files are
-    named by what they hold, and are never changed. What an expert is made of stays in memory, once
-    for all that are alike.
+    Tensors on a CPU are written to a temporary folder, which is removed with the last network that
+    uses it; tensors on a GPU are copied to main memory. Copies of a network share the store: files
+    are named by the hash of their content and are never changed. The module structure stays in
+    memory, once for all experts of equal structure.
 
     >>> store = OffloadStore()
     >>> expert = nn.Linear(2, 3).requires_grad_(False)
@@ -68,7 +68,7 @@ class OffloadStore:
         return self
 
     def offload(self, expert: nn.Module) -> OffloadedExpert:
-        """Return what stands for an expert from now on; whoever still holds it can use it."""
+        """Return the placeholder of an expert; existing references to the expert stay valid."""
         digest, shape = module_digest(expert), module_digest(expert, values=False)
         if shape not in self._shells:
             self._shells[shape] = copy.deepcopy(expert).to("meta")
@@ -80,7 +80,7 @@ class OffloadStore:
         return OffloadedExpert(digest, kept, sum(p.numel() for p in expert.parameters()), device)
 
     def load(self, offloaded: OffloadedExpert) -> nn.Module:
-        """Return the expert that was put away, on the network's device, frozen."""
+        """Return the offloaded expert, frozen, on the network's device."""
         expert = copy.deepcopy(self._shells[self._shell_of[offloaded.digest]])
         (kept,) = offloaded.kept
         data = kept if isinstance(kept, Tensor) else torch.from_numpy(np.load(kept))
@@ -101,17 +101,19 @@ class OffloadStore:
             self._folder = Path(tempfile.mkdtemp(prefix="cl_moe-experts-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = self._folder / f"{digest.hex()}.npy"
-        if not path.exists():  # else the same expert was put away before
+        if not path.exists():  # else the same expert was offloaded before
             np.save(path, data.numpy(), allow_pickle=False)
         return path
 
 
 def module_digest(module: nn.Module, values: bool = True) -> bytes:
-    """Return a hash of a module's tensors and settings; of an :class:`OffloadedExpert`, its expert's.
+    """Return a hash of a module's tensors and settings.
+
+    An :class:`OffloadedExpert` has the hash of its expert.
 
     Args:
         module: a module.
-        values: whether values count, or types and shapes alone.
+        values: whether to hash values, or types and shapes only.
     """
     if isinstance(module, OffloadedExpert):
         return module.digest
@@ -132,7 +134,7 @@ def tensor_digest(tensor: Tensor, values: bool = True) -> bytes:
 
 
 def _settings(module: nn.Module) -> dict[str, object]:
-    """Return what a module keeps beside tensors and modules: sizes, strides, what it reads."""
+    """Return a module's attributes other than tensors and modules, such as sizes and strides."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -145,7 +147,7 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 
 def _slots(module: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
-    """Yield where a module's parameters and buffers are: owner, name and tensor."""
+    """Yield owner, name and tensor of each parameter and buffer of a module."""
     for owner in module.modules():
         for held in (owner._parameters, owner._buffers):
             for name, tensor in list(held.items()):

@@ -1,4 +1,4 @@
-"""One task's answer as a module of its own: only what the task uses, with nothing left to route."""
+"""Extract a stand-alone module for one task, with only the parts that the task uses."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ("EnsembleModule", "task_module")
 
 
 def task_module(backbone: Backbone, heads: nn.ModuleDict, task: int) -> nn.Module:
-    """Return what answers one task of a network; see :meth:`MoENetwork.for_task`.
+    """Return the module for one task of a network; see :meth:`MoENetwork.for_task`.
 
-    It is copied, in evaluation mode, and takes no gradients: it stays as it is however the network
-    goes on learning.
+    It is a copy in evaluation mode without gradients: further training of the network does not
+    change it.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict(backbone.encoders())
     head: Head = heads[str(task)]  # type: ignore[assignment]
@@ -36,12 +36,12 @@ def task_module(backbone: Backbone, heads: nn.ModuleDict, task: int) -> nn.Modul
 
 
 class EnsembleModule(nn.Module):
-    """The answer of a head that reads other tasks' paths, with what it reads of them alone.
+    """A head that reads other tasks' paths, together with the parts of them that it reads.
 
     Args:
-        head: pools what is read.
-        sources: for each task that is read (-1: the raw input) and the symmetry before it, a module
-            that returns what is read of it, by part.
+        head: the head that combines the features.
+        sources: for each task (-1: the raw input) and symmetry that the head reads, a module that
+            returns the features, by part.
 
     >>> import torch
     >>> from cl_moe.moe.heads.ensemble import EnsembleHead
@@ -61,7 +61,7 @@ class EnsembleModule(nn.Module):
         self.head = head
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return the logits (B, C) for what the encoder gives."""
+        """Return the logits (B, C) for the encoder's output."""
         values = {
             Block(task, part, symmetry): value
             for (task, symmetry), source in zip(self.read, self.sources, strict=True)
@@ -72,7 +72,7 @@ class EnsembleModule(nn.Module):
 
 
 class _Path(nn.Module):
-    """A path as far up as it is read, behind a symmetry if there is one."""
+    """A path up to the highest stage that is read, after a symmetry if there is one."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class _Path(nn.Module):
 
 
 class _Predictions(nn.Module):
-    """The answers of a task that is itself answered from other paths."""
+    """The predictions of a task whose head reads other paths."""
 
     def __init__(self, answer: EnsembleModule, parts: Sequence[Part]) -> None:
         super().__init__()

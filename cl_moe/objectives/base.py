@@ -108,13 +108,13 @@ class Objective(ABC):
     def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
         """Return the score of outputs, and a loss that candidates are compared by.
 
-        The loss is 0 or more, whatever the scale of the outputs (or of the targets); that of
-        answering all rows alike is :meth:`constant_loss`.
+        The loss is 0 or more, whatever the scale of the outputs (or of the targets); the loss of
+        the best constant prediction is :meth:`constant_loss`.
         """
 
     @abstractmethod
     def constant_loss(self, y: Tensor) -> float:
-        """Return the loss (of :meth:`calibrated_score`) of the best answer that is the same for all rows."""
+        """Return the loss, as in :meth:`calibrated_score`, of the best constant prediction."""
 
     @property
     def chance(self) -> float:

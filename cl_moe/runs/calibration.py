@@ -50,8 +50,8 @@ class Machine:
 def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
     """Measure a study's network with its batches, on tasks of random rows, in a few seconds.
 
-    The runs are real ones, of ``dense`` and ``single_task``, which differ in one size at a time; what
-    each size costs is the slope.
+    The runs are real ones, of ``dense`` and ``single_task``, and differ in one size at a time;
+    the slope is the cost of that size.
 
     Args:
         plan: network, training, device, threads.

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.runs.description import read_description
 from cl_moe.runs.exported import is_exported
@@ -82,6 +83,7 @@ def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
     if not study.study_file.exists():
         raise InputError(f"{folder}: no study here (no study.json); give the folder of a study")
     names = [m["name"] for m in read_description(study.study_file)["methods"]]
+    method = method if method in names else catalog.canonical("method", method)
     if method not in names:
         raise InputError(f"{folder}: no method '{method}'; {did_you_mean(method, names)}")
     if is_exported(study.path):

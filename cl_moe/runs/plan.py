@@ -181,7 +181,8 @@ class StudyPlan:
         threads: torch threads of a run; results may differ in the last bit between numbers.
         curves: record the test accuracy of the task being learned after epochs 0 to 5.
         notes: what a person should know before it runs, e.g. which data were found.
-        pairs: measure pairs of tasks instead of the stream (but for the reference, of type single_task).
+        pairs: measure pairs of tasks instead of the stream, except for the reference (of type
+            ``single_task``).
         models: folder in which runs write the models that are kept; None: none is.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -58,8 +58,9 @@ def make_plan(
     scenario = source if isinstance(source, ScenarioSpec) else None
     folder = Path(data_dir) if data_dir is not None else None
     problems = _option_problems(device, threads, folder, elsewhere)
-    own_seeds = scenario.seeds if scenario else DEFAULT_SEEDS
-    chosen_seeds, found = _seeds(own_seeds if seeds is None else seeds)
+    if seeds is None:
+        seeds = scenario.seeds if scenario else DEFAULT_SEEDS
+    chosen_seeds, found = _seeds(seeds)
     problems += found
     chosen, found = _methods(methods, scenario)
     problems += found
@@ -67,11 +68,11 @@ def make_plan(
     problems += found
     net, found = _table(NetworkSpec, scenario and scenario.network, network, "network")
     problems += found
-    if baseline is None and scenario and scenario.baseline in {m.name for m in chosen}:
-        baseline = scenario.baseline
-    elif baseline is not None and baseline not in {m.name for m in chosen}:
-        hint = did_you_mean(str(baseline), [m.name for m in chosen])
-        problems.append(f"baseline: no method '{baseline}'; {hint}")
+    names = [method.name for method in chosen]
+    if baseline is None:
+        baseline = scenario.baseline if scenario and scenario.baseline in names else None
+    elif (baseline := _named(str(baseline), names)) not in names:
+        problems.append(f"baseline: no method '{baseline}'; {did_you_mean(baseline, names)}")
     if problems:
         raise InputError(problems)
     assert budget is not None
@@ -200,6 +201,7 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
     chosen, problems = [], []
     for position, item in enumerate(given):
         place = f"methods[{position}]"
+        item = _named(item, own) if isinstance(item, str) else item
         if isinstance(item, str) and item not in own and not _is_type(item):
             known = [*own, *catalog.names("method")]
             problems.append(f"{place}: no method '{item}'; {did_you_mean(item, known)}")
@@ -208,11 +210,8 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
             item = {"type": item}
         if isinstance(item, Mapping) and "name" not in item and "type" in item:
             item = {"name": str(item["type"]).rpartition(":")[2], **item}
-        spec, found = (
-            (own[item], [])
-            if isinstance(item, str) and item in own
-            else read_table(MethodSpec, item, place)
-        )
+        in_scenario = isinstance(item, str) and item in own
+        spec, found = (own[item], []) if in_scenario else read_table(MethodSpec, item, place)
         problems += found
         if spec is not None:
             problems += method_problems(spec, place) + _unwritable(spec, place)
@@ -226,6 +225,12 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
     if not given:
         problems.append(f"methods: none; known: {', '.join(own or catalog.names('method'))}")
     return chosen, problems
+
+
+def _named(name: str, known: Collection[str]) -> str:
+    """Return the name that is meant: as given where a method has it, else that of an alias."""
+    found = catalog.canonical("method", name)
+    return found if name not in known and found in {*known, *catalog.names("method")} else name
 
 
 def _short(value: object) -> str:

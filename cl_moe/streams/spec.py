@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cl_moe import catalog
 from cl_moe.streams.problems import name_problems
 
 __all__ = (
@@ -149,6 +150,8 @@ class MethodSpec(Spec):
         values = _gather(values, frozenset(("name", "type", "grid")), "parameters")
         if isinstance(values, dict) and "name" in values:
             values.setdefault("type", values["name"])
+        if isinstance(values, dict) and isinstance(values.get("type"), str):
+            values["type"] = catalog.canonical("method", values["type"])
         return values
 
     @field_validator("grid")

@@ -25,7 +25,7 @@ TASKS = [
 PROBE_SIZES = (8, 32, 128, 512)
 COLUMNS = ["method", "seed", "after_task", "task", "metric", "value", "epoch"]
 
-# How each made-up method behaves: gain over single_task by group, loss a later task, gain on probes.
+# How each made-up method behaves: gain over single_task by group, loss a task, gain on probes.
 GAIN = {
     "experts": {"rich": 0.0, "low_resource": 0.13, "unrelated": -0.01},
     "dense": {"rich": -0.01, "low_resource": 0.03, "unrelated": -0.02},

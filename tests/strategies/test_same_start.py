@@ -24,7 +24,7 @@ def outputs(kind, parameters, context):
 
 @pytest.mark.parametrize("network", [NetworkSpec(hidden=[8, 5])])
 def test_one_expert_a_task_is_one_network_a_task(context, network):
-    """A mixture that shares nothing is the baseline `single_task`: what they differ in is sharing."""
+    """A mixture that shares nothing is the baseline `single_task`: they differ in sharing."""
     context = MethodContext(context.stream, network, context.training, context.seed)
     single_task = outputs("single_task", {}, context)
     mixture = outputs("moe", {"gate": "task", "growth": "per_task"}, context)

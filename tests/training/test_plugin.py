@@ -194,7 +194,7 @@ def test_test_data_is_never_read_before_evaluation(stream):
     ],
     ids=["ewc", "replay", "lwf"],
 )
-@pytest.mark.parametrize("growth", ["fixed", "per_task", "relatedness"])
+@pytest.mark.parametrize("growth", ["fixed", "per_task", "reuse_or_grow"])
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_it_composes_with_plugins_of_avalanche(stream, plugin, growth, order):
     moe, other = MoEPlugin(growth), plugin()

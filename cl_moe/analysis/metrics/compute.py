@@ -39,10 +39,11 @@ def compute(data: StudyData) -> pd.DataFrame:
     ``group`` is None for all tasks, or the name of a task group (a metric over that group's tasks
     only, in the place they have in the whole stream). A value is NaN where the metric is
     undefined for the run; ``METRICS[name].needs`` says what it would take. Metrics of probes, of
-    unrelated tasks and of cost are absent where the study has none of these. References (single_task,
-    joint) are those of the same seed. Of a task that is no classification its score (r2, f1) stands
-    for accuracy, in every metric and whatever it is called. ``diverged`` is 1 for a run whose loss
-    is not finite and 0 for the others, and absent where there is no such run.
+    unrelated tasks and of cost are absent where the study has none of these. The references
+    (single_task, joint) are runs of the same seed. For a task that is not a classification, its
+    score (r2, f1) takes the place of accuracy in every metric, whatever the metric's name.
+    ``diverged`` is 1 for a run whose loss is not finite and 0 for the others, and absent where
+    there is no such run.
 
     >>> rows = pd.DataFrame(
     ...     [

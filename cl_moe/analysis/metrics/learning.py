@@ -47,17 +47,17 @@ def learning_curve_area(curve: Sequence[tuple[int, float]], beta: int = 5) -> fl
 def samples_to_target(
     accuracy: Mapping[int, float], single_task: Mapping[int, float], share: float = 0.95
 ) -> float:
-    """Return the smallest n whose accuracy reaches 95 % of what ``single_task`` reaches with all data.
+    """Return the smallest n whose accuracy reaches 95 % of ``single_task``'s with all data.
 
     Args:
         accuracy: test accuracy by number of training examples n.
         single_task: the same for a model that saw only this task; the largest n is "all data".
-        share: share of single_task's accuracy to reach.
+        share: the fraction of the accuracy of ``single_task`` to reach.
 
     Returns:
         One of the n; infinity where none of them reaches the target (so that a mean over seeds
         does not forget the failures); NaN with fewer than two n, or where the accuracy is missing
-        at an n up to the answer or single_task's at the largest.
+        at an n up to the result, or that of ``single_task`` at the largest n.
 
     >>> single_task = {8: 0.5, 32: 0.7, 128: 0.9}
     >>> samples_to_target({8: 0.6, 32: 0.88, 128: 0.9}, single_task)  # target 0.855

@@ -66,7 +66,7 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
         ),
         "probe_accuracy": Metric("unseen tasks' accuracy", "share", True, _PROBES),
         "probe_transfer": Metric(
-            "unseen tasks' transfer", "share", True, f"{_PROBES}, also of a method of type single_task"
+            "unseen tasks' transfer", "share", True, f"{_PROBES}, and a method of type single_task"
         ),
         "samples_to_target": Metric(
             "samples to target", "examples", False,

@@ -1,7 +1,7 @@
 """What earlier tasks give to later ones, as functions of one run's accuracy matrix.
 
-``single_task[j]`` is the test accuracy of a model trained on task j only, ``joint[j]`` of one trained on
-all tasks at once; both of the same seed, NaN where there is none.
+``single_task[j]`` is the test accuracy of a model trained on task j only, ``joint[j]`` that of a
+model trained on all tasks at once; both with the same seed, NaN where the study has no such run.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def transfer_matrix(pair_TT: Array, single_task_T: Array) -> Array:
         single_task_T: accuracy on each task of a model that saw only that one.
 
     Returns:
-        float64 of shape [T, T]: ``pair_TT[i, j] - single_task_T[j]``; NaN where one of them is missing,
+        float64 of shape [T, T]: ``pair_TT[i, j] - single_task_T[j]``; NaN where one is missing,
         and on the diagonal.
 
     >>> pair = np.array([[np.nan, 0.75], [0.5, np.nan]])

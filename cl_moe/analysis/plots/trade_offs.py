@@ -59,7 +59,7 @@ class Cost(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Accuracy against n by unseen task and method; 95 % of what single_task reaches with all data."""
+    """Accuracy against n by unseen task and method, and 95 % of single_task's with all data."""
 
     curves: dict[str, dict[str, Curve]]
     targets: dict[str, float]

@@ -33,7 +33,7 @@ def distinct_paths(network: MoENetwork, among: Collection[int] | None = None) ->
 
 
 def gains_of(sources: Sequence[int], sample: Sample) -> dict[int, float]:
-    """Return the gain of each earlier path: the score of its features minus that of the raw input."""
+    """Return each path's gain: the score of its features minus that of the raw input."""
     raw = _score(RAW, sample)
     return {task: _score(Block(task), sample) - raw for task in sources}
 
@@ -41,7 +41,7 @@ def gains_of(sources: Sequence[int], sample: Sample) -> dict[int, float]:
 def best_symmetry(
     alignment: Alignment, sample: Sample, gains: Mapping[int, float]
 ) -> list[tuple[int, Symmetry]]:
-    """Return the pair of a path and a symmetry with the best gain, if better than all of ``gains``."""
+    """Return the pair of a path and a symmetry with the best gain, if better than all gains."""
     pairs = alignment.symmetries(sample.reader.z, gains)
     if not pairs:
         return []

@@ -109,7 +109,7 @@ class Alignment:
         }
 
     def symmetries(self, z: Tensor, tasks: Iterable[int]) -> list[tuple[int, Symmetry]]:
-        """Return pairs of a task and a symmetry through which rows look like its images, best first.
+        """Return (task, symmetry) pairs under which rows resemble the task's images, best first.
 
         A pair is there only where they look more like them than without the symmetry.
 
@@ -128,7 +128,7 @@ class Alignment:
         return [(task, symmetry) for _, task, symmetry in found[: self.most]]
 
     def _views(self, z: Tensor, tasks: Iterable[int]) -> list[_View]:
-        """Return how familiar rows look as images of each task, as they are and under symmetries."""
+        """Return the cross-entropy of rows under each task's statistics and symmetry."""
         known = [(task, self._statistics[task]) for task in tasks if task in self._statistics]
         if not known or z.dim() != 4:
             return []

@@ -38,9 +38,9 @@ class EnsembleMember:
     Attributes:
         blocks: what it reads. A regression reads them side by side, each scaled to one length.
         price: nats that it takes to say which answer is meant.
-        matched: whether it is a matched head: the block is the log of an earlier task's answers, whose
-            classes are matched with the new ones, and nothing else is fitted. Else it is ridge
-            regression.
+        matched: whether it is a matched head: the block is the log of an earlier task's
+            predictions, whose classes are matched with the new ones, and nothing else is fitted.
+            Else it is ridge regression.
         route: the task that stands for the path it reads (:meth:`MoENetwork.route`), where that is
             not ``task`` itself: members on one path cost one pass together, if it is read through
             one symmetry.

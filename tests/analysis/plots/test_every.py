@@ -29,7 +29,8 @@ def test_every_figure_is_written_or_said_to_be_missing(drawn: tuple[list[Path], 
     ]  # fmt: skip
     assert all(path.stat().st_size > 5000 for path in paths)
     assert said == [
-        "no figure transfer_matrix: needs pairs of tasks (cl-moe transfer measures them) and single_task"
+        "no figure transfer_matrix: needs pairs of tasks (cl-moe transfer measures them) and "
+        "single_task"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The symmetry that undoes a shift is found by how images look, and none where they look familiar."""
+"""The symmetry that undoes a shift is found by image statistics; familiar images need none."""
 
 from __future__ import annotations
 
