@@ -9,11 +9,12 @@ from typing import Literal
 
 import torch
 
-from cl_moe.continual.candidates.trial import Score, Split
+from cl_moe.continual.candidates.trial import COMPARED_ROWS, Score, Split
 from cl_moe.continual.decision import Decision, Evidence, decide_path
 from cl_moe.continual.evidence.alignment import SYMMETRIES
 from cl_moe.continual.evidence.ensemble import Ensemble, EnsembleMember, EvidenceRows
 from cl_moe.continual.evidence.matching import is_one_shot, matching_evidence
+from cl_moe.continual.evidence.rows import evenly
 from cl_moe.continual.evidence.sample import Sample
 from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.continual.view import TaskView
@@ -72,8 +73,8 @@ class EnsembleCandidate:
 
     @torch.no_grad()
     def score(self, split: Split) -> Score:
-        """Return how a head fitted to the rows to fit performs on those held out."""
-        head = self.head(split.fit)
+        """Return how a head fitted to (some of) the rows to fit performs on those held out."""
+        head = self.head(split.fit[evenly(len(split.fit), COMPARED_ROWS)])
         outputs = head({block: self._reader[block][split.held] for block in head.blocks})
         held = self.view.y[split.held]
         return Score(*self.view.objective.calibrated_score(outputs, held))

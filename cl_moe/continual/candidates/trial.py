@@ -19,12 +19,12 @@ from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = ("Score", "Split", "Trial", "forecast", "split_of")
+__all__ = ("COMPARED_ROWS", "Score", "Split", "Trial", "forecast", "split_of")
 
 CHECKPOINTS = (0.05, 0.1, 0.2, 0.5)
 """Shares of a task's steps after which a trial is scored, and ended where it cannot win."""
-READOUT_ROWS = 512
-"""Most rows that a closed-form readout is fitted to."""
+COMPARED_ROWS = 512
+"""Most rows that closed-form heads are fitted to where candidates are compared."""
 
 
 class Split(NamedTuple):
@@ -162,7 +162,7 @@ class Trial:
         training has learned to use it, also on the plateau that training may begin with.
         """
         self._trained.eval()
-        some = evenly(len(self._fit), READOUT_ROWS)
+        some = evenly(len(self._fit), COMPARED_ROWS)
         features = self._features(self._fit[some])
         if not bool(features.isfinite().all()):  # training diverged
             return Score(0.0, math.inf)

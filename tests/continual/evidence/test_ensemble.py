@@ -47,10 +47,10 @@ def task(n=48, classes=3, seed=0, signal=1.0):
     return values, y
 
 
-def scaled(x):
-    """Rows with mean 0 and mean square length 1."""
-    x = x - x.mean(0)
-    return x / x.square().sum(1).mean().sqrt()
+def scaled(x, rows=slice(None)):
+    """Values of which the given rows have mean 0 and mean square length 1."""
+    x = x - x[rows].mean(0)
+    return x / x[rows].square().sum(1).mean().sqrt()
 
 
 def said(member, values, y, classes, rows, seen):
@@ -60,7 +60,7 @@ def said(member, values, y, classes, rows, seen):
         temperature, loss = matching_evidence(log_probs[seen], y[seen], classes)
         matched = log_probs[:, match_classes(log_probs[rows], y[rows], classes)]
         return temperature * matched, loss
-    x = torch.cat([scaled(values[block].double()) for block in member.blocks], 1)
+    x = torch.cat([scaled(values[block].double(), rows) for block in member.blocks], 1)
     looked_at = torch.cat([scaled(values[block][seen].double()) for block in member.blocks], 1)
     found = leave_one_out(looked_at @ looked_at.T, y[seen], classes)
     target = F.one_hot(y[rows], classes).double()
