@@ -1,6 +1,6 @@
-"""Closed-form answers on blocks of earlier paths, weighed by evidence and pooled into one head.
+"""Closed-form predictors on blocks of earlier paths, weighted by evidence, in one head.
 
-Shape letters: N examples, M of them looked at for evidence, D values of a block, C classes.
+Shape letters: N examples, M of them used for evidence, D values of a block, C classes.
 """
 
 from __future__ import annotations
@@ -26,25 +26,26 @@ from cl_moe.objectives.classification import Classification
 __all__ = ("Ensemble", "EnsembleMember", "EvidenceRows")
 
 UNSCORED = (1.0, 8.0)
-"""Ridge strength (for rows of length 1) and temperature where too few examples tell neither."""
+"""Ridge strength (for rows of length 1) and temperature for too few examples to select them."""
 NEGLIGIBLE = 0.1
-"""An answer with less weight than this times the largest is left out of the pool."""
+"""Members with less than this times the largest weight are left out."""
 
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """One answer of those that are pooled.
+    """One member of an ensemble: a closed-form predictor.
 
     Attributes:
-        blocks: what it reads. A regression reads them side by side, each scaled to one length.
-        price: nats that it takes to say which answer is meant.
+        blocks: the blocks that it reads. A regression concatenates them, each scaled to the same
+            mean square length.
+        price: description length of the member, in nats.
         matched: whether it is a matched head: the block is the log of an earlier task's
             predictions, whose classes are matched with the new ones, and nothing else is fitted.
             Else it is ridge regression.
-        route: the task that stands for the path it reads (:meth:`MoENetwork.route`), where that is
-            not ``task`` itself: members on one path cost one pass together, if it is read through
-            one symmetry.
-        scored: whether evidence is looked for. Else it has the loss of a guess, and no price.
+        route: the task that represents the path it reads (:meth:`MoENetwork.route`), where that is
+            not ``task`` itself: members on one path, under the same symmetry, need one pass.
+        scored: whether evidence is computed; else the member has the loss of a uniform guess, and
+            no price.
     """
 
     blocks: tuple[Block, ...]
@@ -55,22 +56,22 @@ class EnsembleMember:
 
     @property
     def task(self) -> int:
-        """The earlier task whose path is read; -1 for the raw input alone."""
+        """The earlier task whose path is read; -1 for the raw input only."""
         return max(block.task for block in self.blocks)
 
     @property
     def path(self) -> tuple[int, Symmetry | None]:
-        """The task that stands for the path that is run (-1: none), and the symmetry before it."""
+        """The task that represents the path (-1: none), and the symmetry before it."""
         symmetry = next((block.symmetry for block in self.blocks if block.symmetry), None)
         return (self.task if self.route is None else self.route), symmetry
 
 
 class EvidenceRows(NamedTuple):
-    """The rows that are looked at for evidence.
+    """The rows that evidence is computed on.
 
     Attributes:
-        rows: which of the task's rows, M of them.
-        values: the blocks' values on them, each (M, D).
+        rows: positions of the M rows among the task's rows.
+        values: the blocks' values on these rows, each (M, D).
     """
 
     rows: Tensor
@@ -78,24 +79,24 @@ class EvidenceRows(NamedTuple):
 
 
 class Ensemble:
-    """Weighs members by leave-one-out evidence, and pools them.
+    """Weights members by leave-one-out evidence and pools them into one head.
 
-    The evidence of an member is its leave-one-out cross-entropy plus its price a row, both in nats
-    a row; it is looked for once, and so the weights are the same however many rows are fitted. With
-    one example a class nothing can be left out: what is judged all the same wins by chance. The
-    values on all rows are asked for of those blocks alone that get weight.
+    The evidence of a member is its leave-one-out cross-entropy plus its price per row, both in nats
+    per row. It is computed once, so the weights do not depend on the number of rows fitted. With
+    one example per class nothing can be left out: a scored member would win by chance. Values on
+    all rows are read only for blocks with weight.
 
-    A head on some rows first and one on all afterwards cost little more than the latter: in the
-    order in which those rows come first, their system is the corner of that of all, and so are the
+    A head on some rows followed by one on all rows costs little more than the latter: with the
+    first rows in front, their system is the leading block of the whole system, and likewise the
     Cholesky factors.
 
     Args:
         values: the blocks' values on the task's N rows.
-        y_N: labels; of another objective targets, (N, C).
+        y_N: labels; for other objectives, targets (N, C).
         n_classes: number of classes C, or of outputs.
-        seen: the rows that are looked at; by default some of those that a head is first asked for.
-        objective: what is learned; None: classes. Of others, as of classes, answers are pooled by
-            the nats a row that they leave, and what is pooled are predictions or logits.
+        seen: the rows for evidence; by default some of the rows of the first head.
+        objective: the objective; None: classification. For every objective, members are weighted by
+            their loss in nats per row; their predictions or logits are averaged.
 
     >>> x, y = torch.randn(60, 3, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 2
     >>> x[:, 0] += 4 * y
@@ -136,8 +137,8 @@ class Ensemble:
         """Return the head that pools the members.
 
         Args:
-            members: what may be pooled.
-            weights_of: weighs them.
+            members: the candidates for the ensemble.
+            weights_of: computes their weights.
             rows: the rows to fit, the same ones each time; all of them by default.
             draw: where ``random`` weights are drawn from.
         """
@@ -147,7 +148,7 @@ class Ensemble:
             self._seen = EvidenceRows(some, SomeRows(self.values, some))
         n = len(self._seen.rows)
         found = {o: self._weighed(o, self._seen).loss for o in members}
-        # What reads a path whose training diverged is no answer; the raw input always is one.
+        # Members on a path whose training diverged are left out; the raw input always remains.
         finite = [o for o in members if math.isfinite(found[o])]
         members = finite or [EnsembleMember((RAW,))]
         losses = [self._weighed(o, self._seen).loss + o.price * o.scored / n for o in members]
@@ -158,7 +159,7 @@ class Ensemble:
         return self._pooled(kept, self._ordered(rows))
 
     def _ordered(self, rows: Tensor | None) -> Tensor:
-        """Return the rows to fit; those that are asked for first are the first of all."""
+        """Return the rows to fit; the rows of the first head come first."""
         if self._order is None:
             asked = torch.arange(len(self.y)) if rows is None else rows
             rest = torch.ones(len(self.y), dtype=torch.bool)
@@ -188,7 +189,7 @@ class Ensemble:
         return strength_of(gram, y, self.objective)
 
     def _pooled(self, shares: Mapping[EnsembleMember, float], rows: Tensor) -> EnsembleHead:
-        """Return the weighted sum of the members' logits as one linear map a block."""
+        """Return the weighted sum of the members' logits as one linear map per block."""
         weights: dict[Block, Tensor] = {}
         target = self.objective.encode(self.y[rows]).mean(0)
         bias = torch.zeros_like(target)
@@ -213,7 +214,7 @@ class Ensemble:
     def _solved(self, member: EnsembleMember, rows: Tensor) -> list[Tensor]:
         """Return ridge regression's weights (C, V) of each block's scaled values.
 
-        By whichever system of equations is smaller: one a row (the dual), or one a feature.
+        Solves the smaller system of equations: one per row (the dual), or one per feature.
         """
         parts = [self._scaled_of(block).rows[rows] for block in member.blocks]
         widths = [part.shape[1] for part in parts]
@@ -259,7 +260,7 @@ class Ensemble:
 
 
 def _numbered(paths: Sequence[tuple[int, Symmetry | None]]) -> list[int]:
-    """Return numbers for paths, the same for the same; -1 for none.
+    """Number the paths; equal paths get equal numbers, -1 for none.
 
     >>> _numbered([(-1, None), (4, None), (4, Symmetry(turns=1)), (4, None)])
     [-1, 0, 1, 0]

@@ -1,4 +1,4 @@
-"""Linear answers in closed form. Shape letters: N examples, D features, C classes."""
+"""Ridge regression in closed form. Shape letters: N examples, D features, C classes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from cl_moe.objectives.classification import Classification
 __all__ = ("LeaveOneOut", "RidgeFit", "fit_linear", "fit_ridge", "leave_one_out", "strength_of")
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 4))
-"""Ridge strengths tried, as multiples of the mean eigenvalue of the features' covariance."""
+"""Candidate ridge strengths, as multiples of the mean eigenvalue of the features' covariance."""
 TEMPERATURES = tuple(2.0**power for power in range(-1, 7))
-"""Factors tried on the scores before the softmax."""
+"""Candidate factors on the scores before the softmax."""
 
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """A linear classifier fitted in closed form, with its own out-of-sample evidence.
+    """A linear classifier fitted in closed form, with its leave-one-out evidence.
 
     Attributes:
         weight: (C, D), already scaled by the temperature, so that logits = x weight^T + bias.
         bias: (C,).
-        loo_log_probs: (N, C), log-probabilities of each example from the fit that left it out; of
-            another objective than classes, its outputs.
+        loo_log_probs: (N, C), log-probabilities of each example from the fit without it; for
+            objectives other than classification, its outputs.
         loo_loss: their mean cross-entropy against the labels, in nats; see :class:`LeaveOneOut`.
     """
 
@@ -38,16 +38,16 @@ class RidgeFit:
 
 
 class LeaveOneOut(NamedTuple):
-    """What leave-one-out says of ridge regression.
+    """Leave-one-out results of ridge regression.
 
     Attributes:
         strength: the ridge strength with the least loss, in the units of the Gram matrix.
-        temperature: the factor on the scores that goes with it; 1 where they have a scale.
-        loss: leave-one-out cross-entropy there, in nats; of other objectives the negative
-            log-likelihood of a row: all labels together, or a Gaussian with the variance of the
-            leave-one-out errors.
-        log_probs: (N, C), log-probabilities of each example from the fit that left it out; of
-            another objective, its outputs.
+        temperature: the factor on the scores at this strength; 1 where scores have a scale.
+        loss: leave-one-out cross-entropy, in nats; for other objectives the negative log-likelihood
+            per row: of all labels together, or of a Gaussian with the variance of the leave-one-out
+            errors.
+        log_probs: (N, C), log-probabilities of each example from the fit without it; for other
+            objectives, its outputs.
     """
 
     strength: float
@@ -57,12 +57,12 @@ class LeaveOneOut(NamedTuple):
 
 
 def leave_one_out(gram_NN: Tensor, y_N: Tensor, classes: int) -> LeaveOneOut:
-    """Choose ridge strength and temperature by leave-one-out, from inner products alone.
+    """Select ridge strength and temperature by leave-one-out, from inner products only.
 
     All leave-one-out predictions come from one eigendecomposition: the residual of example i in the
     fit without it is (y_i - yhat_i) / (1 - h_ii), with h the hat matrix (Allen 1974; Hastie et al.,
-    Elements of Statistical Learning, eq. 7.64). The mean of the labels is counted as one more
-    degree of freedom in h.
+    Elements of Statistical Learning, eq. 7.64). The mean of the labels counts as one more degree of
+    freedom in h.
 
     Args:
         gram_NN: inner products of the examples' features, float64.
@@ -115,7 +115,7 @@ def _best(
 def fit_ridge(x_ND: Tensor, y_N: Tensor, classes: int) -> RidgeFit:
     """Fit ridge regression to one-hot labels; choose strength and temperature by leave-one-out.
 
-    See :func:`leave_one_out`; the mean of the features is taken out first.
+    See :func:`leave_one_out`; the features are centred first.
 
     Args:
         x_ND: features, any scale.
@@ -136,7 +136,7 @@ def fit_linear(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeFit:
     Args:
         x_ND: features, any scale.
         targets: (N, ...), as the objective reads them.
-        objective: what outputs mean.
+        objective: the objective of the outputs.
 
     >>> from cl_moe.objectives.regression import Regression
     >>> x = torch.tensor([[0.0], [0.1], [0.2], [0.9], [1.0], [1.1]])

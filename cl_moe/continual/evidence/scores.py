@@ -1,8 +1,8 @@
 """Closed-form scores of features for a task. Shape letters: N examples, D features, C classes.
 
-Each score is higher where a simple classifier on the features would do better on examples that it
-has not seen. What ranks experts is the gain: the score on an expert's features minus the same score
-on the raw input, which takes out how hard the task is by itself.
+Each score estimates the accuracy of a simple classifier on unseen examples: higher is better.
+Experts are ranked by the gain: the score on an expert's features minus the score on the raw input,
+which removes the difficulty of the task itself.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def ridge(x_ND: Tensor, y_N: Tensor) -> float:
 
 
 def of_targets(x_ND: Tensor, y: Tensor, objective: Objective) -> float:
-    """Return :func:`ridge` for targets of any objective: minus the nats a row.
+    """Return :func:`ridge` for targets of any objective: minus the loss in nats per row.
 
     >>> from cl_moe.objectives.regression import Regression
     >>> x, y = torch.arange(8.0)[:, None], torch.tensor([3.0, 1, 4, 1, 5, 9, 2, 6])[:, None]
@@ -85,7 +85,7 @@ def of_targets(x_ND: Tensor, y: Tensor, objective: Objective) -> float:
 
 
 def logme(x_ND: Tensor, y_N: Tensor, steps: int = 11) -> float:
-    """Return LogME: the mean log evidence a class and example of Bayesian linear regression.
+    """Return LogME: the mean log evidence per class and example of Bayesian linear regression.
 
     You et al. 2021, "LogME: Practical Assessment of Pre-trained Models for Transfer Learning", with
     the fixed-point iteration of their algorithm 2 for the precisions alpha and beta.
