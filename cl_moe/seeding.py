@@ -1,4 +1,4 @@
-"""Random numbers from named places: every generator is derived from (seed, purpose)."""
+"""Seeds of random generators, each derived from a seed and a purpose."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ("derive", "generator", "preserve_random_state")
 def derive(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed that depends on ``seed`` and on every word of ``purpose``.
 
-    Two purposes give unrelated seeds, so that drawing more numbers for one task never changes
-    what another task sees.
+    Different purposes have unrelated seeds, so that drawing more numbers for one task never changes
+    those of another task.
 
     >>> derive(0, "stream", "mnist") == derive(0, "stream", "mnist")
     True

@@ -1,4 +1,4 @@
-"""Decisions as records to keep and sentences to read."""
+"""Decisions as records and as sentences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PHRASES = {
 
 
 def sentence(decision: Decision, view: TaskView) -> str:
-    """Return a decision in words, with the accuracies on held-out rows (percent) behind it.
+    """Return a decision as a sentence, with accuracies on held-out rows (percent).
 
     >>> import torch
     >>> from cl_moe.continual.decision import Evidence
@@ -59,7 +59,7 @@ def _named(task: int | None, view: TaskView) -> str:
 
 
 def _shares(head: Head, view: TaskView) -> str:
-    """Say what an average leans on, most first."""
+    """Return the shares of an ensemble's sources in words, largest first."""
     ranked = sorted(head.sources.items(), key=lambda pair: -pair[1])
     named = [
         f"{100 * share:.0f} % {'the raw input' if task == RAW.task else _named(task, view)}"
@@ -70,7 +70,7 @@ def _shares(head: Head, view: TaskView) -> str:
 
 
 def _seen(head: Head, task: int) -> str:
-    """Say through which symmetries a task's path sees the rows, if through any."""
+    """Return the symmetries under which a task's path reads the rows, in words."""
     symmetries = dict.fromkeys(block.symmetry for block in head.blocks if block.task == task)
     if symmetries.keys() <= {None}:
         return ""
@@ -78,7 +78,7 @@ def _seen(head: Head, task: int) -> str:
 
 
 def _evidence(decision: Decision, view: TaskView) -> str:
-    """Compare the winner with growing fresh, or with the next best candidate."""
+    """Return the comparison of the winner with a fresh expert, or with the next best candidate."""
     own = decision.evidence.winner
     if own is None:
         return ""
@@ -97,7 +97,7 @@ def _points(candidate: Candidate) -> str:
 
 
 def candidates_of(decision: Decision, view: TaskView) -> list[dict[str, Any]]:
-    """Return what was weighed, as plain records."""
+    """Return the candidates as plain records."""
     return [
         {
             "kind": c.kind,

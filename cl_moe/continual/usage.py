@@ -1,4 +1,4 @@
-"""Who uses which expert, and what an expert is worth to the tasks that use it."""
+"""Usage of experts by tasks, and the importance of experts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ("importance", "readers")
 
 
 def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
-    """Return, for each (layer, expert id), the tasks answered through it and their share of use.
+    """Return, for each (layer, expert id), the tasks that use the expert and their shares.
 
-    A task with a path of its own uses its experts wholly; one that averages earlier paths uses
-    those paths' experts by the weight of each path.
+    A task with a path of its own has share 1 of each of its experts; an ensemble has the weight of
+    each path as its share of the path's experts.
     """
     found: dict[tuple[int, str], dict[int, float]] = {}
 
@@ -37,7 +37,7 @@ def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
 def importance(
     network: MoENetwork, task_importance: Mapping[int, float]
 ) -> dict[tuple[int, str], float]:
-    """Return what each (layer, expert id) is worth: sum over tasks of share x worth of the task.
+    """Return the importance of each (layer, expert id): sum over tasks of share x importance.
 
     Args:
         network: the network.

@@ -1,4 +1,4 @@
-"""Models that are kept: written by the process that runs, found again by method and seed."""
+"""Kept models: written by the process of the run, found by method and seed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def folder_for_models(out: str | Path | None, *, here: bool) -> Path:
 
 
 def keeps_model(plan: StudyPlan, job: Job) -> bool:
-    """Tell whether a run's model is kept: of the stream, not of tuning or of pairs of tasks."""
+    """Tell whether a run's model is kept: only for runs of the stream."""
     return plan.models is not None and job.setting is None and job.after is None
 
 
@@ -55,7 +55,7 @@ def keep_model(model: TaskModel, folder: Path) -> Path:
 
 
 def without_model(plan: StudyPlan, folder: StudyFolder) -> str | None:
-    """Return what a person should know of whole runs whose models are wanted and were not kept."""
+    """Return a note on complete runs whose requested models were not kept."""
     bare = [
         job
         for job in plan.jobs()

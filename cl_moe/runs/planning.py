@@ -1,4 +1,4 @@
-"""From what a user asks for to a checked plan."""
+"""Construction of a checked plan from a user's arguments."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def make_plan(
 ) -> StudyPlan:
     """Return the checked plan of a study; see :func:`cl_moe.run` for the arguments.
 
-    ``elsewhere``: it is run by other machines, which may have a device that is not here.
+    ``elsewhere``: it is run by other machines, whose devices may differ from this one's.
 
     Raises:
         InputError: with every problem of every argument.
@@ -111,7 +111,7 @@ def _source(source: object) -> ScenarioSpec | TaskStream:
 
 
 def _found(asked: ScenarioSpec, resolved: ScenarioSpec) -> Iterable[str]:
-    """Say which data were found for each slot of a scenario."""
+    """Yield the data found for each slot of a scenario, in words."""
     for name, source in asked.sources.items():
         taken = resolved.sources[name]
         if source.any_of and taken.type is not None:  # a slot that no task uses stays open
@@ -145,7 +145,7 @@ def _device_elsewhere(device: torch.device) -> list[str]:
 
 
 def _device_problems(device: torch.device) -> list[str]:
-    """Return why a device cannot be used here; CUDA is asked, and not yet started."""
+    """Return why a device cannot be used here, without initialising CUDA."""
     import torch
 
     if device.type == "cuda":
@@ -228,7 +228,7 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
 
 
 def _named(name: str, known: Collection[str]) -> str:
-    """Return the name that is meant: as given where a method has it, else that of an alias."""
+    """Return a method's name; an alias is resolved unless a method has this name."""
     found = catalog.canonical("method", name)
     return found if name not in known and found in {*known, *catalog.names("method")} else name
 
@@ -266,7 +266,7 @@ def _table(
     given: Mapping[str, Any] | BaseModel | None,
     place: str,
 ) -> tuple[Model | None, list[str]]:
-    """Return ``base`` (or the defaults) with what is given put over it."""
+    """Return ``base`` (or the defaults) updated with the given values."""
     from cl_moe.streams.problems import read_table
 
     if isinstance(given, model):

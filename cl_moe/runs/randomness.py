@@ -1,4 +1,4 @@
-"""A run leaves the process as it found it: random states and thread count."""
+"""Isolation of runs: random states and thread count are restored."""
 
 from __future__ import annotations
 

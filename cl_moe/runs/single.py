@@ -1,4 +1,4 @@
-"""One run: one method learns one stream, once."""
+"""One run: one method learns one stream."""
 
 from __future__ import annotations
 
@@ -34,17 +34,16 @@ __all__ = ("build_problems", "final_average", "run_one")
 def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback) -> RunResult:
     """Train ``job``'s method on ``stream`` task by task, and return all that was measured.
 
-    After each task (or after every so many, ``training.evaluate_every``) every task seen so far is
-    evaluated, and every later one that the method can answer; a task whose answers cannot have
-    changed keeps its values. Then the model is kept, if it is wanted, and each probe is learned
-    from a copy of the end state. The process's random states and thread count are as before at the
-    end.
+    After each task (or after each ``training.evaluate_every`` tasks) every task seen so far is
+    evaluated, and every later task that the method can predict; a task whose predictions cannot
+    have changed keeps its values. Then the model is saved, if requested, and each probe is learned
+    from a copy of the final state. The process's random states and thread count are restored.
 
     Args:
         plan: network, training, device, threads.
         job: method and seed.
-        stream: the tasks. Of a tuning job: training data alone, and no probe is learned.
-        tell: hears where the run is.
+        stream: the tasks. For a tuning job: training data only, and no probe is learned.
+        tell: called with the progress of the run.
 
     Raises:
         InputError: the method cannot be built with its parameters, or its model cannot be saved.
@@ -69,7 +68,7 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
 def build_problems(
     plan: StudyPlan, jobs: Iterable[Job], streams: Streams, *, bugs: bool = False
 ) -> list[str]:
-    """Return why methods cannot be built, each reason once: found before anything is run.
+    """Return why methods cannot be built, each reason once, before anything is run.
 
     Nothing of Avalanche is imported, unless a method is one of its strategies.
 
@@ -77,8 +76,8 @@ def build_problems(
         plan: the study.
         jobs: a job of each method.
         streams: what they learn.
-        bugs: also tell of methods that raise something else than an InputError; else their runs
-            report it, and others go on.
+        bugs: whether to report errors other than InputErrors; else their runs report them, and the
+            others continue.
     """
     problems: list[str] = []
     with isolated(plan.threads):
@@ -97,8 +96,8 @@ def build_problems(
 def final_average(result: RunResult, tasks: int) -> float:
     """Return the mean accuracy (0..1) after the last of a stream's ``tasks``; nan if there is none.
 
-    There is none where training has diverged. It decides between the settings of a grid. Of a task
-    that is no classification its score counts.
+    It is nan where training has diverged. It selects among the settings of a grid. For a task that
+    is not a classification its score counts.
 
     >>> row = {"metric": "accuracy", "after_task": 1, "epoch": None}
     >>> final_average(RunResult([{**row, "value": 0.5}, {**row, "value": 1.0}], [], [], {}), 2)
@@ -125,10 +124,10 @@ class _Run:
         self._timings: list[dict[str, Any]] = []
         method = _build(plan, job, stream)
         self._strategy, self.joint = method.strategy, method.joint
-        if keeps_model(plan, job):  # refused now, not when all is learned
+        if keeps_model(plan, job):  # raised now, not after training
             self._saveable()
         benchmark = stream.to_benchmark()
-        # Avalanche makes an experience anew whenever it is asked for one
+        # Avalanche makes a new experience on each access
         self._train_sets, self._test_sets = [*benchmark.train_stream], [*benchmark.test_stream]
         self._evaluated: Record = {}
 
@@ -138,7 +137,7 @@ class _Run:
         return RunResult(self._rows, self._events, self._timings, found, kept)
 
     def keep(self) -> Path | None:
-        """Write the model down, if it is to be kept, and return where."""
+        """Save the model, if it is to be kept, and return its path."""
         if self._plan.models is None or not keeps_model(self._plan, self._job):
             return None
         return keep_model(self._saveable(), self._plan.models)
@@ -151,15 +150,15 @@ class _Run:
         return saveable(self._strategy.model, method.type, method.parameters, context)
 
     def look_ahead(self) -> None:
-        """Evaluate what can be answered before anything is learned (after_task = -1).
+        """Evaluate the tasks that have predictions before anything is learned (after_task = -1).
 
-        Nothing, with one head a task; forward transfer is measured against it where there is.
+        With one head per task there are none; else it is the reference of forward transfer.
         """
         with preserve_random_state():
             self._evaluate(self._strategy, range(len(self._stream)), after=-1)
 
     def learn(self, task: int) -> None:
-        """Learn one task of the stream, then evaluate all that can be."""
+        """Learn one task of the stream, then evaluate."""
         seed_all(derive(self._job.seed, "task", self._tasks[task].name, task))
         self._train(self._strategy, [task], after=task)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_moe.continual.decision import Decision, Evidence, Expert, decide_path, fresh_expert
-from cl_moe.continual.evidence.ridge import fit_linear
+from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.evidence.rows import evenly
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.heads.base import Head
@@ -75,7 +75,7 @@ class CandidatePath:
             assert self.source is not None
             features, _ = network.features(view.x[some], self.source)
             if bool(features.isfinite().all()):  # else the source's training diverged
-                fit = fit_linear(features, view.y[some], view.objective)
+                fit = fit_ridge(features, view.y[some], view.objective)
                 return LinearHead.of(fit.weight, fit.bias)
         return network.new_head(view.task, view.n_classes)
 

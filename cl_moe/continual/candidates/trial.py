@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cl_moe.batching import batches, needs_two
 from cl_moe.continual.candidates.paths import CandidatePath
-from cl_moe.continual.evidence.ridge import fit_linear
+from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.evidence.rows import evenly
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import OWN
@@ -166,7 +166,7 @@ class Trial:
         features = self._features(self._fit[some])
         if not bool(features.isfinite().all()):  # training diverged
             return Score(0.0, math.inf)
-        fit = fit_linear(features, self.view.y[self.split.fit[some]], self.view.objective)
+        fit = fit_ridge(features, self.view.y[self.split.fit[some]], self.view.objective)
         return self._scored(self._features(self._held) @ fit.weight.T + fit.bias)
 
     def _scored(self, outputs: Tensor) -> Score:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cl_moe.continual.evidence.matching import is_one_shot, match_classes, matching_evidence
-from cl_moe.continual.evidence.ridge import LeaveOneOut, strength_of
+from cl_moe.continual.evidence.ridge import LeaveOneOut, leave_one_out
 from cl_moe.continual.evidence.rows import Scaled, SomeRows, Values, evidence_rows, scaled
 from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.moe.blocks import RAW, Block
@@ -26,9 +26,9 @@ from cl_moe.objectives.classification import Classification
 __all__ = ("Ensemble", "EnsembleMember", "EvidenceRows")
 
 ONE_SHOT = (1.0, 8.0)
-"""Ridge strength (for rows of length 1) and temperature where too few examples tell neither."""
+"""Ridge strength (for rows of length 1) and temperature for too few rows to select them."""
 NEGLIGIBLE = 0.1
-"""An answer with less weight than this times the largest is left out of the pool."""
+"""Members with less than this times the largest weight are left out."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Ensemble:
         gram = blocks.gram(member)
         if not bool(gram.isfinite().all()):
             return LeaveOneOut(*ONE_SHOT, math.inf)
-        return strength_of(gram, blocks.y, self.objective)
+        return leave_one_out(gram, blocks.y, self.objective)
 
     def _pooled(self, shares: Mapping[EnsembleMember, float], rows: Tensor) -> EnsembleHead:
         """Return the weighted sum of the members' logits as one linear map a block."""

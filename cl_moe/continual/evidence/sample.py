@@ -1,4 +1,4 @@
-"""The rows of a new task that closed-form scores are computed on."""
+"""The rows of a new task for closed-form scores."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from cl_moe.seeding import generator
 __all__ = ("SCORE_ROWS", "Sample", "sample_of")
 
 SCORE_ROWS = 256
-"""Rows of the new task that scores are computed on."""
+"""Number of rows for scores."""
 
 
 class Sample(NamedTuple):
     """Some rows of a task, or all.
 
     Attributes:
-        y: their labels; of another objective, targets.
-        reader: reads earlier paths on them.
-        fitted: which rows they are, where all of them are among those to fit.
-        objective: what is learned of them; None: classes.
+        y: their labels; for other objectives, targets.
+        reader: the reader of earlier paths for these rows.
+        fitted: positions of the rows, where all of them are among the rows to fit.
+        objective: the objective; None: classification.
     """
 
     y: Tensor
@@ -36,14 +36,15 @@ class Sample(NamedTuple):
 
 
 def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
-    """Return the rows that earlier paths are scored on: all of a small task, in their order.
+    """Return the rows that earlier paths are scored on.
 
-    Of a large one they are among those to fit, and serve for evidence, too. In between they are
-    drawn from all: to rank paths by fewer rows than there are room for costs more than it saves.
+    All rows of a small task are used, in order. For a large task they are among the rows to fit,
+    and are used for evidence, too. In between they are drawn from all rows: ranking paths by fewer
+    rows than allowed costs more than it saves.
 
     Args:
         view: the task.
-        network: what is read.
+        network: the network of the earlier paths.
         fit: the rows to fit, in random order.
     """
     n = len(view.y)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_moe.continual.evidence.ridge import fit_linear
+from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 
@@ -33,7 +33,7 @@ def feature_score(x_ND: Tensor, y: Tensor, objective: Objective | None = None) -
     """
     if objective is None or isinstance(objective, Classification):
         return ncm(x_ND, y)
-    return -fit_linear(_standard(x_ND), y, objective).loo_loss
+    return -fit_ridge(_standard(x_ND), y, objective).loo_loss
 
 
 def ncm(x_ND: Tensor, y_N: Tensor) -> float:

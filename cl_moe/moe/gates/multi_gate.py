@@ -35,7 +35,7 @@ class MultiGate(Gate):
         )
 
     def drop_expert(self, expert: str, into: str | None) -> None:
-        """Route the expert's rows to ``into`` in each router, unless the router has ``into`` already."""
+        """Route the expert's rows to ``into`` in each router that does not have ``into`` yet."""
         for router in self.routers.values():
             assert isinstance(router, nn.ParameterDict)
             if expert in router:

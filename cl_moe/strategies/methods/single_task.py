@@ -1,4 +1,4 @@
-"""A model a task."""
+"""One model per task."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ("single_task",)
 def single_task(context: MethodContext, /) -> Method:
     """Train a fresh dense network for each task: nothing is shared, so nothing is forgotten.
 
-    What every other method is measured against: transfer is accuracy above it. Each network has
-    the size of ``dense``, the active parameters of a mixture with one expert a row.
+    The single-task baseline, the reference for transfer. Each network has the size of ``dense``,
+    the number of active parameters of a mixture with one expert per row.
     """
     from cl_moe.moe.experts.base import cut
     from cl_moe.seeding import derive

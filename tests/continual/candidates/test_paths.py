@@ -13,7 +13,7 @@ from cl_moe.continual.candidates.paths import (
     fresh_path,
     retrained_path,
 )
-from cl_moe.continual.evidence.ridge import fit_linear
+from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.experts.base import cut
@@ -60,7 +60,7 @@ def test_kept_experts_are_the_sources_own_and_others_are_new_objects(network):
 
 def test_a_ridge_head_is_the_closed_form_one_on_the_sources_features(view, network):
     head = copied_path(0, 0.1, 2).head(view, network, ROWS[:40])
-    fit = fit_linear(network.features(view.x[:40], 0)[0], view.y[:40], view.objective)
+    fit = fit_ridge(network.features(view.x[:40], 0)[0], view.y[:40], view.objective)
     assert torch.equal(head.weight, fit.weight)
     assert torch.equal(head.bias, fit.bias)
     fresh = fresh_path(network).head(view, network, ROWS)

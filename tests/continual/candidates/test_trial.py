@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from cl_moe.continual.candidates.paths import CandidatePath, fresh_path
 from cl_moe.continual.candidates.trial import CHECKPOINTS, Score, Trial, forecast, split_of
-from cl_moe.continual.evidence.ridge import fit_linear
+from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.edits import set_trainable
@@ -202,7 +202,7 @@ def test_a_readout_is_a_ridge_regression_on_the_features_in_training(view, netwo
     fit, held = trial.split
     with torch.no_grad():
         features = [network.features(view.x[rows], 0)[0] for rows in (fit, held)]
-    ridge = fit_linear(features[0], view.y[fit], view.objective)
+    ridge = fit_ridge(features[0], view.y[fit], view.objective)
     assert at_first == scored(features[1] @ ridge.weight.T + ridge.bias, view.y[held])
     trial.train(20)
     assert trial.readout() != at_first

@@ -17,6 +17,7 @@ from cl_moe.continual.evidence.rows import evidence_rows
 from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.symmetry import Symmetry
+from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.regression import Regression
 
 FEATURES, ANSWERS, LOG_PREDICTIONS = Block(0), Block(0, "predictions"), Block(0, "log predictions")
@@ -62,7 +63,7 @@ def said(member, values, y, classes, rows, seen):
         return temperature * matched, loss
     x = torch.cat([scaled(values[block].double(), rows) for block in member.blocks], 1)
     looked_at = torch.cat([scaled(values[block][seen].double()) for block in member.blocks], 1)
-    found = leave_one_out(looked_at @ looked_at.T, y[seen], classes)
+    found = leave_one_out(looked_at @ looked_at.T, y[seen], Classification(classes))
     target = F.one_hot(y[rows], classes).double()
     system = x[rows].T @ x[rows] + found.strength * torch.eye(x.shape[1])
     weight = torch.linalg.solve(system, x[rows].T @ (target - target.mean(0)))
