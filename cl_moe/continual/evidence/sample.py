@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.features import PathReader
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
-from cl_moe.seeding import generator
 
 __all__ = ("SCORE_ROWS", "Sample", "sample_of")
 
 SCORE_ROWS = 256
-"""Number of rows for scores."""
+"""Rows of a large task that scores are computed on; all rows of a task up to twice as large."""
 
 
 class Sample(NamedTuple):
@@ -36,23 +34,16 @@ class Sample(NamedTuple):
 
 
 def sample_of(view: TaskView, network: MoENetwork, fit: Tensor) -> Sample:
-    """Return the rows that earlier paths are scored on.
+    """Return the rows that earlier paths are scored on: all rows of a small task, in order.
 
-    All rows of a small task are used, in order. For a large task they are among the rows to fit,
-    and are used for evidence, too. In between they are drawn from all rows: ranking paths by fewer
-    rows than allowed costs more than it saves.
+    Of a large task they are some of the rows to fit, and evidence is computed on them, too.
 
     Args:
         view: the task.
         network: the network of the earlier paths.
         fit: the rows to fit, in random order.
     """
-    n = len(view.y)
-    if n <= SCORE_ROWS:
+    if len(view.y) <= 2 * SCORE_ROWS:
         return Sample(view.y, network.reader(view.x), objective=view.objective)
-    if n <= 2 * SCORE_ROWS:
-        rows = torch.randperm(n, generator=generator(view.seed, "score", view.task))[:SCORE_ROWS]
-        reader = network.reader(view.x[rows])
-        return Sample(view.y[rows], reader, objective=view.objective)
     rows = fit[:SCORE_ROWS]
     return Sample(view.y[rows], network.reader(view.x[rows]), rows, view.objective)
