@@ -54,7 +54,7 @@ def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
     for name, source in spec.sources.items():
         sources[name] = source
         if name in used:
-            chosen, reasons = _at_hand(source, f"sources.{name}", data_dir)
+            chosen, reasons = _available(source, f"sources.{name}", data_dir)
             sources[name] = chosen or source
             problems += [] if chosen else reasons
     if problems:
@@ -62,7 +62,7 @@ def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
     return spec.model_copy(update={"sources": sources})
 
 
-def _at_hand(
+def _available(
     source: SourceSpec, place: str, data_dir: Path | None
 ) -> tuple[SourceSpec | None, list[str]]:
     reasons = []
