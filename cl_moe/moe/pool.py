@@ -40,7 +40,7 @@ class ExpertPool(nn.Module):
         self.experts = FreezableDict()
         self.resident = resident
         self.store = OffloadStore()
-        self.at_hand: dict[str, None] = {}
+        self.resident_ids: dict[str, None] = {}
         """The ids of the resident frozen experts, the most recently used ones last."""
         self.made = 0
         """Number of experts ever added: the number of the next id."""
@@ -70,7 +70,7 @@ class ExpertPool(nn.Module):
     def remove(self, id_: str) -> None:
         """Remove an expert."""
         del self.experts[id_]
-        self.at_hand.pop(id_, None)
+        self.resident_ids.pop(id_, None)
 
     def freeze(self, id_: str) -> None:
         """Freeze an expert's parameters, buffers and mode, and drop its gradients."""
@@ -80,7 +80,7 @@ class ExpertPool(nn.Module):
     def unfreeze(self, id_: str) -> None:
         """Make an expert trainable again, except for parameters that its author froze."""
         _ = self[id_]
-        self.at_hand.pop(id_, None)
+        self.resident_ids.pop(id_, None)
         self.experts.unfreeze(id_)
 
     def copy_of(self, id_: str) -> nn.Module:
@@ -102,11 +102,11 @@ class ExpertPool(nn.Module):
         """Mark a frozen expert as used, and offload the least recently used ones."""
         if self.resident is None or isinstance(self.experts[id_], OffloadedExpert):
             return
-        self.at_hand.pop(id_, None)
-        self.at_hand[id_] = None
-        while len(self.at_hand) > self.resident:
-            last = next(iter(self.at_hand))
-            del self.at_hand[last]
+        self.resident_ids.pop(id_, None)
+        self.resident_ids[id_] = None
+        while len(self.resident_ids) > self.resident:
+            last = next(iter(self.resident_ids))
+            del self.resident_ids[last]
             self._swap(last, self.store.offload(self.experts[last]))
 
     def _swap(self, id_: str, part: nn.Module) -> None:

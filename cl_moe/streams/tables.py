@@ -1,4 +1,4 @@
-"""All tables of a scenario as one model, without what is done with them."""
+"""All tables of a scenario as one model."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ class ScenarioTables(Spec):
         return expand_tasks(self.tasks, self.generate, self.stream)
 
     def probe_specs(self) -> list[TaskSpec]:
-        """Return the unseen tasks, one a size."""
+        """Return the unseen tasks, one per size."""
         return expand_probes(self.probes)

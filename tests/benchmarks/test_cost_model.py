@@ -16,7 +16,7 @@ def test_a_study_is_measured_against_its_dense_network(tmp_path: Path) -> None:
         "digits_quick", methods, seeds=1, training=budget, out=tmp_path / "s", progress=False
     )
     found = measured(export(tmp_path / "s", tmp_path / "kept").parent)
-    assert list(found) == ["single_task", "dense"], "a variant is not its type"
+    assert list(found) == ["dense", "single_task"], "a variant is not its type"
     assert found["dense"]["training"] == 1.0
     assert (found["dense"]["again"], found["single_task"]["again"]) == (1.0, 0.0)
     assert (found["dense"]["experts"], found["single_task"]["experts"]) == (None, 1.0)

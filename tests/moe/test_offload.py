@@ -40,7 +40,7 @@ def pool_of(count, resident, make=lambda: nn.Linear(2, 2)):
     return pool
 
 
-def at_hand(pool):
+def resident_ids(pool):
     return [id_ for id_, part in pool.experts.items() if not isinstance(part, OffloadedExpert)]
 
 
@@ -71,11 +71,11 @@ def test_experts_that_differ_in_a_setting_alone_are_told_apart():
 
 def test_the_budget_is_kept_and_what_was_used_last_stays():
     pool = pool_of(5, resident=2)
-    assert at_hand(pool) == ["e3", "e4"]
+    assert resident_ids(pool) == ["e3", "e4"]
     _ = pool["e0"]
-    assert at_hand(pool) == ["e0", "e4"]
+    assert resident_ids(pool) == ["e0", "e4"]
     _ = pool["e4"], pool["e2"]
-    assert at_hand(pool) == ["e2", "e4"]
+    assert resident_ids(pool) == ["e2", "e4"]
     assert pool.ids == [f"e{n}" for n in range(5)] == pool.frozen
     assert len(files(pool)) == 4  # e2 was written once, though it left twice
 
@@ -86,10 +86,10 @@ def test_what_is_trained_is_never_put_away():
     pool.unfreeze("e0")
     for id_ in pool.ids:
         _ = pool[id_]
-    assert at_hand(pool) == ["e0", "e2", "e3"]
+    assert resident_ids(pool) == ["e0", "e2", "e3"]
     assert all(p.requires_grad for p in pool["e0"].parameters())
     pool.freeze("e0")
-    assert at_hand(pool) == ["e0", "e3"]
+    assert resident_ids(pool) == ["e0", "e3"]
 
 
 def test_an_expert_in_hand_stays_usable_when_it_is_put_away():
@@ -97,7 +97,7 @@ def test_an_expert_in_hand_stays_usable_when_it_is_put_away():
     first = pool["e0"]
     before = first.weight.clone()
     second = pool["e1"]
-    assert at_hand(pool) == ["e1"]
+    assert resident_ids(pool) == ["e1"]
     assert torch.equal(first.weight, before)
     assert second is pool["e1"]
 
@@ -173,20 +173,20 @@ def test_answers_copies_and_extracts_are_the_same(networks):
         assert torch.equal(small.for_task(task)(x), whole.for_task(task)(x))
         assert torch.equal(copy.deepcopy(small)(x, task), whole(x, task))
         assert small.usage(x, task) == whole.usage(x, task)
-    assert [len(layer.pool.at_hand) for layer in small.moe_layers] == [1, 1]
+    assert [len(layer.pool.resident_ids) for layer in small.moe_layers] == [1, 1]
 
 
 def test_looking_at_what_an_answer_depends_on_brings_nothing_back(networks):
     whole, small = networks
     for task in range(5):
-        before = [list(layer.pool.at_hand) for layer in small.moe_layers]
+        before = [list(layer.pool.resident_ids) for layer in small.moe_layers]
         digests = [
             [module_digest(p) for p in network.depends_on(task) if isinstance(p, nn.Module)]
             for network in (small, whole)
         ]
         assert digests[0]
         assert digests[0] == digests[1]
-        assert [list(layer.pool.at_hand) for layer in small.moe_layers] == before
+        assert [list(layer.pool.resident_ids) for layer in small.moe_layers] == before
 
 
 def test_from_a_gpu_experts_wait_in_main_memory(monkeypatch):
