@@ -1,98 +1,85 @@
-"""What is saved, and what is lost, where a trial without hope is given up."""
+"""How often a trial of new experts decides wrongly, and what it costs where it is lost."""
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 from benchmarks.measuring import RESULTS, Page, spread
-from cl_moe.continual.candidates import halving as _race
-from cl_moe.continual.candidates.trial import Trial, Tried
-from cl_moe.continual.growth import relatedness
+from cl_moe.continual.candidates.trial import Score, Trial
 from cl_moe.streams.scenario import load_scenario
 
-__all__ = ("Watched", "summed", "watched", "without_end")
+__all__ = ("Finished", "finished", "summary", "to_the_end")
 
 STUDIES = (
     "ablation_images",
     "ablation_text",
-    "adding_unrelated_images",
-    "adding_unrelated_text",
     "capacity",
+    "ctrl_minus",
+    "ctrl_plastic",
     "low_resource_images",
     "low_resource_text",
     "related_unrelated",
     "relatedness_dial",
-    "unseen_images",
 )
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A trial that was trained to its end, whatever the rule said.
+class Finished:
+    """A trial that was trained to the task's last step, whatever the forecast said.
 
     Attributes:
-        used: share of the task's steps that it had taken when the rule gave it up, or at its end.
-        whole: that share at its end.
-        given_up: whether the rule gave it up.
-        lead: what it was ahead by at its end, in parts of a guess's loss; below zero where it lost.
+        used: share of the task's steps that the trial took before the forecast decided.
+        chosen: whether the forecast beat the ensemble.
+        lead: nats by which the path trained to its end beats the ensemble; negative where it loses.
     """
 
     used: float
-    whole: float
-    given_up: bool
+    chosen: bool
     lead: float
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the decision was not the one that the end would have been."""
+        return self.chosen != (self.lead > 0)
 
 
 @contextmanager
-def without_end(found: list[Watched]) -> Iterator[None]:
-    """Note in ``found`` what the rule says of each trial, and train it to its end all the same."""
-    rule, race = _race.hopeless, _race.race
+def to_the_end(found: list[Finished]) -> Iterator[None]:
+    """Train a twin of each trial to its end, and note what came of it in ``found``."""
+    race = Trial.race
 
-    def to_the_end(
-        trials: Sequence[Trial],
-        lap: int,
-        until: int,
-        to_beat: Sequence[float],
-        guess: float,
-        patient: bool,
-    ) -> tuple[Trial, dict[int, Tried]]:
-        given_up: list[int] = []
+    def noted(trial: Trial, to_beat: float) -> Score:
+        twin = deepcopy(trial)
+        score = race(trial, to_beat)
+        steps = trial.view.steps
+        twin.train(steps)
+        end = min(twin.score().loss, twin.readout().loss)
+        if math.isfinite(end):
+            found.append(Finished(trial.steps / steps, score.loss < to_beat, to_beat - end))
+        return score
 
-        def noted(curve: Sequence[_race.Look], *facts: Any) -> bool:
-            if not given_up and rule(curve, *facts):
-                given_up.append(curve[-1].steps)
-            return False
-
-        with patch.object(_race, "hopeless", noted):
-            last, seen = race(trials, lap, until, to_beat, guess, patient)
-        place = list(trials).index(last)
-        steps = last.view.steps
-        used = given_up[0] if given_up else until
-        lead = (to_beat[place] - seen[place].loss) / guess
-        found.append(Watched(used / steps, until / steps, used < until, lead))
-        return last, seen
-
-    with patch.object(relatedness, "race", to_the_end):
+    with patch.object(Trial, "race", noted):
         yield
 
 
-def watched(study: str, seeds: int) -> list[Watched]:
+def finished(study: str, seeds: int) -> list[Finished]:
     """Learn a scenario's stream by the default mixture, and return all trials of its decisions."""
     from cl_moe.runs.randomness import isolated, seed_all
     from cl_moe.seeding import derive
     from cl_moe.strategies.task_aware import TaskAwareMoE
 
     spec = load_scenario(study)
-    found: list[Watched] = []
+    found: list[Finished] = []
     for seed in range(seeds):
         stream = spec.build_stream(seed)
-        with isolated(1), without_end(found):
+        with isolated(1), to_the_end(found):
             strategy = TaskAwareMoE(
                 shape=stream.shape, network=spec.network, training=spec.training, seed=seed
             )
@@ -103,21 +90,23 @@ def watched(study: str, seeds: int) -> list[Watched]:
     return found
 
 
-def summed(trials: Sequence[Watched]) -> str:
-    """Return in a sentence how many trials would have won, and what giving up did to them.
+def summary(trials: Sequence[Finished]) -> str:
+    """Return in a sentence how many decisions were wrong, and by how much.
 
-    >>> summed([Watched(0.1, 0.5, True, -0.2), Watched(0.2, 0.5, True, 0.03)])
-    'Of 2 trials 1 would have won; 1 of these was given up, ahead by 0.030 of a guess on average.'
+    >>> summary([Finished(0.1, False, -0.2), Finished(0.2, False, 0.03), Finished(0.2, True, 0.4)])
+    '3 trials, 2 paths win at their end; 1 of these is not chosen (0.030 nats ahead on average).'
     """
-    won = [trial for trial in trials if trial.lead > 0]
-    lost = [trial.lead for trial in won if trial.given_up]
-    text = f"Of {len(trials)} trials {len(won)} would have won"
-    if not lost:
-        return f"{text}; none of these was given up."
-    verb, mean = ("was" if len(lost) == 1 else "were"), sum(lost) / len(lost)
-    return (
-        f"{text}; {len(lost)} of these {verb} given up, ahead by {mean:.3f} of a guess on average."
-    )
+    won = [trial.lead for trial in trials if trial.lead > 0]
+    missed = [trial.lead for trial in trials if trial.wrong and trial.lead > 0]
+    chosen = [-trial.lead for trial in trials if trial.wrong and trial.lead <= 0]
+    text = f"{len(trials)} trials, {len(won)} paths win at their end"
+    parts = []
+    for leads, what in ((missed, "of these is not chosen"), (chosen, "other is chosen")):
+        if leads:
+            side = "ahead" if leads is missed else "behind"
+            mean = sum(leads) / len(leads)
+            parts.append(f"{len(leads)} {what} ({mean:.3f} nats {side} on average)")
+    return "; ".join([text, *parts]) + "."
 
 
 def main() -> None:
@@ -129,28 +118,21 @@ def main() -> None:
     given = parser.parse_args()
     page = Page(
         "trials",
-        "Trials that are given up",
+        "Decisions by a forecast",
         "The default mixture learns the streams of some scenarios with "
-        f"{given.seeds} seeds; every trial that a race leaves is trained to its end, half of the "
-        "task's steps, whatever the rule says of it. What is measured are losses on rows held out "
-        "of the training data.",
+        f"{given.seeds} seeds; a twin of every trial of new experts is trained to the task's last "
+        "step, whatever the forecast says. Losses are on rows held out of the training data.",
         given.folder,
     )
-    everything: list[Watched] = []
+    everything: list[Finished] = []
     for study in given.studies:
-        trials = watched(study, given.seeds)
+        trials = finished(study, given.seeds)
         everything += trials
-        lost = [trial for trial in trials if trial.lead <= 0 or trial.given_up]
+        lost = [trial.used for trial in trials if not trial.chosen]
         if len(lost) > 1:  # one alone has no spread
-            page.add(
-                study,
-                [
-                    spread("steps of a lost trial", [t.used for t in lost], unit="of the task's"),
-                    spread("to its end", [t.whole for t in lost], unit="of the task's"),
-                ],
-            )
-        page.note(f"{study}: {summed(trials)}")
-    page.note(f"In all: {summed(everything)}")
+            page.add(study, [spread("steps of a lost trial", lost, unit="of the task's")])
+        page.note(f"{study}: {summary(trials)}")
+    page.note(f"In all: {summary(everything)}")
     page.write()
 
 

@@ -3,7 +3,7 @@
 >>> import cl_moe
 >>> stream = cl_moe.load_scenario("digits_quick").build_stream(seed=0)
 
-Names are imported when they are first asked for, so that ``import cl_moe`` is quick.
+Names are imported on first access, so that ``import cl_moe`` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How rows become batches: in order, and none that a network cannot be trained on."""
+"""Division of rows into batches, without batches that a network cannot be trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 __all__ = ("NO_SPREAD", "batches", "n_batches", "needs_two")
 
 NO_SPREAD = "more than 1 value per channel"
-"""What torch says where batch normalisation is to train on one value."""
+"""Torch's error where batch normalisation would train on one value."""
 
 
 def batches(order: Tensor, size: int, pairs: bool = False) -> list[Tensor]:
@@ -17,9 +17,9 @@ def batches(order: Tensor, size: int, pairs: bool = False) -> list[Tensor]:
 
     Args:
         order: rows (N).
-        size: rows a batch; the last one may be smaller.
-        pairs: no batch may have one row alone: a single last row joins the batch before it, so that
-            none is lost. One row in all stays alone.
+        size: rows per batch; the last batch may be smaller.
+        pairs: whether a single last row joins the batch before it, so that no batch has one row and
+            no row is lost. A single row in total stays one batch.
 
     >>> [rows.tolist() for rows in batches(torch.arange(5), 2)]
     [[0, 1], [2, 3], [4]]
@@ -33,7 +33,7 @@ def batches(order: Tensor, size: int, pairs: bool = False) -> list[Tensor]:
 
 
 def n_batches(n: int, size: int, pairs: bool = False) -> int:
-    """Return how many batches n rows make, see :func:`batches`.
+    """Return the number of batches of n rows, see :func:`batches`.
 
     >>> n_batches(33, 32), n_batches(33, 32, pairs=True), n_batches(34, 32, pairs=True)
     (2, 1, 2)
@@ -44,7 +44,7 @@ def n_batches(n: int, size: int, pairs: bool = False) -> int:
 
 
 def needs_two(*modules: nn.Module) -> bool:
-    """Tell whether modules need two rows a batch to train: in one, no batch norm finds a spread.
+    """Tell whether modules need two rows per batch in training, as batch normalisation does.
 
     >>> needs_two(nn.Linear(2, 2)), needs_two(nn.Sequential(nn.BatchNorm1d(2)))
     (False, True)

@@ -1,8 +1,8 @@
 """Parts by name: a file in a part's folder is the part; nothing is imported before it is asked for.
 
-A folder of parts (say ``cl_moe/moe/gates``) holds one part a file. The file's name is the part's
-name in TOML and on the command line, and its ``__all__`` names the one public object. Files called
-``base`` or starting with an underscore are not parts. Parts from elsewhere are given as
+A folder of parts (such as ``cl_moe/moe/gates``) holds one part per file. The file's name is the
+part's name in TOML and on the command line, and its ``__all__`` names the one public object. Files
+called ``base`` or starting with an underscore are not parts. Parts from elsewhere are given as
 ``package.module:Object`` or ``file.py:Object``, or declared as an entry point of the group
 ``cl_moe.<kind>``.
 """
@@ -27,7 +27,7 @@ from cl_moe.errors import InputError, did_you_mean
 from cl_moe.parameters import check_parameters, parameters
 
 __all__ = (
-    "KINDS", "build", "check_parameters", "make", "names", "parameters", "resolve",
+    "KINDS", "build", "canonical", "check_parameters", "make", "names", "parameters", "resolve",
     "scenario_folder", "summary",
 )  # fmt: skip
 
@@ -44,6 +44,19 @@ KINDS: Mapping[str, str] = types.MappingProxyType(
 )
 
 _WORDS = {"growth": "growth policy"}
+
+_ALIASES = types.MappingProxyType({("method", "alone"): "single_task"})  # alias: name
+"""Other names of parts, by (kind, alias)."""
+
+
+def canonical(kind: str, name: str) -> str:
+    """Return the catalogue's name of a part that is given by an alias or with dashes.
+
+    >>> canonical("method", "alone"), canonical("gate", "multi-gate")  # the first is an alias
+    ('single_task', 'multi_gate')
+    """
+    name = name if ":" in name else name.replace("-", "_")
+    return _ALIASES.get((kind, name), name)
 
 
 def names(kind: str) -> list[str]:
@@ -63,7 +76,7 @@ def names(kind: str) -> list[str]:
 
 @functools.lru_cache
 def _entry_points(kind: str) -> tuple[metadata.EntryPoint, ...]:
-    """Return what other packages declare; looked up once, as it reads every installed package."""
+    """Return the entry points of other packages; cached, as every installed package is read."""
     return tuple(metadata.entry_points(group=f"cl_moe.{kind}"))
 
 
@@ -72,8 +85,9 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
 
     Args:
         kind: one of :data:`KINDS`.
-        name: a catalogue name (dashes and underscores are the same), ``package.module:Object``, or
-            ``file.py:Object`` with a file of the current folder or beside the shipped scenarios.
+        name: a catalogue name or alias (dashes and underscores are the same),
+            ``package.module:Object``, or ``file.py:Object`` with a file of the current folder or
+            beside the shipped scenarios.
         place: where the name was given, for the error (``methods[2].gate``).
 
     Raises:
@@ -89,7 +103,7 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
     at = f"{place}: " if place else ""
     if ":" in name:
         return _load(name, at)
-    name = name.replace("-", "_")
+    name = canonical(kind, name)
     for entry in _entry_points(kind):
         if entry.name == name:
             return _load(entry.value, at)
@@ -107,7 +121,7 @@ def _load(reference: str, at: str) -> Any:
         found: Any = _run_file(module_name) if is_file else importlib.import_module(module_name)
         for word in attribute.split("."):
             found = getattr(found, word)
-    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise any error
         raise InputError(
             f"{at}'{reference}' cannot be loaded ({type(error).__name__}: {error}); "
             "give package.module:Object with the package on Python's path, or file.py:Object"
@@ -125,9 +139,9 @@ def scenario_folder() -> Path | None:
 
 
 def _run_file(name: str) -> types.ModuleType:
-    """Return a file of the current folder, or else one beside the shipped scenarios, as a module.
+    """Return a file of the current folder, or else of the shipped scenarios', as a module.
 
-    Its name stays relative in whatever is kept of a study, so that it can be run elsewhere.
+    Its name stays relative in a study's files, so that the study can be run elsewhere.
     """
     shipped = scenario_folder()
     for path in (Path(name), *([shipped / name] if shipped else [])):
@@ -180,8 +194,8 @@ def make(
         name_place: where the name was given; by default ``place.kind``.
 
     Raises:
-        InputError: no such part, none of this kind, one that lacks an abstract method, or
-            parameters that it has not, wants or refuses: all of them.
+        InputError: no such part, a part of another kind, a missing abstract method, or parameters
+            that are unknown, missing or rejected; all problems.
 
     >>> from cl_moe.moe.gates.base import Gate
     >>> make("gate", Gate, "token", {"in_features": 4, "k": 2}, "gate_options", "gate").k
@@ -205,14 +219,14 @@ def make(
 
 
 def build(part: Any, parameters: Mapping[str, Any], place: str, *given: Any) -> Any:
-    """Return what a class or function gives for ``parameters``, after what is ``given`` to all.
+    """Return the result of a class or function for ``given`` arguments and ``parameters``.
 
-    A function's own InputErrors keep their places, unless they are about its parameters: a method
-    tells of the network too. Whatever else a function raises is a bug, and passes; of a class, it
-    is a refusal.
+    InputErrors of a function keep their places, unless they concern its parameters: a method may
+    report problems of the network, too. Any other error of a function is a bug and is not caught;
+    an error of a class means that it rejects its parameters.
 
     Raises:
-        InputError: parameters that do not fit the signature (all of them), or are refused.
+        InputError: parameters that do not fit the signature (all problems), or are rejected.
     """
     problems = check_parameters(part, parameters, place)
     if problems:

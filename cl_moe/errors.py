@@ -1,4 +1,4 @@
-"""The one error a user sees, the one warning, and how problems are told."""
+"""The error and the warning for users, and the summary of problems."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ __all__ = (
     "InputWarning",
     "all_of",
     "did_you_mean",
-    "one_a_cause",
-    "one_a_place",
+    "one_per_cause",
+    "one_per_place",
 )
 
 
 class InputError(ValueError):
-    """Something from outside (a file, an option, a data set, a plug-in) cannot be used.
+    """An input (a file, an option, a data set, a plug-in) cannot be used.
 
-    Holds every problem found, not only the first. The command line prints them one a line and
-    exits with 2.
+    Holds every problem, not only the first. The command line prints one per line and exits with 2.
 
     >>> raise InputError(["epochs: 0 is too few; give 1 or more", "seeds: 'x' is not a number"])
     Traceback (most recent call last):
@@ -39,17 +38,17 @@ class InputError(ValueError):
 
 
 class InputWarning(UserWarning):
-    """Something from outside is used, and stands for something else than it may seem to."""
+    """An input is used, but may not mean what it seems to."""
 
 
-def one_a_cause(found: Iterable[tuple[Hashable, str]], more: str = "more like it") -> list[str]:
-    """Return one sentence a cause: the first one, and how many more there are.
+def one_per_cause(found: Iterable[tuple[Hashable, str]], more: str = "more like it") -> list[str]:
+    """Return one sentence per cause: the first one, with the number of further ones.
 
     Args:
         found: (cause, sentence), in the order of their places.
         more: what follows the number.
 
-    >>> one_a_cause(
+    >>> one_per_cause(
     ...     [("NaN", "row 2 holds NaN"), ("label", "row 3: no label"), ("NaN", "row 9 ...")]
     ... )
     ['row 2 holds NaN (and 1 more like it)', 'row 3: no label']
@@ -70,12 +69,12 @@ _COUNT = re.compile(r" \(and \d+ more like it\)")
 _WHICH = re.compile(r"\b(?:sample|example) \d+(?: has [^)]*)?")
 
 
-def one_a_place(problems: Iterable[str]) -> list[str]:
-    """Return problems that differ in their places alone as one: the first, and a count.
+def one_per_place(problems: Iterable[str]) -> list[str]:
+    """Return problems that differ only in their places as one: the first, with a count.
 
-    The place is what stands before the first colon; which sample is at fault does not count.
+    The place is the text before the first colon; the number of a sample is ignored.
 
-    >>> one_a_place([f"task '{k}', train data: sample {k} holds NaN" for k in range(3)])
+    >>> one_per_place([f"task '{k}', train data: sample {k} holds NaN" for k in range(3)])
     ["task '0', train data: sample 0 holds NaN (and the same in 2 more places, next in task '1', \
 train data)"]
     """
@@ -95,10 +94,10 @@ def _elsewhere(others: list[str]) -> str:
 
 
 def all_of(*actions: Callable[[], Any]) -> list[Any]:
-    """Return what each of some actions gives; what is wrong with one hides nothing of another.
+    """Return the results of several actions; the problems of all of them are collected.
 
     Raises:
-        InputError: with the problems of all that raise one.
+        InputError: with the problems of all actions.
 
     >>> all_of(lambda: 1, lambda: 2)
     [1, 2]

@@ -1,4 +1,4 @@
-"""A signature as a schema: what parts may be given, and everything wrong with what is."""
+"""A signature as a schema: the parameters of a part, and the check of given ones."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ("check_parameters", "parameters")
 
 
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
-    """Return the parameters a user may set: the keyword-only ones, or all if none is.
+    """Return the parameters that a user may set: the keyword-only ones, or all if there are none.
 
-    A parameter called ``context`` is what every method is given, not the user's to set.
+    The parameter ``context`` is given to every method and cannot be set by the user.
 
     >>> def method(context, *, strength: float = 1.0): ...
     >>> list(parameters(method))
@@ -62,7 +62,7 @@ def check_parameters(target: Any, given: Mapping[str, Any], place: str) -> list[
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a TOML value fits an annotation; an annotation it cannot judge passes."""
+    """Tell whether a TOML value fits an annotation; unsupported annotations accept any value."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, argument) for argument in arguments)

@@ -1,4 +1,4 @@
-"""Random numbers from named places: every generator is derived from (seed, purpose)."""
+"""Seeds of random generators, each derived from a seed and a purpose."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ("derive", "generator", "untouched_randomness")
+__all__ = ("derive", "generator", "preserve_random_state")
 
 
 def derive(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed that depends on ``seed`` and on every word of ``purpose``.
 
-    Two purposes give unrelated seeds, so that drawing more numbers for one task never changes
-    what another task sees.
+    Different purposes have unrelated seeds, so that drawing more numbers for one task never changes
+    those of another task.
 
     >>> derive(0, "stream", "mnist") == derive(0, "stream", "mnist")
     True
@@ -43,12 +43,12 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def untouched_randomness() -> Iterator[None]:
+def preserve_random_state() -> Iterator[None]:
     """Restore the random states of Python, NumPy and torch (CUDA's too, if in use) at the end.
 
     >>> import torch
     >>> before = torch.get_rng_state()
-    >>> with untouched_randomness():
+    >>> with preserve_random_state():
     ...     first = torch.rand(1)
     >>> bool(torch.equal(before, torch.get_rng_state()))
     True

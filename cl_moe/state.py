@@ -1,4 +1,4 @@
-"""What a part remembers, as JSON and tensors: on disk and back, without pickle."""
+"""States of parts as JSON and tensors, saved and loaded without pickle."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class State:
 
 
 class Stateful(Protocol):
-    """Anything that remembers: ``restore(other.state())`` makes it remember what the other does."""
+    """An object with a state: ``restore(other.state())`` copies the state of another one."""
 
     def state(self) -> State:
-        """Return what is remembered; later changes do not reach it."""
+        """Return a copy of the state."""
 
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""
 
 
 def merged(parts: Mapping[str, State]) -> State:
@@ -73,10 +73,10 @@ def part_of(state: State, name: str) -> State:
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Write a state into a folder of its own: JSON, and safetensors; written aside and renamed.
+    """Write a state into a new folder as JSON and safetensors; written aside, then renamed.
 
     Raises:
-        InputError: something else than a saved state has that name.
+        InputError: the path exists and is not a saved state.
     """
     from safetensors.torch import save_file
 
@@ -100,10 +100,10 @@ def save_state(folder: Path, state: State) -> None:
 
 
 def load_state(folder: Path) -> State:
-    """Read what :func:`save_state` wrote.
+    """Read a state that :func:`save_state` wrote.
 
     Raises:
-        InputError: no such folder, or it is damaged, or of a later version.
+        InputError: no such folder, damaged files, or a later version.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -129,7 +129,7 @@ def load_state(folder: Path) -> State:
 
 
 def _order(tensor: Tensor) -> list[int]:
-    """Return a tensor's dimensions as they lie in memory, the outermost first."""
+    """Return a tensor's dimensions in memory order, the outermost first."""
     return sorted(range(tensor.dim()), key=lambda d: (-tensor.stride()[d], d))
 
 

@@ -1,1 +1,1 @@
-"""What happens when a task arrives, while it is learned and when it ends."""
+"""Continual-learning parts: decisions for a new task, penalties during training, evidence."""

@@ -1,4 +1,4 @@
-"""What is decided for a new task, and the evidence for it."""
+"""The decision for a new task, and its evidence."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from cl_moe.moe.network import MoENetwork
 __all__ = ("Candidate", "Decision", "Evidence", "Expert", "decide_path", "fresh_expert")
 
 Expert = str | nn.Module
-"""An expert of a path: the id of one that exists, or a module that is to join the pool."""
+"""An expert of a path: the id of an existing expert, or a module to be added to the pool."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to learn the task that was weighed, with the evidence for it.
+    """A considered way to learn the task, with its evidence.
 
     Attributes:
-        kind: what would be done (``"take over"``, ``"reuse"``, ``"copy"``, ``"fresh"``, ...).
-        source: label of the earlier task it builds on; None for none.
-        accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
-            was ruled out before being tried.
-        loss: calibrated cross-entropy on those examples, in nats.
-        dropped: it fell behind while it was trained, and was not trained on.
+        kind: the action (``"ensemble"``, ``"copy"``, ``"fresh"``, ...).
+        source: label of the earlier task that it is based on; None for none.
+        accuracy: accuracy on held-out examples of the task, 0 to 1; None where it was ruled out
+            before training.
+        loss: calibrated cross-entropy on these examples, in nats.
         gain: score of the source's features minus the score of the raw input; None without source.
     """
 
@@ -37,7 +36,6 @@ class Candidate:
     accuracy: float | None = None
     gain: float | None = None
     loss: float | None = None
-    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,9 @@ class Evidence:
     """Why a decision was made.
 
     Attributes:
-        source: label of the earlier task that it builds on.
-        candidates: everything that was weighed.
-        chosen: position of the winner among them; None where nothing was weighed.
+        source: label of the earlier task that the decision is based on.
+        candidates: all candidates.
+        chosen: position of the winner among them; None without candidates.
     """
 
     source: int | None = None
@@ -62,19 +60,21 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Decision:
-    """How a new task will be answered. A value: the plugin applies its edits.
+    """The decision for a new task, as a value; the plugin applies its edits.
 
     Attributes:
         kind: as in :class:`Candidate`, or ``"fixed"``, ``"reassign"``.
-        edits: what changes in the network: one :class:`~cl_moe.moe.edits.Assign`, experts that are
-            added for it, and what is trained.
+        edits: the changes of the network: one :class:`~cl_moe.moe.edits.Assign`, added experts, and
+            the trainable parts.
         evidence: why.
-        retrain: (slot's place, id) of experts that are trained although other tasks use them.
-        train: whether gradient descent follows; False where the decision leaves nothing to learn.
-        steps: optimizer steps that deciding took.
-        learned: those of them that trained what the path and the head are now; the task's own
-            training is shorter by as many.
-        learned_seconds: what they took, on the CPU.
+        retrain: (position of the slot, id) of experts that are retrained although other tasks use
+            them.
+        train: whether gradient descent follows; False where nothing remains to be learned.
+        steps: optimizer steps of the decision.
+        learned: steps of the decision that trained the chosen path and head; the task's training is
+            shorter by this number.
+        learned_seconds: CPU seconds of training within the decision: of these steps, or of the fit
+            of an ensemble to all rows.
     """
 
     kind: str
@@ -98,12 +98,12 @@ class Decision:
 
     @property
     def added(self) -> dict[str, nn.Module]:
-        """The experts that are added, by slot and key."""
+        """The added experts, by slot and key."""
         return {expert_part(e.slot, e.key): e.expert for e in self.edits if isinstance(e, Add)}
 
     @property
     def path(self) -> tuple[tuple[Expert, ...], ...]:
-        """The task's experts, slot by slot: ids, and modules that are added."""
+        """The task's experts by slot: ids, and modules to be added."""
         added = self.added
         return tuple(
             tuple(added.get(expert_part(slot, name), name) for name in names)
@@ -118,14 +118,14 @@ def decide_path(
     head: Head,
     retrain: Sequence[tuple[int, str]] = (),
 ) -> tuple[Edit, ...]:
-    """Return the edits that give a task a path.
+    """Return the edits that assign a task a path.
 
     Args:
-        network: the network, which is left as it is.
+        network: the network; it is not changed.
         task: the task's label.
-        path: its experts, slot by slot; modules are added. Empty where the head reads other paths.
+        path: its experts by slot; modules are added. Empty for a head on other paths.
         head: its head.
-        retrain: (slot's place, id) of frozen experts of the path that are trained all the same.
+        retrain: (position of the slot, id) of frozen experts of the path to be retrained.
     """
     adds: list[Edit] = []
     experts: dict[str, tuple[str, ...]] = {}
@@ -139,7 +139,7 @@ def decide_path(
             if name not in layer.pool or name in layer.pool.experts.trainable:
                 trained.add(expert_part(layer.name, name))
             names.append(name)
-        if not layer.gate.task_aware:  # it offers a task all experts that exist
+        if not layer.gate.task_aware:  # it offers every expert to a task
             trained |= {expert_part(layer.name, id_) for id_ in layer.pool.trainable}
         trained |= {expert_part(layer.name, id_) for depth, id_ in retrain if depth == place}
         experts[layer.name] = tuple(names)
@@ -150,7 +150,7 @@ def decide_path(
 
 
 def fresh_expert(layer: MoELayer) -> Expert:
-    """Return an expert that no task uses: one that waits in the pool, or else a new one."""
+    """Return an expert that no task uses: an idle one of the pool, or else a new one."""
     taken = {id_ for experts in layer.assigned.values() for id_ in experts}
     waiting = [id_ for id_ in layer.pool.ids if id_ not in taken]
     return waiting[0] if waiting else layer.make_next()

@@ -1,4 +1,4 @@
-"""Decisions as records to keep and sentences to read."""
+"""Decisions as records and as sentences."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from cl_moe.continual.decision import Candidate, Decision
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import RAW
 from cl_moe.moe.heads.base import Head
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
 __all__ = ("candidates_of", "sentence")
 
 _PHRASES = {
-    "take over": "took over the path of {source}",
     "reuse": "reuses the frozen path of {source} under a new head",
-    "average": "is answered by an average: {shares}",
+    "ensemble": "is answered by an ensemble: {shares}",
     "branch": "shares the lower layers of {source} and grew the upper ones",
     "copy": "grew from a copy of the path of {source}",
     "fresh": "grew fresh experts",
@@ -25,7 +24,7 @@ _PHRASES = {
 
 
 def sentence(decision: Decision, view: TaskView) -> str:
-    """Return a decision in words, with the accuracies on held-out rows (percent) behind it.
+    """Return a decision as a sentence, with accuracies on held-out rows (percent).
 
     >>> import torch
     >>> from cl_moe.continual.decision import Evidence
@@ -42,11 +41,12 @@ def sentence(decision: Decision, view: TaskView) -> str:
     ...     torch.optim.SGD,
     ...     names={4: "kmnist"},
     ... )
-    >>> tried = (Candidate("take over", 4, 0.95), Candidate("fresh", None, 0.533))
+    >>> tried = (Candidate("reuse", 4, 0.95), Candidate("fresh", None, 0.533))
     >>> evidence = Evidence(4, candidates=tried, chosen=0)
     >>> edits = (Assign(7, {}, LinearHead(1, 2)),)
-    >>> print(sentence(Decision("take over", edits, evidence), view))
-    task 7 'kmnist-low' took over the path of task 4 'kmnist' (held-out 95.0 against 53.3 fresh)
+    >>> print(sentence(Decision("reuse", edits, evidence), view).replace(" (", chr(10) + "("))
+    task 7 'kmnist-low' reuses the frozen path of task 4 'kmnist' under a new head
+    (held-out 95.0 against 53.3 fresh)
     """
     phrase = _PHRASES.get(decision.kind, decision.kind)
     shares = _shares(decision.head, view)
@@ -59,7 +59,7 @@ def _named(task: int | None, view: TaskView) -> str:
 
 
 def _shares(head: Head, view: TaskView) -> str:
-    """Say what an average leans on, most first."""
+    """Return the shares of an ensemble's sources in words, largest first."""
     ranked = sorted(head.sources.items(), key=lambda pair: -pair[1])
     named = [
         f"{100 * share:.0f} % {'the raw input' if task == RAW.task else _named(task, view)}"
@@ -70,15 +70,15 @@ def _shares(head: Head, view: TaskView) -> str:
 
 
 def _seen(head: Head, task: int) -> str:
-    """Say through which lenses a task's path sees the rows, if through any."""
-    lenses = dict.fromkeys(block.lens for block in head.blocks if block.task == task)
-    if lenses.keys() <= {None}:
+    """Return the symmetries under which a task's path reads the rows, in words."""
+    symmetries = dict.fromkeys(block.symmetry for block in head.blocks if block.task == task)
+    if symmetries.keys() <= {None}:
         return ""
-    return f" ({' and '.join(str(lens or Lens()) for lens in lenses)})"
+    return f" ({' and '.join(str(symmetry or Symmetry()) for symmetry in symmetries)})"
 
 
 def _evidence(decision: Decision, view: TaskView) -> str:
-    """Compare the winner with growing fresh, or with the next best candidate."""
+    """Return the comparison of the winner with a fresh expert, or with the next best candidate."""
     own = decision.evidence.winner
     if own is None:
         return ""
@@ -88,8 +88,7 @@ def _evidence(decision: Decision, view: TaskView) -> str:
     fresh = [c for c in others if c.kind == "fresh"]
     rival = fresh[0] if fresh else max(others, key=lambda c: c.accuracy or 0.0)
     what = rival.kind + (f" of {_named(rival.source, view)}" if rival.source is not None else "")
-    early = ", dropped early" if rival.dropped else ""
-    return f" (held-out {_points(own)} against {_points(rival)} {what}{early})"
+    return f" (held-out {_points(own)} against {_points(rival)} {what})"
 
 
 def _points(candidate: Candidate) -> str:
@@ -98,14 +97,13 @@ def _points(candidate: Candidate) -> str:
 
 
 def candidates_of(decision: Decision, view: TaskView) -> list[dict[str, Any]]:
-    """Return what was weighed, as plain records."""
+    """Return the candidates as plain records."""
     return [
         {
             "kind": c.kind,
             "source": None if c.source is None else view.name_of(c.source),
             "accuracy": c.accuracy,
             "loss": c.loss,
-            "dropped": c.dropped,
             "gain": c.gain,
         }
         for c in decision.evidence.candidates

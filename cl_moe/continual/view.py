@@ -1,4 +1,4 @@
-"""What a decision may see of a task."""
+"""The view of a task that a decision is based on."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ("TaskView",)
 
 @dataclass(frozen=True)
 class TaskView:
-    """A new task as a growth policy sees it: its training data and its budget, nothing else.
+    """The view of a new task for growth policies: its training data and budget only.
 
     Attributes:
         task: its label.
         name: its name.
         x: training inputs, (N, ...).
-        y: training labels, (N,); of another objective targets, (N, C).
-        n_classes: number of classes; of another objective, of outputs.
+        y: training labels, (N,); for other objectives, targets (N, C).
+        n_classes: number of classes; for other objectives, of outputs.
         steps: optimizer steps that the task will be trained for.
-        batch_size: rows a step.
+        batch_size: rows per step.
         make_optimizer: makes an optimizer of the strategy's kind and settings for modules that are
-            not in the network yet, by the names of parts that they would have there
+            not in the network yet, by their part names there
             (:func:`~cl_moe.moe.edits.expert_part`, :func:`~cl_moe.moe.edits.head_part`): each gets
             the settings that the strategy has for parts of its kind.
-        seed: where anything random in the decision is derived from.
-        names: names of the tasks that are known, by label.
-        objective: what outputs mean; classification where it is left out.
-        objectives: those of earlier tasks that are no classification, by label.
+        seed: seed of the decision's random numbers.
+        names: names of known tasks, by label.
+        objective: the objective; classification by default.
+        objectives: objectives of earlier tasks other than classification, by label.
     """
 
     task: int

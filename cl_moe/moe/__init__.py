@@ -1,1 +1,1 @@
-"""The sparse network: experts, gates, layers, heads; imports torch only."""
+"""The mixture of experts: experts, gates, layers, heads. Imports torch only."""

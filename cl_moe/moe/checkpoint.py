@@ -1,4 +1,4 @@
-"""A mixture as plain values and tensors, and back into a network of the same make."""
+"""Save a mixture as plain values and tensors; restore it into a network of the same structure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ("load_tensors", "network_state", "restore_network")
 def network_state(network: MoENetwork | TaskNetwork) -> State:
     """Return all that a network has learned: experts, assignments, gates, heads, what is frozen.
 
-    Experts that are offloaded are fetched.
+    Offloaded experts are loaded.
     """
     if isinstance(network, TaskNetwork):
         tensors = {f"network.{k}": _kept(v) for k, v in network.state_dict().items()}
@@ -52,10 +52,10 @@ def network_state(network: MoENetwork | TaskNetwork) -> State:
 
 
 def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
-    """Give a network that has learned nothing yet what another one of the same make had learned.
+    """Restore a saved state into an untrained network of the same structure.
 
     Raises:
-        InputError: the state does not fit: another make, or it is damaged.
+        InputError: the state belongs to another structure, or it is damaged.
 
     >>> from cl_moe.moe.backbones.chain import Chain
     >>> from cl_moe.moe.experts.mlp import MLPExpert
@@ -71,7 +71,7 @@ def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
     """
     if isinstance(network, TaskNetwork):
         for task, n_outputs in state.plain["tasks"]:
-            network.take_back(int(task), int(n_outputs))
+            network.restore_task(int(task), int(n_outputs))
         load_tensors(network, state.tensors, "network")
         return
     plain, backbone = state.plain, network.backbone
@@ -117,10 +117,10 @@ def _restore_heads(network: MoENetwork, state: State) -> None:
 
 
 def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Copy the tensors ``place.NAME`` into a module; every one of its own must be there.
+    """Copy the tensors ``place.NAME`` into a module; each of the module's tensors must exist.
 
     Raises:
-        InputError: one is missing, of another shape, or more than the module has.
+        InputError: a tensor is missing, has another shape, or has no counterpart in the module.
     """
     own = module.state_dict(keep_vars=True)
     start = f"{place}."
@@ -162,7 +162,7 @@ def _parts(network: MoENetwork) -> Iterator[tuple[str, nn.Module]]:
 
 
 class _Unslotted(nn.Module):
-    """A backbone's base, by itself."""
+    """The base of a backbone, without its slots."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()

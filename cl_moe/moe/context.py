@@ -1,4 +1,4 @@
-"""What the slots of a network know of the pass that is under way."""
+"""The state of a forward pass that the slots of a network share."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ("RoutingContext",)
 
 
 class RoutingContext:
-    """Tells the slots of a network, wherever they sit in it, which task the rows belong to.
+    """Gives every slot of a network the task of the current forward pass.
 
-    A backbone calls its slots with rows alone, as it would call any module; so any network can hold
-    them. There is one context a network.
+    A backbone calls its slots with rows only, as it calls any module, so any network can hold
+    slots. Each network has one context.
 
     Attributes:
         task: label of the task that all rows belong to; None outside a pass.
-        experts: modules that stand in, slot by slot, for the task's experts: a candidate in
-            training, which is not part of the network.
-        routings: what the gate of each slot has chosen in this pass, in the order of the slots.
+        experts: modules that replace the task's experts, by slot: a candidate in training that is
+            not part of the network.
+        routings: the routing of each slot in this pass, in the order of the slots.
 
     >>> context = RoutingContext()
     >>> with context.of(task=3):
@@ -41,7 +41,7 @@ class RoutingContext:
     def of(
         self, task: int | None, experts: Mapping[str, nn.Module] | None = None
     ) -> Iterator[RoutingContext]:
-        """Set the task of a pass, and what stands in for its experts; passes may be nested."""
+        """Set the task of a pass and the modules that replace its experts; passes may be nested."""
         before = (self.task, self.experts, self.routings)
         self.task, self.experts, self.routings = task, experts or {}, {}
         try:

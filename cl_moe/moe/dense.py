@@ -1,4 +1,4 @@
-"""Networks that answer by task, and the dense ones that mixtures are compared with."""
+"""Task-incremental networks, and the dense ones that mixtures are compared with."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ("DenseNetwork", "SharedHeadNetwork", "TaskNetwork", "linear_of", "wid
 
 
 class TaskNetwork(nn.Module, ABC):
-    """A network that answers by task, and takes in a task when told to.
+    """A network with one output per task label, to which tasks are added explicitly.
 
     Attributes:
-        heads: one head a task, by the task's label as text.
+        heads: one head per task, by the task's label as text.
     """
 
     heads: nn.ModuleDict
@@ -37,10 +37,10 @@ class TaskNetwork(nn.Module, ABC):
     def add_task(self, task: int, n_classes: int) -> None:
         """Take in a task."""
 
-    def take_back(self, task: int, n_outputs: int) -> None:
-        """Take in a task that was learned before, for a saved network's tensors to be copied into.
+    def restore_task(self, task: int, n_outputs: int) -> None:
+        """Add a task of a saved network, whose tensors are copied into it afterwards.
 
-        Tasks come in the order in which they were learned.
+        Tasks are added in the order in which they were learned.
         """
         self.add_task(task, n_outputs)
 
@@ -57,37 +57,37 @@ class TaskNetwork(nn.Module, ABC):
         return head.out_features
 
     def stem(self, x: Tensor) -> Tensor:
-        """Return what is made of rows x (B, ...) whatever their task, for :meth:`branch` to read.
+        """Return the task-independent features of rows x (B, ...), the input of :meth:`branch`.
 
-        Rows of several tasks, or rows that several tasks answer, go through it once.
+        Rows of several tasks, or rows evaluated for several tasks, need one pass.
         """
         return x
 
     @abstractmethod
     def branch(self, z: Tensor, task: int) -> Tensor:
-        """Return the logits (B, C) of one task for what the stem gives of its rows."""
+        """Return the logits (B, C) of one task for the stem's output."""
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the logits (B, C) of one task for its rows."""
         return self.branch(self.stem(floats(x)), task)
 
     def for_task(self, task: int) -> nn.Module:
-        """Return a module of its own that answers one task; it learns nothing more.
+        """Return a stand-alone module for one task, which is not trained any further.
 
         It takes rows x (B, ...) and gives logits (B, C). Here it is a copy of the whole network
-        with the task fixed; networks that can tell what a task uses copy that alone.
+        with the task fixed; networks that know which parts a task uses copy only these.
         """
         return frozen_copy(FixedTask(self, task))
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor] | None:
-        """Return all that can change a task's answers; None: it is not known."""
+        """Return all modules and tensors that the task's predictions depend on; None: unknown."""
         return None
 
 
 class DenseNetwork(TaskNetwork):
-    """One trunk for all tasks and one linear head a task.
+    """One trunk for all tasks and one linear head per task.
 
-    With the trunk of an expert it has the active parameters of a mixture with one expert a row.
+    With an expert's trunk it has as many active parameters as a mixture with one expert per row.
 
     Args:
         trunk: makes the trunk for inputs of ``in_shape``.
@@ -137,15 +137,15 @@ class DenseNetwork(TaskNetwork):
 
 
 class SharedHeadNetwork(TaskNetwork):
-    """One trunk and one linear head for all tasks: a row's answer is the same whatever its task.
+    """One trunk and one linear head for all tasks; predictions do not depend on the task.
 
     The network of domain-incremental learning (van de Ven & Tolias 2019, "Three scenarios for
-    continual learning"): classes mean the same in every task, and a task can be answered before it
-    is learned. It starts as :class:`DenseNetwork` starts into its task 0.
+    continual learning"): classes mean the same in every task, and a task can be evaluated before it
+    is learned. Its initial parameters are those of :class:`DenseNetwork` with its task 0.
 
     Attributes:
-        heads: the tasks learned so far, in that order; each only passes on what ``head`` answers.
-        head: what they share.
+        heads: the tasks learned so far, in that order; each passes on the output of ``head``.
+        head: the shared head.
 
     Args:
         trunk: makes the trunk for inputs of ``in_shape``.
@@ -170,7 +170,7 @@ class SharedHeadNetwork(TaskNetwork):
         self.head = start.heads["0"]
 
     def add_task(self, task: int, n_classes: int) -> None:
-        """Take note of a task.
+        """Register a task.
 
         Raises:
             ValueError: it has more classes than the head.
@@ -182,18 +182,18 @@ class SharedHeadNetwork(TaskNetwork):
         self.heads[str(task)] = nn.Identity()
 
     def widen_head(self, task: int, n_classes: int) -> None:
-        """Check a task that comes back: all tasks have the classes of the one head."""
+        """Check a recurring task: all tasks have the classes of the shared head."""
         if n_classes > self.n_classes:
             raise ValueError(
                 f"task {task} has {n_classes} classes, and the head of all tasks {self.n_classes}"
             )
 
     def n_outputs(self, task: int) -> int:
-        """Return the number of outputs of the one head."""
+        """Return the number of outputs of the shared head."""
         return self.n_classes
 
     def stem(self, x: Tensor) -> Tensor:
-        """Return the logits (B, C), which are those of any task."""
+        """Return the logits (B, C), the same for every task."""
         logits: Tensor = self.head(self.trunk(x).flatten(1))
         return logits
 
@@ -202,12 +202,12 @@ class SharedHeadNetwork(TaskNetwork):
         return z
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change a task's answers, which is the same for each."""
+        """Return all that a task's predictions depend on, the same for every task."""
         return self.trunk, self.head
 
 
 def widen_head(head: nn.Linear, n_classes: int) -> nn.Linear:
-    """Return a head with outputs for further classes, the old ones as they were.
+    """Return a head with outputs for further classes and the old outputs unchanged.
 
     >>> import torch
     >>> wide = widen_head(old := nn.Linear(2, 2), 3)

@@ -1,4 +1,4 @@
-"""Edits: how a network changes between optimizer steps, and the one place that applies them."""
+"""Edits change a network between optimizer steps; :func:`apply` is the only place that does so."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ __all__ = (
 
 @dataclass(frozen=True, eq=False)
 class Add:
-    """An expert joins a slot; later edits of the same list call it by ``key``.
+    """Add an expert to a slot; later edits of the same list refer to it by ``key``.
 
-    It may come from another network, if it reads and gives rows of the slot's shapes:
+    It may come from another network, if its input and output have the slot's shapes:
 
     >>> from cl_moe.moe.backbones.chain import Chain
     >>> from cl_moe.moe.experts.mlp import MLPExpert
@@ -60,7 +60,7 @@ class Add:
 
 @dataclass(frozen=True, eq=False)
 class Assign:
-    """A task gets experts, by slot (ids or keys; none where its head reads other tasks' paths)."""
+    """Assign a task its head and its experts, by slot (no experts for a head on other paths)."""
 
     task: int
     experts: Mapping[str, tuple[str, ...]]
@@ -69,7 +69,7 @@ class Assign:
 
 @dataclass(frozen=True, eq=False)
 class Replace:
-    """Parameters and buffers of an expert get new values: merged, pruned or masked ones."""
+    """Replace parameters and buffers of an expert by merged, pruned or masked values."""
 
     slot: str
     expert: str
@@ -78,7 +78,7 @@ class Replace:
 
 @dataclass(frozen=True)
 class Remove:
-    """An expert goes; the tasks that use it use another one of its slot from then on."""
+    """Remove an expert; tasks that use it are assigned another expert of the slot."""
 
     slot: str
     expert: str
@@ -87,7 +87,7 @@ class Remove:
 
 @dataclass(frozen=True)
 class Train:
-    """What is trainable from now on; all else is frozen, in evaluation mode too.
+    """Set the trainable parts; all others are frozen and in evaluation mode.
 
     Attributes:
         parts: names as :func:`expert_part`, :func:`head_part` and :func:`base_part` make them; an
@@ -101,7 +101,7 @@ Edit = Add | Assign | Replace | Remove | Train
 
 
 def expert_part(slot: str, expert: str) -> str:
-    """Return the name of an expert as a part that is trained.
+    """Return the name of an expert among the trainable parts.
 
     >>> expert_part("layer0", "e1")
     'layer0/e1'
@@ -110,7 +110,7 @@ def expert_part(slot: str, expert: str) -> str:
 
 
 def head_part(task: int) -> str:
-    """Return the name of a task's head, and what its gates keep for the task alone.
+    """Return the name of a task's head and of its own gate parameters.
 
     >>> head_part(3)
     'head/3'
@@ -119,7 +119,7 @@ def head_part(task: int) -> str:
 
 
 def base_part() -> str:
-    """Return the name of all that is neither expert, gate nor head: encoder, shared experts."""
+    """Return the name of the remaining parts: encoder and shared experts."""
     return "base"
 
 
@@ -128,13 +128,13 @@ def apply(network: MoENetwork, edits: Iterable[Edit]) -> dict[str, str]:
 
     Args:
         network: the network; new parts go to its device.
-        edits: what is changed, in this order.
+        edits: the changes, applied in this order.
 
     Returns:
-        For each key of an added expert, by ``slot/key``, the id that it got.
+        The id of each added expert, by ``slot/key``.
 
     Raises:
-        InputError: an expert does not fit the slot that it is added to; nothing is changed.
+        InputError: an added expert does not fit its slot; the network is unchanged.
 
     >>> from cl_moe.moe.backbones.chain import Chain
     >>> from cl_moe.moe.experts.mlp import MLPExpert
@@ -169,14 +169,14 @@ def apply(network: MoENetwork, edits: Iterable[Edit]) -> dict[str, str]:
 
 
 def named(part: str, ids: Mapping[str, str]) -> str:
-    """Return a part's name with the id in the place of an added expert's key."""
+    """Return a part's name, with the key of an added expert replaced by its id."""
     return expert_part(part.rpartition("/")[0], ids[part]) if part in ids else part
 
 
 def set_trainable(network: MoENetwork, parts: set[str]) -> None:
-    """Let parts be trained and freeze all others; what is frozen already costs nothing.
+    """Make parts trainable and freeze all others; parts that are frozen already are skipped.
 
-    Experts that wait in a pool, which no task uses yet, are left as they are.
+    Unused experts of a pool, which no task is assigned yet, are unchanged.
     """
     for layer in network.moe_layers:
         wanted = {part.rpartition("/")[2] for part in parts if part.startswith(f"{layer.name}/")}
@@ -208,7 +208,7 @@ def set_trainable(network: MoENetwork, parts: set[str]) -> None:
 
 @torch.no_grad()
 def _misfit(edit: Add, slots: Mapping[str, MoELayer]) -> str | None:
-    """Return why an expert cannot join a slot; None where it can, or that cannot be told."""
+    """Return why an expert does not fit a slot; None where it fits, or the shapes are unknown."""
     if edit.slot not in slots:
         return f"Add: no slot '{edit.slot}'; {did_you_mean(edit.slot, slots)}"
     shapes = slots[edit.slot].shapes

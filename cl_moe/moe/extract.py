@@ -1,7 +1,7 @@
-"""What a task uses of a layer as a module of its own, with nothing left to route.
+"""Extract the part of a layer that one task uses, as a module without task routing.
 
-What is made here is copied, in evaluation mode, and takes no gradients: it stays as it is however
-the network goes on learning.
+Extracted modules are copies in evaluation mode without gradients: further training of the network
+does not change them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = (
 
 
 def frozen_copy(module: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode without gradients; what is shared within stays shared.
+    """Return a copy in evaluation mode without gradients; modules shared within it stay shared.
 
     >>> copied = frozen_copy(nn.Linear(2, 2))
     >>> copied.training, copied.weight.requires_grad
@@ -40,7 +40,7 @@ def frozen_copy(module: nn.Module) -> nn.Module:
 
 
 def unknown_task(task: int, known: Sequence[int]) -> InputError:
-    """Return the error for a task that cannot be answered.
+    """Return the error for a task that was not learned.
 
     >>> print(unknown_task(2, [0, 1]))
     task 2: has not been learned; those that can be answered are 0, 1
@@ -50,7 +50,7 @@ def unknown_task(task: int, known: Sequence[int]) -> InputError:
 
 
 class FixedTask(nn.Module):
-    """A network that answers by task, with the task fixed.
+    """A task-incremental network with a fixed task.
 
     >>> class Shift(nn.Module):
     ...     def forward(self, x, task):
@@ -92,16 +92,16 @@ class WeightedSum(nn.Module):
 
 
 class RoutedExperts(nn.Module):
-    """Experts behind a gate that looks at rows, with the task fixed.
+    """Experts behind a gate that routes rows, with a fixed task.
 
     Each row runs its k experts only. A traced graph (``torch.export``, ``torch.compile``, ONNX)
-    cannot sort rows by what is in them: in it every expert runs on every row, and those that a row
-    is not sent to count with weight 0. The answers are the same, the price is that of all experts.
+    cannot sort rows by their content: there every expert runs on every row, with weight 0 where the
+    row is not routed to it. The output is the same, at the cost of all experts.
 
     Args:
-        gate: is copied, and keeps only what the task needs.
+        gate: copied, reduced to the parameters of the task.
         task: task label.
-        experts: those that the gate may choose from, by their ids.
+        experts: the experts on offer, by id.
     """
 
     def __init__(self, gate: Gate, task: int, experts: Mapping[str, nn.Module]) -> None:
@@ -119,7 +119,7 @@ class RoutedExperts(nn.Module):
 
 
 def _all_run(x: Tensor, routing: Routing, experts: Iterable[nn.Module]) -> Tensor:
-    """Return what :func:`combine` does, by operations that do not depend on what is chosen."""
+    """Return the output of :func:`combine`, by operations that do not depend on the routing."""
     outputs = torch.stack([expert(x) for expert in experts], dim=1)  # (B, E, *out_shape)
     chosen_BKE = F.one_hot(routing.chosen, outputs.shape[1])
     weight_BE = (routing.weights.unsqueeze(-1) * chosen_BKE).sum(1)
@@ -128,7 +128,7 @@ def _all_run(x: Tensor, routing: Routing, experts: Iterable[nn.Module]) -> Tenso
 
 
 def _restricted(gate: Gate, task: int, experts: Sequence[str]) -> Gate:
-    """Return a copy of a gate without the entries that serve other tasks and experts alone."""
+    """Return a copy of a gate without the entries of other tasks and experts."""
     gate = copy.deepcopy(gate)
     needed = {identity for part in gate.depends_on(task, experts) for identity in _held(part)}
     for entries in list(gate.modules()):
@@ -146,7 +146,7 @@ def _held(part: nn.Module | Tensor) -> set[int]:
 
 
 def experts_for(layer: MoELayer, task: int) -> nn.Module:
-    """Return what a layer does to the rows of one task; nothing is copied but the gate."""
+    """Return a module that computes a layer's output for one task; only the gate is copied."""
     ids = layer.offered(task)
     parts, weights = [layer.pool[ids[0]]], [1.0]
     if len(ids) > 1 and layer.gate.reads_rows:

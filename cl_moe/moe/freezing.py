@@ -1,4 +1,4 @@
-"""Parts of a network that can be frozen, and walks that pass over frozen parts at no cost."""
+"""Freezing of parts of a network, and traversals that skip frozen parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from cl_moe.moe.offload import Away
+from cl_moe.moe.offload import OffloadedExpert
 
 __all__ = (
     "FreezableDict",
@@ -28,14 +28,14 @@ class FreezableDict(nn.ModuleDict):
     """A ``ModuleDict`` whose parts can be frozen: parameters, buffers and mode.
 
     A frozen part takes no gradients and is in evaluation mode whatever mode is set, so that running
-    statistics (BatchNorm) and power iterations (spectral norm) stay as they are and dropout drops
-    nothing. Unfreezing gives each parameter back the ``requires_grad`` that it had: what its author
-    had switched off stays off.
+    statistics (BatchNorm) and power iterations (spectral norm) do not change and dropout is off.
+    Unfreezing restores the ``requires_grad`` of each parameter: a parameter that its author had
+    frozen stays frozen.
 
-    Between two tasks a network is walked through a dozen times: what is to be trained, is all on
-    the device, in evaluation mode? With a thousand frozen parts torch's walks take longer than
-    learning a task. Those of this file look into the trainable parts only, and take the modules of
-    the frozen ones from one list. To torch it is a ``ModuleDict`` like any other.
+    Between two tasks a network is traversed a dozen times (which parameters are trainable, on which
+    device, in which mode). With a thousand frozen parts torch's traversals take longer than
+    learning a task. The traversals of this file visit the trainable parts only, and take the
+    modules of the frozen parts from a list. For torch it is an ordinary ``ModuleDict``.
 
     Args:
         parts: modules by name, none of them frozen.
@@ -57,20 +57,20 @@ class FreezableDict(nn.ModuleDict):
         self.frozen: dict[nn.Module, None] = {}
         """All modules of the frozen parts."""
         self.numbers: dict[str, int] = {}
-        """How many parameters each frozen part has."""
+        """The number of parameters of each frozen part."""
         self.switched_off: dict[str, tuple[str, ...]] = {}
-        """Of each frozen part, the parameters that took no gradients before."""
+        """The parameters of each frozen part that took no gradients before it was frozen."""
         super().__init__(parts)
 
     def freeze(self, name: str) -> None:
-        """Keep a part as it is until it is unfrozen. Its gradients are dropped."""
+        """Freeze a part until it is unfrozen. Its gradients are dropped."""
         part = self[name]
         if name in self.trainable:
             off = tuple(n for n, p in part.named_parameters() if not p.requires_grad)
             self._freeze(name, part, off)
 
     def unfreeze(self, name: str) -> None:
-        """Let a part be trained again: those of its parameters that were before."""
+        """Make a part trainable again: the parameters that were trainable before."""
         if name in self.trainable:
             return
         off = self.switched_off[name]
@@ -80,13 +80,13 @@ class FreezableDict(nn.ModuleDict):
         set_mode(self[name], self.training)
 
     def replace_frozen(self, name: str, part: nn.Module) -> None:
-        """Put another module in the place of a frozen part; it is frozen, too."""
+        """Replace a frozen part by another module, which is frozen, too."""
         off = self.switched_off[name]
         self[name] = part
         self._freeze(name, part, off)
 
     def copy_of(self, name: str) -> nn.Module:
-        """Return a copy of a part that can be trained as the part could before it was frozen."""
+        """Return a copy of a part with the ``requires_grad`` that it had before it was frozen."""
         copied = copy.deepcopy(self[name])
         if name not in self.trainable:
             off = self.switched_off[name]
@@ -95,7 +95,7 @@ class FreezableDict(nn.ModuleDict):
         return copied.train()
 
     def train(self, mode: bool = True) -> FreezableDict:
-        """Set the mode of all parts but the frozen ones, which stay in evaluation mode."""
+        """Set the mode of the trainable parts; frozen parts stay in evaluation mode."""
         self.training = mode
         for name in self.trainable:
             self[name].train(mode)
@@ -112,7 +112,7 @@ class FreezableDict(nn.ModuleDict):
         self.switched_off[name] = off
 
     def _forget(self, name: str) -> None:
-        """Take a part off the lists of frozen ones, if it is there."""
+        """Remove a part from the lists of frozen parts, if it is frozen."""
         if name in self and name not in self.trainable:
             for module in self[name].modules():
                 self.frozen.pop(module, None)
@@ -130,7 +130,7 @@ class FreezableDict(nn.ModuleDict):
 
 
 def modules_of(root: nn.Module) -> list[nn.Module]:
-    """Return all that ``root.modules()`` yields, those of frozen parts last."""
+    """Return the modules of ``root.modules()``, with those of frozen parts last."""
     found, frozen = _walk(root)
     for modules in frozen:
         found.update(modules)
@@ -138,38 +138,38 @@ def modules_of(root: nn.Module) -> list[nn.Module]:
 
 
 def tensors_of(root: nn.Module, frozen: bool = True) -> list[Tensor]:
-    """Return all parameters and buffers of a module, once each; or those outside frozen parts."""
+    """Return each parameter and buffer of a module once; optionally without frozen parts."""
     modules = modules_of(root) if frozen else _walk(root)[0]
     kinds = [held for m in modules for held in (m._parameters, m._buffers) if held]
     return _once(tensor for held in kinds for tensor in held.values())
 
 
 def trainable_of(root: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that take gradients, in torch's order; none of a frozen part does."""
+    """Return the trainable parameters, in torch's order."""
     own = (p for m in _walk(root)[0] if m._parameters for p in m._parameters.values())
     return [p for p in _once(own) if p.requires_grad]
 
 
 def count_parameters(root: nn.Module) -> int:
-    """Return how many parameters a module has, those of experts that are away included.
+    """Return the number of parameters of a module, including offloaded experts.
 
     >>> count_parameters(nn.Linear(2, 3))
     9
     """
     modules = _walk(root)[0]
     own = _once(p for m in modules if m._parameters for p in m._parameters.values())
-    away = sum(module.numbers for module in modules if isinstance(module, Away))
+    offloaded = sum(module.numbers for module in modules if isinstance(module, OffloadedExpert))
     dicts = (module.numbers for module in modules if isinstance(module, FreezableDict))
-    return sum(p.numel() for p in own) + away + sum(sum(d.values()) for d in dicts)
+    return sum(p.numel() for p in own) + offloaded + sum(sum(d.values()) for d in dicts)
 
 
 def modes_of(root: nn.Module) -> list[tuple[nn.Module, bool]]:
-    """Return each module with whether it is in training mode; see :func:`restore_modes`."""
+    """Return each module and its training flag; see :func:`restore_modes`."""
     return [(module, module.training) for module in modules_of(root)]
 
 
 def restore_modes(modes: Iterable[tuple[nn.Module, bool]]) -> None:
-    """Set modules, each without those below it, to the modes given."""
+    """Restore the training flags, each for the module only, not for its children."""
     for module, training in modes:
         module.__dict__["training"] = training
 
@@ -177,8 +177,8 @@ def restore_modes(modes: Iterable[tuple[nn.Module, bool]]) -> None:
 def set_mode(root: nn.Module, training: bool) -> None:
     """Set a module and all in it to training or evaluation mode, as torch does.
 
-    Frozen parts of a :class:`FreezableDict` stay in evaluation mode. A part with a ``train`` of its
-    own is asked: it may keep something as it is.
+    Frozen parts of a :class:`FreezableDict` stay in evaluation mode. A module that overrides
+    ``train`` is called: it may keep parts in another mode.
 
     >>> net = nn.Sequential(nn.Dropout())
     >>> set_mode(net, False)

@@ -1,4 +1,4 @@
-"""A slot: a place in a network where experts work. Shape letters: B rows of a batch."""
+"""A slot: a named place for experts in a network. Shape letters: B rows of a batch."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ __all__ = ("MoELayer",)
 
 
 class MoELayer(nn.Module):
-    """Sends the rows of one task to the experts that the gate chooses, and adds up their outputs.
+    """Routes the rows of one task to the experts that the gate chooses, and sums their outputs.
 
-    y = sum_{e chosen} g_e f_e(x), plus f_shared(x) where there is a shared expert. In somebody
-    else's network a layer stands around a module of it, its *host* h (:class:`Slot`):
-    ``replace`` gives y as above, ``add`` h(x) + y(x), ``output`` h(x) + y(h(x)). The task comes
-    from the network's context (:class:`~cl_moe.moe.context.RoutingContext`); without a task a host
-    gives what it would give by itself.
+    y = sum_{e chosen} g_e f_e(x), plus f_shared(x) where there is a shared expert. In a network of
+    another package a layer wraps one of its modules, the *host* h (:class:`Slot`): ``replace``
+    gives y as above, ``add`` h(x) + y(x), ``output`` h(x) + y(h(x)). The task comes from the
+    network's context (:class:`~cl_moe.moe.context.RoutingContext`); without a task the output is
+    the host's.
 
     Args:
         factory: makes an expert for inputs of ``in_shape``.
         gate: chooses among the experts on offer.
-        in_shape: shape of a row; None where a host decides.
-        experts: number of experts to begin with.
-        shared: whether an expert that all tasks use is added (it learns with the first task, then
-            is frozen, since whatever trains on later tasks forgets earlier ones).
+        in_shape: shape of a row; None where the host determines it.
+        experts: initial number of experts.
+        shared: whether an expert that all tasks use is added. It is trained on the first task and
+            then frozen, since training on later tasks would make it forget.
         seed: where the experts' initial parameters are derived from.
-        dispatch: how rows are run that do not all go to one expert. ``sorted`` calls each expert
-            that has rows once, on these, and leaves the others alone; the program waits for the
-            device to learn who has rows. ``grouped`` does not wait: it runs equal perceptrons in
-            one product a layer (:func:`~cl_moe.moe.dispatch.grouped.grouped`), for a GPU, where an
-            expert that is trained but gets no rows has gradient 0 instead of none.
-        resident: frozen experts that are kept at hand, see :class:`~cl_moe.moe.pool.ExpertPool`.
-        placement: what experts do at a host.
+        dispatch: how rows are sent to several experts. ``sorted`` calls each expert that has rows
+            once, on these rows; the host program waits for the device for the numbers of rows.
+            ``grouped`` does not wait: it runs equal perceptrons in one product per layer
+            (:func:`~cl_moe.moe.dispatch.grouped.grouped`), for a GPU, where an expert that is
+            trained but gets no rows has gradient 0 instead of none.
+        resident: number of frozen experts kept in memory, see :class:`~cl_moe.moe.pool.ExpertPool`.
+        placement: how expert outputs are combined with the host's.
 
     Attributes:
         name: the slot's name in its backbone.
-        context: says which task the rows of a pass belong to.
+        context: holds the task of the current pass.
 
     Raises:
         ValueError: the experts cannot be grouped.
@@ -86,12 +86,12 @@ class MoELayer(nn.Module):
 
     @property
     def shared(self) -> nn.Module | None:
-        """The expert that all tasks use, if there is one."""
+        """The expert that all tasks share, if there is one."""
         return self.common["shared"] if len(self.common) else None
 
     @property
     def shapes(self) -> tuple[Shape, Shape] | None:
-        """What an expert reads and gives, a row; None where a host has not told yet."""
+        """Input and output shape of an expert, without the batch; None while unknown."""
         if self.in_shape is not None:
             return self.in_shape, self.out_shape
         found: tuple[Shape, ...] = getattr(self.factory, "sizes").shapes  # noqa: B009 - of a host
@@ -100,20 +100,20 @@ class MoELayer(nn.Module):
         return (found[1], found[1]) if self.placement == "output" else (found[0], found[1])
 
     def make(self, purpose: str) -> nn.Module:
-        """Return a fresh expert that is not in the pool yet; ``purpose`` decides its parameters."""
+        """Return a fresh expert that is not in the pool yet; ``purpose`` seeds its parameters."""
         shape = () if self.in_shape is None else self.in_shape
         return make_module(self.factory, shape, derive(self.seed, "expert", purpose))
 
     def make_next(self) -> nn.Module:
         """Return a fresh expert for a task that grows one.
 
-        It starts from the numbers of the first expert, which are those of a network that learns
-        the task alone: what differs later is what was shared, not the luck of initialisation.
+        Its initial parameters are those of the first expert, and of the ``single_task`` baseline:
+        later differences come from sharing, not from initialisation.
         """
         return self.make("0")
 
     def add(self, expert: nn.Module | None = None) -> str:
-        """Take an expert (a fresh one by default) into the pool, tell the gate, return its id."""
+        """Add an expert (a fresh one by default) to the pool and the gate; return its id."""
         expert = self.make_next() if expert is None else expert
         if self.dispatch == "grouped":
             first = [self.pool[id_] for id_ in self.pool.ids[:1]]
@@ -124,7 +124,7 @@ class MoELayer(nn.Module):
         return id_
 
     def assign(self, task: int, experts: Sequence[str]) -> None:
-        """Say which experts a task may use, once and for all."""
+        """Assign a task the experts that it may use; it can be done once."""
         assert task not in self.assigned, f"task {task} has its experts already"
         assert experts, "a task needs an expert"
         assert all(id_ in self.pool for id_ in experts), experts
@@ -136,7 +136,7 @@ class MoELayer(nn.Module):
         return list(self.assigned[task]) if self.gate.task_aware else self.pool.ids
 
     def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
-        """Yield all that can change what the layer makes of a task's rows."""
+        """Yield the modules and tensors that the layer's output for a task depends on."""
         ids = self.offered(task)
         yield from (self.pool.experts[id_] for id_ in ids)  # one that is away says what it holds
         yield from self.gate.depends_on(task, ids)
@@ -148,9 +148,9 @@ class MoELayer(nn.Module):
 
         Args:
             x: rows (B, ...).
-            args: what else the host is called with; experts in its place are, too.
-            host: the module that the layer stands around.
-            kwargs: the same.
+            args: further arguments of the host, passed on to experts that replace it.
+            host: the wrapped module.
+            kwargs: further keyword arguments, likewise.
         """
         if host is None:
             y = self._mixed(x)
@@ -181,14 +181,14 @@ class MoELayer(nn.Module):
 
 
 class Slot(nn.Module):
-    """Stands in a network where a module stood, and hands its rows to a layer of experts.
+    """Replaces a module of a network, and passes its rows to a layer of experts.
 
-    The layer is not a part of it to torch: what is frozen with the network, the host, is held here,
-    and what is trained elsewhere.
+    For torch the layer is not a submodule: the host is frozen with the network, the layer is
+    trained elsewhere.
 
     Args:
-        host: the module that stood there.
-        layer: the experts around it.
+        host: the replaced module.
+        layer: the layer of experts that wraps it.
     """
 
     def __init__(self, host: nn.Module, layer: MoELayer) -> None:
@@ -198,16 +198,16 @@ class Slot(nn.Module):
 
     @property
     def layer(self) -> MoELayer:
-        """The experts around the host."""
+        """The layer of experts that wraps the host."""
         return self._layer[0]
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Return what host and experts make of rows."""
+        """Return the combined output of host and experts."""
         return self.layer(x, *args, host=self.host, **kwargs)
 
 
 class _Called:
-    """An expert with what else it is called with."""
+    """An expert with fixed further arguments."""
 
     def __init__(self, expert: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.expert, self.args, self.kwargs = expert, args, kwargs
@@ -217,7 +217,7 @@ class _Called:
 
 
 def _pooled(x: Tensor) -> Tensor:
-    """Return one vector a row: the mean over pixels (B, C, H, W) or over tokens (B, T, D)."""
+    """Return one vector per row: the mean over pixels (B, C, H, W) or over tokens (B, T, D)."""
     if x.dim() == 4:
         return x.mean((2, 3))
     return x.mean(1) if x.dim() == 3 else x

@@ -1,4 +1,4 @@
-"""The network: a backbone with slots for experts, and one head a task."""
+"""The network: a backbone with slots for experts, and one head per task."""
 
 from __future__ import annotations
 
@@ -26,16 +26,15 @@ Path = tuple[tuple[str, ...], ...]
 
 
 class MoENetwork(nn.Module):
-    """A sparse mixture of experts that knows which task its rows belong to.
+    """A task-aware sparse mixture of experts.
 
     Args:
         backbone: a network with slots for experts.
         seed: where the heads' initial parameters are derived from.
-        head: the kind of head that a task gets: called with the length of the features and the
-            number of outputs.
+        head: makes a task's head from the number of features and the number of outputs.
 
     Attributes:
-        first_on: for each path, the task that stands for it: the first that learned it.
+        first_on: for each path, the first task that was assigned it, which represents the path.
 
     >>> from cl_moe.moe.backbones.chain import Chain
     >>> from cl_moe.moe.experts.mlp import MLPExpert
@@ -61,7 +60,7 @@ class MoENetwork(nn.Module):
 
     @property
     def tasks(self) -> list[int]:
-        """Labels of the tasks that can be answered, in order of arrival."""
+        """Labels of the learned tasks, in order of arrival."""
         return [int(label) for label in self.heads]
 
     def head(self, task: int) -> Head:
@@ -74,11 +73,11 @@ class MoENetwork(nn.Module):
         return tuple(layer.assigned[task] for layer in self.moe_layers)
 
     def owns_path(self, task: int) -> bool:
-        """Tell whether a task runs through experts of its own (not answered from earlier paths)."""
+        """Tell whether a task has a path of its own, rather than a head on earlier paths."""
         return self.head(task).reads_own_path
 
     def reads(self, task: int) -> list[int]:
-        """Return the tasks whose paths a task is answered through: itself, or those it averages."""
+        """Return the tasks whose paths a task's head reads: itself, or its ensemble's tasks."""
         if self.owns_path(task):
             return [task]
         return [source for source in self.head(task).sources if source != RAW.task]
@@ -88,7 +87,7 @@ class MoENetwork(nn.Module):
         return self.head(task).n_outputs
 
     def new_head(self, task: int, n_outputs: int) -> Head:
-        """Return a fresh head for a task, which is not part of the network yet."""
+        """Return a fresh head for a task; it is not part of the network yet."""
         if self.head_kind.serves_all:
             shared = (head for head in map(self.head, self.tasks) if head.serves_all)
             if (first := next(shared, None)) is not None:
@@ -101,7 +100,7 @@ class MoENetwork(nn.Module):
         return head
 
     def add_task(self, task: int, path: Sequence[Sequence[str]], head: Head) -> None:
-        """Take in a task: the experts it may use in each slot, and its head.
+        """Add a task with its head and the experts that it may use in each slot.
 
         ``path`` is empty for a task whose head reads earlier paths.
         """
@@ -114,13 +113,13 @@ class MoENetwork(nn.Module):
             self.first_on.setdefault(self.path(task), task)
 
     def widen_head(self, task: int, n_outputs: int) -> None:
-        """Give a task's head further outputs, if it has fewer."""
+        """Widen a task's head, if it has fewer outputs."""
         head = self.head(task)
         if head.n_outputs < n_outputs:
             self.heads[str(task)] = head.widened(n_outputs)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return what the first stage of every path reads."""
+        """Return the input of the first stage, the same for all paths."""
         return self.backbone.encode(x)
 
     def features(self, x: Tensor, task: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -133,38 +132,38 @@ class MoENetwork(nn.Module):
             return self.backbone(x), context.losses()
 
     def inner_stages(self, task: int) -> int:
-        """Return how many outputs of stages a task's path has below its features."""
+        """Return the number of stages of a task's path below its features."""
         return len(self.backbone.stages(task)) - 1
 
     def reader(self, x: Tensor) -> PathReader:
-        """Return what reads earlier paths on rows, each stage once."""
+        """Return a reader of earlier paths for rows x, which runs each stage once."""
         return PathReader(self.backbone, self.heads, x)
 
     def blocks(self, x: Tensor, wanted: Iterable[Block]) -> dict[Block, Tensor]:
-        """Return what earlier paths make of rows, each path run once: (B, D) a block.
+        """Return features of earlier paths, (B, D) for each block; each path runs once.
 
-        See :class:`~cl_moe.moe.features.PathReader`, which reads the same rows several times.
+        See :class:`~cl_moe.moe.features.PathReader`, for several reads of the same rows.
         """
         return self.reader(x).blocks(wanted)
 
     def route(self, task: int) -> int:
-        """Return the task that stands for the path a task runs, -1 where that is the raw input.
+        """Return the task that represents the path a task runs, -1 for the raw input.
 
-        It is the first task on that path. A task answered from earlier paths stands for itself
-        where it reads more than one, or one through a lens.
+        It is the first task that was assigned the path. A task whose head reads several earlier
+        paths, or one under a symmetry, represents itself.
         """
         if self.owns_path(task):
             return self.first_on[self.path(task)]
         read = [block for block in self.head(task).blocks if block.task != RAW.task]
         runs = {self.route(block.task) for block in read} - {RAW.task}
-        its_own = len(runs) > 1 or any(block.lens for block in read)
+        its_own = len(runs) > 1 or any(block.symmetry for block in read)
         return task if its_own else next(iter(runs), RAW.task)
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the outputs (B, C) of one task for its rows."""
-        return self.answer(x, task)[0]
+        return self.forward_with_losses(x, task)[0]
 
-    def answer(self, x: Tensor, task: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward_with_losses(self, x: Tensor, task: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the outputs (B, C) of one task, and the auxiliary losses of the pass."""
         head = self.head(task)
         if not head.reads_own_path:
@@ -173,17 +172,17 @@ class MoENetwork(nn.Module):
         return head({OWN: features}), losses
 
     def for_task(self, task: int) -> nn.Module:
-        """Return a module of its own that answers one task: a copy of what the task uses, no more.
+        """Return a stand-alone module for one task: a copy of the parts that the task uses.
 
         Where a layer of a chain has one expert for the task, that is an ``nn.Sequential`` of the
-        encoder, an expert a layer, and the head. Experts whose weights are the same for all rows
-        are summed with these weights; a gate that looks at rows comes along, with the task fixed
-        (:class:`~cl_moe.moe.extract.RoutedExperts`). A task answered from other tasks' paths takes
-        these, as far up as it reads them.
+        encoder, one expert per layer, and the head. Experts whose weights are the same for all rows
+        are summed with these weights; a gate that routes rows is included, with the task fixed
+        (:class:`~cl_moe.moe.extract.RoutedExperts`). For a task whose head reads other tasks'
+        paths, these are included up to the highest stage that is read.
 
         The module takes rows x (B, ...) and gives outputs (B, C), those of the network to 1e-6. It
-        is in evaluation mode and takes no gradients, learns nothing more when the network does, and
-        can be exported (``torch.export.export``, ``torch.onnx.export``).
+        is in evaluation mode without gradients, is not changed by further training of the network,
+        and can be exported (``torch.export.export``, ``torch.onnx.export``).
 
         Raises:
             InputError: the network does not know the task.
@@ -205,7 +204,7 @@ class MoENetwork(nn.Module):
         return task_module(self.backbone, self.heads, task)
 
     def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
-        """Yield all that can change a task's answers: its path, or those that its head reads."""
+        """Yield all that a task's predictions depend on: its path, or those its head reads."""
         yield from self.backbone.base.values()
         ahead, reached = [task], {RAW.task}
         while ahead:
@@ -223,7 +222,7 @@ class MoENetwork(nn.Module):
 
     @torch.no_grad()
     def usage(self, x: Tensor, task: int) -> list[dict[str, float]]:
-        """Return, slot by slot, the share of a task's weight that each expert gets on rows x."""
+        """Return, for each slot, the share of the gate's weight that each expert gets on rows x."""
         if not self.owns_path(task):
             return self._usage_of_sources(x, self.head(task).sources)
         with self.backbone.context.of(task) as context:

@@ -1,4 +1,4 @@
-"""Experts that are finished and not at hand: their numbers wait on disk, or in main memory."""
+"""Offloading of frozen experts to disk or to main memory."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ("Away", "Warehouse", "module_digest", "tensor_digest")
+__all__ = ("OffloadStore", "OffloadedExpert", "module_digest", "tensor_digest")
 
 
-class Away(nn.Module):
-    """Stands for an expert that was put away.
+class OffloadedExpert(nn.Module):
+    """Placeholder for an offloaded expert.
 
     Args:
-        digest: what :func:`module_digest` gives for the expert.
-        kept: its tensors' bytes one after the other, or the file that holds them.
-        numbers: parameters of the expert.
-        device: where the expert goes when it comes back; follows the network when that is moved.
+        digest: :func:`module_digest` of the expert.
+        kept: the concatenated bytes of its tensors, or the file that holds them.
+        numbers: number of parameters of the expert.
+        device: the device to which the expert is loaded; it follows the network.
     """
 
     def __init__(
@@ -38,23 +38,23 @@ class Away(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the expert goes when it comes back."""
+        """The device to which the expert is loaded."""
         place: Any = self.place
         return place.device  # type: ignore[no-any-return]
 
 
-class Warehouse:
-    """Puts experts away and brings them back, the same bit for bit.
+class OffloadStore:
+    """Offloads experts and loads them again, bit for bit the same.
 
-    From a CPU their numbers go to a temporary folder, which goes when the last network that uses it
-    does; from a GPU they go to main memory. Copies of a network share the warehouse: files are
-    named by what they hold, and are never changed. What an expert is made of stays in memory, once
-    for all that are alike.
+    Tensors on a CPU are written to a temporary folder, which is removed with the last network that
+    uses it; tensors on a GPU are copied to main memory. Copies of a network share the store: files
+    are named by the hash of their content and are never changed. The module structure stays in
+    memory, once for all experts of equal structure.
 
-    >>> warehouse = Warehouse()
+    >>> store = OffloadStore()
     >>> expert = nn.Linear(2, 3).requires_grad_(False)
-    >>> away = warehouse.put(expert)
-    >>> back = warehouse.bring(away)
+    >>> offloaded = store.offload(expert)
+    >>> back = store.load(offloaded)
     >>> back is not expert and bool(torch.equal(back.weight, expert.weight))
     True
     """
@@ -64,11 +64,11 @@ class Warehouse:
         self._shells: dict[bytes, nn.Module] = {}
         self._shell_of: dict[bytes, bytes] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Warehouse:
+    def __deepcopy__(self, memo: dict[int, Any]) -> OffloadStore:
         return self
 
-    def put(self, expert: nn.Module) -> Away:
-        """Return what stands for an expert from now on; whoever still holds it can use it."""
+    def offload(self, expert: nn.Module) -> OffloadedExpert:
+        """Return the placeholder of an expert; existing references to the expert stay valid."""
         digest, shape = module_digest(expert), module_digest(expert, values=False)
         if shape not in self._shells:
             self._shells[shape] = copy.deepcopy(expert).to("meta")
@@ -77,18 +77,18 @@ class Warehouse:
         device = tensors[0].device if tensors else torch.device("cpu")
         data = torch.cat([_bytes(t) for t in tensors] or [torch.empty(0).byte()])
         kept = self._written(digest, data) if device.type == "cpu" else data
-        return Away(digest, kept, sum(p.numel() for p in expert.parameters()), device)
+        return OffloadedExpert(digest, kept, sum(p.numel() for p in expert.parameters()), device)
 
-    def bring(self, away: Away) -> nn.Module:
-        """Return the expert that was put away, on the network's device, frozen."""
-        expert = copy.deepcopy(self._shells[self._shell_of[away.digest]])
-        (kept,) = away.kept
+    def load(self, offloaded: OffloadedExpert) -> nn.Module:
+        """Return the offloaded expert, frozen, on the network's device."""
+        expert = copy.deepcopy(self._shells[self._shell_of[offloaded.digest]])
+        (kept,) = offloaded.kept
         data = kept if isinstance(kept, Tensor) else torch.from_numpy(np.load(kept))
         start = 0
         for owner, name, empty in _slots(expert):
             size = empty.numel() * empty.element_size()
             value = data[start : start + size].clone().view(empty.dtype).view(empty.shape)
-            value = value.to(away.device)
+            value = value.to(offloaded.device)
             start += size
             if name in owner._parameters:
                 owner._parameters[name] = nn.Parameter(value, requires_grad=False)
@@ -101,19 +101,21 @@ class Warehouse:
             self._folder = Path(tempfile.mkdtemp(prefix="cl_moe-experts-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = self._folder / f"{digest.hex()}.npy"
-        if not path.exists():  # else the same expert was put away before
+        if not path.exists():  # else the same expert was offloaded before
             np.save(path, data.numpy(), allow_pickle=False)
         return path
 
 
 def module_digest(module: nn.Module, values: bool = True) -> bytes:
-    """Return a hash of a module's tensors and settings; of an :class:`Away`, its expert's.
+    """Return a hash of a module's tensors and settings.
+
+    An :class:`OffloadedExpert` has the hash of its expert.
 
     Args:
         module: a module.
-        values: whether values count, or types and shapes alone.
+        values: whether to hash values, or types and shapes only.
     """
-    if isinstance(module, Away):
+    if isinstance(module, OffloadedExpert):
         return module.digest
     found = blake2b(digest_size=32)
     for name, part in module.named_modules(remove_duplicate=False):
@@ -132,7 +134,7 @@ def tensor_digest(tensor: Tensor, values: bool = True) -> bytes:
 
 
 def _settings(module: nn.Module) -> dict[str, object]:
-    """Return what a module keeps beside tensors and modules: sizes, strides, what it reads."""
+    """Return a module's attributes other than tensors and modules, such as sizes and strides."""
     return {
         name: value
         for name, value in vars(module).items()
@@ -145,7 +147,7 @@ def _bytes(tensor: Tensor) -> Tensor:
 
 
 def _slots(module: nn.Module) -> Iterator[tuple[nn.Module, str, Tensor]]:
-    """Yield where a module's parameters and buffers are: owner, name and tensor."""
+    """Yield owner, name and tensor of each parameter and buffer of a module."""
     for owner in module.modules():
         for held in (owner._parameters, owner._buffers):
             for name, tensor in list(held.items()):

@@ -8,21 +8,21 @@ from typing import Any
 from torch import nn
 
 from cl_moe.moe.freezing import FreezableDict
-from cl_moe.moe.offload import Away, Warehouse
+from cl_moe.moe.offload import OffloadedExpert, OffloadStore
 
 __all__ = ("ExpertPool",)
 
 
 class ExpertPool(nn.Module):
-    """Holds experts, each with parameters of its own, under ids that are never used again.
+    """Holds experts with separate parameters under ids that are never reused.
 
-    One parameter set an expert is what keeps idle experts still: in one stacked tensor an expert
-    that gets no rows is moved all the same by momentum, Adam's moments and weight decay.
+    Separate parameters keep idle experts unchanged: in one stacked tensor, momentum, Adam's moments
+    and weight decay would change an expert that gets no rows.
 
     Args:
-        resident: frozen experts that are kept at hand. Of more, those used last are; the numbers of
-            the others wait elsewhere (:class:`~cl_moe.moe.offload.Warehouse`) and come back, the
-            same bit for bit, when an expert is asked for by its id. None: all are at hand.
+        resident: number of frozen experts kept in memory, the most recently used ones. The others
+            are offloaded (:class:`~cl_moe.moe.offload.OffloadStore`) and loaded again, bit for bit
+            the same, when they are accessed by id. None: all are resident.
 
     >>> pool = ExpertPool()
     >>> pool.add(nn.Linear(2, 2)), pool.add(nn.Linear(2, 2))
@@ -39,11 +39,11 @@ class ExpertPool(nn.Module):
         super().__init__()
         self.experts = FreezableDict()
         self.resident = resident
-        self.warehouse = Warehouse()
-        self.at_hand: dict[str, None] = {}
-        """The ids of the frozen experts at hand, those used last at the end."""
+        self.store = OffloadStore()
+        self.resident_ids: dict[str, None] = {}
+        """The ids of the resident frozen experts, the most recently used ones last."""
         self.made = 0
-        """Experts ever taken in: the number of the next id."""
+        """Number of experts ever added: the number of the next id."""
 
     @property
     def ids(self) -> list[str]:
@@ -61,30 +61,30 @@ class ExpertPool(nn.Module):
         return list(self.experts.trainable)
 
     def add(self, expert: nn.Module) -> str:
-        """Take in an expert and return its new id."""
+        """Add an expert and return its new id."""
         id_ = f"e{self.made}"
         self.made += 1
         self.experts[id_] = expert
         return id_
 
     def remove(self, id_: str) -> None:
-        """Drop an expert for good."""
+        """Remove an expert."""
         del self.experts[id_]
-        self.at_hand.pop(id_, None)
+        self.resident_ids.pop(id_, None)
 
     def freeze(self, id_: str) -> None:
-        """Keep an expert as it is, parameters, buffers and mode, and forget its gradients."""
+        """Freeze an expert's parameters, buffers and mode, and drop its gradients."""
         self.experts.freeze(id_)
         self._used(id_)
 
     def unfreeze(self, id_: str) -> None:
-        """Let an expert be trained again, as far as its author lets it."""
+        """Make an expert trainable again, except for parameters that its author froze."""
         _ = self[id_]
-        self.at_hand.pop(id_, None)
+        self.resident_ids.pop(id_, None)
         self.experts.unfreeze(id_)
 
     def copy_of(self, id_: str) -> nn.Module:
-        """Return a copy of an expert that can be trained as the expert could when it was made."""
+        """Return a copy of an expert with the ``requires_grad`` of a new expert."""
         _ = self[id_]
         return self.experts.copy_of(id_)
 
@@ -92,22 +92,22 @@ class ExpertPool(nn.Module):
         expert = self.experts[id_]
         if self.resident is None or id_ in self.experts.trainable:
             return expert
-        if isinstance(expert, Away):
-            expert = self.warehouse.bring(expert)
+        if isinstance(expert, OffloadedExpert):
+            expert = self.store.load(expert)
             self._swap(id_, expert)
         self._used(id_)
         return expert
 
     def _used(self, id_: str) -> None:
-        """Note that a frozen expert is used, and put away those that were not for longest."""
-        if self.resident is None or isinstance(self.experts[id_], Away):
+        """Mark a frozen expert as used, and offload the least recently used ones."""
+        if self.resident is None or isinstance(self.experts[id_], OffloadedExpert):
             return
-        self.at_hand.pop(id_, None)
-        self.at_hand[id_] = None
-        while len(self.at_hand) > self.resident:
-            last = next(iter(self.at_hand))
-            del self.at_hand[last]
-            self._swap(last, self.warehouse.put(self.experts[last]))
+        self.resident_ids.pop(id_, None)
+        self.resident_ids[id_] = None
+        while len(self.resident_ids) > self.resident:
+            last = next(iter(self.resident_ids))
+            del self.resident_ids[last]
+            self._swap(last, self.store.offload(self.experts[last]))
 
     def _swap(self, id_: str, part: nn.Module) -> None:
         self.experts.replace_frozen(id_, part)

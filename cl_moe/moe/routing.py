@@ -1,4 +1,4 @@
-"""What a gate returns. Shape letters: B rows of a batch, E experts on offer, K experts chosen."""
+"""A gate's result. Shape letters: B rows of a batch, E experts on offer, K experts chosen."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ("Routing", "balance_loss", "top_k", "weighted_sums", "z_loss")
 
 @dataclass(frozen=True)
 class Routing:
-    """Which experts a batch goes to, and with what weights.
+    """The experts chosen for a batch, and their weights.
 
     Attributes:
         weights: (B, K), or (1, K) where all rows of the task share one choice.
-        chosen: same shape, int64; positions in the list of experts that the gate was offered.
+        chosen: same shape, int64; positions in the list of experts on offer.
         losses: auxiliary losses, scalars already scaled; empty where there is none.
     """
 
@@ -50,8 +50,8 @@ def top_k(logits_BE: Tensor, k: int, losses: dict[str, Tensor] | None = None) ->
 
     Args:
         logits_BE: (B, E) or (1, E).
-        k: experts a row; more than E means all.
-        losses: auxiliary losses to hand on.
+        k: experts per row; all where k exceeds E.
+        losses: auxiliary losses to pass on.
 
     >>> routing = top_k(torch.tensor([[2.0, 0.0, 1.0]]), k=2)
     >>> routing.chosen.tolist(), [round(w, 3) for w in routing.weights[0].tolist()]
@@ -73,8 +73,8 @@ def weighted_sums(y: Tensor, routing: Routing, order: Tensor, rows: int) -> Tens
 
     Args:
         y: (B * K, *out_shape), outputs for the (row, expert) pairs in the order ``order``.
-        routing: of rows one by one, weights (B, K).
-        order: (B * K,), which pair, counted row by row, each output belongs to.
+        routing: per row, weights (B, K).
+        order: (B * K,), the number of each output's pair, counted row by row.
         rows: the number of rows B.
 
     >>> routing = Routing(torch.tensor([[0.5], [2.0]]), torch.tensor([[1], [0]]))

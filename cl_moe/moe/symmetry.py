@@ -1,4 +1,4 @@
-"""Looking at images from another side, as a path saw those it was trained on."""
+"""Symmetries of images: transformations of the input before an earlier path."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ("Lens",)
+__all__ = ("Symmetry",)
 
 
-class Lens(NamedTuple):
-    """A symmetry of the square, with or without brightness inverted: what is done to images first.
+class Symmetry(NamedTuple):
+    """A symmetry of the square, with or without inversion of brightness.
 
-    Nothing in it is trained, and there is nothing to multiply: pixels change places.
+    It has no parameters and needs no multiplication: pixels are permuted.
 
     Attributes:
         turns: quarter turns counter-clockwise, 0 to 3; those by 1 and 3 need square images.
         flipped: whether left and right are exchanged before the turns.
-        inverted: the sum of darkest and brightest, from which values are taken away, one for all
-            channels; None where brightness stays as it is.
+        inverted: the sum of the lowest and the highest value, from which values are subtracted, one
+            number for all channels; None: no inversion.
 
     >>> import torch
     >>> image = torch.tensor([[[[1.0, 0.0], [0.25, 0.0]]]])
-    >>> Lens(turns=1, inverted=1.0)(image)[0, 0].tolist()
+    >>> Symmetry(turns=1, inverted=1.0)(image)[0, 0].tolist()
     [[1.0, 1.0], [0.0, 0.75]]
-    >>> print(Lens(turns=1, inverted=1.0))
+    >>> print(Symmetry(turns=1, inverted=1.0))
     inverted, turned by 90 degrees
     """
 
@@ -33,7 +33,7 @@ class Lens(NamedTuple):
     inverted: float | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return the images (..., H, W) as the path is to see them."""
+        """Return the transformed images (..., H, W)."""
         if self.inverted is not None:
             images = self.inverted - images
         if self.flipped:
@@ -41,7 +41,7 @@ class Lens(NamedTuple):
         return images.rot90(self.turns, (-2, -1)) if self.turns else images
 
     def __str__(self) -> str:
-        """Return what is done, in words."""
+        """Return a description of the transformation."""
         turned = f"turned by {90 * self.turns} degrees"
         words = {
             "inverted": self.inverted is not None,

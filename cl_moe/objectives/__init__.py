@@ -1,4 +1,4 @@
-"""What the outputs of a task mean: classes, real numbers, or labels that are there or not."""
+"""Objectives of tasks: classification, regression, multi-label classification."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ __all__ = ("SCORES",)
 SCORES: Mapping[str, str] = MappingProxyType(
     {"classification": "accuracy", "regression": "r2", "multilabel": "f1"}
 )
-"""Primary metric of each objective. No metric of another one is called like it: so the rows of a
-task hold one score, whatever its objective."""
+"""Primary metric of each objective. The names are unique among all metrics of all objectives, so
+the rows of a task hold exactly one score."""

@@ -1,4 +1,4 @@
-"""What an objective must offer. Shape letters: B or N rows, C outputs, F factors."""
+"""The interface of objectives. Shape letters: B or N rows, C outputs, F factors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Reduction = Literal["none", "mean"]
 
 
 class Calibrated(NamedTuple):
-    """How well outputs predict targets, once they are brought to the right scale.
+    """The fit of outputs to targets at the best scale.
 
     Attributes:
-        factor: what the outputs are multiplied by.
-        loss: mean negative log-likelihood of a row, in nats: of all its outputs together.
-        predicted: (N, C), what :meth:`Objective.normalised` gives for the scaled outputs.
+        factor: the factor on the outputs.
+        loss: mean negative log-likelihood per row, in nats, over all outputs together.
+        predicted: (N, C), :meth:`Objective.normalised` of the scaled outputs.
     """
 
     factor: float
@@ -33,11 +33,11 @@ class Calibrated(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """What the outputs (B, C) of a network mean, and how they are compared with targets.
+    """The meaning of a network's outputs (B, C), and their loss and metrics against targets.
 
-    A plain value: two objectives are equal where kind and number of outputs are. Targets may be
-    padded with further columns, as they are in streams of mixed objectives: all methods read
-    :meth:`targets` of them.
+    A value: two objectives are equal if their kind and number of outputs are equal. Targets may be
+    padded with further columns, as in streams of mixed objectives: all methods read :meth:`targets`
+    of them.
 
     Args:
         n_outputs: number of outputs C.
@@ -62,7 +62,7 @@ class Objective(ABC):
             raise InputError(f"{self.name}: {self.n_outputs} {self.noun[1]}; give 1 or more")
 
     def state(self) -> dict[str, str | int]:
-        """Return what :func:`cl_moe.objectives.named.make_objective` makes an equal one of."""
+        """Return the arguments with which ``make_objective`` makes an equal objective."""
         return {"name": self.name, "n_outputs": self.n_outputs}
 
     @property
@@ -72,11 +72,11 @@ class Objective(ABC):
 
     @abstractmethod
     def targets(self, y: Tensor) -> Tensor:
-        """Return targets as the losses read them, without padding; they may be so already."""
+        """Return targets in the form of the losses, without padding; may be called twice."""
 
     @abstractmethod
     def target_problems(self, y: Tensor) -> list[str]:
-        """Return what is wrong with the targets of a data set, as sentences without a place."""
+        """Return the problems of a data set's targets, as sentences without a place."""
 
     @abstractmethod
     def loss(self, outputs_BC: Tensor, y: Tensor, reduction: Reduction = "mean") -> Tensor:
@@ -92,41 +92,41 @@ class Objective(ABC):
 
     @abstractmethod
     def metrics(self, outputs_BC: Tensor, y: Tensor) -> Mapping[str, float]:
-        """Return the score first, then further metrics, then ``loss``, each over all rows."""
+        """Return the score, further metrics and ``loss``, in this order, each over all rows."""
 
     @abstractmethod
     def calibrate(self, outputs_NC: Tensor, y: Tensor, factors: Sequence[float]) -> Calibrated:
-        """Return how well outputs of a least-squares fit predict targets, at the best factor.
+        """Return the fit of a least-squares predictor's outputs to targets, at the best factor.
 
         Args:
-            outputs_NC: what regression on :meth:`encode` gives for rows that it was not fitted to.
+            outputs_NC: out-of-sample outputs of a regression on :meth:`encode`.
             y: targets of these rows.
-            factors: to choose from, for outputs that have no scale of their own.
+            factors: candidate factors, for outputs without a scale of their own.
         """
 
     @abstractmethod
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
-        """Return the score of outputs, and a loss that candidates are compared by.
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return the score of outputs, and a calibrated loss for comparing candidates.
 
-        The loss is 0 or more, whatever the scale of the outputs (or of the targets); that of
-        answering all rows alike is :meth:`guess`.
+        The loss is 0 or more, whatever the scale of the outputs (or of the targets); the loss of
+        the best constant prediction is :meth:`constant_loss`.
         """
 
     @abstractmethod
-    def guess(self, y: Tensor) -> float:
-        """Return the loss (of :meth:`judge`) of the best answer that is the same for all rows."""
+    def constant_loss(self, y: Tensor) -> float:
+        """Return the loss, as in :meth:`calibrated_score`, of the best constant prediction."""
 
     @property
     def chance(self) -> float:
-        """The score of a guess that has seen no target."""
+        """The score of a guess without any target."""
         return 0.0
 
     def strata(self, y: Tensor) -> Tensor:
-        """Return the stratum (N,), int64, of each row in a stratified draw: all are in one."""
+        """Return each row's stratum (N,), int64, for stratified draws; by default a single one."""
         return torch.zeros(len(y), dtype=torch.int64)
 
     def normalised(self, outputs_BC: Tensor) -> Tensor:
-        """Return the parameters of the distribution of targets that outputs stand for."""
+        """Return the parameters of the predictive distribution of targets."""
         return outputs_BC
 
     @abstractmethod
@@ -135,8 +135,8 @@ class Objective(ABC):
 
     @abstractmethod
     def noise(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Return the random numbers, (n, ...), that :meth:`sample` makes targets of n rows of."""
+        """Return random numbers (n, ...) for :meth:`sample` of n rows."""
 
     @abstractmethod
     def sample(self, normalised_BC: Tensor, noise: Tensor) -> Tensor:
-        """Return targets drawn from the distribution that outputs stand for."""
+        """Return targets drawn from the predictive distribution."""

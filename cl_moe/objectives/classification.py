@@ -1,4 +1,4 @@
-"""One class a row."""
+"""Classification: one class per row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ("Classification", "calibrated")
 
 @dataclass(frozen=True)
 class Classification(Objective):
-    """Outputs are logits of classes; a target is the number of one class.
+    """Outputs are logits of classes; a target is the index of one class.
 
     Targets are int64 (N,), 0 to C - 1. The loss is the cross-entropy in nats, the score accuracy
     (0 to 1).
@@ -44,7 +44,7 @@ class Classification(Objective):
         return (y if y.ndim < 2 else y[:, 0]).to(torch.int64)
 
     def target_problems(self, y: Tensor) -> list[str]:
-        """Return what is wrong: other than whole numbers (N,), or labels out of range."""
+        """Return the problems: not integers (N,), or labels out of range."""
         if y.ndim != 1 or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
             return [f"labels are {y.dtype} of shape {tuple(y.shape)}; give (samples,) int64"]
         wrong = sorted(set(y.tolist()) - set(range(self.n_outputs)))
@@ -70,7 +70,7 @@ class Classification(Objective):
         return {"accuracy": float(right.double().mean()), "loss": float(loss)}
 
     def calibrate(self, outputs_NC: Tensor, y: Tensor, factors: Sequence[float]) -> Calibrated:
-        """Return the factor with the least cross-entropy: scores have no scale of their own."""
+        """Return the factor with the lowest cross-entropy: scores have no scale of their own."""
         labels = self.targets(y)
         scaled_FNC = outputs_NC.new_tensor(list(factors))[:, None, None] * outputs_NC
         log_probs_FNC = scaled_FNC.log_softmax(2)
@@ -79,17 +79,17 @@ class Classification(Objective):
         best = int(losses.argmin())
         return Calibrated(factors[best], float(losses[best]), log_probs_FNC[best].clone())
 
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
-        """Return accuracy, and cross-entropy (nats) at the temperature that fits best."""
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return accuracy, and cross-entropy (nats) after temperature scaling."""
         labels = self.targets(y)
         accuracy = (outputs_NC.argmax(1) == labels).double().mean().item()
         return accuracy, calibrated(outputs_NC, labels)[1].mean().item()
 
-    def guess(self, y: Tensor) -> float:
-        """Return the entropy of the labels, in nats: log C where all classes are as frequent.
+    def constant_loss(self, y: Tensor) -> float:
+        """Return the entropy of the labels, in nats: log C for equally frequent classes.
 
         >>> labels = torch.tensor([0, 0, 0, 1])
-        >>> round(Classification(2).guess(labels), 3)
+        >>> round(Classification(2).constant_loss(labels), 3)
         0.562
         """
         labels = self.targets(y)
@@ -114,19 +114,19 @@ class Classification(Objective):
         return normalised_BC.gather(-1, self.targets(y)[:, None])[:, 0]
 
     def noise(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Return one uniform number a row."""
+        """Return one uniform number per row."""
         return torch.rand(n, generator=generator)
 
     def sample(self, normalised_BC: Tensor, noise: Tensor) -> Tensor:
-        """Return the class whose part of 0..1 a row's number falls into."""
+        """Return the class by inversion of the cumulative probabilities at each row's number."""
         passed_BC = normalised_BC.exp().cumsum(-1) <= noise[:, None]
         return passed_BC.sum(-1).clamp(max=normalised_BC.shape[-1] - 1)
 
 
 def calibrated(logits_NC: Tensor, y_N: Tensor) -> tuple[float, Tensor]:
-    """Return the temperature, of powers of two, with the least mean cross-entropy, and the losses.
+    """Return the power-of-two temperature with the lowest mean cross-entropy, and the losses.
 
-    Losses of outputs that are not finite, of a network whose training diverged, are infinite.
+    The losses of outputs that are not finite, after diverged training, are infinite.
 
     >>> calibrated(torch.tensor([[0.1, 0.0], [0.0, 0.1]]), torch.tensor([0, 1]))[0]
     16.0

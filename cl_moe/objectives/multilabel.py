@@ -1,4 +1,4 @@
-"""Labels that are there or not, several a row."""
+"""Multi-label classification: any number of labels per row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ("Multilabel",)
 
 @dataclass(frozen=True)
 class Multilabel(Objective):
-    """Outputs are logits, one a label; a target says of each label whether it is there.
+    """Outputs are logits, one per label; a target marks the labels that are present.
 
     Targets are float32 (N, C) of 0 and 1. The loss is the binary cross-entropy in nats, averaged
     over a row's labels. A label is predicted where its probability is above 1/2. The score is the
@@ -44,7 +44,7 @@ class Multilabel(Objective):
         return y.reshape(len(y), -1)[:, : self.n_outputs].to(torch.float32)
 
     def target_problems(self, y: Tensor) -> list[str]:
-        """Return what is wrong: the shape, values other than 0 and 1, no label anywhere."""
+        """Return the problems: the shape, values other than 0 and 1, no label in any row."""
         shape = y.shape if y.ndim != 1 else (len(y), 1)
         if len(shape) != 2 or shape[1] != self.n_outputs or y.is_complex():
             wanted = f"(samples, {self.n_outputs})"
@@ -58,7 +58,7 @@ class Multilabel(Objective):
         return [] if bool(values.any()) else ["no sample has any label; give some"]
 
     def loss(self, outputs_BC: Tensor, y: Tensor, reduction: Reduction = "mean") -> Tensor:
-        """Return the binary cross-entropy, in nats a label."""
+        """Return the binary cross-entropy, in nats per label."""
         losses = self._nats(outputs_BC, y).mean(1)
         return losses if reduction == "none" else losses.mean()
 
@@ -71,11 +71,11 @@ class Multilabel(Objective):
         return (outputs_BC > 0).to(torch.float32)
 
     def encode(self, y: Tensor) -> Tensor:
-        """Return 1 for labels that are there and -1 for others: their middle is a logit of 0."""
+        """Return 1 for present labels and -1 for others: their mean corresponds to a logit of 0."""
         return 2 * self.targets(y).double() - 1
 
     def metrics(self, outputs_BC: Tensor, y: Tensor) -> Mapping[str, float]:
-        """Return f1, exact_match and loss; f1 is NaN where no label is there or predicted."""
+        """Return f1, exact_match and loss; f1 is NaN where no label is present or predicted."""
         found, target = self.predict(outputs_BC).bool(), self.targets(y).bool()
         both, either = (found & target).sum(), found.sum() + target.sum()
         f1 = float(2 * both / either) if int(either) else math.nan
@@ -87,20 +87,20 @@ class Multilabel(Objective):
         }
 
     def calibrate(self, outputs_NC: Tensor, y: Tensor, factors: Sequence[float]) -> Calibrated:
-        """Return the factor with the least binary cross-entropy, summed over labels."""
+        """Return the factor with the lowest binary cross-entropy, summed over labels."""
         tried = [float(self._nats(f * outputs_NC.detach(), y).sum(1).mean()) for f in factors]
         best = min(range(len(tried)), key=tried.__getitem__)
         return Calibrated(factors[best], tried[best], factors[best] * outputs_NC)
 
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
-        """Return f1, and all labels' cross-entropy (nats a row) at the best temperature."""
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return f1, and the summed cross-entropy (nats per row) after temperature scaling."""
         factors = [2.0**power for power in range(-6, 5)]
         return self.metrics(outputs_NC, y)["f1"], self.calibrate(outputs_NC, y, factors).loss
 
-    def guess(self, y: Tensor) -> float:
-        """Return the labels' entropies by how frequent each is, summed, in nats.
+    def constant_loss(self, y: Tensor) -> float:
+        """Return the sum of the labels' entropies, in nats.
 
-        >>> round(Multilabel(2).guess(torch.tensor([[1.0, 0.0], [0.0, 0.0]])), 3)
+        >>> round(Multilabel(2).constant_loss(torch.tensor([[1.0, 0.0], [0.0, 0.0]])), 3)
         0.693
         """
         share = self.targets(y).double().mean(0)
@@ -112,9 +112,9 @@ class Multilabel(Objective):
         return -self._nats(normalised_BC, y).sum(-1)
 
     def noise(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Return one uniform number a label."""
+        """Return one uniform number per label."""
         return torch.rand(n, self.n_outputs, generator=generator)
 
     def sample(self, normalised_BC: Tensor, noise: Tensor) -> Tensor:
-        """Return labels, each there with its probability."""
+        """Return labels, each present with its probability."""
         return (noise < normalised_BC.sigmoid()).to(torch.float32)

@@ -16,7 +16,7 @@ OBJECTIVES = MappingProxyType({o.name: o for o in (Classification, Regression, M
 
 
 def make_objective(name: str, n_outputs: int) -> Objective:
-    """Return the objective of a name.
+    """Return the objective with the given name.
 
     Raises:
         InputError: no such objective, or no output.

@@ -1,4 +1,4 @@
-"""Real numbers."""
+"""Regression: real-valued outputs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from cl_moe.objectives.base import Calibrated, Objective, Reduction
 __all__ = ("Regression",)
 
 LEAST_VARIANCE = 1e-12
-"""Of an exact fit, whose log-density would be infinite."""
+"""Lower bound of the variance: the log-density of an exact fit would be infinite."""
 
 
 @dataclass(frozen=True)
 class Regression(Objective):
-    """Outputs are predictions of real numbers, in the units of the targets as they are given.
+    """Outputs are predictions of real numbers, in the units of the given targets.
 
-    Targets are float32 (N, C); nothing standardises them. The loss is the mean of the squared
-    errors over a row's outputs, in squared units. The score is R2, the share of the targets'
-    variance that is explained (at most 1, 0 for their mean, below 0 for worse; averaged over
-    outputs); ``rmse`` is the root of the loss, in units.
+    Targets are float32 (N, C), without standardisation. The loss is the mean of the squared errors
+    over a row's outputs, in squared units. The score is R2, the share of the targets' variance that
+    is explained (at most 1, 0 for their mean, below 0 for worse; averaged over outputs); ``rmse``
+    is the root of the loss, in units.
 
     >>> values, y = Regression(1), torch.tensor([[1.0], [2.0], [3.0]])
     >>> found = values.metrics(torch.tensor([[1.0], [2.0], [4.0]]), y)
@@ -46,7 +46,7 @@ class Regression(Objective):
         return y.reshape(len(y), -1)[:, : self.n_outputs].to(torch.float32)
 
     def target_problems(self, y: Tensor) -> list[str]:
-        """Return what is wrong: the shape, values that are not finite, targets all alike."""
+        """Return the problems: the shape, values that are not finite, constant targets."""
         shape = y.shape if y.ndim != 1 else (len(y), 1)
         if len(shape) != 2 or shape[1] != self.n_outputs or y.is_complex():
             wanted = f"(samples, {self.n_outputs})"
@@ -70,7 +70,7 @@ class Regression(Objective):
         return (outputs_BC - self.targets(y)).square()
 
     def predict(self, outputs_BC: Tensor) -> Tensor:
-        """Return the outputs as they are."""
+        """Return the outputs."""
         return outputs_BC
 
     def encode(self, y: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Regression(Objective):
         return self.targets(y).double()
 
     def metrics(self, outputs_BC: Tensor, y: Tensor) -> Mapping[str, float]:
-        """Return r2, rmse and loss; r2 is NaN where the targets of an output are all alike."""
+        """Return r2, rmse and loss; r2 is NaN where the targets of an output are constant."""
         target = self.encode(y)
         error = self._squared(outputs_BC.detach().double(), target).mean(0)
         variance = (target - target.mean(0)).square().mean(0)
@@ -93,18 +93,20 @@ class Regression(Objective):
         loss = 0.5 * ((2 * math.pi * variance).log() + error / variance).sum()
         return Calibrated(1.0, float(loss), outputs_NC)
 
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
-        """Return r2, and the share of variance that is not explained (errors, where there is none).
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+        """Return r2, and the unexplained share of variance (the errors, for zero variance).
 
-        >>> Regression(1).judge(torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [2.0]]))
+        >>> Regression(1).calibrated_score(
+        ...     torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [2.0]])
+        ... )
         (-1.0, 2.0)
         """
         found = self.metrics(outputs_NC, y)
         r2 = found["r2"]
         return (r2, found["loss"]) if math.isnan(r2) else (r2, 1 - r2)
 
-    def guess(self, y: Tensor) -> float:
-        """Return 1: the mean explains nothing."""
+    def constant_loss(self, y: Tensor) -> float:
+        """Return 1: the mean explains no variance."""
         return 1.0
 
     def log_prob(self, normalised_BC: Tensor, y: Tensor) -> Tensor:
@@ -112,9 +114,9 @@ class Regression(Objective):
         return -0.5 * self._squared(normalised_BC, y).sum(-1)
 
     def noise(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Return one normal number an output."""
+        """Return one normal number per output."""
         return torch.randn(n, self.n_outputs, generator=generator)
 
     def sample(self, normalised_BC: Tensor, noise: Tensor) -> Tensor:
-        """Return the outputs and an error of variance 1."""
+        """Return the outputs plus an error of variance 1."""
         return normalised_BC + noise

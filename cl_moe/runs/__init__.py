@@ -1,1 +1,1 @@
-"""One study = scenario x methods x seeds: planned, run, resumed, and kept on disk."""
+"""One study = scenario x methods x seeds: planning, execution, resumption and storage."""

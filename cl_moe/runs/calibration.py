@@ -1,4 +1,4 @@
-"""What a step, an evaluation and a task cost on this machine: measured in a few seconds."""
+"""Measurement of the cost of steps, evaluations and tasks on this machine, in a few seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cl_moe.runs.plan import Job, MethodPlan, RunResult, StudyPlan
 __all__ = ("Machine", "calibrate")
 
 _STEPS = 20
-"""Steps of an epoch while it is measured; fewer where they are slow."""
+"""Steps per measured epoch; fewer where they are slow."""
 
 _SECONDS_AN_EPOCH = 0.15
 
@@ -25,15 +25,15 @@ class Machine:
     """The constants of the cost model, in seconds, for the dense network of a study.
 
     Args:
-        task: for a task, whatever its size: a new head, the optimizer, its costs.
-        epoch: for an epoch, whatever its size.
-        step: for an optimizer step, whatever its batch.
-        row: for a row of a step, forward and backward.
-        test: for the evaluation of a task, whatever its size.
-        test_row: for a row of that.
-        look: for finding that an earlier task's answers are as they were.
-        parameters: of the network, its first head included.
-        memory: bytes that a process has taken, all imports and the data sets included.
+        task: per task, independent of its size: a new head, the optimizer, its costs.
+        epoch: per epoch, independent of its size.
+        step: per optimizer step, independent of its batch.
+        row: per row of a step, forward and backward.
+        test: per evaluation of a task, independent of its size.
+        test_row: per test row of an evaluation.
+        recheck: per check that an earlier task's predictions are unchanged.
+        parameters: number of parameters of the network, with its first head.
+        memory: bytes of a process, with all imports and data sets.
     """
 
     task: float
@@ -42,7 +42,7 @@ class Machine:
     row: float
     test: float
     test_row: float
-    look: float
+    recheck: float
     parameters: float
     memory: float
 
@@ -50,8 +50,8 @@ class Machine:
 def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
     """Measure a study's network with its batches, on tasks of random rows, in a few seconds.
 
-    The runs are real ones, of ``dense`` and ``alone``, which differ in one size at a time; what
-    each size costs is the slope.
+    The runs are real ones, of ``dense`` and ``single_task``, and differ in one size at a time;
+    the slope is the cost of that size.
 
     Args:
         plan: network, training, device, threads.
@@ -84,7 +84,7 @@ def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
         row=row,
         test=max(few - _FEW * test_row, 0.0),
         test_row=test_row,
-        look=bench.rest("alone", _FEW, _LONGER)[1],
+        recheck=bench.rest("single_task", _FEW, _LONGER)[1],
         parameters=bench.parameters,
         memory=_memory(),
     )
@@ -94,16 +94,16 @@ _FEW, _MANY = 32, 1024
 """Test rows of a task."""
 
 _STREAMS = (2, 7, 12)
-"""Tasks of three streams, on which it shows what grows with the square of their number."""
+"""Numbers of tasks of three streams, for fitting a quadratic cost."""
 
 _LONGER = (4, 28, 52)
-"""The same, where that is little a task, so that it takes more of them to show."""
+"""The same, for a cost per task that is too small to measure on few tasks."""
 
 
 class _Bench:
     """Runs the study's network on tasks of random rows.
 
-    On one core, CPU time is taken: what else the machine does now is no part of what a study takes.
+    On one core, CPU time is measured, which excludes other processes.
     """
 
     def __init__(self, plan: StudyPlan, shape: tuple[int, ...], classes: int) -> None:
@@ -112,14 +112,14 @@ class _Bench:
         self.parameters = 0.0
 
     def train(self, batch: int, rows: int, epochs: int) -> float:
-        """Return the seconds of training a task; the first one also pays for what is set up."""
+        """Return the seconds of training a task, without the first task's set-up."""
         result, _ = self._run("dense", self._stream(5, rows, _FEW), batch, epochs)
         return float(statistics.median(self._training(result)[1:]))
 
     def rest(
         self, method: str, test: int, streams: tuple[int, ...] = _STREAMS
     ) -> tuple[float, float]:
-        """Return the seconds beside training: of a task, and of each earlier one after it."""
+        """Return the seconds outside training: per task, and per pair of tasks."""
         found = []
         for tasks in streams:
             stream = self._stream(tasks, 4 * self._classes, test)

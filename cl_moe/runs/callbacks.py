@@ -1,4 +1,4 @@
-"""The runner's own eyes in a strategy: epochs, steps and the learning curve of the task at hand."""
+"""Callback that records epochs, steps and the learning curve of the current task."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cl_moe.runs.randomness import untouched_randomness
+from cl_moe.runs.randomness import preserve_random_state
 
-__all__ = ("CURVE_EPOCHS", "TrainingWatch", "attached", "event_counts", "events_since")
+__all__ = ("CURVE_EPOCHS", "TrainingCallback", "attached", "event_counts", "events_since")
 
 CURVE_EPOCHS = 5
 """Beta: a learning curve has a point after each of the epochs 0 to this, at most.
 
 Veniat et al. 2021 take a point after each of the first beta steps; we take whole epochs. So a curve
-tells of a task's start: ``min_steps`` may train a small task for many epochs more.
+covers the start of a task: ``min_steps`` may train a small task for many more epochs.
 """
 
 
-class TrainingWatch:
-    """An Avalanche plugin that looks on and changes nothing.
+class TrainingCallback:
+    """An Avalanche plugin that records progress and changes nothing.
 
-    Avalanche calls a plugin's hooks by their names, so this needs none of its classes.
+    Avalanche calls hooks by name, so the plugin needs no base class.
 
     Args:
         tell: called with (epochs done, epochs in all, last accuracy or None).
@@ -45,7 +45,7 @@ class TrainingWatch:
         self._accuracy: float | None = None
 
     def before_training_epoch(self, strategy: Any, **_: Any) -> None:
-        """Take the curve's first point: everything is set up, nothing is trained."""
+        """Record the curve's first point, before any training."""
         if self.epochs == 0:
             self._point()
         self._tell(self.epochs, strategy.train_epochs, self._accuracy)
@@ -55,13 +55,13 @@ class TrainingWatch:
         self.steps += 1
 
     def after_training_epoch(self, strategy: Any, **_: Any) -> None:
-        """Take the next point of the curve."""
+        """Record the next point of the curve."""
         self.epochs += 1
         self._point()
         self._tell(self.epochs, strategy.train_epochs, self._accuracy)
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
-        """Give a task that was learned without any epoch its one point."""
+        """Record the only point of a task that was learned without an epoch."""
         if self.epochs == 0 and not self.curve:
             self._point()
 
@@ -69,7 +69,7 @@ class TrainingWatch:
         if self._measure is None or self.epochs > CURVE_EPOCHS:
             return
         start, cpu_start = time.perf_counter(), time.process_time()
-        with untouched_randomness():
+        with preserve_random_state():
             accuracy = self._measure()
         self.seconds += time.perf_counter() - start
         self.cpu_seconds += time.process_time() - cpu_start
@@ -79,21 +79,21 @@ class TrainingWatch:
 
 
 @contextlib.contextmanager
-def attached(strategy: Any, watch: TrainingWatch) -> Iterator[None]:
-    """Let ``watch`` look on while the body trains ``strategy``.
+def attached(strategy: Any, callback: TrainingCallback) -> Iterator[None]:
+    """Attach ``callback`` to ``strategy`` while the body trains it.
 
-    It stands just before the last plugin, Avalanche's clock: after all that act, so that it sees
-    what they did.
+    It is inserted just before the last plugin, Avalanche's clock, and so after all plugins that
+    act.
     """
-    strategy.plugins.insert(len(strategy.plugins) - 1, watch)
+    strategy.plugins.insert(len(strategy.plugins) - 1, callback)
     try:
         yield
     finally:
-        strategy.plugins.remove(watch)
+        strategy.plugins.remove(callback)
 
 
 def event_counts(strategy: Any) -> list[int]:
-    """Return how many decisions each plugin of a strategy has told of."""
+    """Return the number of logged decisions of each plugin of a strategy."""
     return [len(getattr(plugin, "events", ())) for plugin in strategy.plugins]
 
 

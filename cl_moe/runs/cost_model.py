@@ -1,8 +1,8 @@
-"""What methods cost beside a dense network that learns the same tasks: a table that is fitted.
+"""Costs of methods relative to a dense network on the same tasks, from a fitted table.
 
-``cost_model.json`` holds, for each kind of method, quotients that the studies of ``results/`` have
-measured; ``python -m benchmarks.cost_model`` fits it again. Seconds are not in it: they are
-measured on the machine at hand (:mod:`cl_moe.runs.calibration`).
+``cost_model.json`` holds, for each kind of method, quotients measured in the studies of
+``results/``; ``python -m benchmarks.cost_model`` fits it again. Seconds are not in it: they are
+measured on the current machine (:mod:`cl_moe.runs.calibration`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TABLE = Path(__file__).with_name("cost_model.json")
 
 @dataclass(frozen=True)
 class Spread:
-    """The least, the median and the most that studies have shown.
+    """Minimum, median and maximum over studies.
 
     >>> Spread(1.0, 2.0, 4.0).mid
     2.0
@@ -35,15 +35,15 @@ class Spread:
 
 @dataclass(frozen=True)
 class MethodCost:
-    """What a kind of method costs.
+    """The cost of a kind of method.
 
     Args:
         training: its time of training, decisions included, over that of the dense network.
-        decisions: the share of that time which its decisions take.
-        experts: experts, or networks, that it holds at the end, a task; None: one for all tasks.
-        again: the share of earlier tasks whose answers have changed after a task was learned, and
-            which are evaluated again.
-        studies: how many studies it was fitted on; 0: none, and it is taken for a dense network.
+        decisions: the share of decisions in this time.
+        experts: final number of experts, or networks, per task; None: one for all tasks.
+        again: the share of earlier tasks whose predictions change when a task is learned, and which
+            are evaluated again.
+        studies: number of fitted studies; 0: none, the cost of a dense network is assumed.
     """
 
     training: Spread = Spread(1.0, 1.0, 1.0)
@@ -54,7 +54,7 @@ class MethodCost:
 
 
 def kind(method: MethodPlan) -> str:
-    """Return which line of the table a method stands in: its type, and how it grows if it says so.
+    """Return the key of a method in the table: its type, and its growth policy if one is given.
 
     >>> kind(MethodPlan("dense", "dense"))
     'dense'
@@ -66,7 +66,7 @@ def kind(method: MethodPlan) -> str:
 
 
 def method_cost(method: MethodPlan) -> MethodCost:
-    """Return what a method costs; one that was not measured is taken for its type, or for dense.
+    """Return the cost of a method; without measurements that of its type, or of dense.
 
     >>> method_cost(MethodPlan("dense", "dense")).training.mid
     1.0
@@ -78,10 +78,10 @@ def method_cost(method: MethodPlan) -> MethodCost:
 
 
 def longest_first(jobs: Iterable[Job]) -> list[Job]:
-    """Return jobs in the order in which they are best started where several run at once.
+    """Return jobs in the order of starting several at once, longest first.
 
-    So the last ones are short, and no core waits long for another (Graham 1969). Jobs of equal
-    cost keep their order.
+    So the last jobs are short, and no core waits long (Graham 1969). Jobs of equal cost keep their
+    order.
 
     >>> methods = [MethodPlan(name, name) for name in ("nearest_mean", "dense", "joint")]
     >>> [job.label for job in longest_first(Job(m, seed) for seed in (0, 1) for m in methods)][:3]

@@ -1,4 +1,4 @@
-"""What study.json says of a study, and how two such descriptions differ."""
+"""The description of a study in study.json, and differences between descriptions."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _OF_A_SCENARIO = ("sources", "tasks", "generate", "probes", "stream")
 
 
 def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what study.json says of a plan, JSON-able.
+    """Return the JSON-able description of a plan for study.json.
 
     Args:
         plan: the study.
         tasks: the table of its stream.
 
-    ``spec`` holds all that decides what a run of a method gives; methods and seeds may be added to
-    a study later, ``spec`` may not change.
+    ``spec`` holds all that determines the result of a method's run; methods and seeds may be added
+    to a study later, ``spec`` may not change.
     """
     from cl_moe.runs.environment import version
 
@@ -71,8 +71,8 @@ def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, A
 def _settings(spec: BaseModel, *later: str, never: Sequence[str] = ()) -> dict[str, Any]:
     """Return a table's keys and values.
 
-    Keys that came ``later`` are left out where they have their defaults, so that studies from
-    before them can go on.
+    Keys that were added ``later`` are left out at their defaults, so that older studies can be
+    continued.
     """
     fields = type(spec).model_fields
     as_before = {key for key in later if getattr(spec, key) == fields[key].default}
@@ -91,7 +91,7 @@ def _source_spec(source: ScenarioSpec | TaskStream) -> dict[str, Any]:
 
 
 def sources(description: Mapping[str, Any]) -> dict[str, str]:
-    """Return what data a scenario's sources really were, slots decided.
+    """Return the data of a scenario's sources, with slots resolved.
 
     >>> digits = {"type": "digits", "parameters": {}}
     >>> noise = {"type": "synthetic", "parameters": {"dim": 64, "image": True}}
@@ -129,7 +129,7 @@ def tuned(description: Mapping[str, Any]) -> dict[str, dict[str, tuple[Any, list
 
 
 def _fingerprint(stream: TaskStream) -> str:
-    """Return a digest of all data of a stream: another stream has another one."""
+    """Return a digest of all data of a stream."""
     digest = hashlib.blake2b(digest_size=16)
     for task in [*stream, *stream.probes]:
         _add(digest, task)
@@ -180,7 +180,7 @@ _WORDS = {
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Return what study.json holds, after a look at everything that is used of it."""
+    """Return the content of study.json, after a check of all fields that are used."""
     found = read_json(path)
     if found.get("format", FORMAT) != FORMAT:
         raise InputError(

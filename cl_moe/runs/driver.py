@@ -1,4 +1,4 @@
-"""Carries a study out: tunes, runs, writes, resumes."""
+"""Execution of a study: tuning, running, writing, resuming."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ("Driver",)
 
 
 class Driver:
-    """Carries a plan out: tunes, runs, writes, tells.
+    """Executes a plan: tunes, runs, writes and reports.
 
     Args:
         plan: the study.
-        folder: where it is written.
-        streams: what jobs learn.
-        engine: what runs them; the caller closes it.
-        display: what a person sees.
-        kept: whether the folder outlives the study.
+        folder: the study's folder.
+        streams: builds the streams of jobs.
+        engine: runs the jobs; the caller closes it.
+        display: shows progress.
+        kept: whether the folder is kept after the study.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Driver:
         self._failed: list[Failed] = []
 
     def prepare(self, fresh: bool) -> None:
-        """See that data, methods and folder are fit for it; only then write anything."""
+        """Check data, methods and folder before anything is written."""
         before = self._folder.description()
         has = self._folder.has
         self._engine.expect(sum(1 for job in self._plan.jobs() if fresh or not has(job)))
@@ -72,7 +72,7 @@ class Driver:
         self._folder.describe(here)
 
     def _continued(self, before: Mapping[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-        """Return the description of a study that goes on; what was kept must fit."""
+        """Return the description of a continued study, after a check against the kept one."""
         old = {method["name"]: method for method in before["methods"]}
         new = {method["name"]: method for method in here["methods"]}
         if not self._folder.in_use():
@@ -94,7 +94,7 @@ class Driver:
         return {**here, "methods": methods, "seeds": seeds, "baseline": baseline}
 
     def run(self) -> None:
-        """Tune what is to be tuned, then run what is not yet whole.
+        """Tune methods with a grid, then run the jobs that are not complete.
 
         Raises:
             StudyError: some runs failed; a method is not run where one of its settings has failed.
@@ -144,7 +144,7 @@ class Driver:
             self._display.ended(job, _in_short(result, tasks))
 
     def _results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunResult]]:
-        """Yield the results as they come; what fails is noted, and the others go on."""
+        """Yield results as they arrive; failures are recorded, and the other jobs continue."""
         for job, outcome in self._engine.run(jobs):
             if isinstance(outcome, RunResult):
                 self._folder.forget_failure(job)
@@ -155,7 +155,7 @@ class Driver:
                 self._display.ended(job, f"failed: {outcome.reason}")
 
     def _chosen(self, runs: Sequence[Job], chosen: Mapping[str, dict[str, Any]]) -> list[Job]:
-        """Give the runs of tuned methods the settings that were chosen, and write these down."""
+        """Apply and record the chosen settings of tuned methods."""
         for method in self._description["methods"]:
             if method["name"] in chosen and method["chosen"] is None:
                 setting = method["chosen"] = chosen[method["name"]]
@@ -192,7 +192,7 @@ def _shown(what: str, share: float) -> str:
 
 
 def _score(result: RunResult) -> str:
-    """Return what a run's tasks are measured by."""
+    """Return the score of a run's tasks."""
     from cl_moe.analysis.scores import score_label
 
     return score_label(str(row["metric"]) for row in result.rows)

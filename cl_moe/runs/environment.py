@@ -1,4 +1,4 @@
-"""What a run ran on: versions and threads; nothing that names a machine, a person or a path."""
+"""The environment of a run: versions and threads, without names of machines, people or paths."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def environment(plan: StudyPlan) -> dict[str, Any]:
 
 
 def peak_memory() -> float | None:
-    """Return the most main memory that this process has ever held, in MiB; None on Windows.
+    """Return the peak main memory of this process, in MiB; None on Windows.
 
     It is of the process and not of one run: Python and torch are in it, it never falls, and runs
     that follow one another in a process share it; on Linux a process that another one starts
-    begins with the peak of that one. So it bounds a run's need from above. A GPU's memory is not
-    in it.
+    begins with the peak of that one. So it is an upper bound of a run's memory. GPU memory is not
+    included.
 
     >>> found = peak_memory()
     >>> found is None or found > 1

@@ -1,4 +1,4 @@
-"""What a study will take: time, memory and experts, before it is run."""
+"""Estimates of a study's time, memory and experts before it is run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ("Estimate", "MethodEstimate", "Work", "estimate", "makespan", "run_se
 
 _BYTES = 4
 _STATES = 3
-"""Beside its weights, what is trained holds gradients and two moments of Adam."""
+"""Trained parameters need memory for gradients and two moments of Adam beside the weights."""
 
 _BYTES_A_ROW = 300
 """Of a result, while a run holds it."""
@@ -30,7 +30,7 @@ _BYTES_A_ROW = 300
 
 @dataclass(frozen=True)
 class Work:
-    """What a run of the dense network has to do.
+    """The work of a run of the dense network.
 
     Args:
         tasks: of the stream.
@@ -41,7 +41,7 @@ class Work:
         test: test rows of the stream's tasks.
         curves: evaluations of a task while it is learned, and their rows.
         data: bytes of all inputs.
-        every: all tasks that are known are evaluated after every so many.
+        every: all known tasks are evaluated after this number of tasks.
     """
 
     tasks: int
@@ -57,11 +57,11 @@ class Work:
 
 @dataclass(frozen=True)
 class MethodEstimate:
-    """What a method will take.
+    """The estimate for a method.
 
     Args:
         method: its name.
-        runs: how many there are, those that tune it included.
+        runs: number of runs, including those for tuning.
         seconds: of one run.
         experts: at the end; None: it has one network for all tasks.
         memory: bytes of a process while it has a run of the method.
@@ -86,7 +86,7 @@ class Estimate:
         jobs: runs at once.
         seconds: of the whole study, without the seconds in which processes start.
         memory: bytes of all processes together.
-        machine: what was measured here.
+        machine: the measurements on this machine.
     """
 
     methods: tuple[MethodEstimate, ...]
@@ -102,10 +102,11 @@ class Estimate:
 
 
 def estimate(plan: StudyPlan, jobs: int = 1) -> Estimate:
-    """Return what a study will take on machines like this one; nothing of it is built.
+    """Return the estimate of a study on machines like this one, without building it.
 
-    Time is that of the dense network on this machine (:func:`cl_moe.runs.calibration.calibrate`,
-    some seconds), times what methods have cost beside it (:mod:`cl_moe.runs.cost_model`).
+    The time is that of the dense network on this machine
+    (:func:`cl_moe.runs.calibration.calibrate`, some seconds), times the relative costs of methods
+    (:mod:`cl_moe.runs.cost_model`).
 
     Args:
         plan: the study.
@@ -128,7 +129,7 @@ def estimate(plan: StudyPlan, jobs: int = 1) -> Estimate:
 
 
 def work_of(sizes: Iterable[TaskSize], training: TrainingSpec, curves: bool = True) -> Work:
-    """Return what a run has to do for tasks of these sizes.
+    """Return the work of a run for tasks of these sizes.
 
     >>> from cl_moe.streams.sizes import TaskSize
     >>> from cl_moe.streams.spec import TrainingSpec
@@ -157,10 +158,10 @@ def work_of(sizes: Iterable[TaskSize], training: TrainingSpec, curves: bool = Tr
 
 
 def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = False) -> Spread:
-    """Return the seconds of a run: training, times what the method costs, and evaluation.
+    """Return the seconds of a run: training, times the method's relative cost, and evaluation.
 
-    After each task its own rows are evaluated, and of the earlier tasks those whose answers have
-    changed; at the others it is only looked. ``joint``: all are learned, and evaluated, once.
+    After each task its own rows are evaluated, and those of earlier tasks with changed predictions;
+    the other tasks are only checked. ``joint``: all tasks are learned, and evaluated, once.
     """
     learned = work.tasks + work.probes
     training = machine.epoch * work.epochs + machine.step * work.steps + machine.row * work.rows
@@ -173,7 +174,7 @@ def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = Fa
         machine.task * (1 if joint else learned)
         + machine.test * (evaluated + points)
         + machine.test_row * (evaluated * work.test / max(work.tasks, 1) + rows)
-        + machine.look * looked
+        + machine.recheck * looked
     )
     low, mid, high = (
         factor * training + evaluation
@@ -183,7 +184,7 @@ def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = Fa
 
 
 def makespan(seconds: Sequence[float], jobs: int) -> float:
-    """Return how long runs take where so many run at once, the longest started first.
+    """Return the time of runs with a number of parallel jobs, the longest started first.
 
     >>> makespan([3.0, 2.0, 2.0, 1.0], 2)
     4.0

@@ -1,4 +1,4 @@
-"""A study made small enough for a repository: all its numbers, its figures, and a page to read."""
+"""Export of a study for a repository: all numbers, the figures, and a page."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ RESOLUTIONS = (150, 110, 80, 60)
 def export(source: str | Path, target: str | Path, *, command: str | None = None) -> Path:
     """Write a study's numbers, figures and page to a small folder of their own.
 
-    The folder is replaced as a whole, or left as it was. What a person has put there stays: a
-    ``findings.md`` stands at the head of the page. ``cl_moe.load_study`` reads the folder as it
-    reads the study's own.
+    The folder is replaced as a whole, or left as it was. Other files are kept; a ``findings.md`` is
+    included at the head of the page. ``cl_moe.load_study`` reads the folder as it reads the study's
+    own.
 
     Args:
         source: the study's folder, or one that was exported.
@@ -75,7 +75,7 @@ def _may_replace(target: Path) -> bool:
 
 
 def _keep(there: Path, draft: Path) -> None:
-    """Copy what is not ours."""
+    """Copy files that are not part of an export."""
     for path in there.iterdir() if there.is_dir() else ():
         if path.name not in OURS:
             copy = shutil.copytree if path.is_dir() else shutil.copy2
@@ -83,7 +83,7 @@ def _keep(there: Path, draft: Path) -> None:
 
 
 def _swap(draft: Path, final: Path) -> None:
-    """Put the draft in the place of what is there."""
+    """Replace the target by the draft."""
     if not final.exists():
         draft.rename(final)
         return
@@ -109,7 +109,7 @@ def _write_numbers(draft: Path, folder: StudyFolder, data: StudyData) -> None:
 
 
 def _environments(folder: StudyFolder) -> list[dict[str, Any]]:
-    """Return what the runs ran on, each different one once."""
+    """Return the distinct environments of the runs."""
     if is_exported(folder.path):
         found: list[dict[str, Any]] = read_json(folder.path / "environment.json")["environments"]
         return found
@@ -166,7 +166,7 @@ def _head(draft: Path, description: Mapping[str, Any], command: str) -> list[Sec
 
 
 def _command(data: StudyData) -> str:
-    """Return the command that runs a study again, as far as the study itself says."""
+    """Return the command that runs a study again, from its description."""
     from cl_moe.streams.scenario import load_scenario, shipped_scenarios
 
     shipped = data.name in shipped_scenarios()

@@ -1,4 +1,4 @@
-"""A study as a small folder to keep: what is in it, and how it is read back."""
+"""The format of exported studies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OURS = (
     "README.md", "study.json", ROWS, EVENTS, TIMINGS, PAIRS, "tasks.csv", "tuning.csv",
     "environment.json", "summary.json", "figures",
 )  # fmt: skip
-"""All that an export puts into a folder; whatever else is there is a person's, and stays."""
+"""The files of an export; other files in the folder are kept."""
 
 
 class Records(NamedTuple):
@@ -37,7 +37,7 @@ def is_exported(folder: Path) -> bool:
 
 
 def read_records(folder: Path) -> Records:
-    """Return what the runs of an exported study recorded.
+    """Return the records of an exported study's runs.
 
     Raises:
         InputError: a file is missing or damaged, with file, line and column.
@@ -51,7 +51,7 @@ def read_records(folder: Path) -> Records:
 
 
 def write_records(folder: Path, data: StudyData) -> None:
-    """Write what the runs of a study recorded; floats with all their digits."""
+    """Write the records of a study's runs; floats with all digits."""
     write_table(folder / ROWS, ROW_COLUMNS, map(_row, data.rows.to_dict("records")))
     write_table(folder / TIMINGS, TIMING_COLUMNS, map(_row, data.timings.to_dict("records")))
     write_json_lines(folder / EVENTS, data.events)

@@ -1,4 +1,4 @@
-"""How it is told that a study was not carried out in full."""
+"""Reports of failed and interrupted studies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ("Failed", "StudyError", "StudyInterrupted", "failure_of", "keep_failu
 
 
 class Failed(NamedTuple):
-    """A run that gave nothing back, why, and the file that holds the traceback; None: it has none.
+    """A failed run, the reason, and the file of its traceback; None without a traceback.
 
     >>> from cl_moe.runs.plan import MethodPlan
     >>> job, failure = Job(MethodPlan("moe", "moe"), 0), Failure("...", reason="KeyError: 'x'")
@@ -33,17 +33,17 @@ class Failed(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What a person is told."""
+        """The message for the user."""
         where = "" if self.file is None else f" (traceback: {self.file})"
         return f"{self.job.label}: {self.failure.reason}{where}"
 
 
 class StudyError(RuntimeError):
-    """Some runs failed; the others were run all the same.
+    """Some runs failed; the others were completed.
 
     Attributes:
-        failures: which, each with its traceback and the file that holds it.
-        study: what the others gave; None where no run is whole.
+        failures: the failed runs, each with its traceback and its file.
+        study: the results of the other runs; None where no run is complete.
     """
 
     study: Study | None = None
@@ -64,7 +64,7 @@ class StudyInterrupted(KeyboardInterrupt):
 
 
 def failure_of(error: BaseException) -> Failure:
-    r"""Return what is told of an error that is being handled.
+    r"""Return the report of the error that is being handled.
 
     >>> try:
     ...     raise ValueError("no such row\nin this table")
@@ -82,7 +82,7 @@ def failure_of(error: BaseException) -> Failure:
 def keep_failure(folder: StudyFolder | None, job: Job, failure: Failure) -> Failed:
     """Write a failure's traceback to the study's folder, or to a temporary one, and say where.
 
-    What a user can put right needs none.
+    An InputError needs no traceback.
     """
     if failure.problems:
         return Failed(job, failure, None)

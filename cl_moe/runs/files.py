@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and tables that are checked when read."""
+"""Atomic writing of files, and tables that are checked when read."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ __all__ = (
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file at once: a reader sees the old one or the new one, never a part.
+    """Write a file atomically: a reader sees the old or the new content.
 
-    One whose name ends in ``.gz`` is packed, without the time in it: same text, same bytes.
+    A name that ends in ``.gz`` means compression, without a time stamp: equal text gives equal
+    bytes.
     """
     content = text.encode("utf-8")
     write_bytes(path, _packed(content) if path.suffix == ".gz" else content)
@@ -92,12 +93,12 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 class Column:
-    """One column of a table: its name, how a cell is read, and what would be right.
+    """A column of a table: its name, the reader of cells, and a description of valid cells.
 
     Args:
         name: in the table's first line.
         read: cell -> value; raises ValueError for a cell that is not right.
-        wanted: what a right cell is, for the error.
+        wanted: a description of valid cells, for errors.
         empty: whether an empty cell is right (and is None).
         later: whether the column came in a later version, so that a table may lack it (all None).
     """
@@ -115,7 +116,7 @@ class Column:
         self._read, self._empty = read, empty or later
 
     def value(self, cell: str) -> Any:
-        """Return what a cell says."""
+        """Return the value of a cell."""
         if cell == "" and self._empty:
             return None
         return self._read(cell)

@@ -1,4 +1,4 @@
-"""Numbers as people say them."""
+"""Formatting of counts and durations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ("counted", "duration")
 
 
 def counted(number: int, word: str) -> str:
-    """Return a number of things.
+    """Return a count with its noun.
 
     >>> counted(1, "run"), counted(3, "run")
     ('1 run', '3 runs')
@@ -17,7 +17,7 @@ def counted(number: int, word: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it.
+    """Return a duration in readable units.
 
     >>> duration(7.21), duration(150), duration(7300)
     ('7.2 s', '2 min 30 s', '2 h 1 min')

@@ -1,4 +1,4 @@
-"""Models that are kept: written by the process that runs, found again by method and seed."""
+"""Kept models: written by the process of the run, found by method and seed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.runs.description import read_description
 from cl_moe.runs.exported import is_exported
@@ -42,7 +43,7 @@ def folder_for_models(out: str | Path | None, *, here: bool) -> Path:
 
 
 def keeps_model(plan: StudyPlan, job: Job) -> bool:
-    """Tell whether a run's model is kept: of the stream, not of tuning or of pairs of tasks."""
+    """Tell whether a run's model is kept: only for runs of the stream."""
     return plan.models is not None and job.setting is None and job.after is None
 
 
@@ -54,7 +55,7 @@ def keep_model(model: TaskModel, folder: Path) -> Path:
 
 
 def without_model(plan: StudyPlan, folder: StudyFolder) -> str | None:
-    """Return what a person should know of whole runs whose models are wanted and were not kept."""
+    """Return a note on complete runs whose requested models were not kept."""
     bare = [
         job
         for job in plan.jobs()
@@ -82,6 +83,7 @@ def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
     if not study.study_file.exists():
         raise InputError(f"{folder}: no study here (no study.json); give the folder of a study")
     names = [m["name"] for m in read_description(study.study_file)["methods"]]
+    method = method if method in names else catalog.canonical("method", method)
     if method not in names:
         raise InputError(f"{folder}: no method '{method}'; {did_you_mean(method, names)}")
     if is_exported(study.path):

@@ -1,4 +1,4 @@
-"""A study's folder read back: all of its whole runs, as frames."""
+"""Loading of a study's folder: all complete runs, as frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ("load_study",)
 
 
 def load_study(path: str | Path) -> StoredStudy:
-    """Read a study's folder: all of its whole runs, however many there are.
+    """Read a study's folder: all complete runs.
 
     Args:
         path: a folder that ``cl_moe.run``, ``cl_moe.transfer`` or an export has written.
@@ -90,7 +90,7 @@ def _read_runs(
 
 
 def _whole(rows: list[dict[str, Any]], run: Path, tasks: int) -> list[dict[str, Any]]:
-    """Return a run's rows; a file cut off at the end of a line is found here."""
+    """Return a run's rows; a truncated file is detected here."""
     last = max((row["after_task"] for row in rows), default=-1)
     if last < tasks - 1:
         raise InputError(
@@ -132,7 +132,7 @@ def _read_pairs(
 
 
 def _rows_of(path: Path, method: str, seed: int) -> list[dict[str, Any]]:
-    """Read a run's rows; a folder copied over another one's is found here."""
+    """Read a run's rows; a misplaced folder is detected here."""
     rows = read_table(path, ROW_COLUMNS)
     for number, row in enumerate(rows, start=2):
         if (row["method"], row["seed"]) != (method, seed):

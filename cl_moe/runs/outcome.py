@@ -1,4 +1,4 @@
-"""What came out of a study."""
+"""The result of a study."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ("Study", "study_of")
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What a study gave.
+    """The result of a study.
 
     Args:
         data: rows, tasks, methods, events and timings as frames.
-        folder: where it is kept; None if nowhere.
+        folder: the study's folder; None if it has none.
     """
 
     data: StudyData
@@ -112,7 +112,7 @@ class Study:
 
 
 def study_of(folder: Path, *, kept: bool) -> Study | None:
-    """Return what a folder holds of a study that was not carried out in full.
+    """Return the partial result of a study that was not completed.
 
     Args:
         folder: the study's.

@@ -1,4 +1,4 @@
-"""What is to be run: a study's plan, its runs, and what a run gives back."""
+"""The plan of a study, its jobs, and the results of runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = (
     "Job",
     "MethodPlan",
     "Progress",
+    "ProgressCallback",
     "RunResult",
     "Streams",
     "StudyPlan",
-    "Watcher",
 )
 
 
@@ -85,7 +85,7 @@ class Job:
 
     @property
     def label(self) -> str:
-        """What a person calls this run."""
+        """The name of this run in messages."""
         tuning = "" if self.setting is None else f", setting {self.setting + 1}"
         after = "" if self.after is None else f", after {self.after}"
         return f"{self.method.name}, seed {self.seed}{tuning}{after}"
@@ -117,12 +117,12 @@ class Progress:
         return min((self.task + within) / max(self.tasks, 1), 1.0)
 
 
-Watcher = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run gives back, JSON-able.
+    """The JSON-able result of a run.
 
     Args:
         rows: dicts with the columns of :data:`cl_moe.runs.columns.ROW_COLUMNS`.
@@ -146,11 +146,11 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run gave nothing back.
+    """The reason of a failed run.
 
     Args:
-        problems: what the user can put right (an InputError's sentences), or
-        traceback: what Python said, or that the process ended (``crashed``).
+        problems: an InputError's sentences, or
+        traceback: Python's traceback, or the report of a process that ended (``crashed``).
         reason: in one line; by default the first one of ``traceback``.
     """
 
@@ -181,7 +181,8 @@ class StudyPlan:
         threads: torch threads of a run; results may differ in the last bit between numbers.
         curves: record the test accuracy of the task being learned after epochs 0 to 5.
         notes: what a person should know before it runs, e.g. which data were found.
-        pairs: measure pairs of tasks instead of the stream (but for the reference, of type alone).
+        pairs: measure pairs of tasks instead of the stream, except for the reference (of type
+            ``single_task``).
         models: folder in which runs write the models that are kept; None: none is.
     """
 
@@ -223,7 +224,7 @@ class StudyPlan:
             Job(method, seed, after=after)
             for seed in self.seeds
             for method in self.methods
-            for after in ([None] if method.type == "alone" else first)
+            for after in ([None] if method.type == "single_task" else first)
         ]
 
     def first_jobs(self) -> list[Job]:
@@ -240,7 +241,7 @@ class StudyPlan:
 
 
 class Streams:
-    """Builds the stream of a job; keeps what the last was made of: the next mostly wants it too."""
+    """Builds the stream of a job; caches the last stream, which the next job mostly shares."""
 
     def __init__(self, plan: StudyPlan) -> None:
         self._plan = plan

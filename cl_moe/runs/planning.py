@@ -1,9 +1,9 @@
-"""From what a user asks for to a checked plan."""
+"""Construction of a checked plan from a user's arguments."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -47,7 +47,7 @@ def make_plan(
 ) -> StudyPlan:
     """Return the checked plan of a study; see :func:`cl_moe.run` for the arguments.
 
-    ``elsewhere``: it is run by other machines, which may have a device that is not here.
+    ``elsewhere``: it is run by other machines, whose devices may differ from this one's.
 
     Raises:
         InputError: with every problem of every argument.
@@ -58,8 +58,9 @@ def make_plan(
     scenario = source if isinstance(source, ScenarioSpec) else None
     folder = Path(data_dir) if data_dir is not None else None
     problems = _option_problems(device, threads, folder, elsewhere)
-    own_seeds = scenario.seeds if scenario else DEFAULT_SEEDS
-    chosen_seeds, found = _seeds(own_seeds if seeds is None else seeds)
+    if seeds is None:
+        seeds = scenario.seeds if scenario else DEFAULT_SEEDS
+    chosen_seeds, found = _seeds(seeds)
     problems += found
     chosen, found = _methods(methods, scenario)
     problems += found
@@ -67,11 +68,11 @@ def make_plan(
     problems += found
     net, found = _table(NetworkSpec, scenario and scenario.network, network, "network")
     problems += found
-    if baseline is None and scenario and scenario.baseline in {m.name for m in chosen}:
-        baseline = scenario.baseline
-    elif baseline is not None and baseline not in {m.name for m in chosen}:
-        hint = did_you_mean(str(baseline), [m.name for m in chosen])
-        problems.append(f"baseline: no method '{baseline}'; {hint}")
+    names = [method.name for method in chosen]
+    if baseline is None:
+        baseline = scenario.baseline if scenario and scenario.baseline in names else None
+    elif (baseline := _named(str(baseline), names)) not in names:
+        problems.append(f"baseline: no method '{baseline}'; {did_you_mean(baseline, names)}")
     if problems:
         raise InputError(problems)
     assert budget is not None
@@ -110,7 +111,7 @@ def _source(source: object) -> ScenarioSpec | TaskStream:
 
 
 def _found(asked: ScenarioSpec, resolved: ScenarioSpec) -> Iterable[str]:
-    """Say which data were found for each slot of a scenario."""
+    """Yield the data found for each slot of a scenario, in words."""
     for name, source in asked.sources.items():
         taken = resolved.sources[name]
         if source.any_of and taken.type is not None:  # a slot that no task uses stays open
@@ -144,7 +145,7 @@ def _device_elsewhere(device: torch.device) -> list[str]:
 
 
 def _device_problems(device: torch.device) -> list[str]:
-    """Return why a device cannot be used here; CUDA is asked, and not yet started."""
+    """Return why a device cannot be used here, without initialising CUDA."""
     import torch
 
     if device.type == "cuda":
@@ -200,6 +201,7 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
     chosen, problems = [], []
     for position, item in enumerate(given):
         place = f"methods[{position}]"
+        item = _named(item, own) if isinstance(item, str) else item
         if isinstance(item, str) and item not in own and not _is_type(item):
             known = [*own, *catalog.names("method")]
             problems.append(f"{place}: no method '{item}'; {did_you_mean(item, known)}")
@@ -208,11 +210,8 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
             item = {"type": item}
         if isinstance(item, Mapping) and "name" not in item and "type" in item:
             item = {"name": str(item["type"]).rpartition(":")[2], **item}
-        spec, found = (
-            (own[item], [])
-            if isinstance(item, str) and item in own
-            else read_table(MethodSpec, item, place)
-        )
+        in_scenario = isinstance(item, str) and item in own
+        spec, found = (own[item], []) if in_scenario else read_table(MethodSpec, item, place)
         problems += found
         if spec is not None:
             problems += method_problems(spec, place) + _unwritable(spec, place)
@@ -226,6 +225,12 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
     if not given:
         problems.append(f"methods: none; known: {', '.join(own or catalog.names('method'))}")
     return chosen, problems
+
+
+def _named(name: str, known: Collection[str]) -> str:
+    """Return a method's name; an alias is resolved unless a method has this name."""
+    found = catalog.canonical("method", name)
+    return found if name not in known and found in {*known, *catalog.names("method")} else name
 
 
 def _short(value: object) -> str:
@@ -261,7 +266,7 @@ def _table(
     given: Mapping[str, Any] | BaseModel | None,
     place: str,
 ) -> tuple[Model | None, list[str]]:
-    """Return ``base`` (or the defaults) with what is given put over it."""
+    """Return ``base`` (or the defaults) updated with the given values."""
     from cl_moe.streams.problems import read_table
 
     if isinstance(given, model):

@@ -1,4 +1,4 @@
-"""What a kept model says of rows, as a table."""
+"""Predictions of a saved model for rows, as a table."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ BATCH = 512
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Answers to rows.
+    """Predictions for rows.
 
     Args:
-        rows: what was asked.
+        rows: names of the rows.
         task: name of the task.
         classes: names of the N classes, in the order of the outputs.
         probabilities: (rows, classes).
@@ -95,7 +95,7 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """How a source of tables brings its columns to one scale.
+    """The standardisation of columns by a source of tables.
 
     Args:
         features: the columns, in order.
@@ -108,7 +108,7 @@ class Scaling:
     train: Tensor
 
     def rows(self, rows: Rows) -> Rows:
-        """Return rows on that scale."""
+        """Return standardised rows."""
         from cl_moe.streams.scaling import standardised
 
         _, x = standardised(self.train, rows.x.flatten(1))
@@ -136,7 +136,7 @@ def task_of(model: TaskModel, wanted: str | None) -> int:
 
 
 def predictions(model: TaskModel, rows: Rows, task: int) -> Predictions:
-    """Return a model's answers to rows of a task.
+    """Return a model's predictions for rows of a task.
 
     Raises:
         InputError: the network cannot take such rows.

@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: one live display, or a line now and then."""
+"""Progress displays: a live display, or occasional lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ("Display", "LiveDisplay", "PlainDisplay", "SilentDisplay", "open_disp
 
 
 class Display(abc.ABC):
-    """Hears of a study's progress, in the driver; use it as a context manager."""
+    """Shows a study's progress, in the driver; a context manager."""
 
     def __enter__(self) -> Display:
         return self
@@ -37,21 +37,21 @@ class Display(abc.ABC):
 
     @abc.abstractmethod
     def tell(self, progress: Progress) -> None:
-        """A run has come so far."""
+        """Report the progress of a run."""
 
     @abc.abstractmethod
     def ended(self, job: Job, text: str) -> None:
-        """A run has ended; ``text`` says how."""
+        """Report the end of a run, with a message ``text``."""
 
     @abc.abstractmethod
     def note(self, text: str) -> None:
-        """Something a person should know."""
+        """Show a note to the user."""
 
 
 def open_display(progress: bool) -> Display:
     """Return a live display on a terminal, lines elsewhere (a file, a notebook), or a silent one.
 
-    All of them write to standard error, so that standard output holds results alone.
+    All of them write to standard error, so that standard output holds only results.
     """
     if not progress:
         return SilentDisplay()
@@ -65,7 +65,7 @@ def open_display(progress: bool) -> Display:
 
 
 class SilentDisplay(Display):
-    """Says nothing."""
+    """Shows nothing."""
 
     def begin(self, study: str, runs: int) -> None:
         """Say nothing."""

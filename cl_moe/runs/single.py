@@ -1,4 +1,4 @@
-"""One run: one method learns one stream, once."""
+"""One run: one method learns one stream."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
-from cl_moe.runs.callbacks import TrainingWatch, attached, event_counts, events_since
+from cl_moe.runs.callbacks import TrainingCallback, attached, event_counts, events_since
 from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.failures import failure_of
 from cl_moe.runs.kept import keep_model, keeps_model
-from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
-from cl_moe.runs.randomness import isolated, seed_all, untouched_randomness
+from cl_moe.runs.plan import Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
+from cl_moe.runs.randomness import isolated, preserve_random_state, seed_all
 from cl_moe.seeding import derive
 
 if TYPE_CHECKING:
@@ -31,20 +31,19 @@ if TYPE_CHECKING:
 __all__ = ("build_problems", "final_average", "run_one")
 
 
-def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> RunResult:
+def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback) -> RunResult:
     """Train ``job``'s method on ``stream`` task by task, and return all that was measured.
 
-    After each task (or after every so many, ``training.evaluate_every``) every task seen so far is
-    evaluated, and every later one that the method can answer; a task whose answers cannot have
-    changed keeps its values. Then the model is kept, if it is wanted, and each probe is learned
-    from a copy of the end state. The process's random states and thread count are as before at the
-    end.
+    After each task (or after each ``training.evaluate_every`` tasks) every task seen so far is
+    evaluated, and every later task that the method can predict; a task whose predictions cannot
+    have changed keeps its values. Then the model is saved, if requested, and each probe is learned
+    from a copy of the final state. The process's random states and thread count are restored.
 
     Args:
         plan: network, training, device, threads.
         job: method and seed.
-        stream: the tasks. Of a tuning job: training data alone, and no probe is learned.
-        tell: hears where the run is.
+        stream: the tasks. For a tuning job: training data only, and no probe is learned.
+        tell: called with the progress of the run.
 
     Raises:
         InputError: the method cannot be built with its parameters, or its model cannot be saved.
@@ -69,7 +68,7 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> Run
 def build_problems(
     plan: StudyPlan, jobs: Iterable[Job], streams: Streams, *, bugs: bool = False
 ) -> list[str]:
-    """Return why methods cannot be built, each reason once: found before anything is run.
+    """Return why methods cannot be built, each reason once, before anything is run.
 
     Nothing of Avalanche is imported, unless a method is one of its strategies.
 
@@ -77,8 +76,8 @@ def build_problems(
         plan: the study.
         jobs: a job of each method.
         streams: what they learn.
-        bugs: also tell of methods that raise something else than an InputError; else their runs
-            report it, and others go on.
+        bugs: whether to report errors other than InputErrors; else their runs report them, and the
+            others continue.
     """
     problems: list[str] = []
     with isolated(plan.threads):
@@ -97,8 +96,8 @@ def build_problems(
 def final_average(result: RunResult, tasks: int) -> float:
     """Return the mean accuracy (0..1) after the last of a stream's ``tasks``; nan if there is none.
 
-    There is none where training has diverged. It decides between the settings of a grid. Of a task
-    that is no classification its score counts.
+    It is nan where training has diverged. It selects among the settings of a grid. For a task that
+    is not a classification its score counts.
 
     >>> row = {"metric": "accuracy", "after_task": 1, "epoch": None}
     >>> final_average(RunResult([{**row, "value": 0.5}, {**row, "value": 1.0}], [], [], {}), 2)
@@ -115,7 +114,9 @@ def final_average(result: RunResult, tasks: int) -> float:
 class _Run:
     """The state of a run."""
 
-    def __init__(self, plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> None:
+    def __init__(
+        self, plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback
+    ) -> None:
         self._plan, self._job, self._stream, self._tell = plan, job, stream, tell
         self._tasks = [*stream, *stream.probes]
         self._rows: list[dict[str, Any]] = []
@@ -123,10 +124,10 @@ class _Run:
         self._timings: list[dict[str, Any]] = []
         method = _build(plan, job, stream)
         self._strategy, self.joint = method.strategy, method.joint
-        if keeps_model(plan, job):  # refused now, not when all is learned
+        if keeps_model(plan, job):  # raised now, not after training
             self._saveable()
         benchmark = stream.to_benchmark()
-        # Avalanche makes an experience anew whenever it is asked for one
+        # Avalanche makes a new experience on each access
         self._train_sets, self._test_sets = [*benchmark.train_stream], [*benchmark.test_stream]
         self._evaluated: Record = {}
 
@@ -136,7 +137,7 @@ class _Run:
         return RunResult(self._rows, self._events, self._timings, found, kept)
 
     def keep(self) -> Path | None:
-        """Write the model down, if it is to be kept, and return where."""
+        """Save the model, if it is to be kept, and return its path."""
         if self._plan.models is None or not keeps_model(self._plan, self._job):
             return None
         return keep_model(self._saveable(), self._plan.models)
@@ -149,15 +150,15 @@ class _Run:
         return saveable(self._strategy.model, method.type, method.parameters, context)
 
     def look_ahead(self) -> None:
-        """Evaluate what can be answered before anything is learned (after_task = -1).
+        """Evaluate the tasks that have predictions before anything is learned (after_task = -1).
 
-        Nothing, with one head a task; forward transfer is measured against it where there is.
+        With one head per task there are none; else it is the reference of forward transfer.
         """
-        with untouched_randomness():
+        with preserve_random_state():
             self._evaluate(self._strategy, range(len(self._stream)), after=-1)
 
     def learn(self, task: int) -> None:
-        """Learn one task of the stream, then evaluate all that can be."""
+        """Learn one task of the stream, then evaluate."""
         seed_all(derive(self._job.seed, "task", self._tasks[task].name, task))
         self._train(self._strategy, [task], after=task)
 
@@ -176,18 +177,18 @@ class _Run:
     def _train(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
         told = event_counts(strategy)
         last = tasks[-1]
-        watch = self._watch(strategy, last, joint=len(tasks) > 1)
+        callback = self._callback(strategy, last, joint=len(tasks) > 1)
         experiences = [self._train_sets[task] for task in tasks]
         start, cpu_start = time.perf_counter(), time.process_time()
-        with attached(strategy, watch):
+        with attached(strategy, callback):
             strategy.train(experiences if self.joint else experiences[0], eval_streams=[])
         trained, cpu_trained = time.perf_counter(), time.process_time()
         memory = peak_memory()
-        self._curve(watch, last, after)
+        self._curve(callback, last, after)
         events = events_since(strategy, told)
         # The steps of candidates that a decision tried count: every method's work is all its work.
-        steps = watch.steps + sum(int(event.get("steps", 0)) for event in events)
-        with untouched_randomness():
+        steps = callback.steps + sum(int(event.get("steps", 0)) for event in events)
+        with preserve_random_state():
             self._evaluate(strategy, self._evaluated_after(last), after)
             self._costs(strategy, last, after, steps)
         self._events += [self._of_this_run(event) for event in events]
@@ -195,16 +196,16 @@ class _Run:
             self._of_this_run(
                 {
                     "after_task": after,
-                    "train_seconds": trained - start - watch.seconds,
+                    "train_seconds": trained - start - callback.seconds,
                     "decision_seconds": float(sum(e.get("seconds", 0.0) for e in events)),
-                    "eval_seconds": time.perf_counter() - trained + watch.seconds,
-                    "cpu_seconds": cpu_trained - cpu_start - watch.cpu_seconds,
+                    "eval_seconds": time.perf_counter() - trained + callback.seconds,
+                    "cpu_seconds": cpu_trained - cpu_start - callback.cpu_seconds,
                     "peak_memory": memory,
                 }
             )
         )
 
-    def _watch(self, strategy: Any, task: int, joint: bool) -> TrainingWatch:
+    def _callback(self, strategy: Any, task: int, joint: bool) -> TrainingCallback:
         stages = len(self._tasks)
         stage, name = task, self._tasks[task].name
         if self.joint:  # all tasks of the stream are one stage
@@ -227,10 +228,10 @@ class _Run:
 
         whole = self._job.setting is None and self._job.after is None  # a run of the stream
         wanted = self._plan.curves and whole and not joint
-        return TrainingWatch(tell, measure if wanted else None)
+        return TrainingCallback(tell, measure if wanted else None)
 
-    def _curve(self, watch: TrainingWatch, task: int, after: int) -> None:
-        for epoch, value in watch.curve:
+    def _curve(self, callback: TrainingCallback, task: int, after: int) -> None:
+        for epoch, value in callback.curve:
             self._row(after, task, self._tasks[task].objective.score, value, epoch)
 
     def _evaluate(self, strategy: Any, tasks: Sequence[int], after: int) -> None:

@@ -1,4 +1,4 @@
-"""A study's folder: what was asked for, and one whole folder a run."""
+"""The folder of a study: its description, and one complete folder per run."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class StudyFolder:
 
     @property
     def study_file(self) -> Path:
-        """Where the study is described."""
+        """The file with the study's description."""
         return self.path / "study.json"
 
     @property
     def tuning_file(self) -> Path:
-        """Where all settings of all grids and their values are."""
+        """The file with all settings of all grids and their scores."""
         return self.path / "tuning.csv"
 
     def run_folder(self, method: str, seed: int, after: str | None = None) -> Path:
@@ -102,7 +102,7 @@ class StudyFolder:
         return None
 
     def clear(self) -> None:
-        """Remove what a study has put here, nothing else; an empty folder goes too."""
+        """Remove the files of the study, and the folder if it is empty then."""
         for name in _OURS:
             target = self.path / name
             if target.is_dir():
@@ -120,16 +120,16 @@ class StudyFolder:
         write_json(self.study_file, {"format": FORMAT, **description})
 
     def in_use(self) -> bool:
-        """Tell whether there is anything to keep: a whole run, or a setting that was tried."""
+        """Tell whether there is a complete run or a tried setting."""
         runs = [*self.path.glob("runs/*/seed_*"), *self.path.glob("after/*/*/seed_*")]
         return bool(self.tuning() or runs)
 
     def has(self, job: Job) -> bool:
-        """Tell whether a run is whole."""
+        """Tell whether a run is complete."""
         return self.run_folder(job.method.name, job.seed, job.after).is_dir()
 
     def write(self, job: Job, spec: Mapping[str, Any], result: RunResult) -> None:
-        """Write a run, its model too: all of it or, if interrupted, nothing."""
+        """Write a run with its model atomically."""
         target = self.run_folder(job.method.name, job.seed, job.after)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=self.path, prefix=".writing-"))

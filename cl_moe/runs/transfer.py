@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ("make_pair_plan", "transfer")
 
-REFERENCE = "alone"
+REFERENCE = "single_task"
 
 
 def transfer(
@@ -41,12 +41,13 @@ def transfer(
     """Measure the transfer matrix: the gain on each task when learned after each other one alone.
 
     For every task i of the stream, a method learns i alone and then, each from a copy of that
-    state, every other task j. The gain is the accuracy on j minus that of ``alone``, a model that
-    sees only j. So a seed takes T runs a method, of T tasks each, and one run of ``alone``. Unseen
-    tasks (probes) of a scenario have no part in it.
+    state, every other task j. The gain is the accuracy on j minus that of ``single_task``, a model
+    that sees only j. So with T tasks a seed takes T runs per method, of T tasks each, and one run
+    of ``single_task``. Unseen tasks (probes) of a scenario are not used.
 
-    The folder is that of a study: it may be one that :func:`cl_moe.run` has written with the same
-    source and budget, whose runs of ``alone`` are then used; and it goes on where it was stopped.
+    The folder is that of a study. A folder that :func:`cl_moe.run` has written with the same source
+    and budget may be given: its runs of ``single_task`` are used. An interrupted measurement
+    continues where it was stopped.
 
     Args:
         source: as for :func:`cl_moe.run`, with two tasks or more.
@@ -108,8 +109,8 @@ def make_pair_plan(
     own = source.methods if isinstance(source, ScenarioSpec) else ()
     reference = next((method.name for method in own if method.type == REFERENCE), REFERENCE)
     given = [methods] if isinstance(methods, (str, Mapping)) else methods
-    asked = [*(method for method in given if method != reference), reference]
-    plan = replace(make_plan(source, asked, seeds, **options), pairs=True)
+    others = [m for m in given if m not in (reference, "alone")]  # its alias
+    plan = replace(make_plan(source, [*others, reference], seeds, **options), pairs=True)
     problems = []
     if all(method.type == REFERENCE for method in plan.methods):
         problems.append(

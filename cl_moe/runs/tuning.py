@@ -1,4 +1,4 @@
-"""Choosing a method's parameters from its grid, on training data alone."""
+"""Selection of a method's parameters from its grid, on training data only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ("Tuning",)
 
 
 class Tuning:
-    """The settings of all grids, what they scored, and which of them are chosen.
+    """The settings of all grids, their scores, and the chosen ones.
 
     Every setting of a method is trained on the first seed's stream with a part of each task's
     training data held out; the highest average accuracy on the held-out parts after the last task
@@ -24,7 +24,7 @@ class Tuning:
     Args:
         plan: the study.
         folder: holds tuning.csv, from which finished settings are read.
-        chosen: method -> setting that was chosen before, not to be looked for again.
+        chosen: method -> setting that was chosen before, which is not tuned again.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""An exported study as a study's own folder again, to add methods or seeds to it."""
+"""Conversion of an exported study back to a study's folder, to add methods or seeds."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ("unpack",)
 def unpack(source: str | Path, target: str | Path, *, without: Collection[str] = ()) -> Path:
     """Write an exported study as a folder that ``cl-moe run`` goes on from.
 
-    So a method of one's own is compared with baselines that need not be run again. Accuracies of
-    pairs of tasks (``cl-moe transfer``) are not unpacked: they are run again if they are wanted.
+    So a user's method is compared with baselines without running these again. Accuracies of pairs
+    of tasks (``cl-moe transfer``) are not unpacked.
 
     Args:
         source: the exported study.

@@ -1,9 +1,9 @@
 """A process that runs jobs for a driver: ``python -m cl_moe.runs.worker``.
 
-First comes the plan, then one job after the other, pickled by our parent; back go JSON lines
-(which keep every digit of a float). Heavy imports happen once a worker. It is a plain child
-process, not one of multiprocessing's, so that a script or notebook that calls
-``cl_moe.run(jobs=2)`` is not imported a second time and needs no ``__main__`` guard.
+The parent sends the pickled plan, then one job after the other; results are JSON lines (which keep
+every digit of a float). Heavy imports happen once per worker. It is a plain child process, not one
+of multiprocessing's, so that a script or notebook that calls ``cl_moe.run(jobs=2)`` is not imported
+a second time and needs no ``__main__`` guard.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from dataclasses import asdict
 from typing import IO, Any
 
 from cl_moe.runs.failures import failure_of
-from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
+from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 
 __all__ = ("attempt", "main", "throttled", "unpacked")
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 
 
-def attempt(plan: StudyPlan, streams: Streams, job: Job, tell: Watcher) -> RunResult | Failure:
-    """Run a job; what goes wrong in it is returned, so that the other runs go on."""
+def attempt(
+    plan: StudyPlan, streams: Streams, job: Job, tell: ProgressCallback
+) -> RunResult | Failure:
+    """Run a job; errors are returned, so that other runs continue."""
     from cl_moe.runs.single import run_one
 
     try:
@@ -38,7 +40,7 @@ def attempt(plan: StudyPlan, streams: Streams, job: Job, tell: Watcher) -> RunRe
 
 
 def main() -> None:
-    """Serve jobs until the driver closes our standard input, or is gone."""
+    """Process jobs until the driver closes standard input, or ends."""
     replies = _private_stdout()
     try:
         plan = _receive()
@@ -58,7 +60,7 @@ def main() -> None:
 
 
 def _import_what_runs_need() -> None:
-    """Import what takes seconds, once, and before there is a job to wait for it.
+    """Import slow modules once, before the first job arrives.
 
     >>> _import_what_runs_need()
     >>> {"avalanche", "cl_moe.training.strategy"} <= sys.modules.keys()
@@ -69,7 +71,7 @@ def _import_what_runs_need() -> None:
 
 
 def unpacked(plan: bytes) -> StudyPlan:
-    """Return the plan that the driver of this very study has sent."""
+    """Return the plan that the study's driver has sent."""
     found = pickle.loads(plan)  # noqa: S301 - by our own driver, through Ray
     assert isinstance(found, StudyPlan)
     return found
@@ -84,7 +86,7 @@ def _receive() -> Any:
 
 
 def _private_stdout() -> IO[str]:
-    """Return our standard output, and let whatever a library prints go to standard error."""
+    """Return standard output, and redirect prints of libraries to standard error."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return replies
@@ -95,8 +97,8 @@ def _send(replies: IO[str], kind: str, content: dict[str, Any]) -> None:
     replies.flush()
 
 
-def throttled(send: Callable[[dict[str, Any]], object], seconds: float) -> Watcher:
-    """Return a watcher that sends a report every so many seconds; more would slow the driver.
+def throttled(send: Callable[[dict[str, Any]], object], seconds: float) -> ProgressCallback:
+    """Return a progress callback that sends at most one report per ``seconds``.
 
     >>> sent = []
     >>> tell = throttled(sent.append, seconds=60)

@@ -1,1 +1,1 @@
-"""The only room that touches an Avalanche strategy: the plugin, the template, the methods."""
+"""Methods: their networks, their plugins, and how they are built."""

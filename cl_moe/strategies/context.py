@@ -1,4 +1,4 @@
-"""What every method is given, and what it returns."""
+"""The input of every method function, and its result."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ("Method", "MethodContext")
 
 @dataclass(frozen=True)
 class MethodContext:
-    """What every method is given; all methods of a study are given the same.
+    """The settings of a method; all methods of a study get the same ones.
 
     Attributes:
-        stream: the tasks to come: methods read the number of tasks, classes and the input shape
-            from it, never data.
-        network: the network a dense method trains, and an expert of a mixture.
-        training: optimizer and budget.
-        seed: everything random in a method is derived from it.
-        device: where to compute.
+        stream: the tasks of the stream: methods read the numbers of tasks and classes and the input
+            shape from it, not the data.
+        network: the network of a dense method, and of an expert of a mixture.
+        training: optimizer and training budget.
+        seed: the seed that all random numbers of a method are derived from.
+        device: the torch device.
     """
 
     stream: TaskStream
@@ -35,7 +35,7 @@ class MethodContext:
 
     @property
     def objectives(self) -> dict[int, Objective]:
-        """The objective of each task and probe, by its label."""
+        """The objectives of tasks and probes, by label."""
         return {k: task.objective for k, task in enumerate((*self.stream, *self.stream.probes))}
 
 
@@ -44,10 +44,10 @@ class Method:
 
     Args:
         strategy: an Avalanche ``SupervisedTemplate``, or a function without parameters that makes
-            one. It is called when the strategy is first asked for: a scenario is checked without
-            Avalanche, whose import takes seconds.
-        joint: it learns once, from all experiences together, at the end of the stream.
-        trains: it trains the study's network, by gradient descent.
+            one. It is called on first access of the strategy, so that a scenario is checked without
+            importing Avalanche, which takes seconds.
+        joint: whether it trains once, on all experiences together, at the end of the stream.
+        trains: whether it trains the study's network by gradient descent.
 
     >>> method = Method(lambda: "a strategy")
     >>> method.strategy
@@ -59,7 +59,7 @@ class Method:
 
     @property
     def strategy(self) -> Any:
-        """The strategy, the same one each time."""
+        """The strategy; the same object on each access."""
         if inspect.isfunction(self._strategy):
             self._strategy = self._strategy()
         return self._strategy

@@ -1,4 +1,4 @@
-"""Experts in a network of the user's own, in one call."""
+"""Experts in a user's network, in one call."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ def mixture(
     slots: str | Sequence[str],
     expert: str = "lora",
     expert_options: Mapping[str, Any] | None = None,
-    gate: str = "evidence",
+    gate: str = "task",
     gate_options: Mapping[str, Any] | None = None,
     head: str = "linear",
     experts: int = 0,
     train_base: bool = False,
     seed: int = 0,
 ) -> TaskModel:
-    """Return a mixture of experts inside a network: it grows experts at the modules named.
+    """Return a mixture of experts inside a network, with experts at the named modules.
 
-    The network is copied. All of it but the experts is frozen; what it makes of rows without them
-    is the *raw input* that closed-form answers start from. A linear classifier that it ends in is
-    left out: each task gets a head of its own on the features before it.
+    The network is copied. Everything but the experts is frozen; the features without experts are
+    the *raw input* of closed-form predictors. A linear classifier at the network's end is left out:
+    each task gets a head of its own on its input features.
 
     Args:
-        backbone: any module that takes rows (B, ...) and gives a tensor: (B, D), or (B, T, D) and
-            (B, D, H, W), which are averaged.
-        slots: names of its modules at which experts work, or patterns as of file names.
+        backbone: any module that maps rows (B, ...) to a tensor: (B, D), or (B, T, D) and (B, D, H,
+            W), which are averaged.
+        slots: names of the modules that get experts, or patterns as of file names.
         expert: ``lora`` (at linear maps and convolutions), ``adapter`` (at any module), ``copy``
-            (of the module, in its place), ``mlp`` (a perceptron in its place), or
+            (replaces the module by copies), ``mlp`` (replaces it by perceptrons), or
             ``package.module:Class``.
-        expert_options: its own parameters, such as ``{"rank": 8}``.
+        expert_options: its parameters, such as ``{"rank": 8}``.
         gate: a gate's name.
-        gate_options: the gate's own parameters.
+        gate_options: the gate's parameters.
         head: ``linear``, ``cosine`` or ``shared``.
-        experts: experts a slot begins with, for policies that do not grow.
-        train_base: whether the first task trains the whole network, which is frozen then. Give True
-            where it is not pretrained.
-        seed: where initial parameters are derived from.
+        experts: initial number of experts per slot, for policies that do not grow.
+        train_base: whether the first task trains the whole network, which is frozen afterwards. Use
+            True for a network that is not pretrained.
+        seed: seed of the initial parameters.
 
     Returns:
         A model for :class:`~cl_moe.TaskAwareMoE` or, with :class:`~cl_moe.MoEPlugin`, for any
-        Avalanche strategy; ``model(x, task)`` gives the outputs (B, C) of a task.
+        Avalanche strategy; ``model(x, task)`` returns the outputs (B, C) of a task.
 
     Raises:
         InputError: names or parameters that do not fit.
@@ -107,7 +107,7 @@ def mixture(
 
 
 def _kind(kind: str, base: type, name: str, options: Mapping[str, Any]) -> Any:
-    """Return a class by name, its parameters checked."""
+    """Return a class by name, after a check of its parameters."""
     found = catalog.resolve(kind, name, kind)
     if not (isinstance(found, type) and issubclass(found, base)):
         raise InputError(f"{kind}: '{name}' is no {kind}; give a subclass of {base.__name__}")

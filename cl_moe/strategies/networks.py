@@ -1,4 +1,4 @@
-"""Networks from a scenario's ``[network]`` table, the same trunk for dense nets and experts."""
+"""Networks from a scenario's ``[network]`` table: dense networks and mixtures."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ Built = TypeVar("Built")
 
 
 def expert_factory(network: NetworkSpec) -> ExpertFactory:
-    """Return the factory of the trunk that a network spec describes.
+    """Return the factory of the trunk of a network spec.
 
-    An expert kind takes those fields of the spec that its constructor has parameters for. Anything
-    else that ``package.module:Object`` names is called with the input shape and returns a module.
+    An expert kind gets the fields of the spec that are parameters of its constructor. Any other
+    ``package.module:Object`` is called with the input shape and returns a module.
     """
     kind = catalog.resolve("expert", network.kind, "network.kind")
     bases = kind.__mro__ if inspect.isclass(kind) else ()
@@ -67,7 +67,7 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
 
 
 def _own_expert(make: Callable[[Shape], object], name: str) -> StageFactory:
-    """Return a user's function, with what it raises, and what is no module, as an InputError."""
+    """Return a user's function; its errors, and results that are no module, become InputErrors."""
 
     def build(shape: Shape) -> nn.Module:
         try:
@@ -87,7 +87,7 @@ def _own_expert(make: Callable[[Shape], object], name: str) -> StageFactory:
 
 
 def trunk_stages(network: NetworkSpec, width: float = 1.0) -> list[StageFactory]:
-    """Return the stages of one whole trunk, the encoder first; ``width`` widens all but that."""
+    """Return the stages of a trunk, the encoder first; ``width`` widens all other stages."""
     factory = expert_factory(network)
     stages = (factory if width == 1.0 else factory.widened(width)).stages()
     encoder: list[StageFactory] = [_Encoder(network.encoder_hidden)]
@@ -95,21 +95,21 @@ def trunk_stages(network: NetworkSpec, width: float = 1.0) -> list[StageFactory]
 
 
 def build_dense(context: MethodContext, width: float = 1.0) -> TaskModel:
-    """Return :func:`dense_network` as a module of Avalanche's."""
+    """Return :func:`dense_network` as an Avalanche module."""
     from cl_moe.training.model import TaskModel
 
     return TaskModel(dense_network(context, width), objectives=context.objectives)
 
 
 def dense_network(context: MethodContext, width: float = 1.0) -> DenseNetwork | SharedHeadNetwork:
-    """Return the dense network, with the heads that ``network.heads`` asks for.
+    """Return the dense network, with the heads of ``network.heads``.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         width: multiplies every hidden width.
 
     Raises:
-        InputError: the network cannot be built, or one head does not fit all tasks.
+        InputError: the network cannot be built, or a shared head does not fit all tasks.
     """
     (trunk,) = cut(trunk_stages(context.network, width), 1)
     shape = tuple(context.stream.shape)
@@ -121,7 +121,7 @@ def dense_network(context: MethodContext, width: float = 1.0) -> DenseNetwork | 
 
 
 def _classes_of_all(stream: TaskStream) -> int:
-    """Return the number of classes (or of other outputs) that every task and probe has."""
+    """Return the number of classes (or of other outputs), the same for every task and probe."""
     first, *others = (*stream, *stream.probes)
     for other in others:
         if other.n_classes != first.n_classes:
@@ -142,11 +142,11 @@ def build_moe(
     spec: NetworkSpec,
     shape: Shape,
     seed: int,
-    gate: str = "evidence",
+    gate: str = "task",
     gate_options: Mapping[str, Any] | None = None,
     experts: int = 1,
 ) -> TaskModel:
-    """Return :func:`moe_network` as a module of Avalanche's."""
+    """Return :func:`moe_network` as an Avalanche module."""
     from cl_moe.training.model import TaskModel
 
     origin = {
@@ -165,19 +165,19 @@ def moe_network(
     spec: NetworkSpec,
     shape: Shape,
     seed: int,
-    gate: str = "evidence",
+    gate: str = "task",
     gate_options: Mapping[str, Any] | None = None,
     experts: int = 1,
 ) -> MoENetwork:
-    """Return a mixture whose path, one expert a layer, has the dense network's active parameters.
+    """Return a mixture whose paths have as many active parameters as the dense network.
 
     Args:
         spec: the trunk; an expert is one of ``spec.layers`` parts of it.
         shape: shape of a row.
-        seed: where initial parameters are derived from.
+        seed: seed of the initial parameters.
         gate: a gate's name.
-        gate_options: the gate's own parameters.
-        experts: number of experts a layer begins with.
+        gate_options: the gate's parameters.
+        experts: initial number of experts per layer.
     """
     seed = derive(seed, "network")
     make_gate = _gate(gate, dict(gate_options or {}))
@@ -205,7 +205,7 @@ def moe_network(
 
 
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
-    """Return what makes the gate called ``name`` for a number of features, its options checked."""
+    """Return a function from a number of features to the gate ``name``, with checked options."""
     if "in_features" in options:
         raise InputError("gate_options.in_features: is set by the network; take it out")
     given = {"in_features": 1, **options}
@@ -214,7 +214,7 @@ def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
 
 
 class _Encoder:
-    """The layers that all tasks share, before the first expert."""
+    """The shared layers before the first expert."""
 
     def __init__(self, hidden: list[int]) -> None:
         self.hidden = hidden
@@ -225,7 +225,7 @@ class _Encoder:
 
 
 def _checked(build: Callable[[], Built]) -> Built:
-    """Turn a network's own refusal of its sizes into an error that names the table."""
+    """Turn a network's errors about its sizes into an error that names the table."""
     try:
         return build()
     except InputError:

@@ -1,4 +1,4 @@
-"""Saved models, read back, and what a method's model must know to be one."""
+"""Loading of saved models, and the information that a method's model needs for saving."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from cl_moe.training.model import TaskModel
 __all__ = ("load", "saveable")
 
 DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError)
-"""What values that are not as they were written may raise."""
+"""Errors that damaged values may raise."""
 
 
 def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
     """Return a model that was saved by ``model.save(path)`` or ``cl-moe run --keep-models``.
 
-    It predicts what the saved one did, bit for bit. A mixture goes on learning: give it to
+    It predicts the same, bit for bit. A mixture can be trained further: give it to
     :class:`~cl_moe.TaskAwareMoE`, or to any strategy with :class:`~cl_moe.MoEPlugin`. A baseline is
-    its network alone: what its method remembers (importances of weights, rows) is not kept.
+    its network only: the state of its method (importances of weights, rows) is not saved.
 
     Args:
         path: the folder.
-        backbone: for a model from :func:`~cl_moe.mixture`: a network of the same make as the one
-            that it was made from; its parameters are replaced by those that were saved.
+        backbone: for a model from :func:`~cl_moe.mixture`: a network of the same structure as the
+            original one; its parameters are replaced by the saved ones.
 
     Raises:
         InputError: no saved model, a damaged one, or another backbone.
@@ -64,16 +64,16 @@ def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
 def saveable(
     model: object, type: str, parameters: Mapping[str, Any], context: MethodContext
 ) -> TaskModel:
-    """Let a method's model be saved: note how it was made, and what its tasks are called.
+    """Prepare a method's model for saving: store how it was made, and the names of its tasks.
 
     Args:
-        model: what the method's strategy trains.
-        type: the method, as :func:`~cl_moe.strategies.methods.base.build_method` takes it.
+        model: the model of the method's strategy.
+        type: the method's type, as for :func:`~cl_moe.strategies.methods.base.build_method`.
         parameters: its parameters.
-        context: what it was given.
+        context: its settings.
 
     Raises:
-        InputError: it is no network of ours, or was made from what JSON cannot hold.
+        InputError: it is not a cl_moe network, or was made from values that JSON cannot hold.
     """
     if not isinstance(model, TaskModel):
         raise InputError(
@@ -107,7 +107,7 @@ def saveable(
 
 
 def _made(origin: Mapping[str, Any], backbone: nn.Module | None, folder: Path) -> TaskModel:
-    """Return a model as it was before it learned anything."""
+    """Return the untrained model."""
     if origin["kind"] == "mixture":
         if backbone is None:
             raise InputError(
@@ -139,7 +139,7 @@ def _of_method(origin: Mapping[str, Any], folder: Path) -> TaskModel:
         training=TrainingSpec.model_validate(origin["training"]),
         seed=origin["seed"],
     )
-    with torch.random.fork_rng(devices=[]):  # strategies from elsewhere may draw
+    with torch.random.fork_rng(devices=[]):  # external strategies may draw random numbers
         model = build_method(origin["type"], origin["parameters"], context).strategy.model
     if not isinstance(model, TaskModel):
         raise InputError(
@@ -151,7 +151,7 @@ def _of_method(origin: Mapping[str, Any], folder: Path) -> TaskModel:
 
 
 def _outline(n_classes: int, shape: tuple[int, ...], position: int) -> Task:
-    """Return a task that says how many classes there are, and of what shape rows are."""
+    """Return a task with a number of classes and a row shape, for making a network."""
     y = torch.arange(max(2, n_classes)) % n_classes
     data = (torch.zeros(1).expand(len(y), *shape), y)
     return Task(f"task {position}", data, data, [str(c) for c in range(n_classes)])

@@ -1,4 +1,4 @@
-"""Networks that cannot train on one row alone, and streams or budgets that would ask them to."""
+"""Check for networks that cannot train on batches of one row."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ("single_row_problems",)
 
 
 def single_row_problems(context: MethodContext, joint: bool = False) -> list[str]:
-    """Return why a trunk with batch normalisation would have to train on one row alone.
+    """Return why a trunk with batch normalisation would have to train on one row.
 
     Args:
-        context: what all methods are given.
-        joint: all tasks of the stream are learned together.
+        context: the settings that all methods share.
+        joint: whether all tasks of the stream are learned together.
     """
     stream, training = context.stream, context.training
     apart = [*([] if joint else stream), *stream.probes]
@@ -44,7 +44,7 @@ def single_row_problems(context: MethodContext, joint: bool = False) -> list[str
 
 
 def _refuses_one_row(context: MethodContext) -> bool:
-    """Tell whether the trunk cannot train on one row; over images it can, from pixel to pixel."""
+    """Tell whether the trunk cannot train on one row; on images it can, over the pixels."""
     (factory,) = cut(trunk_stages(context.network), 1)
     shape: Any = tuple(context.stream.shape)
     trunk = make_module(factory, shape, 0)

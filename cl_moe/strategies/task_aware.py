@@ -1,4 +1,4 @@
-"""A ready strategy: a task-aware mixture of experts in one line."""
+"""A complete strategy: a task-aware mixture of experts in one call."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class TaskAwareMoE(Strategy):
         shape: shape of one input, without the batch, for a network made here.
         model: a model from :func:`~cl_moe.mixture`, :func:`~cl_moe.build_moe` or
             :func:`~cl_moe.load`, in place of ``shape``, ``network``, ``gate`` and ``experts``.
-        network: the trunk that experts are parts of; a small perceptron by default.
-        training: optimizer and budget.
+        network: the trunk of the experts; a small perceptron by default.
+        training: optimizer and training budget.
         gate: a gate's name.
-        gate_options: the gate's own parameters.
+        gate_options: the gate's parameters.
         growth: a growth policy, or its name.
-        growth_options: the policy's own parameters, where a name is given.
-        experts: experts a layer begins with.
+        growth_options: the policy's parameters, where a name is given.
+        experts: initial number of experts per layer.
         names: names of the tasks by label, for the log.
         plugins: further Avalanche plugins (EWC, replay, LwF, ...).
-        seed: where initial parameters and decisions are derived from.
+        seed: seed of initial parameters and decisions.
         device: where to train.
         evaluator: an Avalanche evaluation plugin; None for a silent one.
 
@@ -58,9 +58,9 @@ class TaskAwareMoE(Strategy):
         model: TaskModel | None = None,
         network: NetworkSpec | None = None,
         training: TrainingSpec | None = None,
-        gate: str = "evidence",
+        gate: str = "task",
         gate_options: Mapping[str, Any] | None = None,
-        growth: GrowthPolicy | str = "relatedness",
+        growth: GrowthPolicy | str = "reuse_or_grow",
         growth_options: Mapping[str, Any] | None = None,
         experts: int = 1,
         names: Sequence[str] = (),

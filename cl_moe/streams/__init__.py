@@ -1,1 +1,1 @@
-"""Tasks, where they come from, how they relate, and scenarios that describe them."""
+"""Tasks, their sources, operators on tasks, streams and scenarios."""

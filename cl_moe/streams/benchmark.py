@@ -1,7 +1,7 @@
-"""Tasks to Avalanche benchmark and back.
+"""Conversion between tasks and Avalanche benchmarks.
 
-Built on Avalanche's ``dataset_benchmark`` alone: ``task_incremental_benchmark`` drops the classes
-of an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that adds a
+It uses only Avalanche's ``dataset_benchmark``: ``task_incremental_benchmark`` drops the classes of
+an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that adds a
 validation stream drops the task labels. The tests count every sample, class and label.
 """
 
@@ -23,7 +23,7 @@ from avalanche.benchmarks.utils import (
 )
 from torch.utils.data import Dataset
 
-from cl_moe.errors import InputError, InputWarning, one_a_place
+from cl_moe.errors import InputError, InputWarning, one_per_place
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.streams.datasets import Relabelled, labels, take
@@ -37,14 +37,14 @@ __all__ = ("from_benchmark", "to_benchmark")
 def to_benchmark(tasks: Sequence[Task]) -> CLScenario[Any]:
     """Return a benchmark whose experience k is task k, with task label k and classes from 0.
 
-    Of a stream, the probes follow its tasks. Data sets are wrapped, not copied: tensors stay
-    tensors (the leaf is the task's ``TensorDataset``), and per-sample transforms are applied when a
-    sample is read.
+    The probes of a stream follow its tasks. Data sets are wrapped, not copied: tensors stay tensors
+    (the leaf is the task's ``TensorDataset``), and per-sample transforms are applied when a sample
+    is read.
 
-    Where a task is no classification, the targets of all are float32 (N, W), padded to one width,
-    so that rows of several tasks make one batch. Each data set then says its objective, in an
-    attribute ``objectives`` (:mod:`cl_moe.training.objectives`). Avalanche wants a whole number a
-    row as ``targets``: it is given the class, or 0.
+    If any task is not a classification, all targets are float32 (N, W), padded to one width, so
+    that a batch can hold rows of several tasks. Each data set then has its objective in an
+    attribute ``objectives`` (:mod:`cl_moe.training.objectives`). Avalanche needs an integer per row
+    as ``targets``: the class, or 0.
     """
     width = max((_width(task.objective) for task in tasks), default=0)
     known = all(isinstance(task.objective, Classification) for task in tasks)
@@ -58,10 +58,9 @@ def to_benchmark(tasks: Sequence[Task]) -> CLScenario[Any]:
 
 
 class _LongScenario(GenericCLScenario):
-    """Avalanche's benchmark, but an experience is made at the same price however many there are.
+    """Avalanche's benchmark, with experiences at a cost that does not grow with their number.
 
-    Avalanche walks through all experiences whenever it makes one, to say which classes came before
-    it and which come after.
+    Avalanche iterates over all experiences for each one, for the classes before and after it.
     """
 
     def __init__(self, **definitions: Any) -> None:
@@ -124,13 +123,13 @@ def _with_objective(
 
 
 def from_benchmark(scenario: CLScenario[Any]) -> list[Task]:
-    """Return one task an experience of an Avalanche benchmark (its streams ``train``, ``test``).
+    """Return one task per experience of an Avalanche benchmark (its streams ``train``, ``test``).
 
     Labels are mapped to 0..C-1 in the order of the benchmark's labels; the class names are those
     labels. Where the benchmark has one test set for all, each task gets the part with its classes.
-    An experience's own task labels are not needed, so class-incremental benchmarks become
-    task-incremental; an :class:`~cl_moe.errors.InputWarning` says so. What :func:`to_benchmark`
-    says of objectives is kept.
+    Task labels of experiences are not needed, so class-incremental benchmarks become
+    task-incremental, with an :class:`~cl_moe.errors.InputWarning`. The objectives of
+    :func:`to_benchmark` are kept.
 
     Raises:
         InputError: a stream is missing, the numbers of experiences do not match, or data that
@@ -165,13 +164,13 @@ def from_benchmark(scenario: CLScenario[Any]) -> list[Task]:
         problem for task in tasks if isinstance(task, InputError) for problem in task.problems
     ]
     if problems:
-        raise InputError(one_a_place(problems))
+        raise InputError(one_per_place(problems))
     _warn_of_shared_labels(streams["train"])
     return [task for task in tasks if isinstance(task, Task)]
 
 
 def _warn_of_shared_labels(experiences: Sequence[Any]) -> None:
-    """Say that what is one problem in the benchmark becomes several tasks that are told apart."""
+    """Warn that one problem of the benchmark becomes several tasks with task labels."""
     found = [tuple(experience.task_labels) for experience in experiences]
     if len(set(found)) < len(found):
         warnings.warn(
@@ -230,7 +229,7 @@ def _with_labels(data: Dataset[Any], wanted: Sequence[int | str]) -> Dataset[Any
 
 
 def _objective(data: Any) -> Objective | None:
-    """Return what :func:`to_benchmark` said of the data; of streams of classification nothing."""
+    """Return the objective of :func:`to_benchmark`; None for streams of classification."""
     return next(iter(getattr(data, "objectives", ())), None)
 
 

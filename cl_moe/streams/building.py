@@ -1,4 +1,4 @@
-"""From a scenario to its stream: sources resolved, recipes followed, examples drawn."""
+"""Construction of a scenario's stream: resolve sources, follow recipes, draw examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from cl_moe.errors import InputError, one_a_place
+from cl_moe.errors import InputError, one_per_place
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
 from cl_moe.streams.generate import drawn_tasks
@@ -34,7 +34,7 @@ Scenario = TypeVar("Scenario", bound=ScenarioTables)
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a task is made of, whoever first said so: an origin's recipe is taken up by ``from``."""
+    """The recipe of a task; ``from`` inherits the recipe of an origin."""
 
     source_name: str
     source: Source
@@ -46,7 +46,7 @@ class Recipe:
 
 
 def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
-    """Return the scenario with every source in use decided; see :meth:`ScenarioSpec.resolve`."""
+    """Return the scenario with every used source resolved; see :meth:`ScenarioSpec.resolve`."""
     used = {task.source for task in (*spec.tasks, *spec.probe_specs())}
     used |= {task.source for task in (drawn_tasks(spec.generate) if spec.generate else [])}
     problems: list[str] = []
@@ -54,7 +54,7 @@ def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
     for name, source in spec.sources.items():
         sources[name] = source
         if name in used:
-            chosen, reasons = _at_hand(source, f"sources.{name}", data_dir)
+            chosen, reasons = _available(source, f"sources.{name}", data_dir)
             sources[name] = chosen or source
             problems += [] if chosen else reasons
     if problems:
@@ -62,7 +62,7 @@ def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
     return spec.model_copy(update={"sources": sources})
 
 
-def _at_hand(
+def _available(
     source: SourceSpec, place: str, data_dir: Path | None
 ) -> tuple[SourceSpec | None, list[str]]:
     reasons = []
@@ -88,7 +88,7 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
         problem for task in made if isinstance(task, InputError) for problem in task.problems
     ]
     if problems:
-        raise InputError(one_a_place(problems))
+        raise InputError(one_per_place(problems))
     tasks = [task for task in made if isinstance(task, Task)]
     return TaskStream(tasks[: len(listed)], spec.name, tasks[len(listed) :])
 
@@ -212,7 +212,7 @@ def _draw(
 ) -> tuple[Tensor, Tensor]:
     """Return rows of at most ``size`` examples of each class, and their labels from 0.
 
-    Where there are no classes, of at most ``size`` examples in all, and their targets.
+    Without classes, at most ``size`` examples in total, and their targets.
     """
     if classes is None:
         rows = draw_per_class(torch.zeros(len(y)), size, draw)
@@ -228,7 +228,7 @@ def _draw(
 def _relation(
     spec: TaskSpec, recipes: Mapping[str, Recipe], scenario: ScenarioTables
 ) -> tuple[str | None, str | None]:
-    """Return what the task was made from and how, as far as its table says."""
+    """Return the origin and the relation of a task, as far as given in its table."""
     words = [make_operator(o, spec.name).relation for o in spec.operators]
     if spec.from_ is None:
         if spec.related_to is not None:

@@ -1,4 +1,4 @@
-"""Every problem of a scenario at once: table by table, then what the tables say of each other."""
+"""Checks of a scenario: of each table, then of references between tables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TABLES: dict[str, Any] = {
 def check(model: type[Scenario], data: Mapping[str, Any]) -> tuple[Scenario | None, list[str]]:
     """Return the scenario, or None and all problems of ``data``.
 
-    Each table is read by itself, so that a fault in one hides none in another.
+    Tables are read separately, so that a fault in one does not hide another.
     """
     read: dict[str, Any] = {}
     problems: list[str] = []
@@ -157,7 +157,7 @@ def _variant_problems(
     variants: dict[str, list[str]],
     sources: Mapping[str, SourceSpec | None],
 ) -> list[str]:
-    """Check the dial of relatedness, and note the variant that this task brings."""
+    """Check the relatedness, and record the variant that this task introduces."""
     from cl_moe.streams.sources._loading import make_source
 
     source = sources.get(task.source or "")
@@ -219,7 +219,7 @@ def method_problems(method: MethodSpec, place: str) -> list[str]:
         for parameters in merged or [method.parameters]
         for problem in catalog.check_parameters(target, parameters, place)
     ]
-    if ":" in method.type:  # a class of Avalanche's: what it lacks, the runner gives it
+    if ":" in method.type:  # the runner supplies missing arguments of an Avalanche class
         problems = [problem for problem in problems if ": missing" not in problem]
     for kind in ("gate", "growth", "expert"):
         problems += _part_problems(target, kind, merged or [method.parameters], place)

@@ -1,4 +1,4 @@
-"""Samples of any data set in one form: converted, and checked, when they are read."""
+"""Samples of any data set in a common form, converted and checked when they are read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cl_moe.errors import InputError, one_a_cause
-from cl_moe.seeding import untouched_randomness
+from cl_moe.errors import InputError, one_per_cause
+from cl_moe.seeding import preserve_random_state
 from cl_moe.streams.inputs import row_inputs
 from cl_moe.streams.labels import class_numbers, stored_labels
 
@@ -24,7 +24,7 @@ MOST_CHECKED = 2_000
 
 
 class _FaultError(ValueError):
-    """Why a sample cannot be used, and the cause that it shares with others."""
+    """The problem of a sample, and a cause that groups similar problems."""
 
     def __init__(self, cause: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -35,8 +35,8 @@ class Converted(Dataset[tuple[Tensor, Any]]):
     """Samples of any data set as (x float32 or int64, y class number), converted when read.
 
     Each sample that is read is checked: x is finite and of the shape of the first one, y is a
-    label. Up to 2,000 samples, evenly spread, are read at once (all, where the data set does not
-    say its labels in ``targets``); global random states stay as they were.
+    label. Up to 2,000 samples, evenly spread, are read immediately (all, where the data set has no
+    labels in ``targets``); global random states are restored.
 
     Args:
         data: rows (x, y), or of Avalanche (x, y, task label).
@@ -49,7 +49,8 @@ class Converted(Dataset[tuple[Tensor, Any]]):
         targets: y_N.
 
     Raises:
-        InputError: samples cannot be used; a sentence a cause, with the first sample and a count.
+        InputError: samples cannot be used; one sentence per cause, with the first sample and a
+            count.
 
     >>> data = Converted([([0.5], True), ([1], 0.0)])
     >>> data[0], data.targets
@@ -63,7 +64,7 @@ class Converted(Dataset[tuple[Tensor, Any]]):
         self.dtype = torch.float32
         stored = stored_labels(data)
         step = 1 if stored is None else max(-(-len(self.rows) // MOST_CHECKED), 1)
-        with untouched_randomness():
+        with preserve_random_state():
             self.targets = self._read(self.rows[::step])
             if step > 1:
                 said = placed(place, lambda: convert(stored, None))
@@ -119,7 +120,7 @@ class Converted(Dataset[tuple[Tensor, Any]]):
             good.append(row)
             if xs is not None:
                 xs.append(x)
-        problems = one_a_cause(found)
+        problems = one_per_cause(found)
         try:
             converted = placed(self.place, lambda: self.convert(labels, good))
         except InputError as error:
@@ -154,7 +155,7 @@ class Converted(Dataset[tuple[Tensor, Any]]):
             return self.data[row]
         except (InputError, MemoryError):
             raise
-        except Exception as error:  # a data set of the user's may raise anything
+        except Exception as error:  # a user's data set may raise any error
             raise _FaultError(
                 f"read {type(error).__name__}",
                 f"sample {row} cannot be read ({type(error).__name__}: {error}); see what its "
@@ -186,12 +187,12 @@ def _kind(dtype: torch.dtype) -> str:
 
 
 def not_finite(row: int) -> str:
-    """Return what is said of a sample that is not finite."""
+    """Return the problem of a sample that is not finite."""
     return f"sample {row} holds NaN or infinity; clean or drop it"
 
 
 def placed(place: str, make: Callable[[], Tensor]) -> Tensor:
-    """Return what ``make`` gives; the problems of its error are given their place."""
+    """Return the result of ``make``; problems of its error get their place."""
     try:
         return make()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Data sets of tasks: brought to one form, taken in part, drawn from, split."""
+"""Data sets of tasks: conversion, subsets, draws, splits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.streams.converted import Convert, Converted, not_finite
 from cl_moe.streams.inputs import batch_inputs
 from cl_moe.streams.labels import class_numbers, label_values, plain_labels
@@ -33,7 +33,7 @@ Data: TypeAlias = "Dataset[Any] | tuple[Any, Any]"
 
 
 class Relabelled(Dataset[tuple[Any, int]]):
-    """A data set whose labels are mapped, its samples left as they are (and read when asked for).
+    """A data set with mapped labels and unchanged samples, which are read on access.
 
     Args:
         data: samples (x, y, ...); what comes after y, such as a task label, is left out.
@@ -59,8 +59,8 @@ def as_dataset(data: Data, place: str = "data", convert: Convert = class_numbers
     """Return data as a TensorDataset where they are tensors, else as :class:`Converted`.
 
     Inputs become float32, bytes scaled to [0, 1], and token ids int64
-    (:func:`cl_moe.streams.inputs.batch_inputs`). A TensorDataset that is like that already is
-    returned as it is.
+    (:func:`cl_moe.streams.inputs.batch_inputs`). A TensorDataset in this form is returned
+    unchanged.
 
     Args:
         data: a torch Dataset, or a pair (x_N..., y_N) of arrays or tensors.
@@ -156,7 +156,7 @@ def take(data: Dataset[Any], index: Tensor) -> Dataset[Any]:
 
 
 def row_form(data: Dataset[Any]) -> tuple[tuple[int, ...], torch.dtype]:
-    """Return shape and dtype of one input of what :func:`as_dataset` gives."""
+    """Return shape and dtype of one input of a data set from :func:`as_dataset`."""
     if isinstance(data, TensorDataset):
         return tuple(data.tensors[0].shape[1:]), data.tensors[0].dtype
     assert isinstance(data, Converted)
@@ -183,7 +183,7 @@ def relabelled(data: Dataset[Any], mapping: Mapping[Any, int]) -> Dataset[Any]:
 def draw_per_class(y: Tensor, n: int | None, draw: torch.Generator) -> Tensor:
     """Return indices of at most n examples of each class of y_N, sorted; all where n is None.
 
-    One shuffle a class, so that with equal generators fewer examples are a part of more.
+    One shuffle per class, so that with equal generators a smaller draw is a subset of a larger one.
 
     >>> draw_per_class(torch.tensor([0, 0, 1, 1]), 1, torch.Generator().manual_seed(0)).shape
     torch.Size([2])
@@ -198,7 +198,7 @@ def draw_per_class(y: Tensor, n: int | None, draw: torch.Generator) -> Tensor:
 
 
 def data_problems(data: Dataset[Any], classes: Sequence[str], *, complete: bool) -> list[str]:
-    """Return what is wrong with a task's data as :func:`as_dataset` gives them.
+    """Return the problems of a task's data in the form of :func:`as_dataset`.
 
     Args:
         data: of one split.
@@ -214,7 +214,7 @@ def data_problems(data: Dataset[Any], classes: Sequence[str], *, complete: bool)
     if problems or not complete:
         return problems
     found = set(labels(data).tolist())
-    return one_a_cause(
+    return one_per_cause(
         (None, f"class '{name}' has no sample; give one or drop it")
         for number, name in enumerate(classes)
         if number not in found
@@ -231,7 +231,7 @@ def _input_problems(data: Dataset[Any], size: int) -> list[str]:
     if bool(torch.isfinite(x).all()):
         return []
     bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
-    return one_a_cause(("finite", not_finite(row)) for row in bad)
+    return one_per_cause(("finite", not_finite(row)) for row in bad)
 
 
 def split_stratified(y: Tensor, fraction: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:

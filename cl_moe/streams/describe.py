@@ -15,7 +15,7 @@ ROW = ("position", "task", "n_classes", "n_train", "n_test", "outputs")
 
 
 def describe(rows: Sequence[dict[str, Any]], name: str, shape: tuple[int, ...]) -> str:
-    """Return a heading and a line a task: sizes, group, relation, origin.
+    """Return a heading and a line per task: sizes, group, relation, origin.
 
     Args:
         rows: of :meth:`cl_moe.streams.stream.TaskStream.table`.
@@ -38,7 +38,7 @@ def describe(rows: Sequence[dict[str, Any]], name: str, shape: tuple[int, ...]) 
 
 
 def _outputs(row: dict[str, Any]) -> str:
-    """Return what the outputs of a row's task are called."""
+    """Return the noun for the outputs of a row's task."""
     noun = OBJECTIVES[row.get("objective", Classification.name)].noun
     return noun[row["n_classes"] != 1]
 

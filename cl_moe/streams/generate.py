@@ -1,4 +1,4 @@
-"""From what a scenario says in brief to one table a task: long streams, shuffles, probes."""
+"""Expansion of a scenario to one table per task: generated streams, shuffles, probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = (
 
 
 class PhaseSpec(Spec):
-    """A stretch of a generated stream: examples a class, and how often each size is drawn."""
+    """A phase of a generated stream: examples per class, and the share of each size."""
 
     tasks: int = Field(ge=1)
     per_class: list[int] = Field(min_length=1)
@@ -47,15 +47,15 @@ class PhaseSpec(Spec):
 class GenerateSpec(Spec):
     """A long stream drawn at random from sources, phase after phase (CTrL's S_long).
 
-    The draw has a seed of its own: every run of a study has the same tasks in the same order, and
-    the study's seeds change examples and classes.
+    The draw has its own seed: every run of a study has the same tasks in the same order; the
+    study's seeds change examples and classes.
 
     Args:
-        sources: where tasks are drawn from, each as likely as another.
+        sources: the sources of tasks, drawn uniformly.
         classes: classes of a task, drawn at random.
-        phases: how many tasks, and of what sizes.
-        test_per_class: test examples a class.
-        recurring: chance that a task is one of those before it again, with other examples.
+        phases: numbers of tasks and their sizes.
+        test_per_class: test examples per class.
+        recurring: probability that a task repeats an earlier one, with other examples.
         seed: of the draw.
     """
 
@@ -111,13 +111,13 @@ def _task(drawn: Drawn, generate: GenerateSpec, most: int) -> TaskSpec:
 
 
 class Drawn(NamedTuple):
-    """All that is random of a generated task.
+    """The random choices of a generated task.
 
     Attributes:
         name: of the task.
-        source: where its data come from.
-        per_class: examples a class.
-        again: the earlier task that it is again, if it is one.
+        source: the source of its data.
+        per_class: examples per class.
+        again: the earlier task that it repeats, if any.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Drawn(NamedTuple):
 
 
 def drawn_tasks(generate: GenerateSpec) -> list[Drawn]:
-    """Return what is random of each generated task.
+    """Return the random choices of each generated task.
 
     >>> phase = PhaseSpec(tasks=2, per_class=[5])
     >>> tasks = drawn_tasks(GenerateSpec(sources=["digits"], phases=[phase]))

@@ -1,4 +1,4 @@
-"""Inputs from outside as tensors: float32, or int64 where they are token ids."""
+"""Conversion of inputs to tensors: float32, or int64 for token ids."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTEGERS = {
 
 
 def tensor_of(value: Any) -> Tensor:
-    """Return numbers as a tensor of their own kind, whatever holds them.
+    """Return numbers in any container as a tensor of their own type.
 
     Arrays may be read-only, in another byte order or have strides below 0; lists may hold tensors.
 
@@ -44,9 +44,9 @@ def tensor_of(value: Any) -> Tensor:
 def batch_inputs(values: Any, *, keep_bytes: bool = False) -> Tensor:
     """Return inputs x_N... as float32, bytes scaled to [0, 1], or as int64 token ids (N, length).
 
-    Whole numbers in rows (N, length) are taken for token ids, which an embedding is to look up, and
-    stay whole; in images (N, H, W), (N, C, H, W) they are brightness, and become float32 as they
-    are. Booleans become 0 and 1.
+    Integers in rows (N, length) are token ids for an embedding, and stay integers; in images (N, H,
+    W), (N, C, H, W) they are brightness, and become float32 without scaling. Booleans become 0 and
+    1.
 
     Args:
         values: an array, a tensor, or a list of numbers, arrays or tensors.
@@ -65,7 +65,7 @@ def batch_inputs(values: Any, *, keep_bytes: bool = False) -> Tensor:
 
 
 def row_inputs(value: Any) -> Tensor:
-    """Return one input x... in the form that :func:`batch_inputs` gives to many.
+    """Return one input x... in the form of :func:`batch_inputs`.
 
     Raises:
         InputError: it is no array of numbers, with what would make it one.

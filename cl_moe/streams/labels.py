@@ -1,4 +1,4 @@
-"""Labels in any usual form as class numbers."""
+"""Conversion of labels to class numbers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from cl_moe.errors import InputError, did_you_mean, one_a_cause
+from cl_moe.errors import InputError, did_you_mean, one_per_cause
 from cl_moe.streams.inputs import INTEGERS, tensor_of
 
 __all__ = ("class_numbers", "label_values", "plain_label", "plain_labels", "stored_labels")
 
 
 def stored_labels(data: Any) -> Any:
-    """Return the labels as they are, a list or a tensor, or None where samples hold them alone.
+    """Return the stored labels, a list or a tensor, or None where only samples hold them.
 
-    A ``targets`` attribute is believed unless a ``target_transform`` stands between it and the
-    samples.
+    A ``targets`` attribute is used unless a ``target_transform`` applies to samples.
     """
     if isinstance(data, TensorDataset):
         return data.tensors[1]
@@ -39,7 +38,7 @@ def stored_labels(data: Any) -> Any:
 
 
 def label_values(data: Any) -> Any:
-    """Return the labels as they are; samples are read where nothing else holds them."""
+    """Return the unconverted labels; samples are read only where necessary."""
     stored = stored_labels(data)
     return [data[row][1] for row in range(len(data))] if stored is None else stored
 
@@ -47,8 +46,8 @@ def label_values(data: Any) -> Any:
 def plain_label(value: Any, width: int | None = None) -> int | str:
     """Return a label as a class number or a class name.
 
-    A number may be of any type if it is whole, stand in an array of one value, or be where the one
-    is in a one-hot row.
+    A class number may have any numeric type, be in an array of one value, or be given by a one-hot
+    row.
 
     Args:
         value: the label.
@@ -114,7 +113,7 @@ def plain_labels(
                 )
             )
     if found:
-        raise InputError(one_a_cause(found))
+        raise InputError(one_per_cause(found))
     return plain
 
 
@@ -153,7 +152,7 @@ def class_numbers(
         sentence = (
             f"label {wrong[0]} for {len(classes)} classes; labels are 0 to {len(classes) - 1}"
         )
-        raise InputError(one_a_cause((None, sentence) for _ in wrong))
+        raise InputError(one_per_cause((None, sentence) for _ in wrong))
     return y
 
 
@@ -169,5 +168,5 @@ def _numbers(
         if isinstance(y, str) and y not in position
     ]
     if found:
-        raise InputError(one_a_cause(found))
+        raise InputError(one_per_cause(found))
     return [position[y] if isinstance(y, str) else y for y in plain]

@@ -1,4 +1,4 @@
-"""``--set key=value``: one setting of a scenario changed from the command line."""
+"""``--set key=value``: changes of a scenario's settings from the command line."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def apply_overrides(data: Mapping[str, Any], overrides: Iterable[str]) -> dict[s
     """Return a copy of ``data`` with each ``dotted.key=value`` set.
 
     Items of a list are named by position or by their ``name``. A value is read as TOML
-    (``3``, ``0.5``, ``true``, ``[1, 2]``, ``"x"``), and where that fails as text. Whether the
-    last key exists is for the schema to say, which knows all of them.
+    (``3``, ``0.5``, ``true``, ``[1, 2]``, ``"x"``), and where that fails as text. The schema checks
+    whether the last key exists.
 
     Raises:
-        InputError: with every override that names no place in the scenario.
+        InputError: with every override of a place that the scenario does not have.
 
     >>> data = {"training": {"epochs": 5}, "methods": [{"name": "ewc"}]}
     >>> apply_overrides(data, ["training.epochs=1", "methods.ewc.strength=10"])

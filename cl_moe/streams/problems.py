@@ -1,4 +1,4 @@
-"""What is wrong with a table, as sentences: place, value, what would be right."""
+"""Problems of a table as sentences: place, value, valid values."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def name_problems(name: object) -> list[str]:
 def read_table(model: type[Model], value: Any, place: str) -> tuple[Model | None, list[str]]:
     """Return the table as a model, and every problem it has.
 
-    With problems, the model is what is left of the table without the keys at fault (or None), so
-    that what else is wrong can still be looked for.
+    With problems, the model is made without the faulty keys (or is None), so that further problems
+    can be found.
 
     >>> from cl_moe.streams.spec import TrainingSpec
     >>> read_table(TrainingSpec, {"epohcs": 3, "batch_size": 0}, "training")[1]
@@ -106,7 +106,7 @@ def _sentence(model: type[BaseModel], value: Any, place: str, problem: Any) -> t
 def _follow(
     model: type[BaseModel], value: Any, loc: Sequence[int | str]
 ) -> tuple[list[int | str], list[str], Any, Any]:
-    """Walk an error's location through the schema, leaving out pydantic's tags of unions.
+    """Follow an error's location through the schema, without pydantic's tags of unions.
 
     Returns the path a user knows, the keys allowed at its end, the annotation there, the value.
     """

@@ -1,4 +1,4 @@
-"""Rows to be answered: a table of numbers, arrays or images, with labels or without."""
+"""Rows for prediction: a table of numbers, arrays or images, with or without labels."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _MOST = 20
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows as a model takes them.
+    """Rows in the form of a model's input.
 
     Args:
         x: (N, *shape) float32.
-        names: what each row is called: its number, from 0, or its file.
-        title: what such a name is: ``row`` or ``file``.
-        labels: one text a row, where they are known.
+        names: the name of each row: its number, from 0, or its file.
+        title: the kind of names: ``row`` or ``file``.
+        labels: one text per row, where they are known.
     """
 
     x: Tensor

@@ -1,4 +1,4 @@
-"""Columns brought to mean 0 and deviation 1, however far from 0 they are."""
+"""Numerically stable standardisation of columns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ("standardised",)
 def standardised(train_ND: Tensor, *others: Tensor) -> list[Tensor]:
     """Return float32 rows, each column shifted and scaled by the training rows' mean and deviation.
 
-    The arithmetic is float64's. A column is 0 throughout where its deviation is nothing but
-    rounding: at most four times the spacing of numbers of its size, in the type of ``train_ND``.
+    The arithmetic is float64's. A column becomes 0 where its deviation is within rounding: at most
+    four times the spacing of numbers of its size, in the type of ``train_ND``.
 
     Args:
         train_ND: float64 or float32.
-        others: rows (M, D) that are treated alike.
+        others: rows (M, D) that are transformed likewise.
 
     >>> train = torch.tensor([[0.1, 1e9 + 1], [0.1, 1e9 - 1]], dtype=torch.float64)
     >>> standardised(train, train[:1])[1]

@@ -107,7 +107,7 @@ class ScenarioSpec(ScenarioTables):
         return self.from_dict(apply_overrides(self.to_dict(), overrides))
 
     def resolve(self, data_dir: Path | None = None) -> ScenarioSpec:
-        """Return the scenario with each slot (``any_of``) replaced by the first source at hand.
+        """Return the scenario with each slot (``any_of``) replaced by the first available source.
 
         Raises:
             InputError: naming each source whose data are missing, and what to do.
@@ -120,7 +120,7 @@ class ScenarioSpec(ScenarioTables):
         """Return the tasks, with examples drawn for ``seed``.
 
         The draw for a task depends on the seed and the task's name alone: adding a task to a
-        scenario leaves all others as they were.
+        scenario does not change the others.
 
         >>> len(load_scenario("digits_quick").build_stream(seed=0)) > 1
         True

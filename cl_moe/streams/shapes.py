@@ -23,8 +23,8 @@ def fit(x: Tensor, shape: Sequence[int], place: str) -> Tensor:
     """Return inputs x_N... in the shape (d,) or (C, H, W).
 
     Images are resized (bilinear, antialiased) and their channels replicated or averaged; vectors
-    are filled up with zeros, and laid out row by row where images are wanted; images are flattened
-    where vectors are wanted. Nothing is cut off.
+    are padded with zeros, and reshaped row by row to images; images are flattened to vectors.
+    Nothing is truncated.
 
     Raises:
         InputError: the inputs are larger than a shape they cannot be resized to, or token ids.

@@ -1,4 +1,4 @@
-"""How large a scenario's tasks are, without building them."""
+"""Sizes of a scenario's tasks, without building these."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ("TaskSize", "scenario_sizes", "stream_sizes")
 
 @dataclass(frozen=True)
 class TaskSize:
-    """So many tasks of one size.
+    """A number of tasks of one size.
 
     Args:
-        train: rows to learn from.
-        test: rows to be tested on.
-        classes: how many there are.
+        train: training rows.
+        test: test rows.
+        classes: number of classes.
         shape: of a row.
-        count: how many tasks are like that.
-        probe: they are unseen tasks, learned from the state at the end.
+        count: number of tasks of this size.
+        probe: whether they are unseen tasks, learned from the final state.
     """
 
     train: int
@@ -45,7 +45,7 @@ class TaskSize:
 
 
 def stream_sizes(stream: TaskStream) -> list[TaskSize]:
-    """Return the sizes of a stream that is there.
+    """Return the sizes of an existing stream.
 
     >>> import torch
     >>> from cl_moe.streams.stream import TaskStream
@@ -64,9 +64,9 @@ def stream_sizes(stream: TaskStream) -> list[TaskSize]:
 def scenario_sizes(spec: ScenarioTables, data_dir: Path | None = None) -> list[TaskSize]:
     """Return the sizes of a resolved scenario's tasks: its tables say them, and labels of its data.
 
-    Each data set is read once for its labels, the synthetic source not even that; no task is made,
-    so that a million generated tasks take seconds. Where classes are drawn at random, a task has
-    their mean size.
+    Each data set is read once for its labels, except for the synthetic source; no task is made, so
+    that a million generated tasks take seconds. With randomly drawn classes, a task has their mean
+    size.
 
     Raises:
         InputError: data are missing.

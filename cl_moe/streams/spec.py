@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cl_moe import catalog
 from cl_moe.streams.problems import name_problems
 
 __all__ = (
@@ -44,7 +45,7 @@ FolderName = Annotated[Name, AfterValidator(_short_enough)]
 
 
 class Spec(BaseModel):
-    """Base of all tables: frozen, strict about names, TOML's types taken as they are."""
+    """Base of all tables: frozen, strict about names, without conversion of TOML's types."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False
@@ -52,7 +53,7 @@ class Spec(BaseModel):
 
 
 def _gather(values: Any, own: frozenset[str], into: str) -> Any:
-    """Move keys that are not the table's own into its table of parameters."""
+    """Move other keys than the table's fields into its parameters."""
     if not isinstance(values, dict):
         return values
     extra = {key: value for key, value in values.items() if key not in own | {into}}
@@ -64,23 +65,23 @@ def _gather(values: Any, own: frozenset[str], into: str) -> Any:
 
 
 class NetworkSpec(Spec):
-    """What the networks of all methods are made of.
+    """The network of all methods.
 
     Args:
-        kind: the trunk, and so what an expert is a part of: mlp, conv, or package.module:Object.
+        kind: the kind of trunk and of experts: mlp, conv, or package.module:Object.
         hidden: widths of the hidden layers (mlp).
         channels: channels of the convolutions (conv).
         feature_dim: width of the features after them (conv).
-        layers: mixture layers that the trunk is cut into; a path is one expert a layer.
+        layers: mixture layers that the trunk is divided into; a path has one expert per layer.
         encoder_hidden: widths of layers before the first expert, which all tasks share.
-        shared_expert: whether each mixture layer has one expert more that all tasks use.
-        heads: task, a head a task; or shared, one head for all tasks (domain-incremental: all have
-            the same classes, and can be answered before they are learned). It is for the methods
-            that train one dense network; moe, alone, progressive, packnet, ridge and nearest_mean
-            keep apart what each task has learned, and so have a head a task always.
-        resident: finished experts of a mixture that each layer keeps at hand, those used last; the
-            others wait on disk (in main memory where the network is on a GPU) until they are asked
-            for. Left out, all are at hand. It changes no result.
+        shared_expert: whether each mixture layer has one more expert that all tasks use.
+        heads: task, one head per task; or shared, one head for all tasks (domain-incremental: all
+            have the same classes, and can be evaluated before they are learned). It applies to
+            methods that train one dense network; moe, single_task, progressive, packnet, ridge and
+            nearest_mean have separate parameters per task, and so always one head per task.
+        resident: number of frozen experts that each layer of a mixture keeps in memory, the most
+            recently used ones; the others are offloaded to disk (to main memory for a network on a
+            GPU). Default: all are resident. It changes no result.
     """
 
     kind: str = "mlp"
@@ -106,19 +107,19 @@ class TrainingSpec(Spec):
 
     Args:
         epochs: passes over a task's training data, unless ``min_steps`` asks for more.
-        batch_size: rows of a step.
+        batch_size: rows per step.
         optimizer: adam, adamw or sgd.
         learning_rate: the optimizer's step size.
-        weight_decay, momentum: the optimizer's; momentum is sgd's alone.
-        min_steps: optimizer steps that a task gets at least: the epochs of a small one are raised
-            until it has them, as 25 rows in batches of 32 would otherwise get one step an epoch and
-            no network would leave chance. 0: ``epochs``, however small the task.
-        eval_batch_size: rows of a batch in evaluation; changes no result.
+        weight_decay, momentum: of the optimizer; momentum only of sgd.
+        min_steps: minimum number of optimizer steps per task: a small task gets more epochs to
+            reach it, as 25 rows in batches of 32 would otherwise get one step per epoch and stay at
+            chance level. 0: ``epochs``, however small the task.
+        eval_batch_size: rows per batch in evaluation; changes no result.
         validation_fraction: share of a task's training data held out while grids are searched.
-        evaluate_every: after so many tasks, and after the last one, all that are known are
-            evaluated; after any other the task that was just learned alone. Rows of T tasks grow
-            with T squared otherwise. Measures that need every row (average incremental accuracy)
-            are undefined where it is not 1.
+        evaluate_every: all known tasks are evaluated after each such number of tasks, and after the
+            last one; after any other task only this task is. With 1, the rows grow with the square
+            of the number of tasks. Metrics that need every row (average incremental accuracy) are
+            undefined where it is not 1.
     """
 
     epochs: int = Field(default=5, ge=1)
@@ -134,7 +135,7 @@ class TrainingSpec(Spec):
 
 
 class MethodSpec(Spec):
-    """A way to learn: its label, its kind, and its parameters (every other key of the table)."""
+    """A method: its name, its type, and its parameters (every other key of the table)."""
 
     name: FolderName
     type: str
@@ -149,6 +150,8 @@ class MethodSpec(Spec):
         values = _gather(values, frozenset(("name", "type", "grid")), "parameters")
         if isinstance(values, dict) and "name" in values:
             values.setdefault("type", values["name"])
+        if isinstance(values, dict) and isinstance(values.get("type"), str):
+            values["type"] = catalog.canonical("method", values["type"])
         return values
 
     @field_validator("grid")
@@ -161,7 +164,7 @@ class MethodSpec(Spec):
 
 
 class SourceSpec(Spec):
-    """Where data come from: a type and its parameters, or a slot (the first of several at hand)."""
+    """A source of data: a type and its parameters, or a slot (the first available of several)."""
 
     type: str | None = None
     parameters: dict[str, Any] = Field(default={})
@@ -198,7 +201,7 @@ class OperatorSpec(Spec):
 
 
 class TaskSpec(Spec):
-    """One task: a source, or an earlier task's recipe, and what is changed about it."""
+    """A task: a source, or an earlier task's recipe, and the changes of it."""
 
     name: Name
     source: str | None = None
@@ -235,7 +238,7 @@ class TaskSpec(Spec):
 
 
 class ProbeSpec(TaskSpec):
-    """An unseen task; a list of sizes makes one probe a size, all drawn from one shuffle."""
+    """An unseen task; a list of sizes makes one probe per size, drawn from one shuffle."""
 
     per_class: int | list[int] | None = None  # type: ignore[assignment]
 
@@ -249,7 +252,7 @@ class ProbeSpec(TaskSpec):
 
 
 class StreamSpec(Spec):
-    """What the tasks of a stream share.
+    """The settings of a stream.
 
     Args:
         shape: [features] or [channels, height, width] that all inputs are brought to; null: theirs.

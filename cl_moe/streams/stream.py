@@ -1,11 +1,11 @@
-"""TaskStream: what is learned, one task after the other."""
+"""TaskStream: a sequence of tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.objectives.classification import Classification
 from cl_moe.streams.describe import describe
 from cl_moe.streams.task import Task
@@ -22,7 +22,7 @@ class TaskStream(Sequence[Task]):
 
     Args:
         tasks: in the order they are learned; names are unique, inputs have one shape.
-        name: shown in results.
+        name: the name in results.
         probes: each is learned from a copy of the state at the end of the stream, then forgotten.
 
     Raises:
@@ -67,7 +67,7 @@ class TaskStream(Sequence[Task]):
                         f"'{first.name}' {first.dtype}; give all token ids or none",
                     )
                 )
-        problems = one_a_cause(found)
+        problems = one_per_cause(found)
         if problems:
             raise InputError(problems)
 
@@ -89,9 +89,9 @@ class TaskStream(Sequence[Task]):
         return self.tasks[index]
 
     def table(self) -> list[dict[str, Any]]:
-        """Return one row a task, probes last: position, task, group, derived_from, relation, sizes.
+        """Return one row per task, probes last: position, task, group, relation, sizes.
 
-        The row of a task that is no classification also has its ``objective``.
+        The row of a task other than classification also has its ``objective``.
 
         >>> import torch
         >>> toy = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
@@ -125,8 +125,8 @@ class TaskStream(Sequence[Task]):
     def validation_split(self, fraction: float, seed: int) -> TaskStream:
         """Return the stream with training sets split in two: ``test`` is held-out training data.
 
-        The real test data and the probes are not in it, so that nothing chosen with it has seen
-        them. The split is stratified; see :func:`cl_moe.streams.validation.validation_split`.
+        It has no test data and no probes, so that selections with it do not depend on these. The
+        split is stratified; see :func:`cl_moe.streams.validation.validation_split`.
 
         Raises:
             InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.

@@ -1,4 +1,4 @@
-"""All tables of a scenario as one model, without what is done with them."""
+"""All tables of a scenario as one model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cl_moe.streams.spec import (
 __all__ = ("MOST_SEEDS", "ScenarioTables")
 
 MOST_SEEDS = 10_000
-DEFAULT_METHODS = ("dense", "ewc", "replay", "alone", "joint", "moe")
+DEFAULT_METHODS = ("dense", "ewc", "replay", "single_task", "joint", "moe")
 
 
 class ScenarioTables(Spec):
@@ -57,5 +57,5 @@ class ScenarioTables(Spec):
         return expand_tasks(self.tasks, self.generate, self.stream)
 
     def probe_specs(self) -> list[TaskSpec]:
-        """Return the unseen tasks, one a size."""
+        """Return the unseen tasks, one per size."""
         return expand_probes(self.probes)

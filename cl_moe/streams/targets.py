@@ -1,4 +1,4 @@
-"""Targets of a task's data by its objective: converted, read, checked, padded."""
+"""Targets of a task's data by objective: conversion, reading, checks, padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.named import OBJECTIVES, make_objective
@@ -36,11 +36,11 @@ RIGHT = "give real numbers, (samples,) or (samples, outputs)"
 
 
 class Retargeted(Dataset[tuple[Any, Tensor]]):
-    """A data set under other targets, its samples left as they are (and read when asked for).
+    """A data set with other targets and unchanged samples, which are read on access.
 
     Args:
         data: samples (x, ...).
-        targets: one a sample, (N, ...).
+        targets: one per sample, (N, ...).
 
     >>> data = TensorDataset(torch.eye(2), torch.tensor([7, 4]))
     >>> Retargeted(data, torch.tensor([[0.5], [1.5]]))[1][1]
@@ -58,14 +58,14 @@ class Retargeted(Dataset[tuple[Any, Tensor]]):
 
 
 def target_rows(values: Any, rows: Sequence[int] | None = None) -> Tensor:
-    """Return targets that are no labels as float32 (N, outputs), one number a row as a column.
+    """Return targets other than labels as float32 (N, outputs); (N,) becomes one column.
 
     Args:
         values: an array, a tensor, or a list of numbers, arrays or tensors; (N,) or (N, outputs).
         rows: numbers of the samples in errors; 0 to N - 1 where left out.
 
     Raises:
-        InputError: they are no real, finite numbers of one shape; a sentence a cause.
+        InputError: they are not real, finite numbers of one shape; one sentence per cause.
 
     >>> target_rows([0.5, 1])
     tensor([[0.5000],
@@ -86,7 +86,7 @@ def target_rows(values: Any, rows: Sequence[int] | None = None) -> Tensor:
     if bad:
         numbers = rows or range(len(y))
         sentence = "sample {} has a target NaN or infinity; clean or drop it"
-        raise InputError(one_a_cause((None, sentence.format(numbers[k])) for k in bad))
+        raise InputError(one_per_cause((None, sentence.format(numbers[k])) for k in bad))
     return y
 
 
@@ -126,18 +126,18 @@ def _stacked(values: Any, rows: Sequence[int] | None) -> Tensor:
             continue
         made.append(y if y.is_complex() else y.to(torch.float32))
     if found:
-        raise InputError(one_a_cause(found))
+        raise InputError(one_per_cause(found))
     return torch.stack(made)
 
 
 def as_task_data(
     data: Data, kind: type[Objective], place: str, names: Sequence[str]
 ) -> Dataset[Any]:
-    """Return a task's data in one form, targets converted as its kind of objective needs them.
+    """Return a task's data in a common form, with targets in the form of its objective.
 
     Args:
         data: see :func:`cl_moe.streams.datasets.as_dataset`.
-        kind: of classification, labels become class numbers; of others, targets float32 (N, C).
+        kind: for classification, labels become class numbers; else targets float32 (N, C).
         place: of the data in errors.
         names: of classes.
 
@@ -181,9 +181,9 @@ def objective_of(given: str | Objective, names: Sequence[str], data: Dataset[Any
     """Return a task's objective: by name, for as many outputs as there are names or targets.
 
     Args:
-        given: what :func:`objective_kind` has found right.
+        given: the result of :func:`objective_kind`.
         names: of classes or outputs; may be none.
-        data: what :func:`as_task_data` gives.
+        data: the result of :func:`as_task_data`.
     """
     if isinstance(given, Objective):
         return given
@@ -191,7 +191,7 @@ def objective_of(given: str | Objective, names: Sequence[str], data: Dataset[Any
 
 
 def output_names(objective: Objective) -> tuple[str, ...]:
-    """Return names for the outputs of a task that gives none.
+    """Return default names of a task's outputs.
 
     >>> from cl_moe.objectives.regression import Regression
     >>> output_names(Regression(1)), output_names(Regression(2))
@@ -202,14 +202,14 @@ def output_names(objective: Objective) -> tuple[str, ...]:
 
 
 def targets(data: Dataset[Any], objective: Objective) -> Tensor:
-    """Return all targets as the objective reads them, without inputs where that can be avoided."""
+    """Return all targets in the objective's form, without reading inputs where possible."""
     if _classifies(objective):
         return labels(data)
     return objective.targets(target_rows(label_values(data)))
 
 
 def tensors(data: Dataset[Any], objective: Objective) -> tuple[Tensor, Tensor]:
-    """Return inputs (N, ...) and targets; samples are read one by one only where they must be."""
+    """Return inputs (N, ...) and targets; samples are read one by one only where necessary."""
     x, y = as_tensors(data)
     return x, y if _classifies(objective) else objective.targets(y)
 
@@ -217,7 +217,7 @@ def tensors(data: Dataset[Any], objective: Objective) -> tuple[Tensor, Tensor]:
 def target_problems(
     data: Dataset[Any], objective: Objective, names: Sequence[str], *, complete: bool
 ) -> list[str]:
-    """Return what is wrong with a task's data; ``complete``: each class must have a sample."""
+    """Return the problems of a task's data; ``complete``: each class must have a sample."""
     if _classifies(objective):
         return data_problems(data, names, complete=complete)
     problems = data_problems(data, (), complete=False)
@@ -228,9 +228,9 @@ def target_problems(
 
 
 def padded(data: Dataset[Any], objective: Objective, width: int) -> Dataset[Any]:
-    """Return the data with targets (N, width), float32: one form for tasks of all objectives.
+    """Return the data with targets (N, width), float32: the form of mixed objectives.
 
-    What is added is 0; :meth:`~cl_moe.objectives.base.Objective.targets` leaves it out again.
+    The padding is 0; :meth:`~cl_moe.objectives.base.Objective.targets` leaves it out again.
 
     >>> data = TensorDataset(torch.eye(2), torch.tensor([1, 0]))
     >>> padded(data, Classification(2), 3)[0][1].tolist()

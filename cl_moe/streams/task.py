@@ -1,4 +1,4 @@
-"""Task: what is learned at one time."""
+"""Task: one task of a stream."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One task: data, what is to be learned of them, and how it relates to other tasks.
+    """One task: its data, its objective, and its relation to other tasks.
 
     Args:
         name: unique within a stream.
         train: any torch ``Dataset`` of rows (x, y), or a pair (x_N..., y_N) of arrays or tensors.
-            x of any type becomes float32, bytes scaled to [0, 1]; whole numbers of rows (length,)
-            are token ids and become int64, in images they become float32. y are class numbers of
-            any type, names of ``classes`` or one-hot rows. Data sets with own transforms stay lazy:
-            these are applied whenever a sample is read, and what is read is checked; up to 2,000
-            samples are checked at once.
+            x of any type becomes float32, bytes scaled to [0, 1]; integers in rows (length,) are
+            token ids and become int64, in images they become float32. y are class numbers of any
+            type, names of ``classes`` or one-hot rows. Data sets with transforms stay lazy: the
+            transforms are applied whenever a sample is read, and the sample is checked; up to 2,000
+            samples are checked immediately.
         test: the same; never used for learning or for a decision.
         classes: their names; labels are 0..len(classes)-1, each with at least one training sample.
-            Of another objective the names of its outputs, which may be left out.
+            For other objectives the names of the outputs, which may be left out.
         group: tasks that are averaged together in the results, e.g. ``"low_resource"``.
         derived_from: name of the task or source this one was made from.
         relation: how, e.g. ``"shifted input"``, ``"new classes"``, ``"recurring"``.
@@ -113,7 +113,7 @@ class Task:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes; of another objective, of outputs."""
+        """Number of classes; for other objectives, of outputs."""
         return len(self.classes)
 
     @cached_property
@@ -137,18 +137,18 @@ class Task:
         return len(cast(Any, self.test))
 
     def labels(self, split: Split) -> Tensor:
-        """Return the targets of a split, without reading inputs where that can be avoided.
+        """Return the targets of a split, without reading inputs where possible.
 
-        Labels (N,) int64; of another objective float32 (N, D).
+        Labels (N,) int64; for other objectives float32 (N, D).
         """
         return targets(self._dataset(split), self.objective)
 
     def strata(self, split: Split) -> Tensor:
-        """Return what draws of a split are stratified by (N,): classes, else one for all rows."""
+        """Return the strata (N,) for draws of a split: classes, else a single stratum."""
         return self.objective.strata(self.labels(split))
 
     def tensors(self, split: Split) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets of a split; a lazy data set's samples are read once, now.
+        """Return inputs and targets of a split; reads all samples of a lazy data set.
 
         >>> import torch
         >>> task = Task("toy", (torch.eye(2), [0, 1]), (torch.eye(2), [0, 1]), ("a", "b"))
@@ -169,7 +169,7 @@ class Task:
         )
 
     def in_memory(self) -> Task:
-        """Return the task as tensors: each sample of a lazy data set is read once, now."""
+        """Return the task as tensors; reads all samples of a lazy data set."""
         train, test = self.tensors("train"), self.tensors("test")
         return replace(self, train=TensorDataset(*train), test=TensorDataset(*test))
 

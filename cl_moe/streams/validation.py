@@ -16,8 +16,8 @@ __all__ = ("validation_split",)
 def validation_split(tasks: Sequence[Task], fraction: float, seed: int) -> list[Task]:
     """Return tasks with training sets split in two: ``test`` is held-out training data.
 
-    The split is stratified by class; see :func:`cl_moe.streams.datasets.split_stratified`. Where a
-    task has no classes it is a plain random one.
+    The split is stratified by class; see :func:`cl_moe.streams.datasets.split_stratified`. For a
+    task without classes it is a random split.
 
     Raises:
         InputError: ``fraction`` is not between 0 and 1, or a task has one sample a class.

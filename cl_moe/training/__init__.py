@@ -1,1 +1,1 @@
-"""The one door to Avalanche: strategies, plugins, loaders and evaluation."""
+"""The interface to Avalanche: strategies, plugins, loaders and evaluation."""

@@ -1,4 +1,4 @@
-"""Tasks that are learned at the same time: their rows, and what a decision may build on."""
+"""Tasks that are learned at the same time: their rows, and the tasks a decision may build on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ("arriving", "first_rows", "rows_of", "without_learning")
 def arriving(strategy: Any) -> dict[int, Objective]:
     """Return the tasks that are about to be learned, with their objectives.
 
-    Those are the tasks of the experience, or of all experiences that a strategy for joint training
-    learns as one.
+    These are the tasks of the experience, or of all experiences that a strategy for joint training
+    joins.
     """
     found: dict[int, Objective] = {}
     for experience in _experiences(strategy):
@@ -63,13 +63,14 @@ def _rows(data: Any, task: int) -> tuple[Tensor, Tensor] | None:
 
 @contextmanager
 def without_learning(network: MoENetwork, parts: Collection[str]) -> Iterator[None]:
-    """Hide the tasks whose answers will change because parts of the network are about to learn.
+    """Hide the tasks whose predictions will change because parts of the network will be trained.
 
-    A decision that is made meanwhile builds on the others alone. Their experts are still taken.
+    Inside the context, decisions can build on the other tasks only. The hidden tasks' experts still
+    count as used.
 
     Args:
-        network: is as before at the end.
-        parts: names of the parts that learn, see :func:`cl_moe.moe.edits.expert_part`.
+        network: restored at the end.
+        parts: names of the parts to be trained, see :func:`cl_moe.moe.edits.expert_part`.
     """
     learning: set[int] = set()
     for task in network.tasks if parts else ():
@@ -93,7 +94,7 @@ def without_learning(network: MoENetwork, parts: Collection[str]) -> Iterator[No
 
 
 def _learns(network: MoENetwork, task: int, parts: Collection[str]) -> bool:
-    """Tell whether a task's head, or an expert of its path, is about to learn."""
+    """Tell whether a task's head, or an expert of its path, will be trained."""
     if head_part(task) in parts:
         return True
     return network.owns_path(task) and any(

@@ -11,15 +11,15 @@ __all__ = ("TensorBatches", "pair_rows")
 
 
 class TensorBatches:
-    """A mixin: whatever loader a strategy or its plugins make, batches come from tensors.
+    """A mixin that replaces the loader of a strategy or its plugins by a tensor loader.
 
-    Avalanche fetches a batch sample by sample, and looks at every sample before each epoch: most of
-    the time of a small network. This puts a loader in the place of the strategy's that takes the
-    same rows by indexing, wherever the data are tensors that no transform changes sample by sample;
-    elsewhere samples are fetched as before. Joint batches with a memory, as ``ReplayPlugin`` makes
-    them, are covered. Batches, random numbers and results are the same, bit for bit.
+    Avalanche fetches a batch sample by sample, and visits every sample before each epoch, which
+    takes most of the time of a small network. This mixin replaces the loader by one that takes the
+    same rows by indexing, wherever the data are tensors without transforms per sample; elsewhere
+    samples are fetched as before. Joint batches with a memory, as in ``ReplayPlugin``, are
+    supported. Batches, random numbers and results are the same, bit for bit.
 
-    It stands before the strategy among the bases:
+    It comes before the strategy among the bases:
 
     >>> import torch
     >>> from avalanche.training import Naive
@@ -35,7 +35,7 @@ class TensorBatches:
 
     @property
     def dataloader(self) -> Any:
-        """The loader in use; what is set is replaced where tensors serve."""
+        """The loader in use; a loader that is set is replaced where the data are tensors."""
         return self._dataloader
 
     @dataloader.setter
@@ -43,14 +43,14 @@ class TensorBatches:
         self._dataloader = from_tensors(loader, self.pairs)
 
     def pairs(self) -> bool:
-        """Tell whether the model, as it is now, needs two rows a batch."""
+        """Tell whether the model needs two rows per batch in its current state."""
         return self.is_training and needs_two(self.model)
 
 
 def pair_rows(strategy: Any) -> None:
-    """Let no training batch of a plain Avalanche strategy have one row, if its model needs two.
+    """Avoid training batches of one row in an Avalanche strategy whose model needs two.
 
-    Call it before an epoch: then the model is adapted, and the loader is the one that is used.
+    Call it before an epoch, when the model is adapted and the loader is final.
     """
     if not isinstance(strategy, TensorBatches) and needs_two(strategy.model):
         strategy.dataloader = from_tensors(strategy.dataloader, lambda: True)

@@ -1,4 +1,4 @@
-"""What a method costs: parameters held, parameters used, operations a prediction."""
+"""The cost of a method: parameters, active parameters, operations per prediction."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ("cost",)
 
 
 def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | None]:
-    """Return what a strategy's model costs, as it is now.
+    """Return the cost of a strategy's model in its current state.
 
-    Nothing of the model changes; what a method keeps beside it (a memory, a copy of the model,
+    The model is not changed; the further state of a method (a memory, a copy of the model,
     importances) is not counted.
 
     Args:
@@ -31,11 +31,11 @@ def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | 
 
     Returns:
         - ``parameters``: all parameters of the model;
-        - ``active_parameters``: those that a prediction for the task reads, its head included;
+        - ``active_parameters``: parameters that a prediction for the task reads, its head included;
         - ``flops_predict``: floating-point operations of predicting one row (a multiply-add is 2;
           matrix products and convolutions are counted, as by :mod:`torch.utils.flop_counter`);
-        - ``experts``: experts in all layers, or networks grown one a task; None where the network
-          has one trunk for all tasks.
+        - ``experts``: number of experts in all layers, or of networks grown per task; None for a
+          network with one trunk for all tasks.
     """
     model, network = strategy.model, getattr(strategy.model, "network", strategy.model)
     device = next(model.parameters()).device
@@ -60,13 +60,13 @@ def cost(strategy: Any, task: int, shape: tuple[int, ...]) -> dict[str, float | 
 
 
 class _NoNames(contextlib.nullcontext[None]):
-    """Stands in for what tells operations apart by module: it names every module of the network."""
+    """Replaces the module tracker of the counter, which would name every module of the network."""
 
     parents = frozenset(("Global",))
 
 
 class _Reader(TorchFunctionMode):
-    """Notes every parameter that a torch function is called with."""
+    """Records every parameter that a torch function is called with."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class _Reader(TorchFunctionMode):
 
     @property
     def parameters(self) -> int:
-        """How many numbers were read."""
+        """Number of parameters read."""
         return sum(parameter.numel() for parameter in self.seen.values())
 
     def __torch_function__(

@@ -15,15 +15,15 @@ __all__ = ("TaskCriterion",)
 class TaskCriterion:
     """The mean over a batch of each row's loss under the objective of its task.
 
-    Avalanche and its plugins call a criterion with outputs and targets alone. Which task each row
-    is of is what the model was last asked, :attr:`TaskModel.answered`. Where all tasks are
-    classification it is the cross-entropy, as ``nn.CrossEntropyLoss`` gives it.
+    Avalanche and its plugins call a criterion with outputs and targets only. The task of each row
+    is taken from the model's last forward pass, :attr:`TaskModel.answered`. Where all tasks are
+    classification it is the cross-entropy of ``nn.CrossEntropyLoss``.
 
     Losses of different objectives have different units: where a batch mixes them, targets of
     regression should have a variance near 1.
 
     Args:
-        model: whose outputs are judged.
+        model: the model of the outputs.
 
     >>> from cl_moe.objectives.regression import Regression
     >>> from cl_moe.strategies.networks import build_moe
@@ -39,7 +39,7 @@ class TaskCriterion:
         self.model = model
 
     def __call__(self, outputs_BC: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss of outputs (B, C) for targets as they are in a batch."""
+        """Return the mean loss of outputs (B, C) for the targets of a batch."""
         objectives, tasks = self.model.objectives, self.model.answered
         if not objectives or tasks is None:
             return Classification(outputs_BC.shape[1]).loss(outputs_BC, y)
@@ -58,8 +58,8 @@ class TaskCriterion:
         return losses_B.mean()
 
     def _of(self, task: int, outputs_BC: Tensor) -> Objective:
-        """Return a task's objective; one that is not noted is classification.
+        """Return a task's objective; by default classification.
 
-        Outputs of classes that a task does not have are far below all others.
+        The logits of classes that a task does not have are far below all others.
         """
         return self.model.objectives.get(task) or Classification(outputs_BC.shape[1])

@@ -1,4 +1,4 @@
-"""What a strategy has learned, counted through its own evaluation loop."""
+"""Evaluation of a strategy through its own evaluation loop."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ("Evaluation", "Record", "evaluate", "evaluate_changed")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a strategy does on one task.
+    """The evaluation of a strategy on one task.
 
     Attributes:
         task: the task's label.
-        accuracy: share of rows answered right, 0 to 1; NaN where the task has no classes.
-        loss: mean loss of the task's objective: of classes cross-entropy, in nats.
+        accuracy: share of correct rows, 0 to 1; NaN where the task has no classes.
+        loss: mean loss of the task's objective; for classes the cross-entropy, in nats.
         n: number of rows.
-        others: what else its objective measures, by name, the score first: r2, rmse; f1, ...
+        others: further metrics of the objective by name, the score first: r2, rmse; f1, ...
     """
 
     task: int
@@ -44,7 +44,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """All that was measured, by name: the score first, the loss last."""
+        """All metrics by name: the score first, the loss last."""
         own = {} if math.isnan(self.accuracy) else {"accuracy": self.accuracy}
         return {**own, **self.others, "loss": self.loss}
 
@@ -60,15 +60,15 @@ class Evaluation:
 
 
 Record = dict[int, tuple[bytes, Evaluation]]
-"""By task: the fingerprint of what its answers depended on, and what was found."""
+"""By task: the fingerprint of all that its predictions depended on, and the evaluation."""
 
 
 def evaluate(strategy: Any, experiences: Iterable[Any]) -> list[Evaluation]:
     """Evaluate a strategy on experiences of one task each, in their order.
 
     Runs ``strategy.eval``, so that the hooks of the strategy and of its plugins act as they do in
-    Avalanche. Tasks that the model cannot answer (no head) are left out: their accuracy is
-    undefined, not 0. Parameters, buffers, experts, random states and training modes are as before.
+    Avalanche. Tasks without a head are left out: their accuracy is undefined, not 0. Parameters,
+    buffers, experts, random states and training modes are restored.
 
     Args:
         strategy: any Avalanche ``SupervisedTemplate``.
@@ -78,16 +78,17 @@ def evaluate(strategy: Any, experiences: Iterable[Any]) -> list[Evaluation]:
 
 
 def evaluate_changed(strategy: Any, experiences: Iterable[Any], record: Record) -> list[Evaluation]:
-    """Return what :func:`evaluate` would, evaluating only what may have changed since.
+    """Return the result of :func:`evaluate`, evaluating only tasks that may have changed.
 
-    A task is evaluated again unless its :class:`~cl_moe.training.fingerprint.Fingerprints` say
-    that all its answers depend on is the same bit for bit; always where there is no fingerprint,
-    or where a transform, which may draw random numbers, makes the test rows.
+    A task is evaluated again unless its fingerprint
+    (:class:`~cl_moe.training.fingerprint.Fingerprints`) shows that all its predictions depend on is
+    the same bit for bit; always where there is no fingerprint, or where a transform, which may draw
+    random numbers, makes the test rows.
 
     Args:
         strategy: as for :func:`evaluate`; or a copy of it.
-        experiences: as for :func:`evaluate`, each time the same one a task.
-        record: what was found before; is brought up to date.
+        experiences: as for :func:`evaluate`, the same one per task in each call.
+        record: the earlier evaluations; updated.
     """
     fingerprints = Fingerprints(strategy)
     known = {_task(e): e for e in experiences if _knows(strategy, e)}
@@ -104,14 +105,14 @@ def evaluate_changed(strategy: Any, experiences: Iterable[Any], record: Record) 
 
 
 def _count(strategy: Any, known: list[Any]) -> _Counter:
-    """Run the evaluation loop on experiences that the model knows."""
+    """Run the evaluation loop on experiences with known tasks."""
     counter = _Counter()
     if not known:
         return counter
     # the last plugin is Avalanche's clock, which must stay the last
     strategy.plugins.insert(len(strategy.plugins) - 1, counter)
     try:
-        with _randomness_untouched():
+        with _preserve_random_state():
             strategy.eval(known)
     finally:
         strategy.plugins.remove(counter)
@@ -119,12 +120,12 @@ def _count(strategy: Any, known: list[Any]) -> _Counter:
 
 
 class _Counter(SupervisedPlugin):
-    """Counts right answers and sums losses, experience by experience.
+    """Counts correct rows and sums losses, per experience.
 
-    Outputs are kept where an objective needs them all at once.
+    Outputs are stored where an objective needs all of them at once.
 
     Attributes:
-        found: one evaluation an experience.
+        found: one evaluation per experience.
         fetched: tasks whose rows were not plain tensors.
     """
 
@@ -176,7 +177,7 @@ class _Counter(SupervisedPlugin):
 
 
 def _knows(strategy: Any, experience: Any) -> bool:
-    """Tell whether the model can answer; a model that does not say so is asked."""
+    """Tell whether the model knows the task; a model without ``knows`` is tried."""
     knows = getattr(strategy.model, "knows", None)
     if knows is not None:
         return bool(knows(_task(experience)))
@@ -191,7 +192,7 @@ def _task(experience: Any) -> int:
 
 
 @contextmanager
-def _randomness_untouched() -> Iterator[None]:
+def _preserve_random_state() -> Iterator[None]:
     """Restore the global generators, which data loaders draw from even without shuffling."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

@@ -1,4 +1,4 @@
-"""An Avalanche evaluator that is told only of what its metrics and loggers listen to."""
+"""A proxy of an Avalanche evaluator that forwards only the hooks that are used."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_definitions import GenericPluginMetric
 from avalanche.training.plugins import EvaluationPlugin
 
-__all__ = ("Listener",)
+__all__ = ("EvaluatorProxy",)
 
 NOTHING_IS_DONE = {BasePlugin, BaseSGDPlugin, SupervisedPlugin, PluginMetric}
-"""Classes of Avalanche whose hooks are there to be overridden."""
+"""Base classes of Avalanche, whose hooks do nothing."""
 
 BEFORE_A_BATCH = ("before_training_iteration", "before_eval_iteration")
-"""Hooks at which Avalanche's own metrics begin anew, if they are metrics of single batches."""
+"""Hooks at which Avalanche's metrics of single batches are reset."""
 
 
-class Listener:
-    """Stands for an evaluator among a strategy's plugins and passes on the hooks it acts on.
+class EvaluatorProxy:
+    """Replaces an evaluator among a strategy's plugins and forwards the hooks it acts on.
 
-    An evaluator takes every hook, copies the experience for its metrics, and asks each of them: a
-    tenth of the time of a small network's step, even if it has nothing to record.
+    An evaluator handles every hook, copies the experience for its metrics, and calls each of them:
+    a tenth of the time of a small network's step, even if there is nothing to record.
 
     Args:
-        evaluator: with the metrics and loggers it is to have.
+        evaluator: the evaluator, with its final metrics and loggers.
 
     >>> from avalanche.evaluation.metrics import accuracy_metrics
     >>> from avalanche.logging import BaseLogger
     >>> accuracy = accuracy_metrics(epoch=True)
-    >>> listener = Listener(EvaluationPlugin(accuracy, loggers=[BaseLogger()]))
-    >>> hasattr(listener, "after_training_iteration"), hasattr(listener, "after_forward")
+    >>> proxy = EvaluatorProxy(EvaluationPlugin(accuracy, loggers=[BaseLogger()]))
+    >>> hasattr(proxy, "after_training_iteration"), hasattr(proxy, "after_forward")
     (True, False)
     """
 

@@ -1,4 +1,4 @@
-"""Hashes that tell whether a strategy may answer a task differently than before."""
+"""Hashes that show whether a strategy's predictions for a task may have changed."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from torch import nn
 
 from cl_moe.moe.freezing import modules_of
 from cl_moe.moe.offload import module_digest, tensor_digest
-from cl_moe.training.evaluator import Listener
+from cl_moe.training.evaluator import EvaluatorProxy
 
 __all__ = ("Fingerprints",)
 
 HOOKS = [name for name in dir(SupervisedPlugin) if "_eval" in name]
-"""Hooks by which a plugin takes part in evaluation."""
+"""Hooks of plugins in evaluation."""
 
 
 class Fingerprints:
-    """Fingerprints of a strategy as it is now: of all that its answers to each task depend on.
+    """Fingerprints of a strategy's tasks: hashes of all that their predictions depend on.
 
-    The hash is of the values themselves (not of torch's version counters, which do not notice what
-    is written through ``.data``), and each module is read once however many tasks share it. It is
-    quick beside evaluating: a parameter is read once, not once a row.
+    Values are hashed (not torch's version counters, which ignore writes through ``.data``), and
+    each module is read once, however many tasks share it. It is fast compared with evaluation: a
+    parameter is read once, not once per row.
 
-    There is none where more than the network may have a say: a strategy, a network or a module of
-    it that is neither ours nor torch's, a plugin that acts in evaluation.
+    There is no fingerprint where predictions may depend on more than the network: on a strategy,
+    network or module that is neither cl_moe's nor torch's, or on a plugin that acts in evaluation.
 
     Args:
-        strategy: any Avalanche ``SupervisedTemplate``; must not change while this is used.
+        strategy: any Avalanche ``SupervisedTemplate``; must not change while the fingerprints are
+            used.
 
     >>> from cl_moe.strategies.task_aware import TaskAwareMoE
     >>> strategy = TaskAwareMoE(shape=(4,))
@@ -50,7 +51,7 @@ class Fingerprints:
         self._digests: dict[nn.Module, bytes] = {}
 
     def of(self, task: int) -> bytes | None:
-        """Return the fingerprint of a task that the model knows; None where there is none."""
+        """Return the fingerprint of a known task; None where there is none."""
         parts = None if self._network is None else self._network.depends_on(task)
         if parts is None:
             return None
@@ -66,7 +67,7 @@ class Fingerprints:
 
 
 def _is_known(strategy: Any) -> bool:
-    """Tell whether the tensors of a network of ours decide alone what is answered."""
+    """Tell whether a network's predictions depend on its tensors only."""
     parts = [strategy, strategy.model, getattr(strategy.model, "network", None)]
     kinds = {type(module) for module in modules_of(strategy.model)}
     return (
@@ -81,8 +82,8 @@ def _root_of(kind: type) -> str:
 
 
 def _acts(plugin: Any) -> bool:
-    """Tell whether a plugin does something in evaluation; counting batches is nothing."""
-    if isinstance(plugin, Listener):
+    """Tell whether a plugin acts in evaluation; counting batches does not matter."""
+    if isinstance(plugin, EvaluatorProxy):
         plugin = plugin.evaluator
     if isinstance(plugin, EvaluationPlugin):
         return bool(plugin.metrics)

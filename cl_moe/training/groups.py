@@ -1,4 +1,4 @@
-"""Parameter groups: which of an optimizer's groups a parameter belongs to that is new."""
+"""Assignment of new parameters to an optimizer's parameter groups."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ("ParameterGroups",)
 
 
 TASK_OR_EXPERT = re.compile(r"(?<![^.])e?\d+(?![^.])")
-"""A part of a gate's parameter's name that says whose it is."""
+"""The part of a gate parameter's name that identifies its task or expert."""
 
 
 class Role(NamedTuple):
-    """What a parameter of a mixture is.
+    """The role of a parameter in a mixture.
 
     Attributes:
         kind: ``expert``, ``gate``, ``head`` or ``base``.
-        slot: where an expert or a gate is; else nothing.
-        name: its name within the part, without the names of experts and tasks.
+        slot: the slot of an expert or a gate; else empty.
+        name: the name within the part, without the names of experts and tasks.
     """
 
     kind: str
@@ -35,7 +35,7 @@ class Role(NamedTuple):
 
     @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
-        """What it is, from the closest description to the widest."""
+        """The role's descriptions, from the most specific to the most general."""
         leaf = self.name.rpartition(".")[2]
         return (
             (*self, "exactly"),
@@ -49,9 +49,9 @@ class Role(NamedTuple):
 class ParameterGroups:
     """Remembers which kinds of parameters were in which group of an optimizer.
 
-    Experts, heads and gates that appear later join the group of those like them: of the same name
-    in the same slot if there are such, else of the same slot, of the same kind. A kind that no
-    group has had yet, as heads before the first task, joins the experts.
+    Parameters of later experts, heads and gates join the group of the most similar role: the same
+    name in the same slot, else the same slot, else the same kind. A kind that no group has had yet,
+    such as heads before the first task, joins the experts.
 
     >>> from cl_moe import NetworkSpec, build_moe
     >>> model = build_moe(NetworkSpec(hidden=[4]), shape=(3,), seed=0)
@@ -69,7 +69,7 @@ class ParameterGroups:
         self._group: dict[tuple[str, ...], int] = {}
 
     def note(self, optimizer: Optimizer, network: MoENetwork) -> None:
-        """Learn from the parameters that an optimizer holds; what is known already stays."""
+        """Record the groups of an optimizer's parameters; known roles keep their group."""
         if len(optimizer.param_groups) == 1:
             return
         places = {id(p): i for i, g in enumerate(optimizer.param_groups) for p in g["params"]}
@@ -78,10 +78,10 @@ class ParameterGroups:
                 self._group.setdefault(key, places[id(parameter)])
 
     def place(self, optimizer: Optimizer, network: MoENetwork) -> bool:
-        """Put all parameters that an optimizer lacks into their groups.
+        """Add all parameters that an optimizer lacks to their groups.
 
         Returns:
-            Whether there are several groups; with one there is nothing to tell.
+            Whether there are several groups.
         """
         groups = optimizer.param_groups
         if len(groups) == 1:
@@ -94,12 +94,12 @@ class ParameterGroups:
         return True
 
     def optimizer_for(self, optimizer: Optimizer, parts: Mapping[str, nn.Module]) -> Optimizer:
-        """Return an optimizer of the same kind for parts that are not in the network yet.
+        """Return an optimizer of the same class for parts that are not in the network yet.
 
         Args:
-            optimizer: whose settings are taken, group by group; no state.
-            parts: modules by their names, see :func:`cl_moe.moe.edits.expert_part`; what takes
-                gradients is trained.
+            optimizer: the settings are taken from its groups, without state.
+            parts: modules by their names, see :func:`cl_moe.moe.edits.expert_part`; the parameters
+                that take gradients are trained.
         """
         groups = optimizer.param_groups
         found: dict[int, dict[int, nn.Parameter]] = {}

@@ -1,4 +1,4 @@
-"""Benchmarks whose experiences cannot be told apart by their task labels."""
+"""Check that experiences of a benchmark have distinct task labels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ("require_labels",)
 
 
 def require_labels(experience: Any) -> None:
-    """See to it that a benchmark of several experiences has task labels.
+    """Raise an error where a benchmark of several experiences has no task labels.
 
-    Avalanche gives every experience of a benchmark without them the label 0. All would be one task,
-    which forgets. A label that comes back beside others is a task that comes back.
+    Without task labels Avalanche gives every experience the label 0, so that all would be one task,
+    which forgets. A label that recurs beside other labels is a recurring task.
 
     Args:
-        experience: of that benchmark; one that belongs to none is as it is.
+        experience: an experience of the benchmark; without a benchmark nothing is checked.
 
     Raises:
         InputError: all experiences of its stream have one label, and there are several.
@@ -42,7 +42,7 @@ def require_labels(experience: Any) -> None:
 
 
 def _labels(experience: Any) -> Iterator[set[int]]:
-    """Yield the task labels of each experience of the stream that one comes from."""
+    """Yield the task labels of each experience of an experience's stream."""
     stream = getattr(experience, "_origin_stream", None)
     definitions = getattr(getattr(stream, "benchmark", None), "stream_definitions", {})
     if stream is not None and stream.name in definitions:

@@ -1,4 +1,4 @@
-"""Batches straight from tensors, where an Avalanche data set is nothing but tensors."""
+"""Batches by indexing of tensors, for Avalanche data sets that consist of tensors."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ JOINT = {
     SingleDatasetDataLoader,
     TaskBalancedDataLoader,
 }
-"""Avalanche's loaders that fetch rows of several data sets for a batch, all in the same way."""
+"""Avalanche's loaders of joint batches of several data sets."""
 
 
 Pairs = Callable[[], bool]
-"""Tells, when batches are made, whether none may have one row: see :func:`cl_moe.batching.batches`.
+"""Called when batches are made: whether no batch may have one row.
 
-A model may be adapted to its task after its loader is made.
+See :func:`cl_moe.batching.batches`. A model may be adapted to its task after its loader is made.
 """
 
 
@@ -49,9 +49,9 @@ class TensorLoader:
     """Yields batches, ``[x, y, ..., task labels]``, by indexing tensors.
 
     Args:
-        tables: data sets as tensors. Rows count through all of them: row 0 of the second follows
-            the last row of the first, and a batch takes its rows table by table.
-        order: yields the rows of one batch after the other, each time it is iterated.
+        tables: data sets as tensors. Rows are numbered through all tables: row 0 of the second
+            follows the last row of the first, and a batch takes its rows table by table.
+        order: an iterable of the row numbers of each batch.
 
     >>> x, y, tasks = torch.rand(5, 3), torch.arange(5), torch.zeros(5, dtype=torch.int64)
     >>> [len(batch[1]) for batch in TensorLoader([(x, y, tasks)], Rows(5, batch_size=2))]
@@ -90,8 +90,8 @@ class Rows:
     """Rows 0 to n - 1 in batches; the last one may be smaller.
 
     Args:
-        n: rows in all.
-        batch_size: rows a batch.
+        n: total number of rows.
+        batch_size: rows per batch.
         shuffle: whether each pass draws a new order from torch's global generator.
         pairs: whether a single last row joins the batch before it.
 
@@ -120,10 +120,10 @@ class Rows:
 
 
 class RowsOf:
-    """The rows that one of Avalanche's or PyTorch's loaders would fetch, batch by batch.
+    """The row numbers that a loader of Avalanche or PyTorch would fetch, batch by batch.
 
-    The samplers are the loader's own and the pass over them is PyTorch's, so that random numbers
-    are drawn as the loader would draw them: the same batches, and the same numbers left for others.
+    The loader's own samplers and PyTorch's iteration are used, so that random numbers are drawn as
+    by the loader: the batches and the subsequent random numbers are the same.
 
     Args:
         loader: a loader with batches.
@@ -149,10 +149,10 @@ class RowsOf:
 
 
 class SampleLoader:
-    """One of Avalanche's loaders without its look at every sample, before each pass, for FFCV.
+    """A loader of Avalanche without the pass over all samples, before each epoch, for FFCV.
 
     Args:
-        loader: whose batches are wanted; its data are not read through FFCV.
+        loader: the loader; its data are not read through FFCV.
         pairs: as for :class:`RowsOf`.
     """
 
@@ -168,11 +168,11 @@ class SampleLoader:
 
 
 def from_tensors(loader: Any, pairs: Pairs = _alone) -> Any:
-    """Return a loader that yields what ``loader`` does, from tensors where its data are tensors.
+    """Return a loader of the same batches, by indexing where the data are tensors.
 
-    Where a transform works per sample, the samples are fetched as before. Loaders of other kinds,
-    with a collate function of their own or with worker processes are left alone. Where ``pairs``
-    says so, a data set's single last row joins the batch before it.
+    With transforms per sample, samples are fetched as before. Loaders of other classes, with a
+    custom collate function or with worker processes are returned unchanged. With ``pairs``, a data
+    set's single last row joins the batch before it.
     """
     if type(loader) is DataLoader:
         whole = loader.batch_sampler is not None and not loader.num_workers
@@ -190,7 +190,7 @@ def from_tensors(loader: Any, pairs: Pairs = _alone) -> Any:
 
 
 class _Positions(Dataset[int]):
-    """Rows whose content is their number; a batch of them is the list that asks for it."""
+    """A data set whose rows are their numbers; a batch is the list of its row numbers."""
 
     def __getitems__(self, rows: list[int]) -> list[int]:
         return rows
@@ -201,7 +201,7 @@ def _as_it_is(batch: list[int]) -> list[int]:
 
 
 class _Paired:
-    """The batches of a sampler, but a last one of one row joins the one before it."""
+    """The batches of a sampler, with a last batch of one row joined to the one before it."""
 
     def __init__(self, sampler: Any) -> None:
         self.sampler = sampler
@@ -223,7 +223,7 @@ class _Paired:
 
 
 def _sampler(loader: MultiDatasetDataLoader, pairs: bool) -> MultiDatasetSampler:
-    """Return what chooses the rows of one pass, as Avalanche's loader makes it."""
+    """Return the sampler of one pass, as Avalanche's loader makes it."""
     samplers = loader._create_samplers(
         loader.datasets, loader.batch_sizes, loader.distributed_sampling, loader.loader_kwargs
     )
@@ -249,7 +249,7 @@ def _length(loader: Any, pairs: bool) -> int:
 
 
 def _longest(loader: MultiDatasetDataLoader, pairs: bool) -> int:
-    """Return the data set whose end is that of the pass; replay ends with the new data."""
+    """Return the data set that determines the length of a pass; for replay, the new data."""
     if not pairs or loader.never_ending or isinstance(loader, ReplayDataLoader):
         return loader.termination_dataset
     lengths = _lengths(loader)
@@ -257,7 +257,7 @@ def _longest(loader: MultiDatasetDataLoader, pairs: bool) -> int:
 
 
 def _lengths(loader: MultiDatasetDataLoader) -> list[int]:
-    """Return how many batches each data set makes, where single last rows join others."""
+    """Return the number of batches of each data set, with single last rows joined."""
     sizes = [
         (len(data), size) for data, size in zip(loader.datasets, loader.batch_sizes, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""A network of ours as an Avalanche module."""
+"""A cl_moe network as an Avalanche module."""
 
 from __future__ import annotations
 
@@ -36,28 +36,29 @@ Avalanche pads with 0, which counts as a real class in the softmax and may win t
 
 
 class TaskModel(MultiTaskModule):
-    """Shows a :class:`TaskNetwork` or :class:`MoENetwork` to Avalanche as a multi-task module.
+    """Wraps a :class:`TaskNetwork` or :class:`MoENetwork` as an Avalanche multi-task module.
 
-    Avalanche adapts a model before evaluation as well as before training; heads appear here in
-    training only, so that evaluating changes nothing. A task that is evaluated before it is learned
+    Avalanche adapts a model before evaluation as well as before training; heads are added in
+    training only, so that evaluation changes nothing. A task that is evaluated before it is learned
     gets chance-level logits, all of them 0.
 
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
-        origin: how it was made, in plain values, for :meth:`save`.
-        one_head: all tasks have the same head, so that none needs to be learned to be answered.
-        tasks_info: what is known of a task, by its label: ``name``, and ``classes`` in the order of
+        origin: plain values from which it was made, for :meth:`save`.
+        one_head: whether all tasks share one head, so that tasks can be evaluated before they are
+            learned.
+        tasks_info: information on each task, by label: ``name``, and ``classes`` in the order of
             the outputs. It is saved with the model.
-        memory: parts that remember, by name; they are saved with the model.
-        objectives: of the tasks that are no classification, as far as they are known.
-        answered: the task labels of the last forward pass: one a row, one for all rows, or None.
-        auxiliary: auxiliary losses of the last forward pass in training, by name. Whoever adds them
-            to the loss empties it.
+        memory: parts with a state, by name; they are saved with the model.
+        objectives: known objectives of tasks other than classification.
+        answered: the task labels of the last forward pass: one per row, one for all rows, or None.
+        auxiliary: auxiliary losses of the last forward pass in training, by name. It is emptied
+            when they are added to the loss.
 
     Args:
         network: the network.
         origin: see above.
-        objectives: of tasks that are asked about before they are learned.
+        objectives: objectives of tasks that are evaluated before they are learned.
     """
 
     def __init__(
@@ -85,15 +86,15 @@ class TaskModel(MultiTaskModule):
                 self.objectives[task] = objective
 
     def train(self, mode: bool = True) -> TaskModel:
-        """Set training or evaluation mode, as torch does, but without its price a module."""
+        """Set training or evaluation mode, without torch's cost per module."""
         set_mode(self, mode)
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> TaskModel:
-        """Move the model as torch does; where it is there already, look and no more.
+        """Move the model as torch does; only check where it is on the device already.
 
-        Avalanche asks for it before every task and every evaluation. What is closed is where it was
-        learned, unless all was moved since.
+        Avalanche calls it before every task and every evaluation. Frozen parts are on the device of
+        their training, unless the whole model was moved since.
         """
         target = torch.device(args[0]) if len(args) == 1 and isinstance(args[0], DEVICE) else None
         held = tensors_of(self, frozen=False) or tensors_of(self)
@@ -102,14 +103,14 @@ class TaskModel(MultiTaskModule):
         return self
 
     def knows(self, task: int) -> bool:
-        """Tell whether the model can answer a task."""
+        """Tell whether the model knows a task."""
         return self.one_head or str(task) in self.network.heads
 
     def adaptation(self, experience: CLExperience) -> None:
-        """Give the tasks of a training experience their heads (dense), or room for new classes.
+        """Add the heads of a training experience's tasks (dense), or outputs for new classes.
 
-        A mixture's new tasks are taken in by :class:`~cl_moe.training.plugin.MoEPlugin`. Of an
-        experience in evaluation only the number of classes is noted: so wide are its logits.
+        New tasks of a mixture are added by :class:`~cl_moe.training.plugin.MoEPlugin`. For an
+        experience in evaluation only the number of classes is recorded, the width of its logits.
         """
         self._evaluated = {}
         objectives = objectives_by_task(experience.dataset)
@@ -138,7 +139,7 @@ class TaskModel(MultiTaskModule):
 
         Classes beyond a task's own are :data:`ABSENT`. ``task_labels=None`` gives a dictionary of
         every learned task's logits for all rows, as Avalanche's plugins expect; where the tasks
-        share their head, of the first one's alone, which are all.
+        share a head, of the first task only.
         """
         self.auxiliary = {}
         self.answered = task_labels
@@ -163,16 +164,16 @@ class TaskModel(MultiTaskModule):
         """Return the logits of one task.
 
         Raises:
-            InputError: the task is not known, and is not one of the experience in evaluation.
+            InputError: the task is unknown, and is not in the experience in evaluation.
         """
         return self._branch(self._stem(x), task_label)
 
     def _stem(self, x: Tensor) -> Tensor:
-        """Return what the network makes of rows whatever their task."""
+        """Return the task-independent features of rows."""
         return x if isinstance(self.network, MoENetwork) else self.network.stem(floats(x))
 
     def _branch(self, z: Tensor, task: int) -> Tensor:
-        """Return the logits of one task for what the stem gives, as wide as its labels need."""
+        """Return the logits of one task for the stem's output, as wide as its labels need."""
         width = 0 if self.training else self._evaluated.get(task, 0)
         if self.knows(task):
             return _widened(self._known_branch(z, task), width)
@@ -183,18 +184,18 @@ class TaskModel(MultiTaskModule):
     def _known_branch(self, z: Tensor, task: int) -> Tensor:
         if not isinstance(self.network, MoENetwork):
             return self.network.branch(z, task)
-        logits, losses = self.network.answer(z, task)
+        logits, losses = self.network.forward_with_losses(z, task)
         for name, loss in losses.items():
             self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
         return logits
 
     def attach(self, name: str, part: Stateful) -> None:
-        """Let a part that remembers earlier tasks be saved and loaded with the model.
+        """Save and load a part with a state together with the model.
 
-        What was saved of it is restored, once. A growth policy is attached by its plugin.
+        A saved state of the part is restored, once. A growth policy is attached by its plugin.
 
         Raises:
-            InputError: what was saved is of another kind of part.
+            InputError: the saved state belongs to another kind of part.
         """
         self.memory[name] = part
         state = self._saved_memory.get(name)
@@ -209,7 +210,7 @@ class TaskModel(MultiTaskModule):
         part.restore(part_of(state, "own"))
 
     def state(self) -> State:
-        """Return all that the model has learned, with what attached parts remember."""
+        """Return the state of the model, with the states of attached parts."""
         parts = {}
         for name, part in self.memory.items():
             own = merged({"own": part.state()})
@@ -222,7 +223,7 @@ class TaskModel(MultiTaskModule):
         return merged(found)
 
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave, into a model of the same make without tasks."""
+        """Restore the result of :meth:`state` in a model of the same structure without tasks."""
         restore_network(self.network, part_of(state, "network"))
         memory = part_of(state, "memory")
         if "objectives" in state.plain:
@@ -234,17 +235,17 @@ class TaskModel(MultiTaskModule):
     def save(self, path: str | Path) -> None:
         """Write the model into a folder: JSON and safetensors, no pickle.
 
-        It is complete: a model that was loaded (:func:`cl_moe.load`) predicts the same bit for
-        bit, and learns the next task with the decision that this one would make. Kept are experts,
-        gates, heads, the base network, what is frozen, and what the growth policy remembers; not
-        the optimizer, whose moments matter for parameters that go on learning from task to task
-        alone: those of gates that tasks share, and all under the policy ``fixed``.
+        A loaded model (:func:`cl_moe.load`) predicts the same bit for bit, and makes the same
+        decision for the next task. Saved are experts, gates, heads, the base network, the set of
+        frozen parts, and the state of the growth policy; not the optimizer, whose moments matter
+        only for parameters that are trained on several tasks: those of shared gates, and all
+        parameters under the policy ``fixed``.
 
         Args:
-            path: of the folder; a model that was saved there is replaced.
+            path: the folder; a model that was saved there is replaced.
 
         Raises:
-            InputError: it is not known how the model was made, or the folder is something else.
+            InputError: the model has no ``origin``, or the folder is not a saved model.
 
         >>> import tempfile
         >>> import cl_moe
@@ -267,10 +268,10 @@ class TaskModel(MultiTaskModule):
         save_state(Path(path), State({**own.plain, **about}, own.tensors))
 
     def for_task(self, task: int) -> nn.Module:
-        """Return a module of its own that answers one task, without Avalanche and without routing.
+        """Return a stand-alone module for one task, without Avalanche and without task routing.
 
-        It takes rows x (B, ...) and gives logits (B, C); of a mixture it holds the task's experts
-        alone (:meth:`MoENetwork.for_task`).
+        It maps rows x (B, ...) to logits (B, C); for a mixture it holds only the task's experts
+        (:meth:`MoENetwork.for_task`).
 
         Raises:
             InputError: the model does not know the task.
@@ -288,7 +289,7 @@ class TaskModel(MultiTaskModule):
 
 
 def _widened(logits: Tensor, width: int) -> Tensor:
-    """Return logits (B, C) with absent classes up to ``width`` behind them."""
+    """Return logits (B, C) padded with absent classes up to ``width``."""
     missing = width - logits.shape[1]
     return nn.functional.pad(logits, (0, missing), value=ABSENT) if missing > 0 else logits
 

@@ -1,4 +1,4 @@
-"""What the outputs of the tasks of an Avalanche data set mean."""
+"""The objectives of the tasks of an Avalanche data set."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ("objectives_by_task",)
 def objectives_by_task(dataset: Any) -> dict[int, Objective]:
     """Return, for each task label in an Avalanche data set, its objective.
 
-    Where the data set does not say one (:func:`cl_moe.streams.benchmark.to_benchmark`), it is
-    classification, with as many classes as its largest label plus 1.
+    Without an objective in the data set (:func:`cl_moe.streams.benchmark.to_benchmark`), it is
+    classification, with the largest label plus 1 as the number of classes.
     """
     targets, tasks = numbers_of(dataset.targets), numbers_of(dataset.targets_task_labels)
     said = getattr(dataset, "objectives", None)

@@ -1,4 +1,4 @@
-"""Optimizers: made from a training spec, and kept true to a model that grows."""
+"""Optimizers: construction from a training spec, and updates for a growing model."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ("make_optimizer", "settings_of", "sync_optimizer")
 
 
 def make_optimizer(training: TrainingSpec, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """Return the optimizer that a training spec asks for."""
+    """Return the optimizer of a training spec."""
     rate, decay = training.learning_rate, training.weight_decay
-    groups = [{"params": list(parameters)}]  # a group may be empty, where all is yet to grow
+    groups = [{"params": list(parameters)}]  # a group may be empty before anything has grown
     if training.optimizer == "sgd":
         return SGD(groups, lr=rate, weight_decay=decay, momentum=training.momentum)
     kind = {"adam": Adam, "adamw": AdamW}[training.optimizer]
@@ -40,9 +40,9 @@ def settings_of(optimizer: Optimizer, group: Mapping[str, Any]) -> dict[str, Any
 def sync_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
     """Make an optimizer hold exactly the trainable parameters of a model.
 
-    A parameter that stays keeps its group and its state (moments); a new one joins the first group
-    (where there are several, :class:`~cl_moe.training.groups.ParameterGroups` has put it into its
-    own before); one that is frozen or gone leaves together with its state. Costs one pass over the
+    A remaining parameter keeps its group and its state (moments); a new parameter joins the first
+    group (with several groups, :class:`~cl_moe.training.groups.ParameterGroups` has assigned it
+    before); a frozen or removed parameter is removed with its state. It takes one pass over the
     trainable parts.
     """
     trainable = {id(p): p for p in trainable_of(model)}

@@ -1,4 +1,4 @@
-"""The plugin that lets a mixture of experts grow inside any Avalanche strategy."""
+"""The plugin that grows a mixture of experts inside any Avalanche strategy."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ from cl_moe.training.strategy import Strategy, epochs_for
 __all__ = ("MoEPlugin",)
 
 USAGE_ROWS = 512
-"""Training rows that a task's use of experts is measured on."""
+"""Training rows for measuring a task's expert usage."""
 
 
 class MoEPlugin(SupervisedPlugin):
-    """Grows, freezes and protects experts as tasks arrive, and keeps a log of why.
+    """Grows, freezes and protects experts as tasks arrive, and logs the decisions.
 
     Works inside any ``SupervisedTemplate`` whose model is a :class:`TaskModel` over a
     :class:`~cl_moe.moe.network.MoENetwork`, beside Avalanche's own plugins. For each new task the
-    growth policy is shown the task's training data and returns a decision, which is applied before
-    Avalanche adapts the model, so that the optimizer learns of new parameters.
+    growth policy gets the task's training data and returns a decision, which is applied before
+    Avalanche adapts the model, so that the optimizer gets the new parameters.
 
     Args:
         growth: the policy, or its name.
         names: names of the tasks by label, for the log.
-        seed: where the decisions' random numbers are derived from.
+        seed: seed of the decisions' random numbers.
 
     Attributes:
-        events: one record a decision, plain and JSON-able: ``task``, ``name``, ``kind``,
-            ``sentence``, ``source``, ``path``, ``new_experts``, ``retrained``, ``candidates``,
-            ``experts``, ``steps`` (of deciding), ``learned`` (those of them that were kept),
-            ``seconds`` (on the CPU, without those that ``learned`` took), and, when the task has
-            ended, ``usage`` (layer by layer, the share of each expert) and, after a reassignment,
-            ``agreement`` (share of the new inputs that earlier tasks still answer as before).
+        events: one JSON-able record per decision: ``task``, ``name``, ``kind``, ``sentence``,
+            ``source``, ``path``, ``new_experts``, ``retrained``, ``candidates``, ``experts``,
+            ``steps`` (of the decision), ``learned`` (steps whose training was kept), ``seconds``
+            (CPU seconds without those of ``learned``), and, when the task has ended, ``usage``
+            (layer by layer, the share of each expert) and, after a reassignment, ``agreement``
+            (share of the new inputs with unchanged predictions of earlier tasks).
     """
 
     def __init__(
         self,
-        growth: GrowthPolicy | str = "relatedness",
+        growth: GrowthPolicy | str = "reuse_or_grow",
         names: Sequence[str] = (),
         seed: int = 0,
     ) -> None:
@@ -75,17 +75,17 @@ class MoEPlugin(SupervisedPlugin):
     # Hooks of Avalanche, in the order in which they are called.
 
     def before_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Decide how the tasks of the experience are answered, and apply it."""
+        """Make and apply the decisions for the tasks of the experience."""
         require_labels(strategy.experience)
         self._close(strategy)
         network = _network(strategy)
-        learned: list[int] = []  # steps that each task has behind it, of those that learn on
+        learned: list[int] = []  # steps of earlier trainings, for tasks that are trained further
         parts: set[str] = set()
         strategy.model.attach("growth", self.growth)
         strategy.model.attach("protection", self.protection)
         for task, name in self.names.items():
             strategy.model.tasks_info.setdefault(task, {"name": name})
-        set_mode(network, False)  # a decision reads: nothing of the network may move
+        set_mode(network, False)  # a decision must not change the network
         network.backbone.prepare(first_rows(strategy))
         self._groups.note(strategy.optimizer, network)
         tasks = arriving(strategy)
@@ -110,14 +110,14 @@ class MoEPlugin(SupervisedPlugin):
         self._learns, self._learned = bool(learned), min(learned, default=0)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Leave the optimizer with exactly the trainable parameters."""
+        """Make the optimizer hold exactly the trainable parameters."""
         sync_optimizer(strategy.optimizer, strategy.model)
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """End the training of a task that has learned all it was to learn.
+        """End the training of a task whose budget is used up.
 
-        What a trial has taught the experts is not taught again: the task's training is shorter by
-        as many whole epochs.
+        Training steps of a kept trial are not repeated: the task's training is shorter by the
+        number of whole epochs.
         """
         pair_rows(strategy)
         steps = len(strategy.dataloader)
@@ -151,7 +151,7 @@ class MoEPlugin(SupervisedPlugin):
         self._decided = []
 
     def after_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Freeze what the last tasks trained, once every plugin has seen their end."""
+        """Freeze the parts that the last tasks trained, after all plugins' end-of-task hooks."""
         self._close(strategy)
 
     # What the hooks are made of.
@@ -180,7 +180,7 @@ class MoEPlugin(SupervisedPlugin):
     def _apply(
         self, decision: Decision, view: TaskView, network: MoENetwork, seconds: float
     ) -> set[str]:
-        """Change the network as was decided; return the parts that are trained."""
+        """Apply a decision to the network; return the trainable parts."""
         self.protection.start(network, decision)
         used = {
             expert_part(layer.name, id_)
@@ -217,10 +217,10 @@ class MoEPlugin(SupervisedPlugin):
         return {named(part, ids) for part in parts}
 
     def _return(self, task: int, n_classes: int, network: MoENetwork) -> set[str]:
-        """A task label comes back: its head learns on, and so do experts that it alone uses.
+        """Continue a recurring task: train its head, and experts that no other task uses.
 
         Returns:
-            The parts that are trained.
+            The trainable parts.
         """
         network.widen_head(task, n_classes)
         parts = {head_part(task)}
@@ -236,7 +236,7 @@ class MoEPlugin(SupervisedPlugin):
         return parts
 
     def _log(self, task: int, network: MoENetwork, **what: Any) -> None:
-        """Keep a record of what was done for a task, and of the experts as they are then."""
+        """Log the decision for a task, and the number of experts after it."""
         self.events.append(
             {
                 "task": task,
@@ -254,7 +254,7 @@ class MoEPlugin(SupervisedPlugin):
         )
 
     def _close(self, strategy: Any) -> None:
-        """Freeze what belongs to the tasks that ended; a second call does nothing."""
+        """Freeze the parts of the finished tasks; a second call does nothing."""
         if not self._open:
             return
         network, kept = _network(strategy), set[str]()
@@ -279,11 +279,11 @@ def _network(strategy: Any) -> MoENetwork:
 
 
 def _decides_again(view: TaskView, network: MoENetwork) -> bool:
-    """Tell whether a task that comes back is decided on as if it were new.
+    """Tell whether a recurring task gets a new decision.
 
-    It is where it has more classes than before, was answered from other tasks' paths, so that no
-    expert of its own would be lost, and all its classes are there to learn from; unless another
-    task is answered through it.
+    It does where it has more classes than before, its head reads other tasks' paths, so that no
+    expert of its own would be lost, and examples of all its classes are present; unless another
+    task's head depends on it.
     """
     return (
         view.n_classes > network.n_classes(view.task)

@@ -1,4 +1,4 @@
-"""Shielding earlier tasks while one of their experts is retrained for a new one."""
+"""Protection of earlier tasks while one of their experts is retrained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cl_moe.continual.decision import Decision
 from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.regularizers.distillation import Distillation
 from cl_moe.continual.regularizers.ewc import EWC
-from cl_moe.continual.use import readers
+from cl_moe.continual.usage import readers
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
@@ -26,18 +26,18 @@ Place = tuple[int, str]
 
 
 class Protection:
-    """Applies what a growth policy asks for: ``protect`` and ``protect_strength``.
+    """Applies the ``protect`` and ``protect_strength`` of a growth policy.
 
-    ``distillation`` keeps the earlier tasks' answers on the new task's inputs, ``ewc`` keeps the
-    parameters of the expert near where the earlier tasks need them; neither stores old data. By
-    default a policy asks for nothing.
+    ``distillation`` keeps the earlier tasks' predictions on the new task's inputs, ``ewc`` keeps
+    the parameters of the expert near their earlier values; neither stores old data. By default
+    there is no protection.
 
     Args:
         growth: the policy.
-        seed: where EWC's random numbers are derived from.
+        seed: seed of EWC's random numbers.
 
     Attributes:
-        objectives: of tasks that are no classification, by label.
+        objectives: objectives of tasks other than classification, by label.
     """
 
     def __init__(self, growth: GrowthPolicy, seed: int = 0) -> None:
@@ -45,12 +45,12 @@ class Protection:
         self.remembers = self.kind == "ewc" and growth.max_experts is not None
         self.seed = seed
         self.objectives: Mapping[int, Objective] = {}
-        self.springs: dict[Place, EWC] = {}
+        self.penalties: dict[Place, EWC] = {}
         self.retrained: tuple[Place, ...] = ()
         self.memory: Distillation | None = None
 
     def start(self, network: MoENetwork, decision: Decision) -> None:
-        """Remember what the tasks that use the experts to be retrained answer now."""
+        """Store the current predictions of the tasks that use the experts to be retrained."""
         self.retrained, self.memory = decision.retrain, None
         if not decision.retrain:
             return
@@ -67,18 +67,18 @@ class Protection:
         if self.kind == "distillation":
             return self.memory.penalty(network, x)
         parts = [
-            self.springs[place].penalty(dict(_expert(network, place).named_parameters()))
+            self.penalties[place].penalty(dict(_expert(network, place).named_parameters()))
             for place in self.retrained
-            if place in self.springs
+            if place in self.penalties
         ]
         return torch.stack(parts).sum() if parts else x.new_zeros(())
 
     def end_task(self, network: MoENetwork, task: int, x: Tensor, y: Tensor) -> dict[int, float]:
-        """Note what the task's experts hold for it, and how far earlier tasks answer as before.
+        """Store the importance of the task's experts; measure the agreement of earlier tasks.
 
         Returns:
-            For each earlier task that uses a retrained expert, the share of the new inputs that it
-            still answers as before; empty where none was retrained.
+            For each earlier task that uses a retrained expert, the share of the new inputs with an
+            unchanged prediction; empty where no expert was retrained.
         """
         if self.remembers and network.owns_path(task):
             for depth, experts in enumerate(network.path(task)):
@@ -88,17 +88,17 @@ class Protection:
         return memory.agreement(network, x) if memory is not None else {}
 
     def state(self) -> State:
-        """Return what is remembered of experts between tasks."""
-        parts = {f"{depth}/{id_}": spring.state() for (depth, id_), spring in self.springs.items()}
+        """Return the stored importance of experts."""
+        parts = {f"{depth}/{id_}": ewc.state() for (depth, id_), ewc in self.penalties.items()}
         return merged(parts)
 
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""
         for name in state.plain:
             depth, _, id_ = name.partition("/")
-            spring = EWC(self.strength, seed=self.seed, vectorize=False)
-            spring.restore(part_of(state, name))
-            self.springs[int(depth), id_] = spring
+            ewc = EWC(self.strength, seed=self.seed, vectorize=False)
+            ewc.restore(part_of(state, name))
+            self.penalties[int(depth), id_] = ewc
 
     def _remember(self, network: MoENetwork, place: Place, task: int, x: Tensor, y: Tensor) -> None:
         depth, id_ = place
@@ -110,11 +110,11 @@ class Protection:
             outputs: Tensor = functional_call(network, given, (x_B, task))
             return objective.normalised(outputs)
 
-        # a gate by row sends each row its own way, which cannot be vectorised
+        # a gate that routes rows has value-dependent control flow, which cannot be vectorised
         fresh = EWC(self.strength, seed=self.seed, vectorize=False)
-        spring = self.springs.setdefault(place, fresh)
+        ewc = self.penalties.setdefault(place, fresh)
         own = dict(_expert(network, place).named_parameters())
-        spring.consolidate(own, log_likelihood, x, objective.targets(y), objective)
+        ewc.consolidate(own, log_likelihood, x, objective.targets(y), objective)
 
 
 def _expert(network: MoENetwork, place: Place) -> Any:

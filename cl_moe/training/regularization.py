@@ -1,4 +1,4 @@
-"""A penalty from :mod:`cl_moe.continual.regularizers`, put on an Avalanche strategy's loss."""
+"""A penalty from :mod:`cl_moe.continual.regularizers` in an Avalanche strategy's loss."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ("RegularizationPlugin", "shared_parameters")
 class RegularizationPlugin(SupervisedPlugin):
     """Adds a regularizer's penalty to the loss, and consolidates at the end of every task.
 
-    Protected are the trainable parameters outside the heads of single tasks: an old task's head
-    gets no gradient while another task is learned, so a penalty on it would be zero.
+    The protected parameters are the trainable ones outside the heads of single tasks: an old task's
+    head gets no gradient while another task is learned, so a penalty on it would be zero.
 
     Args:
-        regularizer: decides the penalty.
+        regularizer: computes the penalty.
     """
 
     def __init__(self, regularizer: Regularizer) -> None:
@@ -34,7 +34,7 @@ class RegularizationPlugin(SupervisedPlugin):
         self._parameters: dict[str, nn.Parameter] = {}
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Note what is shared: to go through all heads in every step would cost more and more."""
+        """Collect the shared parameters once: a pass over all heads per step would be slow."""
         self._parameters = shared_parameters(strategy.model)
 
     def before_backward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -43,7 +43,7 @@ class RegularizationPlugin(SupervisedPlugin):
             strategy.loss = strategy.loss + self.regularizer.penalty(self._parameters)
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Consolidate on the training data of the task that ends."""
+        """Consolidate on the training data of the finished task."""
         model, parameters = strategy.model, self._parameters
         self._parameters = {}
         if not parameters:
@@ -76,7 +76,7 @@ class _LogLikelihood:
 
 
 def shared_parameters(model: TaskModel) -> dict[str, nn.Parameter]:
-    """Return the trainable parameters that several tasks may use: all but their own heads."""
+    """Return the trainable parameters outside the heads of single tasks."""
     return {
         name: parameter
         for name, parameter in model.network.named_parameters()

@@ -15,8 +15,8 @@ __all__ = ("samples",)
 def samples(dataset: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Return inputs (N, ...), targets (N, ...) and task labels (N) of a data set.
 
-    Where the data are not tensors every sample is read once, through its transforms. Targets are as
-    they are in a batch: a task's objective reads them.
+    Where the data are not tensors every sample is read once, through its transforms. Targets have
+    the form of a batch, which the task's objective reads.
     """
     tensors = tensors_of(dataset)
     if tensors is not None:

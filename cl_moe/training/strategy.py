@@ -1,4 +1,4 @@
-"""Our strategy template: Avalanche's, without the cost of fetching samples one by one."""
+"""The strategy template of cl_moe: Avalanche's, with batches by indexing of tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cl_moe.errors import InputError
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
 from cl_moe.training.criterion import TaskCriterion
-from cl_moe.training.evaluator import Listener
+from cl_moe.training.evaluator import EvaluatorProxy
 from cl_moe.training.labels import require_labels
 from cl_moe.training.loader import Rows, TensorLoader
 from cl_moe.training.model import TaskModel
@@ -35,14 +35,14 @@ __all__ = ("Strategy", "epochs_for")
 class Strategy(TensorBatches, SupervisedTemplate):
     """A ``SupervisedTemplate`` that any Avalanche plugin works with.
 
-    It differs in four things: batches come straight from tensors wherever the data are tensors; the
+    It has four differences: batches are taken by indexing wherever the data are tensors; the
     optimizer holds exactly the trainable parameters after each adaptation; a task with few examples
-    gets enough epochs for ``training.min_steps`` optimizer steps; and what Avalanche does to every
-    module of the model between two tasks costs little, however many experts and heads there are.
+    gets enough epochs for ``training.min_steps`` optimizer steps; and Avalanche's operations on
+    every module between two tasks cost little, however many experts and heads there are.
 
     Args:
-        model: the model, with all the heads or experts it has so far.
-        training: the budget, the same for all methods.
+        model: the model, with its current heads or experts.
+        training: the training budget, the same for all methods.
         plugins: Avalanche plugins.
         device: where to train.
         evaluator: an Avalanche evaluation plugin; None for a silent one.
@@ -68,11 +68,11 @@ class Strategy(TensorBatches, SupervisedTemplate):
             plugins=list(plugins),
             evaluator=evaluator or EvaluationPlugin(loggers=[BaseLogger()]),
         )
-        self.plugins[self.plugins.index(self.evaluator)] = Listener(self.evaluator)
+        self.plugins[self.plugins.index(self.evaluator)] = EvaluatorProxy(self.evaluator)
         self.training = training
 
     def forward(self) -> Any:
-        """Ask the model for the logits (B, C) of the batch."""
+        """Return the model's logits (B, C) for the batch."""
         self._set_mode()
         return self.model(self.mb_x, self.mb_task_id)
 
@@ -81,7 +81,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
 
         Raises:
             InputError: the network has batch normalisation, and would have to train on one row; or
-                it has a head a task, and the benchmark has no task labels.
+                it has one head per task, and the benchmark has no task labels.
         """
         try:
             return super().train(*args, **kwargs)
@@ -98,7 +98,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         return f"{rows} row{'s' * (rows != 1)} in batches of {batch}"
 
     def _set_mode(self) -> None:
-        """Put the model into the strategy's mode, whatever mode a plugin left it in."""
+        """Set the strategy's mode, whatever mode a plugin left the model in."""
         if self.model.training != self.is_training:
             self.model.train(self.is_training)
 
@@ -112,7 +112,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         super()._train_exp(experience, eval_streams, **kwargs)
 
     def planned_epochs(self) -> int:
-        """Return the epochs that the budget gives the adapted data set."""
+        """Return the number of epochs for the adapted data set."""
         return epochs_for(len(self.adapted_dataset), self.training, self.pairs)
 
     def make_train_dataloader(self, shuffle: bool = True, **kwargs: Any) -> None:
@@ -126,7 +126,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
             super().make_eval_dataloader(shuffle=shuffle, **kwargs)
 
     def _load_tensors(self, batch_size: int, shuffle: bool) -> bool:
-        """Load the adapted data set, unbalanced, in one draw a pass; False: it is no tensors."""
+        """Load the adapted data set from tensors; return False where it has none."""
         tensors = tensors_of(self.adapted_dataset)
         if tensors is not None:
             order = Rows(len(tensors[0]), batch_size, shuffle, self.pairs)
@@ -134,17 +134,17 @@ class Strategy(TensorBatches, SupervisedTemplate):
         return tensors is not None
 
     def make_optimizer(self, reset_optimizer_state: bool = False, **kwargs: Any) -> None:
-        """Let the optimizer hold exactly the trainable parameters, each with its state."""
+        """Make the optimizer hold exactly the trainable parameters, each with its state."""
         sync_optimizer(self.optimizer, self.model)
         if reset_optimizer_state:
             self.optimizer.state.clear()
-        # Avalanche asks whether there is one, and no more.
+        # Avalanche only checks whether there is one.
         self.optimized_param_id: dict[str, Any] = {}
 
     def model_adaptation(self, model: nn.Module | None = None) -> nn.Module:
-        """Let the model take in the experience; evaluation changes nothing that it holds.
+        """Adapt the model to the experience; in evaluation its parameters do not change.
 
-        Avalanche's walk is left out where nothing but the model adapts itself.
+        Avalanche's traversal is skipped where only the model itself has an adaptation.
         """
         model = self.model if model is None else model
         self._set_mode()
@@ -159,7 +159,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         return model.to(self.device)
 
     def _save_train_state(self) -> dict[str, Any]:
-        """Note what evaluation changes and Avalanche sets back: modes by module, not by name."""
+        """Store the training modes by module; Avalanche restores them after evaluation."""
         noted = ("experience", "is_training", "adapted_dataset", "dataloader")
         return {"modes": modes_of(self.model), **{name: getattr(self, name) for name in noted}}
 
@@ -172,7 +172,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
 def epochs_for(
     examples: int, training: TrainingSpec, pairs: Callable[[], bool] = lambda: False
 ) -> int:
-    """Return the epochs for a task of so many examples: enough for ``min_steps`` steps.
+    """Return the number of epochs for a task: enough for ``min_steps`` optimizer steps.
 
     Args:
         examples: rows of the task, 1 or more.

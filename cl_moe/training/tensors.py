@@ -1,4 +1,4 @@
-"""Avalanche's data sets as tensors, where they are nothing but tensors."""
+"""Avalanche data sets as tensors, where they consist of tensors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch.utils.data import TensorDataset
 __all__ = ("Columns", "alike", "numbers_of", "tensors_of")
 
 Columns = tuple[Tensor, ...]
-"""A data set as tensors: what a batch of it holds, x, y, ..., task labels, for all rows."""
+"""A data set as tensors: the columns of a batch, x, y, ..., task labels, for all rows."""
 
 
 def tensors_of(dataset: Any) -> Columns | None:
     """Return (x, y, ..., task labels) of an Avalanche data set, or None where it must be read.
 
-    It must be where a transform works per sample, or where a leaf is no ``TensorDataset``.
+    This is the case with a transform per sample, or where a leaf is no ``TensorDataset``.
     """
     if not isinstance(dataset, AvalancheDataset):
         return None
@@ -33,7 +33,7 @@ def tensors_of(dataset: Any) -> Columns | None:
 
 
 def numbers_of(values: Any) -> Tensor:
-    """Return a data attribute of whole numbers, such as ``dataset.targets``, as a tensor (N,)."""
+    """Return an integer data attribute, such as ``dataset.targets``, as a tensor (N,)."""
     if isinstance(values, DataAttribute):
         return numbers_of(values.data)
     if isinstance(values, ConstantSequence):
@@ -46,18 +46,18 @@ def numbers_of(values: Any) -> Tensor:
 
 
 def alike(tables: Sequence[Columns]) -> bool:
-    """Tell whether data sets hold columns of the same kinds, so that they can be joined."""
+    """Tell whether data sets have columns of the same types and shapes."""
     kinds = [[(column.dtype, column.shape[1:]) for column in table] for table in tables]
     return all(kind == kinds[0] for kind in kinds)
 
 
 def _columns(data: Any, rows: Tensor | None, group: str) -> Columns | None:
-    """Walk Avalanche's tree of concatenations and subsets down to the tensors.
+    """Return the columns of Avalanche's tree of concatenations and subsets.
 
     Args:
         data: a node or a leaf of the tree.
-        rows: those wanted of it, in their order; None: all.
-        group: the transforms that apply; at the leaves too, whatever is set there.
+        rows: the row numbers to return, in order; None: all.
+        group: the transform group to apply, at the leaves, too.
     """
     if isinstance(data, TensorDataset):
         return data.tensors if rows is None else tuple(_pick(t, rows) for t in data.tensors)
@@ -99,7 +99,7 @@ def _gathered(data: FlatData, rows: Tensor, group: str) -> Columns | None:
 
 
 def _pick(column: Tensor, rows: Tensor) -> Tensor:
-    """Return rows of a column, without a copy where they lie side by side."""
+    """Return rows of a column, without a copy where they are contiguous."""
     start = int(rows[0])
     if torch.equal(rows, torch.arange(start, start + len(rows))):
         return column[start : start + len(rows)]
@@ -111,7 +111,7 @@ def _tensor(indices: Iterable[int]) -> Tensor:
 
 
 def _transforms(flat: Any, group: str) -> bool:
-    """Tell whether a node of the tree changes its samples."""
+    """Tell whether a node of the tree transforms its samples."""
     for name in ("_transform_groups", "_frozen_transform_groups"):
         groups = getattr(flat, name, None)
         if groups is None:

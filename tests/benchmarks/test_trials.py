@@ -1,28 +1,29 @@
-"""The benchmark of trials, at tiny size: that the rule is asked and not obeyed."""
+"""The benchmark of trials, at tiny size: each is trained to its end beside the decision."""
 
 from __future__ import annotations
 
-from benchmarks.trials import Watched, summed, watched, without_end
-from cl_moe.continual.candidates import halving as _race
-from cl_moe.continual.growth import relatedness
+from benchmarks.trials import Finished, finished, summary, to_the_end
+from cl_moe.continual.candidates.trial import CHECKPOINTS, Trial
 
 
-def test_each_trial_goes_to_its_end_and_what_the_rule_said_is_noted() -> None:
-    trials = watched("digits_quick", seeds=1)
+def test_a_twin_is_trained_to_its_end_and_the_decision_is_as_it_was() -> None:
+    trials = finished("digits_quick", seeds=1)
     assert trials
     for trial in trials:
-        assert 0 < trial.used <= trial.whole <= 0.51
-        assert trial.given_up == (trial.used < trial.whole)
-    assert any(trial.given_up for trial in trials)
+        assert 0 < trial.used <= CHECKPOINTS[-1] + 0.01
+        assert trial.wrong == (trial.chosen != (trial.lead > 0))
 
 
-def test_the_rule_is_itself_again_afterwards() -> None:
-    before = (_race.hopeless, vars(relatedness)["race"])
-    with without_end([]):
-        assert vars(relatedness)["race"] is not before[1]
-    assert (_race.hopeless, vars(relatedness)["race"]) == before
+def test_the_trial_is_itself_again_afterwards() -> None:
+    before = Trial.race
+    with to_the_end([]):
+        assert Trial.race is not before
+    assert Trial.race is before
 
 
-def test_winners_that_were_kept_are_no_loss() -> None:
-    kept = [Watched(0.5, 0.5, False, 0.1), Watched(0.1, 0.5, True, -0.1)]
-    assert summed(kept) == "Of 2 trials 1 would have won; none of these was given up."
+def test_paths_that_were_chosen_and_lose_are_told_apart_from_those_that_win_unchosen() -> None:
+    trials = [Finished(0.2, True, -0.1), Finished(0.1, False, 0.3), Finished(0.1, False, -1.0)]
+    assert summary(trials) == (
+        "3 trials, 1 paths win at their end; 1 of these is not chosen (0.300 nats ahead on "
+        "average); 1 other is chosen (0.100 nats behind on average)."
+    )

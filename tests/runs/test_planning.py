@@ -8,6 +8,7 @@ import torch
 from cl_moe.errors import InputError
 from cl_moe.runs.description import describe, differences
 from cl_moe.runs.planning import make_plan
+from cl_moe.runs.transfer import make_pair_plan
 from cl_moe.streams.scenario import load_scenario
 from cl_moe.streams.stream import TaskStream
 
@@ -48,7 +49,7 @@ def test_methods_by_label_by_type_and_by_table(scenario: Path) -> None:
         ("mine", "dense"),
         ("ewc", "ewc"),
         ("strong", "ewc"),
-        ("ewc-avalanche", "ewc-avalanche"),
+        ("ewc-avalanche", "ewc_avalanche"),
         ("Naive", "avalanche.training:Naive"),
     ]
     assert plan.methods[2].parameters == {"strength": 10.0}
@@ -59,6 +60,26 @@ def test_budget_and_network_are_laid_over_the_scenarios(scenario: Path) -> None:
     plan = make_plan(scenario, training={"batch_size": 7}, network={"layers": 2})
     assert (plan.training.epochs, plan.training.batch_size) == (1, 7)
     assert (plan.network.hidden, plan.network.layers) == ([8], 2)
+
+
+ALIAS = "alone"  # an alias of single_task
+
+
+def test_an_alias_stands_for_a_methods_name(stream: TaskStream) -> None:
+    """In lists, in tables, as the baseline and as a label."""
+    plan = make_plan(
+        stream, ["dense", ALIAS, {"name": "mine", "type": ALIAS}], seeds=1, baseline=ALIAS
+    )
+    assert [(method.name, method.type) for method in plan.methods[1:]] == [
+        ("single_task", "single_task"),
+        ("mine", "single_task"),
+    ]
+    assert plan.baseline == "single_task"
+    labelled = make_plan(stream, [{"name": ALIAS}], seeds=1, baseline=ALIAS)
+    assert [(m.name, m.type) for m in labelled.methods] == [(ALIAS, "single_task")]
+    assert labelled.baseline == ALIAS
+    pairs = make_pair_plan(TaskStream([*stream, *stream.probes]), ["dense", ALIAS])
+    assert [method.name for method in pairs.methods] == ["dense", "single_task"]
 
 
 def test_a_stream_has_defaults(stream: TaskStream) -> None:

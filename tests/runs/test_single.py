@@ -16,7 +16,7 @@ from cl_moe.streams.task import Task
 from cl_moe.training import evaluation
 from cl_moe.training.fingerprint import Fingerprints
 
-REASSIGNING = {"type": "moe", "max_experts": 1, "growth_options": {"reassign_margin": -1.0}}
+REASSIGNING = {"type": "moe", "max_experts": 1, "growth_options": {"kinds": ["copy"]}}
 
 
 def checkers(position: int, n: int) -> Task:
@@ -106,7 +106,12 @@ def test_a_reassigned_expert_is_evaluated_again(
 
 @pytest.mark.parametrize(
     "method",
-    [{"type": "alone"}, {"type": "moe"}, {"type": "moe", "growth": "per_task"}, {"type": "ridge"}],
+    [
+        {"type": "single_task"},
+        {"type": "moe"},
+        {"type": "moe", "growth": "per_task"},
+        {"type": "ridge"},
+    ],
     ids=str,
 )
 def test_evaluations_grow_with_the_tasks_where_experts_are_frozen(

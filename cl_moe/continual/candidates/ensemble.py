@@ -1,107 +1,190 @@
-"""What an average may pool: answers on the raw input, on earlier paths, and earlier answers."""
+"""The candidate that trains nothing: an ensemble of what earlier tasks know, in closed form."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Collection, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from cl_moe.continual.candidates.matched import best_matched, matchable
-from cl_moe.continual.evidence.alignment import LENSES
-from cl_moe.continual.evidence.ensemble import Opinion
-from cl_moe.continual.evidence.matching import single_examples
+import torch
+
+from cl_moe.continual.candidates.trial import COMPARED_ROWS, Score, Split
+from cl_moe.continual.decision import Decision, Evidence, decide_path
+from cl_moe.continual.evidence.alignment import SYMMETRIES
+from cl_moe.continual.evidence.ensemble import Ensemble, EnsembleMember, EvidenceRows
+from cl_moe.continual.evidence.matching import is_one_shot, matching_evidence
+from cl_moe.continual.evidence.rows import evenly
 from cl_moe.continual.evidence.sample import Sample
+from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import RAW, Block
+from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
+from cl_moe.seeding import generator
 
-__all__ = ("Part", "Reading", "menu")
+__all__ = ("EnsembleCandidate", "Reads", "ensemble_members")
 
-TAKE_OVERS = 4
-"""Earlier tasks whose answers are pooled with their classes matched, at most."""
+MATCHED_HEADS = 4
+"""Most earlier heads, with their classes matched, among the members."""
+
+Reads = Literal["features", "stages", "matched"]
+"""What is read of an earlier path: its features, beside the raw input; the output of each inner
+stage; the predictions of its head, with classes matched."""
 
 
-Part = Literal["features", "answers", "stages", "take over"]
-"""What an average reads of an earlier path: its features, its answers, its inner stages, or its
-answers as they are, with classes matched."""
+class EnsembleCandidate:
+    """An ensemble of members that is fitted to a task's rows, all of them or some.
 
-
-class Reading(NamedTuple):
-    """What an average may read.
-
-    Attributes:
-        paths: the tasks whose paths are considered.
-        lensed: tasks whose paths are considered through a lens, too.
-        parts: what of a path may be read.
-        judged: whether evidence tells how good a regression is.
+    Args:
+        view: the task.
+        network: whose paths are read.
+        members: what may be pooled.
+        weights: weighs them.
+        sample: the rows that were read to choose the members; read again only where they are few.
     """
 
-    paths: Sequence[int]
-    lensed: Sequence[tuple[int, Lens]]
-    parts: Sequence[Part]
-    judged: bool = True
+    def __init__(
+        self,
+        view: TaskView,
+        network: MoENetwork,
+        members: Sequence[EnsembleMember],
+        weights: EnsembleWeights,
+        sample: Sample,
+    ) -> None:
+        self.view, self.network, self.members, self.weights = view, network, members, weights
+        whole = len(sample.y) == len(view.y)
+        self._reader = sample.reader if whole else network.reader(view.x)
+        seen = None if sample.fitted is None else EvidenceRows(sample.fitted, sample.reader)
+        self._ensemble = Ensemble(self._reader, view.y, view.n_classes, seen, view.objective)
+
+    @torch.no_grad()
+    def head(self, rows: torch.Tensor | None = None) -> EnsembleHead:
+        """Return the head fitted to some rows; to all of them by default."""
+        draw = generator(self.network.seed, "route", self.view.task)  # the same paths each time
+        return self._ensemble.head(self.members, self.weights, rows, draw)
+
+    @torch.no_grad()
+    def recurs(self) -> bool:
+        """Tell whether an earlier head, its classes matched, fits better than any regression."""
+        losses = self._ensemble.losses(self.members)
+        return min(losses, key=losses.__getitem__).matched
+
+    @torch.no_grad()
+    def score(self, split: Split) -> Score:
+        """Return how a head fitted to (some of) the rows to fit performs on those held out."""
+        head = self.head(split.fit[evenly(len(split.fit), COMPARED_ROWS)])
+        outputs = head({block: self._reader[block][split.held] for block in head.blocks})
+        held = self.view.y[split.held]
+        return Score(*self.view.objective.calibrated_score(outputs, held))
+
+    def decision(self, evidence: Evidence, steps: int = 0) -> Decision:
+        """Return the decision for the ensemble, for which ``steps`` were spent.
+
+        Fitting it to all rows is its training.
+        """
+        start = time.process_time()
+        edits = decide_path(self.network, self.view.task, (), self.head())
+        seconds = time.process_time() - start
+        return Decision(
+            "ensemble", edits, evidence, train=False, steps=steps, learned_seconds=seconds
+        )
 
 
-def menu(
+def ensemble_members(
     view: TaskView,
     network: MoENetwork,
-    reading: Reading,
-    borrowed: Collection[int],
+    sources: Sequence[tuple[int, Symmetry | None]],
+    reads: Collection[Reads],
     sample: Sample,
-) -> tuple[Opinion, ...]:
-    """Return the answers to pool: ridge regressions, and the best take-overs.
+    among: Collection[int],
+) -> tuple[EnsembleMember, ...]:
+    """Return ridge regressions on the raw input and on earlier paths, and the best matched heads.
 
-    A path is read in its features and in its answers, each beside the raw input, and in each of its
-    inner stages: what a stage sees is closer to the input, and may serve where the rest does not.
-    Where nothing is judged, the raw input by itself is an answer only if there is no other.
+    The price of a member is its description length: naming one of T tasks costs log T nats, a
+    symmetry and a matching of C classes likewise. With one row a class nothing can be left out to
+    score a regression on, and so the raw input is the only one.
 
     Args:
         view: the new task.
         network: the network.
-        reading: what may be read.
-        borrowed: tasks whose head was itself taken over: they would give the same answers again.
-        sample: what take-overs are judged on.
+        sources: tasks whose paths are read, each as it is (None) or under a symmetry.
+        reads: what is read of them.
+        sample: the rows that matched heads are scored on.
+        among: earlier tasks whose heads may be matched.
     """
-    paths, lensed, reads, judged = reading
-    which_path = math.log(len(network.tasks))
-    found: list[Opinion] = []
-    for task, lens in [*((task, None) for task in paths), *lensed]:
-        price = which_path + _which(lens)
-        ends: Sequence[Part] = ("features", "answers")
-        blocks: list[tuple[Block, ...]] = [
-            (RAW, Block(task, part, lens)) for part in ends if part in reads
-        ]
+    found = [EnsembleMember((RAW,))]
+    for task, symmetry in sources if not is_one_shot(view.y) else ():
         stages = network.inner_stages(task) if "stages" in reads else 0
-        blocks += [(Block(task, stage, lens),) for stage in range(stages)]
-        found += [Opinion(pair, price, judged=judged) for pair in blocks]
-    if judged or not found:
-        found.insert(0, Opinion((RAW,), judged=judged))
-    if "take over" in reads:
-        answers = [Block(task, "log answers") for task in matchable(view, network, paths, borrowed)]
-        known = matchable(view, network, [task for task, _ in lensed], borrowed)
-        answers += [Block(task, "log answers", lens) for task, lens in lensed if task in known]
-        for block, loss in best_matched(answers, sample, view.n_classes, TAKE_OVERS).items():
-            which = which_path + _which(block.lens)
-            price = which + math.lgamma(view.n_classes + 1)
-            route = network.route(block.task)
-            old = network.n_classes(block.task)
-            if not single_examples(view.y) or _earned(loss, which, view, old):
-                found.append(Opinion((block,), price, matched=True, route=route))
+        blocks = [(Block(task, stage, symmetry),) for stage in range(stages)]
+        if "features" in reads:
+            blocks.insert(0, (RAW, Block(task, "features", symmetry)))
+        found += [EnsembleMember(pair, _price(network, symmetry)) for pair in blocks]
+    if "matched" in reads:
+        found += _matched(view, network, sources, sample, among)
     return tuple(found)
 
 
-def _earned(loss: float, which: float, view: TaskView, old: int) -> bool:
-    """Tell whether earlier answers explain labels better than a guess, their matching paid for.
+@torch.no_grad()
+def _matched(
+    view: TaskView,
+    network: MoENetwork,
+    sources: Sequence[tuple[int, Symmetry | None]],
+    sample: Sample,
+    among: Collection[int],
+) -> list[EnsembleMember]:
+    """Return the earlier heads whose predictions, with classes matched, fit the labels best.
 
-    With one example a class the loss is of the rows that classes were matched on. So what is
-    compared is the length of a description in two parts, the matching (one of old! / (old - C)!)
-    and the labels given it, with that of the labels by themselves.
+    Each is scored on rows that its classes were not matched on: of dozens of heads one always
+    matches a handful of labels by chance.
     """
-    matching = math.lgamma(old + 1) - math.lgamma(old - view.n_classes + 1)
-    return loss + (which + matching) / len(view.y) < math.log(view.n_classes)
+    plain = _matchable(view, network, [task for task, symmetry in sources if not symmetry], among)
+    moved = [(task, symmetry) for task, symmetry in sources if symmetry]
+    known = _matchable(view, network, [task for task, _ in moved], among)
+    blocks = [Block(task, "log predictions") for task in plain]
+    blocks += [Block(task, "log predictions", s) for task, s in moved if task in known]
+    values = sample.reader.blocks(blocks)
+    losses = {b: matching_evidence(v, sample.y, view.n_classes)[1] for b, v in values.items()}
+    found = []
+    for block in sorted(losses, key=losses.__getitem__)[:MATCHED_HEADS]:
+        price = _price(network, block.symmetry)
+        if not is_one_shot(view.y) or _earned(
+            losses[block], price, view, network.n_classes(block.task)
+        ):
+            price, route = price + math.lgamma(view.n_classes + 1), network.route(block.task)
+            found.append(EnsembleMember((block,), price, matched=True, route=route))
+    return found
 
 
-def _which(lens: Lens | None) -> float:
-    """Return what it takes to say which lens is meant, in nats."""
-    return 0.0 if lens is None else math.log(LENSES)
+def _matchable(
+    view: TaskView, network: MoENetwork, sources: Sequence[int], among: Collection[int]
+) -> list[int]:
+    """Return tasks with classes enough, on the paths of ``sources`` or answered by an ensemble."""
+    if not view.classifies():
+        return []
+    paths = {network.path(task) for task in sources}
+    return [
+        task
+        for task in network.tasks
+        if task in among
+        and view.classifies(task)
+        and (not network.owns_path(task) or network.path(task) in paths)
+        and network.n_classes(task) >= view.n_classes
+    ]
+
+
+def _earned(loss: float, price: float, view: TaskView, n_old: int) -> bool:
+    """Tell whether matched predictions explain labels in fewer nats than a guess does.
+
+    With one row a class the loss is that of the rows that the classes were matched on. So two-part
+    description lengths are compared: that of the matching (one of n_old! / (n_old - C)!) and of the
+    labels given the matching, against that of the labels alone.
+    """
+    matching = math.lgamma(n_old + 1) - math.lgamma(n_old - view.n_classes + 1)
+    return loss + (price + matching) / len(view.y) < math.log(view.n_classes)
+
+
+def _price(network: MoENetwork, symmetry: Symmetry | None) -> float:
+    """Return the nats that name an earlier task and a symmetry."""
+    return math.log(len(network.tasks)) + (math.log(SYMMETRIES) if symmetry else 0.0)

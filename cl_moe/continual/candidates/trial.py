@@ -1,30 +1,30 @@
-"""Trying a candidate on a part of the new task's training data that it is not fitted to."""
+"""Training a candidate path on part of a task's training rows, and scoring it on the others."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from cl_moe.batching import batches, needs_two
-from cl_moe.continual.candidates.heads import Heads
-from cl_moe.continual.candidates.plan import Plan, module_of
+from cl_moe.continual.candidates.paths import CandidatePath
+from cl_moe.continual.evidence.ridge import fit_ridge
+from cl_moe.continual.evidence.rows import evenly
 from cl_moe.continual.view import TaskView
-from cl_moe.moe.backbones.base import Backbone
 from cl_moe.moe.blocks import OWN
 from cl_moe.moe.edits import expert_part, head_part
-from cl_moe.moe.heads.base import Head
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import generator
 
-__all__ = ("Criterion", "Split", "Trial", "Tried", "best_of", "split_of")
+__all__ = ("COMPARED_ROWS", "Score", "Split", "Trial", "forecast", "split_of")
 
-
-Criterion = Literal["loss", "accuracy"]
-"""What candidates are compared by on rows held out: calibrated cross-entropy, or accuracy."""
+CHECKPOINTS = (0.05, 0.1, 0.2, 0.5)
+"""Shares of a task's steps after which a trial is scored, and ended where it cannot win."""
+COMPARED_ROWS = 512
+"""Most rows that closed-form heads are fitted to where candidates are compared."""
 
 
 class Split(NamedTuple):
@@ -34,12 +34,13 @@ class Split(NamedTuple):
     held: Tensor
 
 
-class Tried(NamedTuple):
-    """What a trial showed on rows held out.
+class Score(NamedTuple):
+    """Performance on held-out rows.
 
     Attributes:
-        accuracy: 0 to 1.
-        loss: cross-entropy after calibration, in nats.
+        accuracy: 0 to 1; of another objective its score.
+        loss: cross-entropy after temperature scaling, in nats; see
+            :meth:`~cl_moe.objectives.base.Objective.calibrated_score`.
     """
 
     accuracy: float
@@ -49,8 +50,8 @@ class Tried(NamedTuple):
 def split_of(view: TaskView) -> Split:
     """Hold out a fifth of a task's rows: 100 at least where that is a third or less, 500 at most.
 
-    The classes are spread evenly, and each keeps an example to be learned from. Where that leaves
-    none, with two examples a class, each that has two gives one.
+    The split is stratified by class, and each class keeps a row to fit. Where that leaves nothing,
+    with two rows a class, each class that has two rows gives one.
 
     >>> y = torch.arange(30) % 3
     >>> view = TaskView(0, "t", torch.zeros(30, 1), y, 3, 1, 1, torch.optim.Adam)
@@ -71,110 +72,135 @@ def split_of(view: TaskView) -> Split:
     return Split(order[~held], order[held])
 
 
-def best_of(
-    found: Mapping[int, Tried],
-    handicaps: Sequence[float],
-    dropped: Collection[int],
-    criterion: Criterion,
-) -> int:
-    """Return the plan that did best on rows held out, less what it must win by.
-
-    Cross-entropy tells candidates apart on a few dozen rows where accuracy is a lottery.
-
-    >>> found = {0: Tried(0.9, 0.50), 1: Tried(0.8, 0.45), 2: Tried(1.0, 0.1)}
-    >>> best_of(found, [0.0, 0.0, 0.0], {2}, "loss"), best_of(found, [0.0, 0.1, 0.0], {2}, "loss")
-    (1, 0)
-    """
-
-    def value(i: int) -> float:
-        merit = -found[i].loss if criterion == "loss" else found[i].accuracy
-        return merit - handicaps[i]
-
-    return max((i for i in sorted(found) if i not in dropped), key=value)
-
-
 class Trial:
-    """A candidate in training on the rows to fit, a few steps at a time.
+    """A candidate path in training on the rows to fit.
 
-    Only what lies above the layers that it keeps is trained; those are run once.
+    Only the slots above those it keeps are trained; the kept ones are run once.
 
     Args:
-        plan: the candidate.
+        path: the candidate.
         view: the task.
-        network: the network, which is left as it is.
+        network: the network; it is not changed.
         split: rows to fit and rows held out.
-        heads: makes its head.
 
     Attributes:
+        experts: the experts in training.
+        head: the head in training.
         steps: optimizer steps taken so far.
-        seconds: what they took.
+        seconds: CPU seconds that they took.
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        view: TaskView,
-        network: MoENetwork,
-        split: Split,
-        heads: Heads,
+        self, path: CandidatePath, view: TaskView, network: MoENetwork, split: Split
     ) -> None:
-        self.plan, self.view, self.split = plan, view, split
-        self.top = _Top(plan, network, heads.of(plan, split.fit)).to(view.x.device)
+        self.path, self.view, self.split, self._backbone = path, view, split, network.backbone
+        depths = range(path.kept, len(path.starts))
+        experts = nn.ModuleList(path.expert(depth, network) for depth in depths)
+        head = path.head(view, network, split.fit)
+        self._trained = nn.ModuleDict({"experts": experts, "head": head}).to(view.x.device)
+        self.experts, self.head = list(experts), head
         with torch.no_grad():
-            self._fit, self._held = (self.top.below(view.x[rows]) for rows in split)
-        slots = [layer.name for layer in network.moe_layers][plan.kept :]
-        trained = {expert_part(n, "new"): m for n, m in zip(slots, self.top.parts, strict=False)}
-        self._optimizer = view.make_optimizer({**trained, head_part(view.task): self.top.head})
+            self._fit, self._held = (self._below(view.x[rows]) for rows in split)
+        slots = [layer.name for layer in network.moe_layers][path.kept :]
+        parts = {expert_part(n, "new"): m for n, m in zip(slots, self.experts, strict=False)}
+        self._optimizer = view.make_optimizer({**parts, head_part(view.task): head})
         self._draw = generator(view.seed, "trial", view.task)
         self._batches: list[Tensor] = []
         self.steps, self.seconds = 0, 0.0
 
     def train(self, until: int) -> None:
-        """Train up to so many steps in all."""
+        """Train up to ``until`` steps in all."""
         start = time.process_time()
-        self.top.train()
+        self._trained.train()
         y = self.view.y[self.split.fit]
         while self.steps < until:
             if not self._batches:
                 rows = torch.randperm(len(y), generator=self._draw)
-                self._batches = batches(rows, self.view.batch_size, needs_two(self.top))
+                self._batches = batches(rows, self.view.batch_size, needs_two(self._trained))
             batch = self._batches.pop()
             self._optimizer.zero_grad()
-            self.view.objective.loss(self.top(self._fit[batch]), y[batch]).backward()
+            outputs = self.head({OWN: self._features(self._fit[batch])})
+            self.view.objective.loss(outputs, y[batch]).backward()
             self._optimizer.step()
             self.steps += 1
         self.seconds += time.process_time() - start
 
-    def judge(self) -> Tried:
-        """Return how well it does on the rows held out."""
-        self.top.eval()
-        with torch.no_grad():
-            held = self.view.y[self.split.held]
-            return Tried(*self.view.objective.judge(self.top(self._held), held))
+    def race(self, to_beat: float) -> Score:
+        """Train for half of the task's steps, or until another loss is not expected to be beaten.
+
+        At each of ``CHECKPOINTS`` the loss is that of the head in training or of the readout,
+        whichever is lower; the trial ends where what the last two promise for the task's last step
+        (:func:`forecast`) does not beat the other loss.
+
+        Args:
+            to_beat: in nats.
+
+        Returns:
+            The best score so far.
+        """
+        steps, best = 0, Score(0.0, math.inf)
+        for share in CHECKPOINTS:
+            before = (steps, best.loss)
+            steps = max(1, round(share * self.view.steps))
+            self.train(steps)
+            best = min(best, self.score(), self.readout(), key=lambda score: score.loss)
+            if forecast(before, (steps, best.loss), self.view.steps) >= to_beat:
+                break
+        return best
+
+    @torch.no_grad()
+    def score(self) -> Score:
+        """Score the head in training on the held-out rows."""
+        self._trained.eval()
+        return self._scored(self.head({OWN: self._features(self._held)}))
+
+    @torch.no_grad()
+    def readout(self) -> Score:
+        """Score a ridge head on the present features on the held-out rows.
+
+        A linear probe (Alain & Bengio 2017): it shows what the features hold before the head in
+        training has learned to use it, also on the plateau that training may begin with.
+        """
+        self._trained.eval()
+        some = evenly(len(self._fit), COMPARED_ROWS)
+        features = self._features(self._fit[some])
+        if not bool(features.isfinite().all()):  # training diverged
+            return Score(0.0, math.inf)
+        fit = fit_ridge(features, self.view.y[self.split.fit[some]], self.view.objective)
+        return self._scored(self._features(self._held) @ fit.weight.T + fit.bias)
+
+    def _scored(self, outputs: Tensor) -> Score:
+        held = self.view.y[self.split.held]
+        return Score(*self.view.objective.calibrated_score(outputs, held))
+
+    def _below(self, x: Tensor) -> Tensor:
+        z = self._backbone.encode(x)
+        return self._backbone.candidate(z, self.path.kept, self.path.source)
+
+    def _features(self, z: Tensor) -> Tensor:
+        return self._backbone.run_candidate(z, self.experts, self.path.source)
 
 
-class _Top(nn.Module):
-    """The part of a candidate above the layers it keeps."""
+def forecast(before: tuple[int, float], now: tuple[int, float], until: int) -> float:
+    """Return the loss expected after ``until`` steps: a power law through two points of a curve.
 
-    def __init__(self, plan: Plan, network: MoENetwork, head: Head) -> None:
-        super().__init__()
-        self.plan, self._backbone = plan, (network.backbone,)  # not a part: it is left as it is
-        depths = range(plan.kept, len(plan.starts))
-        self.parts = nn.ModuleList(module_of(plan, depth, network) for depth in depths)
-        self.head = head
+    Learning curves are close to straight lines in the logarithms of steps and loss (Hestness et al.
+    2017). With no finite loss before, anything may be expected: 0.
 
-    @property
-    def backbone(self) -> Backbone:
-        """Where it runs."""
-        return self._backbone[0]
+    Args:
+        before: steps and loss at an earlier point.
+        now: steps and loss at the last point.
+        until: steps.
 
-    def below(self, x: Tensor) -> Tensor:
-        """Return what it reads of rows x."""
-        plan = self.plan
-        return self.backbone.candidate(self.backbone.encode(x), plan.kept, plan.source)
-
-    def forward(self, z: Tensor) -> Tensor:
-        parts = list(self.parts)
-        features = self.backbone.run_candidate(z, parts, self.plan.source)
-        outputs: Tensor = self.head({OWN: features})
-        return outputs
+    >>> round(forecast((10, 1.0), (20, 0.9), until=40), 3)  # 0.9 * 0.9
+    0.81
+    >>> forecast((0, math.inf), (10, 1.0), until=40)
+    0.0
+    """
+    (s, loss), (t, loss_now) = before, now
+    if not math.isfinite(loss):
+        return 0.0
+    if not s < t < until or loss_now <= 0 or loss <= 0:
+        return loss_now
+    slope = min(0.0, math.log(loss_now / loss) / math.log(t / s))
+    return loss_now * math.exp(slope * math.log(until / t))

@@ -1,1 +1,1 @@
-"""Closed-form evidence of how well what is known serves a new task."""
+"""Closed-form estimates of how useful earlier tasks' features are for a new task."""

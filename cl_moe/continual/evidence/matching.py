@@ -1,4 +1,4 @@
-"""Which class of an earlier task is which class of a new one."""
+"""Matching of a new task's classes with the classes of an earlier task."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from torch import Tensor
 
 from cl_moe.objectives.classification import calibrated
 
-__all__ = ("calibrated", "match_classes", "matching_evidence", "single_examples", "spread")
+__all__ = ("calibrated", "is_one_shot", "match_classes", "matching_evidence", "spread")
 
 PARTS = 3
-"""Parts that examples are cut into for out-of-sample evidence."""
+"""Folds for out-of-sample evidence."""
 
 
 def match_classes(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> list[int]:
     """Match each new class with a different class of an earlier head, one to one.
 
     The pairs maximise the sum over examples of the old head's log-probability for the class matched
-    with the example's label (Hungarian method). Labels that were only permuted are found again.
+    with the example's label (Hungarian method). A permutation of labels is recovered.
 
     Args:
         log_probs_NC: the old head's log-probabilities for the new task's examples, C >= n_classes.
         y_N: the new labels.
-        n_classes: number of new classes; one without examples gets a class that is left over.
+        n_classes: number of new classes; a class without examples gets an unused old class.
 
     Returns:
         For each new class, the old class.
@@ -35,25 +35,25 @@ def match_classes(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> list[int
     gain = torch.zeros(n_classes, log_probs_NC.shape[1], dtype=torch.float64)
     known = log_probs_NC.detach().cpu().double().nan_to_num(nan=-30.0).clamp_min(-30)
     gain.index_add_(0, y_N.cpu(), known)
-    from scipy.optimize import linear_sum_assignment  # half a second, when it is needed
+    from scipy.optimize import linear_sum_assignment  # importing it takes half a second
 
     _, columns = linear_sum_assignment(gain.numpy(), maximize=True)
     return [int(column) for column in columns]
 
 
 def matching_evidence(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> tuple[float, float]:
-    """Return the temperature and the cross-entropy (nats) of matched answers, out of sample.
+    """Return the temperature and the out-of-sample cross-entropy (nats) of matched predictions.
 
     Each third of the examples is predicted with the classes matched on the others. With one example
-    a class nothing can be left out: the loss is then that of the examples that the classes were
-    matched on, and only log C! nats more, the price of a matching, tell merit from chance.
+    per class nothing can be left out: the loss is then in-sample, and only the price of a matching,
+    log C! nats, separates a good match from chance.
 
     >>> log_probs = torch.tensor([[0.9, 0.1], [0.2, 0.8]]).log().repeat(6, 1)
     >>> temperature, loss = matching_evidence(log_probs, torch.tensor([1, 0]).repeat(6), 2)
     >>> loss < 0.2
     True
     """
-    if single_examples(y_N):
+    if is_one_shot(y_N):
         classes = match_classes(log_probs_NC, y_N, n_classes)
         temperature, losses = calibrated(log_probs_NC[:, classes], y_N)
         return temperature, losses.mean().item()
@@ -67,15 +67,15 @@ def matching_evidence(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> tupl
     return temperature, losses.mean().item()
 
 
-def single_examples(y_N: Tensor, most: int = 1) -> bool:
-    """Tell whether most classes have but one example, or no more than so many.
+def is_one_shot(y_N: Tensor, most: int = 1) -> bool:
+    """Tell whether most classes have one example, or at most ``most``.
 
-    With one, nothing can be left out: none is there to learn the class from. Targets that are real
-    numbers have no classes.
+    With one example nothing can be left out: no other example of the class remains. Real-valued
+    targets have no classes.
 
-    >>> single_examples(torch.tensor([0, 1, 2, 2])), single_examples(torch.tensor([0, 1, 1, 2, 2]))
+    >>> is_one_shot(torch.tensor([0, 1, 2, 2])), is_one_shot(torch.tensor([0, 1, 1, 2, 2]))
     (True, False)
-    >>> single_examples(torch.tensor([0, 1, 1, 2, 2]), most=2)
+    >>> is_one_shot(torch.tensor([0, 1, 1, 2, 2]), most=2)
     True
     """
     if y_N.is_floating_point():
@@ -85,7 +85,7 @@ def single_examples(y_N: Tensor, most: int = 1) -> bool:
 
 
 def spread(y_N: Tensor, parts: int) -> Tensor:
-    """Cut examples into parts with the classes spread evenly; return each one's part, (N,).
+    """Split examples into stratified parts; return each example's part, (N,).
 
     >>> spread(torch.tensor([0, 1, 0, 1, 0, 1]), 3).tolist()
     [0, 0, 1, 1, 2, 2]

@@ -1,4 +1,4 @@
-"""Linear answers in closed form. Shape letters: N examples, D features, C classes."""
+"""Ridge regression in closed form. Shape letters: N examples, D features, C classes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import torch
 from torch import Tensor
 
 from cl_moe.objectives.base import Objective
-from cl_moe.objectives.classification import Classification
 
-__all__ = ("LeaveOneOut", "RidgeAnswer", "fit_linear", "fit_ridge", "leave_one_out", "strength_of")
+__all__ = ("LeaveOneOut", "RidgeFit", "fit_ridge", "leave_one_out")
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 4))
-"""Ridge strengths tried, as multiples of the mean eigenvalue of the features' covariance."""
+"""Candidate ridge strengths, as multiples of the mean eigenvalue of the features' covariance."""
 TEMPERATURES = tuple(2.0**power for power in range(-1, 7))
-"""Factors tried on the scores before the softmax."""
+"""Candidate factors on the scores before the softmax."""
 
 
 @dataclass(frozen=True)
-class RidgeAnswer:
-    """A linear classifier fitted in closed form, with its own out-of-sample evidence.
+class RidgeFit:
+    """A linear classifier fitted in closed form, with its leave-one-out evidence.
 
     Attributes:
         weight: (C, D), already scaled by the temperature, so that logits = x weight^T + bias.
         bias: (C,).
-        loo_log_probs: (N, C), log-probabilities of each example from the fit that left it out; of
-            another objective than classes, its outputs.
+        loo_log_probs: (N, C), log-probabilities of each example from the fit without it; for
+            objectives other than classification, its outputs.
         loo_loss: their mean cross-entropy against the labels, in nats; see :class:`LeaveOneOut`.
     """
 
@@ -38,16 +37,16 @@ class RidgeAnswer:
 
 
 class LeaveOneOut(NamedTuple):
-    """What leave-one-out says of ridge regression.
+    """Leave-one-out results of ridge regression.
 
     Attributes:
         strength: the ridge strength with the least loss, in the units of the Gram matrix.
-        temperature: the factor on the scores that goes with it; 1 where they have a scale.
-        loss: leave-one-out cross-entropy there, in nats; of other objectives the negative
-            log-likelihood of a row: all labels together, or a Gaussian with the variance of the
-            leave-one-out errors.
-        log_probs: (N, C), log-probabilities of each example from the fit that left it out; of
-            another objective, its outputs.
+        temperature: the factor on the scores at this strength; 1 where scores have a scale.
+        loss: leave-one-out cross-entropy, in nats; for other objectives the negative log-likelihood
+            per row: of all labels together, or of a Gaussian with the variance of the leave-one-out
+            errors.
+        log_probs: (N, C), log-probabilities of each example from the fit without it; for other
+            objectives, its outputs.
     """
 
     strength: float
@@ -56,34 +55,23 @@ class LeaveOneOut(NamedTuple):
     log_probs: Tensor | None = None
 
 
-def leave_one_out(gram_NN: Tensor, y_N: Tensor, classes: int) -> LeaveOneOut:
-    """Choose ridge strength and temperature by leave-one-out, from inner products alone.
+def leave_one_out(gram_NN: Tensor, y: Tensor, objective: Objective) -> LeaveOneOut:
+    """Select ridge strength and temperature by leave-one-out, from inner products only.
 
     All leave-one-out predictions come from one eigendecomposition: the residual of example i in the
     fit without it is (y_i - yhat_i) / (1 - h_ii), with h the hat matrix (Allen 1974; Hastie et al.,
-    Elements of Statistical Learning, eq. 7.64). The mean of the labels is counted as one more
-    degree of freedom in h.
+    Elements of Statistical Learning, eq. 7.64). The mean of the targets counts as one more degree
+    of freedom in h.
 
     Args:
         gram_NN: inner products of the examples' features, float64.
-        y_N: labels 0 to ``classes`` - 1; classes without examples are allowed.
-        classes: number of classes C.
+        y: targets (N, ...) of the objective; classes without examples are allowed.
+        objective: the objective of the outputs.
 
+    >>> from cl_moe.objectives.classification import Classification
     >>> x = torch.tensor([[-1.0], [-0.9], [0.9], [1.0]], dtype=torch.float64)
-    >>> leave_one_out(x @ x.T, torch.tensor([0, 0, 1, 1]), 2).loss < 0.2
+    >>> leave_one_out(x @ x.T, torch.tensor([0, 0, 1, 1]), Classification(2)).loss < 0.2
     True
-    """
-    return strength_of(gram_NN, y_N, Classification(classes))
-
-
-def strength_of(gram_NN: Tensor, y: Tensor, objective: Objective) -> LeaveOneOut:
-    """Return :func:`leave_one_out` for targets (N, ...) of any objective.
-
-    >>> from cl_moe.objectives.regression import Regression
-    >>> x = torch.tensor([[-1.0], [-0.9], [0.9], [1.0]], dtype=torch.float64)
-    >>> found = strength_of(x @ x.T, 3 * x + 1, Regression(1))
-    >>> found.temperature, (found.log_probs - 3 * x - 1).abs().max().item() < 0.01
-    (1.0, True)
     """
     eigenvalues, vectors = torch.linalg.eigh(gram_NN)
     eigenvalues = eigenvalues.clamp_min(0)
@@ -112,37 +100,19 @@ def _best(
     return best
 
 
-def fit_ridge(x_ND: Tensor, y_N: Tensor, classes: int) -> RidgeAnswer:
-    """Fit ridge regression to one-hot labels; choose strength and temperature by leave-one-out.
-
-    See :func:`leave_one_out`; the mean of the features is taken out first.
+def fit_ridge(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeFit:
+    """Fit ridge regression to encoded targets; select its strength by :func:`leave_one_out`.
 
     Args:
-        x_ND: features, any scale.
-        y_N: labels 0 to ``classes`` - 1; classes without examples are allowed.
-        classes: number of classes C.
-
-    >>> x = torch.tensor([[0.0], [0.1], [0.2], [0.9], [1.0], [1.1]])
-    >>> answer = fit_ridge(x, torch.tensor([0, 0, 0, 1, 1, 1]), classes=2)
-    >>> (x @ answer.weight.T + answer.bias).argmax(1).tolist(), answer.loo_loss < 0.2
-    ([0, 0, 0, 1, 1, 1], True)
-    """
-    return fit_linear(x_ND, y_N, Classification(classes))
-
-
-def fit_linear(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeAnswer:
-    """Fit ridge regression to encoded targets of any objective; see :func:`fit_ridge`.
-
-    Args:
-        x_ND: features, any scale.
+        x_ND: features, any scale; they are centred first.
         targets: (N, ...), as the objective reads them.
-        objective: what outputs mean.
+        objective: the objective of the outputs.
 
-    >>> from cl_moe.objectives.regression import Regression
+    >>> from cl_moe.objectives.classification import Classification
     >>> x = torch.tensor([[0.0], [0.1], [0.2], [0.9], [1.0], [1.1]])
-    >>> answer = fit_linear(x, 10 * x + 3, Regression(1))
-    >>> [round(value, 1) for value in (*answer.weight[0].tolist(), *answer.bias.tolist())]
-    [10.0, 3.0]
+    >>> fit = fit_ridge(x, torch.tensor([0, 0, 0, 1, 1, 1]), Classification(2))
+    >>> (x @ fit.weight.T + fit.bias).argmax(1).tolist(), fit.loo_loss < 0.2
+    ([0, 0, 0, 1, 1, 1], True)
     """
     n = x_ND.shape[0]
     encoded = objective.encode(targets)
@@ -160,4 +130,4 @@ def fit_linear(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeAnsw
     weight = best.temperature * (x.T @ shrunk @ y if dual else shrunk @ (x.T @ y)).T
     bias = best.temperature * target - weight @ mean
     assert best.log_probs is not None
-    return RidgeAnswer(weight.float(), bias.float(), best.log_probs.float(), best.loss)
+    return RidgeFit(weight.float(), bias.float(), best.log_probs.float(), best.loss)

@@ -1,4 +1,4 @@
-"""Rows of blocks: some of them, and scaled for regression.
+"""Selected and scaled rows of blocks, for regression.
 
 Shape letters: N rows, D values of a block, V of them that vary, C classes.
 """
@@ -15,18 +15,18 @@ from cl_moe.moe.blocks import Block
 __all__ = ("Scaled", "SomeRows", "Values", "evenly", "evidence_rows", "scaled")
 
 EVIDENCE_ROWS = 256
-"""Examples that are looked at for evidence: an eigendecomposition costs their number cubed."""
+"""Number of examples for evidence; the cost of an eigendecomposition is cubic in it."""
 
 
 class Values(Protocol):
-    """Values of blocks on some rows of a task, each (N, D); they may be read when asked for."""
+    """Values of blocks on some rows of a task, each (N, D); they may be computed on access."""
 
     def __getitem__(self, block: Block, /) -> Tensor:
         """Return a block's values."""
 
 
 class SomeRows:
-    """Some rows of values, which are read whole.
+    """A selection of the rows of values.
 
     >>> SomeRows({Block(0): torch.eye(3)}, torch.tensor([2]))[Block(0)].tolist()
     [[0.0, 0.0, 1.0]]
@@ -36,7 +36,7 @@ class SomeRows:
         self._values, self._rows = values, rows
 
     def __getitem__(self, block: Block, /) -> Tensor:
-        """Return a block's values on those rows."""
+        """Return a block's values on the selected rows."""
         return self._values[block][self._rows]
 
 
@@ -45,9 +45,10 @@ class Scaled(NamedTuple):
 
     Attributes:
         mean: the values' own mean (D,).
-        scale: what they were divided by.
-        varying: (D,), the values that are not the same in all rows. The others get no weight in
-            ridge regression, and are left out: the rim of an image, what a short text leaves empty.
+        scale: the divisor.
+        varying: (D,), mask of the values that vary between rows. Constant values get no weight in
+            ridge regression and are left out, such as the rim of an image or the padding of short
+            texts.
         rows: (N, V), the scaled values that vary.
     """
 
@@ -57,7 +58,7 @@ class Scaled(NamedTuple):
     rows: Tensor
 
     def unscaled(self, weight_CV: Tensor) -> Tensor:
-        """Return weights (C, D) of the values as they were, from those of the scaled ones."""
+        """Return weights (C, D) of the unscaled values, from the weights of the scaled ones."""
         weight = weight_CV.new_zeros(len(weight_CV), len(self.varying))
         weight[:, self.varying] = weight_CV / self.scale
         return weight
@@ -78,7 +79,7 @@ def scaled(x_ND: Tensor) -> Scaled:
 
 
 def evidence_rows(n: int) -> Tensor:
-    """Return which of n rows are looked at for evidence: evenly spread, in case they are sorted.
+    """Return the positions of the rows for evidence: evenly spread, in case rows are sorted.
 
     >>> len(evidence_rows(9)), evidence_rows(511)[:3].tolist()
     (9, [0, 2, 4])
@@ -87,7 +88,7 @@ def evidence_rows(n: int) -> Tensor:
 
 
 def evenly(n: int, most: int) -> Tensor:
-    """Return which of n rows to take, ``most`` at most, evenly spread.
+    """Return the positions of at most ``most`` of n rows, evenly spread.
 
     >>> evenly(9, 3).tolist(), evenly(2, 3).tolist()
     ([0, 4, 8], [0, 1])

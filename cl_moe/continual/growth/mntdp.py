@@ -6,14 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cl_moe.continual.candidates.heads import Heads
-from cl_moe.continual.candidates.plan import (
-    Plan,
-    Start,
-    decision_of,
-    distinct_paths,
-    fresh_plan,
-)
+from cl_moe.continual.candidates.paths import CandidatePath, Start, fresh_path
+from cl_moe.continual.candidates.sources import distinct_paths
 from cl_moe.continual.candidates.trial import Split, Trial
 from cl_moe.continual.decision import Candidate, Decision, Evidence
 from cl_moe.continual.growth.base import GrowthPolicy
@@ -28,7 +22,7 @@ class MNTDP(GrowthPolicy):
     """Trains every way of sharing the lower layers of the most related path; keeps the best.
 
     MNTDP-D (Veniat, Denoyer and Ranzato 2021, "Efficient continual learning with modular networks
-    and task-driven priors", section 4), the peer of :class:`Relatedness`:
+    and task-driven priors", section 4), the peer of :class:`ReuseOrGrow`:
 
     1. The most related path is the one on whose frozen features k nearest neighbours (Euclidean)
        are most accurate: neighbours from training rows, judged on validation rows.
@@ -70,24 +64,23 @@ class MNTDP(GrowthPolicy):
         sources = distinct_paths(network)
         if not sources:
             head = network.new_head(view.task, view.n_classes)
-            return decision_of(fresh_plan(network), view, network, head)
+            return fresh_path(network).decision(view, network, head)
         fit, held = self._split(view)
         scores = {task: self._score(view, network, task, fit, held) for task in sources}
-        plans = _prefixes(max(sources, key=lambda task: scores[task]), network)
-        heads = Heads(view, network, {})
-        trials = [Trial(plan, view, network, Split(fit, held), heads) for plan in plans]
+        paths = _prefixes(max(sources, key=lambda task: scores[task]), network)
+        trials = [Trial(path, view, network, Split(fit, held)) for path in paths]
         for trial in trials:
             trial.train(view.steps)
-        found = [trial.judge() for trial in trials]
-        best = max(range(len(plans)), key=lambda i: found[i].accuracy)
+        found = [trial.score() for trial in trials]
+        best = max(range(len(paths)), key=lambda i: found[i].accuracy)
         tried = tuple(
-            Candidate(plan.kind, plan.source, accuracy=one.accuracy, loss=one.loss)
-            for plan, one in zip(plans, found, strict=True)
+            Candidate(path.kind, path.source, accuracy=one.accuracy, loss=one.loss)
+            for path, one in zip(paths, found, strict=True)
         )
         head = network.new_head(view.task, view.n_classes)
-        evidence = Evidence(plans[best].source, tried, best)
-        steps = view.steps * len(plans)
-        return decision_of(plans[best], view, network, head, evidence=evidence, steps=steps)
+        evidence = Evidence(paths[best].source, tried, best)
+        steps = view.steps * len(paths)
+        return paths[best].decision(view, network, head, evidence=evidence, steps=steps)
 
     def _split(self, view: TaskView) -> tuple[Tensor, Tensor]:
         """Return the rows to train on and those to validate on, each in random order."""
@@ -122,13 +115,13 @@ class MNTDP(GrowthPolicy):
         return float((votes.argmax(1) == view.y[held]).double().mean())
 
 
-def _prefixes(source: int, network: MoENetwork) -> list[Plan]:
+def _prefixes(source: int, network: MoENetwork) -> list[CandidatePath]:
     """Return the candidates, the one that shares most first."""
-    fresh = fresh_plan(network)
-    plans = []
+    fresh = fresh_path(network)
+    paths = []
     for kept in range(len(fresh.starts), 0, -1):
         keep: list[Start] = ["keep"] * kept
         starts = (*keep, *fresh.starts[kept:])
         kind = "branch" if kept < len(starts) else "reuse"
-        plans.append(Plan(kind, starts, "fresh", source, waiting=fresh.waiting))
-    return [*plans, fresh]
+        paths.append(CandidatePath(kind, starts, source, waiting=fresh.waiting))
+    return [*paths, fresh]

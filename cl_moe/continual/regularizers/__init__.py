@@ -1,1 +1,1 @@
-"""Penalties on the loss that protect what was learned."""
+"""Penalties on the loss that protect earlier tasks."""

@@ -1,4 +1,4 @@
-"""What a penalty on the loss must offer: a value while learning, and an end of the task."""
+"""The interface of regularizers: a penalty during training, and consolidation after a task."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ from cl_moe.state import State
 __all__ = ("LogLikelihood", "Parameters", "Regularizer")
 
 Parameters = Mapping[str, Tensor]
-"""Parameters by name. A penalty touches these alone: a whole trunk, or one expert."""
+"""Parameters by name. A penalty depends on these only: a whole trunk, or one expert."""
 
 LogLikelihood = Callable[[Parameters, Tensor], Tensor]
 """``(parameters, x_BX) -> log p(y | x)_BC``: the log-probability of every class for every row.
 
-Of a task with another objective, what
-:meth:`~cl_moe.objectives.base.Objective.normalised` makes of its outputs.
+For other objectives, :meth:`~cl_moe.objectives.base.Objective.normalised` of the outputs.
 
-The parameters are an argument (see :func:`torch.func.functional_call`), so that one and the same
-network can be asked about a part of its parameters only.
+The parameters are an argument (see :func:`torch.func.functional_call`), so that the gradient can be
+taken for some of a network's parameters only.
 """
 
 
 class Regularizer(ABC):
-    """A penalty that keeps chosen parameters near what earlier tasks need.
+    """A penalty that keeps given parameters near the values that earlier tasks need.
 
-    It never sees a strategy or a model, only named parameters; whoever holds the model decides
-    which ones are protected.
+    It is independent of strategies and models: the caller decides which named parameters are
+    protected.
     """
 
     @abstractmethod
     def penalty(self, parameters: Parameters) -> Tensor:
         """Return the penalty at ``parameters``: a scalar, to be added to the mean loss of a batch.
 
-        Names that no finished task has seen are free of charge. The parameters must not be empty.
+        Parameters that no finished task has used add nothing. The mapping must not be empty.
         """
 
     @abstractmethod
@@ -49,11 +48,11 @@ class Regularizer(ABC):
         y_N: Tensor,
         objective: Objective | None = None,
     ) -> None:
-        """End a task: remember where ``parameters`` stand and how much each of them matters.
+        """Store the values of ``parameters`` at the end of a task, and their importance.
 
         Args:
             parameters: the protected parameters, at the end of the task.
-            log_likelihood: the network in evaluation mode, as a function of them.
+            log_likelihood: the network in evaluation mode, as a function of the parameters.
             x_NX: training inputs of the task that ends, N rows.
             y_N: their labels, integers; or targets, (N, ...), as the objective reads them.
             objective: what the task's outputs mean; None: classes.
@@ -61,8 +60,8 @@ class Regularizer(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Return what is remembered of the tasks so far, see :class:`~cl_moe.state.Stateful`."""
+        """Return the state after the tasks so far, see :class:`~cl_moe.state.Stateful`."""
 
     @abstractmethod
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""

@@ -1,4 +1,4 @@
-"""Elastic weight consolidation as Avalanche has it, at the cost of one task however many ended."""
+"""Avalanche's elastic weight consolidation, at a cost that does not grow with the tasks."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ __all__ = ("BatchEWC", "batch_fisher")
 
 
 class BatchEWC(Regularizer):
-    r"""The penalty of Avalanche's ``EWCPlugin(strength, mode="separate")``, in one parabola.
+    r"""The penalty of Avalanche's ``EWCPlugin(strength, mode="separate")``, at constant cost.
 
     Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks", with one term
-    a finished task :math:`t`, without the paper's 1/2, and with :func:`batch_fisher` for the Fisher
-    information (:class:`~cl_moe.continual.regularizers.ewc.EWC` takes it sample by sample):
+    per finished task :math:`t`, without the paper's 1/2, and with :func:`batch_fisher` for the
+    Fisher information (:class:`~cl_moe.continual.regularizers.ewc.EWC` uses single samples):
 
     .. math:: strength \sum_t \sum_i F_{t,i} (\theta_i - \theta^*_{t,i})^2
 
-    The sum is a parabola around the parameters :math:`\theta^*` of the last task. Three things are
-    kept, none of which grows with the number of tasks: its stiffness :math:`\sum_t F_t`, its slope
-    at the centre :math:`2 \sum_t F_t (\theta^* - \theta^*_t)`, and its value there. (A centre where
-    the slope is zero would be rounded, and the gradient near the last task's parameters with it.)
+    The sum is expanded around the parameters :math:`\theta^*` of the last task. Three quantities
+    are stored, whose size does not grow with the number of tasks: the Fisher information
+    :math:`\sum_t F_t`, the gradient at the centre :math:`2 \sum_t F_t (\theta^* - \theta^*_t)`, and
+    the value there. (An expansion around the minimum would round the gradient near the last task's
+    parameters.)
 
     With a decay :math:`\gamma` it is the penalty of ``EWCPlugin(strength, mode="online")``
-    (Schwarz et al. 2018, "Progress & compress", section 3.2), centred at the last task alone:
+    (Schwarz et al. 2018, "Progress & compress", section 3.2), centred at the last task only:
 
     .. math:: strength \sum_i S_{t,i} (\theta_i - \theta^*_{t,i})^2, \quad
               S_t = \gamma S_{t-1} + F_t, \quad S_1 = F_1
 
     Args:
         strength: Avalanche's ``ewc_lambda``.
-        batch_size: rows a batch of :func:`batch_fisher`.
-        decay: how much of the old importance is kept with each task, 0 to 1; None for a separate
-            term a task.
+        batch_size: rows per batch of :func:`batch_fisher`.
+        decay: factor on the old importance with each task, 0 to 1; None for a separate term per
+            task.
 
     >>> theta = torch.zeros(1, requires_grad=True)
     >>> ewc = BatchEWC(strength=2.0, batch_size=1)
@@ -52,8 +53,8 @@ class BatchEWC(Regularizer):
         assert batch_size > 0
         assert decay is None or 0 <= decay <= 1
         self.strength, self.batch_size, self.decay = strength, batch_size, decay
-        self.stiffness: dict[str, Tensor] = {}
-        self.slope: dict[str, Tensor] = {}
+        self.fisher: dict[str, Tensor] = {}
+        self.gradient: dict[str, Tensor] = {}
         self.centre: dict[str, Tensor] = {}
         self.value = 0.0
 
@@ -61,8 +62,8 @@ class BatchEWC(Regularizer):
         """Return the penalty; its gradient is ``2 strength sum_t F_t (theta - theta*_t)``."""
         total = next(iter(parameters.values())).new_zeros(()) + self.value
         for name, parameter in parameters.items():
-            if name in self.stiffness:
-                total = total + self._rise(name, parameter)
+            if name in self.fisher:
+                total = total + self._increase(name, parameter)
         return self.strength * total
 
     @torch.no_grad()
@@ -74,38 +75,38 @@ class BatchEWC(Regularizer):
         y_N: Tensor,
         objective: Objective | None = None,
     ) -> None:
-        """Add the parabola of the task that ends, see :class:`BatchEWC`."""
+        """Add the term of the finished task, see :class:`BatchEWC`."""
         new = batch_fisher(parameters, log_likelihood, x_NX, y_N, self.batch_size, objective)
         for name, parameter in parameters.items():
             centre = parameter.detach().clone()
-            if name in self.stiffness and self.decay is not None:
-                self.stiffness[name] = self.decay * self.stiffness[name] + new[name]
-            elif name in self.stiffness:
-                self.value += float(self._rise(name, centre))
-                away = centre - self.centre[name]
-                self.slope[name] = self.slope[name] + 2 * self.stiffness[name] * away
-                self.stiffness[name] = self.stiffness[name] + new[name]
+            if name in self.fisher and self.decay is not None:
+                self.fisher[name] = self.decay * self.fisher[name] + new[name]
+            elif name in self.fisher:
+                self.value += float(self._increase(name, centre))
+                deviation = centre - self.centre[name]
+                self.gradient[name] = self.gradient[name] + 2 * self.fisher[name] * deviation
+                self.fisher[name] = self.fisher[name] + new[name]
             else:
-                self.stiffness[name], self.slope[name] = new[name], torch.zeros_like(centre)
+                self.fisher[name], self.gradient[name] = new[name], torch.zeros_like(centre)
             self.centre[name] = centre
 
     def state(self) -> State:
-        """Return the parabola."""
-        kinds = {"stiffness": self.stiffness, "slope": self.slope, "centre": self.centre}
+        """Return the stored quantities."""
+        kinds = {"fisher": self.fisher, "gradient": self.gradient, "centre": self.centre}
         tensors = {f"{kind}.{n}": t.clone() for kind, of in kinds.items() for n, t in of.items()}
         return State({"value": self.value}, tensors)
 
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""
         self.value = float(state.plain["value"])
-        self.stiffness = dict(part_of(state, "stiffness").tensors)
-        self.slope = dict(part_of(state, "slope").tensors)
+        self.fisher = dict(part_of(state, "fisher").tensors)
+        self.gradient = dict(part_of(state, "gradient").tensors)
         self.centre = dict(part_of(state, "centre").tensors)
 
-    def _rise(self, name: str, parameter: Tensor) -> Tensor:
-        """Return by how much one tensor's parabola is higher than at its centre."""
-        away = parameter - self.centre[name]
-        return (torch.addcmul(self.slope[name], self.stiffness[name], away) * away).sum()
+    def _increase(self, name: str, parameter: Tensor) -> Tensor:
+        """Return the increase of one tensor's term over its value at the centre."""
+        deviation = parameter - self.centre[name]
+        return (torch.addcmul(self.gradient[name], self.fisher[name], deviation) * deviation).sum()
 
 
 @torch.no_grad()
@@ -117,19 +118,19 @@ def batch_fisher(
     batch_size: int,
     objective: Objective | None = None,
 ) -> dict[str, Tensor]:
-    r"""Return what Avalanche takes for the diagonal Fisher information, by name.
+    r"""Return Avalanche's estimate of the diagonal Fisher information, by name.
 
-    The gradient of the mean loss of a BATCH, with the given labels, is squared, and the mean taken
-    over the batches: rows in their order, the last batch may be smaller. It shrinks by up to the
-    size of the batch against that of single samples.
+    The gradient of the mean loss of a BATCH, with the given labels, is squared, and averaged over
+    the batches: rows in order, the last batch may be smaller. Compared with single samples the
+    estimate is smaller, by up to the batch size.
 
     Args:
-        parameters: what to differentiate by.
+        parameters: the parameters to differentiate by.
         log_likelihood: gives log-probabilities [B, C] of rows [B, ...].
         x_NX: N rows.
         y_N: their labels.
-        batch_size: rows a batch.
-        objective: what outputs mean; None: classes.
+        batch_size: rows per batch.
+        objective: the objective; None: classification.
 
     >>> line = lambda p, x_B: (x_B @ p["w"]).log_softmax(-1)
     >>> w, x = torch.zeros(1, 2), torch.tensor([[2.0], [4.0]])

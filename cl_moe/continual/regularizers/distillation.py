@@ -1,4 +1,4 @@
-"""Distillation: keep answering as before on inputs that are at hand."""
+"""Distillation: keep the predictions for earlier tasks on the current inputs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ __all__ = ("Distillation",)
 
 
 class Distillation:
-    """Holds a mixture to the answers it gave for earlier tasks, on the new task's inputs.
+    """Keeps a mixture's predictions for earlier tasks, on the new task's inputs.
 
-    Learning without Forgetting (Li & Hoiem 2016, eq. 2-3) for the experts that are retrained alone:
-    only those are copied for the teacher, in evaluation mode; all else is frozen and therefore
-    shared with it.
+    Learning without Forgetting (Li & Hoiem 2016, eq. 2-3) for retrained experts: only these are
+    copied for the teacher, in evaluation mode; all other parts are frozen and shared with it.
 
     Args:
-        network: the network as it stands; its present answers are the targets.
-        tasks: earlier tasks whose answers are kept.
-        retrained: (layer, id) of the experts that are about to change.
+        network: the network before retraining; its predictions are the targets.
+        tasks: earlier tasks whose predictions are kept.
+        retrained: (layer, id) of the experts to be retrained.
         strength: factor of the penalty.
-        temperature: softens both distributions (Hinton et al. 2015).
-        objectives: of the earlier tasks that are no classification. Their loss against the
-            teacher's outputs (of labels, their probabilities) stands for the divergence.
+        temperature: of both distributions (Hinton et al. 2015).
+        objectives: objectives of earlier tasks other than classification. Their loss against the
+            teacher's outputs (for labels, the probabilities) replaces the divergence.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Distillation:
         return penalty + self.strength * others / shares if self.objectives else penalty
 
     def _distance(self, network: MoENetwork, task: int, x: Tensor) -> Tensor:
-        """Return the loss of a task without classes against what the teacher answers."""
+        """Return the loss of a task without classes against the teacher's outputs."""
         objective = self.objectives[task]
         with torch.no_grad():
             outputs = self.teacher(x, task)
@@ -85,9 +84,9 @@ class Distillation:
 
     @torch.no_grad()
     def agreement(self, network: MoENetwork, x: Tensor) -> dict[int, float]:
-        """Return, for each earlier task, the share of rows x still answered as before.
+        """Return, for each earlier task, the share of rows x with an unchanged prediction.
 
-        Of a task without classes, the score of its answers against those from before.
+        For a task without classes, the score of its predictions against the earlier ones.
         """
         found = {}
         for task in self.tasks:

@@ -19,31 +19,31 @@ __all__ = ("EWC", "fisher")
 Labels = Literal["sampled", "predicted", "true"]
 
 _FLOATS_AT_ONCE = 2**24
-"""Single-sample gradients are held for so many numbers at a time (64 MiB in float32)."""
+"""Elements of single-sample gradients held at a time (64 MiB in float32)."""
 
 
 class EWC(Regularizer):
-    r"""Elastic weight consolidation: a spring on every weight, as stiff as the weight mattered.
+    r"""Elastic weight consolidation: a quadratic penalty, weighted by the Fisher information.
 
     Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks", eq. 3, with
-    one term a finished task :math:`t` (Huszar 2018):
+    one term per finished task :math:`t` (Huszar 2018):
 
     .. math:: \frac{strength}{2} \sum_t \sum_i F_{t,i} (\theta_i - \theta^*_{t,i})^2
 
-    :math:`F_t` is the diagonal of the Fisher information (:func:`fisher`). The sum over tasks of
-    such parabolas is one parabola: only :math:`\sum_t F_t` and its weighted centre are kept, so
-    time and memory do not grow with the number of tasks. The part of the sum that does not depend
-    on the parameters is kept as one number, so that the value is the sum's value too.
+    :math:`F_t` is the diagonal of the Fisher information (:func:`fisher`). The sum of these
+    quadratic terms over tasks is one quadratic term: only :math:`\sum_t F_t` and its weighted
+    centre are stored, so time and memory do not grow with the number of tasks. The constant part of
+    the sum is stored as one number, so that the value is exact, too.
 
     Args:
         strength: the factor before the sum. Hsu et al. 2018 leave out the 1/2: their coefficient
             c is a strength of 2 c.
         labels: which log-likelihood is differentiated, see :func:`fisher`.
-        samples: the Fisher information is estimated on so many rows drawn from the task's training
-            data (all, where None or where there are fewer).
+        samples: number of rows, drawn from the task's training data, for the Fisher information;
+            all rows where None or where there are fewer.
         seed: seeds the draw of rows and of labels.
         vectorize: take many single-sample gradients at once with :func:`torch.vmap`; turn it off
-            for networks whose flow depends on the values (a token gate), which are then asked one
+            for networks with value-dependent control flow (a token gate), which then process one
             row at a time, with the same result.
 
     >>> theta = torch.zeros(1, requires_grad=True)
@@ -79,8 +79,8 @@ class EWC(Regularizer):
         total = next(iter(parameters.values())).new_zeros(()) + self.constant
         for name, parameter in parameters.items():
             if name in self.importance:
-                away = parameter - self.anchor[name]
-                total = total + (self.importance[name] * away * away).sum()
+                deviation = parameter - self.anchor[name]
+                total = total + (self.importance[name] * deviation * deviation).sum()
         return 0.5 * self.strength * total
 
     @torch.no_grad()
@@ -92,7 +92,7 @@ class EWC(Regularizer):
         y_N: Tensor,
         objective: Objective | None = None,
     ) -> None:
-        """Add the parabola of the task that ends, see :class:`EWC`."""
+        """Add the term of the finished task, see :class:`EWC`."""
         rows = torch.randperm(len(x_NX), generator=self._generator)[: self.samples].to(x_NX.device)
         new = fisher(
             parameters,
@@ -108,35 +108,35 @@ class EWC(Regularizer):
             self._add_parabola(name, new[name], parameter.detach())
 
     def state(self) -> State:
-        """Return the parabola, and where the random numbers are."""
+        """Return the penalty and the state of the random generator."""
         held = {"importance": self.importance, "anchor": self.anchor}
         tensors = {f"{kind}.{n}": t.clone() for kind, of in held.items() for n, t in of.items()}
         own = {"generator": self._generator.get_state()}
         return State({"constant": self.constant}, {**tensors, **own})
 
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""
         self.constant = float(state.plain["constant"])
         self.importance = dict(part_of(state, "importance").tensors)
         self.anchor = dict(part_of(state, "anchor").tensors)
         self._generator.set_state(state.tensors["generator"])
 
-    def _add_parabola(self, name: str, stiffness: Tensor, centre: Tensor) -> None:
-        """Join ``stiffness * (theta - centre)^2`` to the parabola held for ``name``.
+    def _add_parabola(self, name: str, importance: Tensor, centre: Tensor) -> None:
+        """Add ``importance * (theta - centre)^2`` to the quadratic term of ``name``.
 
-        The weighted mean is updated in the form that loses no digits where the two centres are
-        close: a sum of F theta^2 minus its correction would.
+        The weighted mean is updated in a numerically stable form: a sum of F theta^2 minus its
+        correction would lose digits where the two centres are close.
         """
         if name not in self.importance:
-            self.importance[name], self.anchor[name] = stiffness.clone(), centre.clone()
+            self.importance[name], self.anchor[name] = importance.clone(), centre.clone()
             return
         old, anchor = self.importance[name], self.anchor[name]
-        total = old + stiffness
-        share = torch.where(total > 0, stiffness / total, torch.zeros_like(total))
-        away = centre - anchor
-        self.constant += float((old * share * away * away).double().sum())
+        total = old + importance
+        share = torch.where(total > 0, importance / total, torch.zeros_like(total))
+        deviation = centre - anchor
+        self.constant += float((old * share * deviation * deviation).double().sum())
         self.importance[name] = total
-        self.anchor[name] = anchor + share * away
+        self.anchor[name] = anchor + share * deviation
 
 
 @torch.no_grad()
@@ -155,8 +155,8 @@ def fisher(
 
     .. math:: F_i = \frac1N \sum_n \left(\partial_{\theta_i} \log p(y_n | x_n; \theta)\right)^2
 
-    The gradient is squared for every SAMPLE (squaring the mean over a batch, as often seen,
-    shrinks it by up to the batch size). ``labels`` says which :math:`y_n`:
+    The gradient is squared for every SAMPLE (the square of the mean over a batch, a common
+    shortcut, is smaller by up to the batch size). ``labels`` says which :math:`y_n`:
 
     - ``"sampled"``: drawn from the model, :math:`y_n \sim p(y | x_n)`: the Fisher information
       (Kirkpatrick et al. 2017; Martens 2014);
@@ -164,15 +164,15 @@ def fisher(
     - ``"true"``: the given labels, the "empirical Fisher".
 
     Args:
-        parameters: what to differentiate by.
+        parameters: the parameters to differentiate by.
         log_likelihood: gives log-probabilities [B, C] of rows [B, ...].
         x_NX: N rows.
-        y_N: their labels; read only for ``labels="true"``.
+        y_N: their labels; used only for ``labels="true"``.
         labels: see above.
         generator: draws labels (on the CPU: the same ones on every device).
         vectorize: many gradients at once, or one row at a time.
-        objective: what outputs mean and how targets are drawn; None: classes. Of regression the
-            density is Gaussian with variance 1, and its most likely target tells nothing.
+        objective: the objective, from which targets are drawn; None: classification. For regression
+            the density is Gaussian with variance 1, and the most likely target has no gradient.
 
     >>> line = lambda p, x_B: (x_B @ p["w"]).log_softmax(-1)
     >>> w, x = torch.zeros(1, 2), torch.tensor([[2.0], [4.0]])
@@ -209,7 +209,7 @@ def _chunks(size: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 def _targets(
     labels: Labels, objective: Objective, normalised_BC: Tensor, y_B: Tensor, noise_B: Tensor
 ) -> Tensor:
-    """Return the targets asked for; a row's own numbers draw its target, however batched."""
+    """Return the targets of kind ``labels``; a row's draw does not depend on the batching."""
     if labels == "true":
         return y_B
     if labels == "predicted":

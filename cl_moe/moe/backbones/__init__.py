@@ -1,1 +1,1 @@
-"""Networks with slots for experts: one file a kind."""
+"""Networks with slots for experts: one file per kind."""

@@ -1,4 +1,4 @@
-"""Hosts of experts in somebody else's network: found by name, watched in a pass."""
+"""Hosts of experts in a network of another package: found by name, observed in a pass."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ("Maker", "Sizes", "matching", "switched_off", "watched", "width")
 
 
 class Sizes:
-    """Shapes of what a host reads and gives, without the batch."""
+    """Input and output shape of a host, without the batch."""
 
     def __init__(self) -> None:
         self.shapes: tuple[Shape, ...] = ()
 
 
 class Maker:
-    """Makes an expert at a host; called as a stage factory, with no shape."""
+    """Makes an expert for a host; called like a stage factory, without a shape."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Maker:
 
 
 def matching(network: nn.Module, wanted: Sequence[str]) -> list[str]:
-    """Return the names of the modules that are meant, in the network's order."""
+    """Return the names of the matching modules, in the network's order."""
     names = [name for name, _ in network.named_modules() if name]
     found: dict[str, None] = {}
     problems = []
@@ -77,7 +77,7 @@ def switched_off(host: nn.Module) -> frozenset[str]:
 
 
 def width(host: nn.Module) -> int:
-    """Return the features a row that a gate would read at a host: 1 where it cannot be told."""
+    """Return the number of features per row that a gate reads at a host; 1 where it is unknown."""
     for name in ("in_features", "in_channels"):
         if isinstance(getattr(host, name, None), int):
             return int(getattr(host, name))
@@ -88,7 +88,7 @@ def width(host: nn.Module) -> int:
 def watched(
     network: nn.Module, seen: dict[str, tuple[Shape, Shape]], ends: list[tuple[str, Tensor]]
 ) -> Iterator[None]:
-    """Note shapes at slots, and what linear maps give, in passes under it."""
+    """Record the shapes at slots, and the outputs of linear maps, in passes inside the context."""
     handles = []
 
     def note(name: str) -> Callable[..., None]:

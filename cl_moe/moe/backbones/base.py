@@ -1,4 +1,4 @@
-"""What a backbone is: a network with named slots for experts."""
+"""The interface of backbones: networks with named slots for experts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Stage(NamedTuple):
     """A part of a task's path, from one output to the next.
 
     Attributes:
-        key: what it depends on; two tasks whose stages have equal keys share them.
-        run: takes the output below and gives its own.
+        key: identifies what the stage depends on; two tasks share stages with equal keys.
+        run: maps the output of the stage below to its own output.
     """
 
     key: object
@@ -28,18 +28,18 @@ class Stage(NamedTuple):
 
 
 class Backbone(nn.Module, ABC):
-    """Any network, from rows to features, with slots in which experts work.
+    """Any network from rows to features, with slots for experts.
 
     Attributes:
-        base: what is neither expert nor gate: it learns with the first task, or not at all, and is
-            frozen then.
-        context: tells the slots the task of a pass.
+        base: the modules that are neither experts nor gates; they are trained on the first task or
+            not at all, and then frozen.
+        context: gives the slots the task of the current pass.
         learns_base: whether the first task trains the base.
 
     Args:
-        base: that, by name.
+        base: these modules, by name.
         layers: the slots, in the order in which they run.
-        names: a name for each.
+        names: the name of each slot.
     """
 
     learns_base = True
@@ -70,35 +70,35 @@ class Backbone(nn.Module, ABC):
         """Length D of the features."""
 
     def prepare(self, x: Tensor) -> None:
-        """See some rows (B, ...) of a task before it is decided on: sizes may be unknown before."""
+        """Find sizes that depend on the input, from some rows (B, ...) of a task."""
 
     def sizes(self) -> dict[str, Any] | None:
-        """Return what :meth:`prepare` has found, in plain values; None where it finds nothing."""
+        """Return the sizes that :meth:`prepare` found, as plain values; None for none."""
         return None
 
     def set_sizes(self, sizes: Mapping[str, Any]) -> None:
-        """Take what :meth:`sizes` gave."""
+        """Restore the sizes that :meth:`sizes` returned."""
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return what the first stage of every path reads."""
+        """Return the input of the first stage, the same for all paths."""
         return x
 
     @abstractmethod
     def raw(self, z: Tensor) -> Tensor:
-        """Return what heads read as the raw input, (B, D_raw), of what :meth:`encode` gives."""
+        """Return the raw input of heads, (B, D_raw), from the output of :meth:`encode`."""
 
     @abstractmethod
     def stages(self, task: int) -> list[Stage]:
-        """Return a task's path in parts that are called in turn, after :meth:`encode`."""
+        """Return the stages of a task's path, to be called in turn after :meth:`encode`."""
 
     @abstractmethod
     def candidate(self, z: Tensor, kept: int, task: int | None) -> Tensor:
-        """Return what the slots after the first ``kept`` read, where a candidate can begin there.
+        """Return the input of the slots after the first ``kept``, for a candidate to start there.
 
         Args:
-            z: what :meth:`encode` gives.
-            kept: slots from the input up that a candidate keeps as they are.
-            task: the task whose experts it keeps; None where it keeps none.
+            z: the output of :meth:`encode`.
+            kept: number of slots, from the input up, whose experts a candidate keeps.
+            task: the task whose experts are kept; None where none are.
         """
 
     @abstractmethod
@@ -106,9 +106,9 @@ class Backbone(nn.Module, ABC):
         """Return features (B, D) with other experts in the last slots.
 
         Args:
-            z: what :meth:`candidate` gives.
-            experts: a module for each slot that is not kept.
-            task: the task whose experts the other slots have.
+            z: the output of :meth:`candidate`.
+            experts: a module for each other slot.
+            task: the task whose experts are in the kept slots.
         """
 
     @abstractmethod
@@ -116,24 +116,24 @@ class Backbone(nn.Module, ABC):
         """Return features (B, D) of rows for the task of the context."""
 
     def encoders(self) -> dict[str, nn.Module]:
-        """Return the modules that make what stages read out of rows, by name."""
+        """Return the modules that map rows to the input of the stages, by name."""
         return {}
 
     def raw_modules(self) -> list[nn.Module]:
-        """Return modules that make the raw input that heads read out of what stages read."""
+        """Return the modules that map the input of the stages to the raw input of heads."""
         return []
 
     @abstractmethod
     def modules_for(self, task: int) -> list[nn.Module]:
-        """Return modules to call in turn, from what stages read to features (B, ...).
+        """Return modules to call in turn, from the input of the stages to features (B, ...).
 
-        They do what a task's path does, without a context; nothing is copied but gates.
+        They compute a task's path without a context; only gates are copied.
         """
 
     @abstractmethod
     def stage_modules(self, task: int) -> list[nn.Module]:
-        """Return the same, in the parts of :meth:`stages`."""
+        """Return the same modules, one per stage of :meth:`stages`."""
 
     def unslotted(self) -> list[nn.Module]:
-        """Return the largest parts of the base that hold no slot: what copies may share."""
+        """Return the largest parts of the base without slots, which copies may share."""
         return [*self.base.values()]

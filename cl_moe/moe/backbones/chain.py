@@ -1,4 +1,4 @@
-"""Layers of experts one after the other, behind an encoder that all tasks share."""
+"""Layers of experts in sequence, after an encoder that all tasks share."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ("Chain",)
 
 
 class Chain(Backbone):
-    """The trunk of this project's own networks: each layer takes what the one below gives.
+    """The trunk of cl_moe's own networks: a sequence of layers of experts.
 
     Args:
         layers: from the input up.
-        encoder: a module before the first layer, shared by all tasks; None for none. It learns with
-            the first task and is frozen then.
+        encoder: a module before the first layer, shared by all tasks; None for none. It is trained
+            on the first task and then frozen.
 
     >>> import torch
     >>> from cl_moe.moe.experts.mlp import MLPExpert
@@ -54,7 +54,7 @@ class Chain(Backbone):
         return x if self.encoder is None else self.encoder(x)
 
     def raw(self, z: Tensor) -> Tensor:
-        """Return what the first layer reads, a row (B, D) each."""
+        """Return the input of the first layer as rows (B, D)."""
         return z.flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,8 +67,8 @@ class Chain(Backbone):
     def stages(self, task: int) -> list[Stage]:
         """Return a task's path stage by stage.
 
-        A layer is told apart into its expert's stages where the task has one expert there and
-        nothing is added to what that gives; else it is one stage, which depends on the task.
+        A layer is split into its expert's stages where the task has one expert there and nothing is
+        added to its output; else it is one stage, which depends on the task.
         """
         found: list[Stage] = []
         for layer in self.slot_list:
@@ -80,7 +80,7 @@ class Chain(Backbone):
         return found
 
     def candidate(self, z: Tensor, kept: int, task: int | None) -> Tensor:
-        """Return what the kept layers give."""
+        """Return the output of the kept layers."""
         with self.context.of(task):
             for layer in self.slot_list[:kept]:
                 z = layer(z)
@@ -100,11 +100,11 @@ class Chain(Backbone):
         return dict(self.base.items())
 
     def modules_for(self, task: int) -> list[nn.Module]:
-        """Return one module a layer."""
+        """Return one module per layer."""
         return [experts_for(layer, task) for layer in self.slot_list]
 
     def stage_modules(self, task: int) -> list[nn.Module]:
-        """Return one module a stage, see :meth:`stages`."""
+        """Return one module per stage, see :meth:`stages`."""
         found: list[nn.Module] = []
         for layer in self.slot_list:
             if _is_direct(layer, task):
@@ -115,7 +115,7 @@ class Chain(Backbone):
 
 
 class _Routed:
-    """What a layer does to the rows of one task."""
+    """A layer of experts, for the rows of one task."""
 
     def __init__(self, layer: MoELayer, task: int) -> None:
         self.layer, self.task = layer, task
@@ -127,6 +127,6 @@ class _Routed:
 
 
 def _is_direct(layer: MoELayer, task: int) -> bool:
-    """Tell whether a layer does no more to a task's rows than the task's one expert does."""
+    """Tell whether a layer's output for a task is that of the task's only expert."""
     ids = layer.assigned[task]
     return len(ids) == 1 and layer.gate.task_aware and layer.shared is None

@@ -1,4 +1,4 @@
-"""Experts inside somebody else's network."""
+"""Experts inside a network of another package."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ __all__ = ("Insert",)
 
 
 class Insert(Backbone):
-    """Any ``nn.Module`` whose named modules are hosts of experts.
+    """Wraps any ``nn.Module``; modules chosen by name become hosts of experts.
 
-    The network is copied, and slots take the place of the modules named; everything else, the
-    *base*, is frozen: from the start, or after the first task. Where the network ends in a linear
-    classifier of its own, that is left out: features are what it read. Features with tokens
-    (B, T, D) or pixels (B, D, H, W) are averaged over these.
+    The network is copied, and slots replace the named modules; everything else, the *base*, is
+    frozen: from the start, or after the first task. A linear classifier at the network's end is
+    left out: the features are its input. Features with tokens (B, T, D) or pixels (B, D, H, W) are
+    averaged over these.
 
-    Sizes are known once rows were seen (:meth:`prepare`), which the plugin sees to.
+    Sizes are unknown until :meth:`prepare` is called with rows; the plugin does so.
 
     Args:
         network: takes rows (B, ...), gives a tensor.
         slots: names of modules in it, or patterns as of file names (``"encoder.layers.*.mlp"``).
-        expert: what is made at each host.
-        gate: makes a slot's gate for rows of so many features.
-        experts: experts a slot begins with.
-        learns_base: whether the first task trains the base too.
+        expert: the kind of expert for each host.
+        gate: makes a slot's gate from the number of features per row.
+        experts: initial number of experts per slot.
+        learns_base: whether the first task also trains the base.
         seed: where initial parameters are derived from.
 
     Raises:
-        InputError: no module has such a name; slots lie within each other.
+        InputError: no module has such a name, or slots are nested.
 
     >>> from cl_moe.moe.experts.lora import LoRAExpert
     >>> from cl_moe.moe.gates.task import TaskGate
@@ -84,7 +84,7 @@ class Insert(Backbone):
         super().__init__({"network": network}, layers, names)
         self.learns_base, self.first_experts = learns_base, experts
         self.classifier: str | None = None
-        """Name of the linear classifier that is left out, if the network ends in one."""
+        """Name of the linear classifier that is left out, if there is one."""
         self.feature_size: int | None = None
         if not learns_base:
             self.base.freeze("network")
@@ -101,10 +101,10 @@ class Insert(Backbone):
         return self.feature_size
 
     def prepare(self, x: Tensor) -> None:
-        """Find sizes, and whether the network ends in a classifier, by a pass of two rows.
+        """Find the sizes, and whether the network ends in a classifier, by a pass of two rows.
 
         Raises:
-            InputError: the network fails on such rows, gives no tensor, or does not call a slot.
+            InputError: the network fails on such rows, returns no tensor, or does not call a slot.
         """
         if self.feature_size is not None:
             return
@@ -134,7 +134,7 @@ class Insert(Backbone):
                 layer.add(layer.make(str(number)))
 
     def sizes(self) -> dict[str, Any] | None:
-        """Return what :meth:`prepare` has found, for :meth:`set_sizes`; None before."""
+        """Return the sizes that :meth:`prepare` found, for :meth:`set_sizes`; None before."""
         if self.feature_size is None:
             return None
         hosts = {
@@ -144,7 +144,7 @@ class Insert(Backbone):
         return {"hosts": hosts, "classifier": self.classifier, "features": self.feature_size}
 
     def set_sizes(self, sizes: Mapping[str, Any]) -> None:
-        """Take sizes as found before."""
+        """Restore sizes that were found before."""
         for name, shapes in sizes["hosts"].items():
             if name in self.slots:
                 _maker(self.slots[name]).sizes.shapes = tuple(tuple(shape) for shape in shapes)
@@ -172,7 +172,7 @@ class Insert(Backbone):
             self.train(was_training)
 
     def raw(self, z: Tensor) -> Tensor:
-        """Return what the base makes of rows with no expert, (B, D)."""
+        """Return the base's features of rows, without experts, (B, D)."""
         with self.context.of(None):
             return _rows(self.network(z))
 
@@ -181,7 +181,7 @@ class Insert(Backbone):
         return _rows(self.network(x))
 
     def stages(self, task: int) -> list[Stage]:
-        """Return the whole network as one stage: where it could be cut is not known."""
+        """Return the whole network as one stage: its inner structure is unknown."""
         path = tuple(layer.assigned[task] for layer in self.slot_list)
 
         def run(z: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""How rows are sent to the experts that a gate has chosen for them."""
+"""Dispatch of rows to the experts that a gate has chosen."""

@@ -1,4 +1,4 @@
-"""Many equal perceptrons as one product a layer, without asking the device which rows go where.
+"""Equal perceptrons in one product per layer, without synchronising with the device.
 
 Shape letters: B rows of a batch, E experts on offer, K experts chosen, P = B * K pairs of them.
 """
@@ -17,11 +17,11 @@ __all__ = ("grouped", "why_not")
 
 ROW_BY_ROW = (nn.Flatten, nn.Identity, nn.ReLU)
 MULTIPLE = 8
-"""What widths must be a multiple of: grouped products want rows of 16 bytes, in bfloat16."""
+"""Widths must be multiples of this: grouped products need rows of 16 bytes, in bfloat16."""
 
 
 def why_not(experts: Sequence[nn.Module]) -> str:
-    """Return why experts cannot be run as a group, or nothing where they can.
+    """Return why experts cannot be run as a group; empty where they can.
 
     >>> why_not([nn.Sequential(nn.Linear(8, 16), nn.ReLU())])
     ''
@@ -55,13 +55,13 @@ def grouped(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor
 
     What it costs: the stack of all experts on offer, used or not, is copied in each pass; an expert
     that takes gradients but got no rows has gradient 0, not none, so that momentum and weight decay
-    go on moving it (frozen experts stay as they are). On CUDA products are taken in bfloat16, the
-    type with a kernel (compute capability 9.0 and later) that reads the groups on the device.
+    still change it (frozen experts do not change). On CUDA products are taken in bfloat16, the type
+    with a kernel (compute capability 9.0 and later) that reads the groups on the device.
 
     Args:
         x: (B, ...).
-        routing: of rows one by one, or one for all.
-        experts: perceptrons that are alike (:func:`why_not` gives '').
+        routing: per row, or one for all rows.
+        experts: perceptrons of equal structure (:func:`why_not` returns '').
 
     >>> experts = [nn.Linear(8, 8) for _ in range(2)]
     >>> x, chosen = torch.rand(3, 8), torch.tensor([[1], [0], [1]])
@@ -82,7 +82,7 @@ def grouped(x: Tensor, routing: Routing, experts: Sequence[nn.Module]) -> Tensor
 
 
 def _linear(x_PD: Tensor, layers: list[nn.Linear], ordered_P: Tensor, ends_E: Tensor) -> Tensor:
-    """Apply to each row the linear layer of its expert."""
+    """Apply the linear layer of each row's expert."""
     kind = x_PD.dtype if x_PD.is_cpu else torch.bfloat16
     weight_EDH = torch.stack([layer.weight for layer in layers]).to(kind).transpose(1, 2)
     y_PH = F.grouped_mm(x_PD.to(kind), weight_EDH, offs=ends_E)
@@ -93,7 +93,7 @@ def _linear(x_PD: Tensor, layers: list[nn.Linear], ordered_P: Tensor, ends_E: Te
 
 
 def _steps(expert: nn.Module) -> list[nn.Module]:
-    """Return what an expert does, one module after the other."""
+    """Return the modules of an expert, in order."""
     if isinstance(expert, nn.Sequential):
         return [step for part in expert for step in _steps(part)]
     return [expert]

@@ -1,4 +1,7 @@
-"""Rows to experts and back, each expert called once. Shape letters: B rows, K experts a row."""
+"""Dispatch of rows sorted by expert.
+
+Shape letters: B rows, K experts per row.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from cl_moe.moe.routing import Routing, weighted_sums
 __all__ = ("Dispatch", "combine")
 
 Dispatch = Literal["sorted", "grouped"]
-"""How rows that go to different experts are run: see :class:`~cl_moe.moe.layer.MoELayer`."""
+"""The kind of dispatch, see :class:`~cl_moe.moe.layer.MoELayer`."""
 
 
 def combine(
@@ -22,7 +25,7 @@ def combine(
 ) -> Tensor:
     """Return the weighted sums of the chosen experts' outputs, (B, *out_shape).
 
-    Experts that no row is sent to are not run and get no gradient, with ``sorted`` dispatch.
+    With ``sorted`` dispatch, experts without rows are not run and get no gradient.
 
     >>> routing = Routing(torch.tensor([[0.5], [1.0]]), torch.tensor([[0], [1]]))
     >>> combine(torch.tensor([[2.0], [-2.0]]), routing, [nn.Identity(), nn.ReLU()]).tolist()

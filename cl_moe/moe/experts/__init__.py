@@ -1,1 +1,1 @@
-"""Expert kinds: one file, one factory of experts."""
+"""Kinds of experts: one factory per file."""

@@ -1,4 +1,4 @@
-"""Experts made by a function of the user's own."""
+"""Experts made by a user's function."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ("AnyModule",)
 class AnyModule(ExpertFactory):
     """Experts made by any callable that takes an input shape and returns an ``nn.Module``.
 
-    It is one stage: it serves one MoE layer, and cannot be widened.
+    It is one stage: it fits one MoE layer, and cannot be widened.
 
     >>> import torch
     >>> from cl_moe.moe.experts.base import cut
@@ -27,7 +27,7 @@ class AnyModule(ExpertFactory):
         return [self.make]
 
     def widened(self, factor: float) -> ExpertFactory:
-        """Refuse: what such an expert is made of is not known."""
+        """Raise: the structure of such an expert is unknown."""
         raise ValueError(
             "an expert given as a function cannot be widened; give an ExpertFactory "
             "(cl_moe.moe.experts.base) with a 'widened' of its own"

@@ -1,4 +1,4 @@
-"""Experts that are bottlenecks behind their host."""
+"""Adapter experts: bottlenecks after the host."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ("AdapterExpert",)
 class AdapterExpert(HostExpert):
     """Adds up(gelu(down(h))) to the host's output h, for any host.
 
-    Houlsby et al. 2019, "Parameter-efficient transfer learning for NLP", section 2. The last map
-    begins at zero, so that a new expert begins as the host. Images keep their pixels: the maps are
-    over channels.
+    Houlsby et al. 2019, "Parameter-efficient transfer learning for NLP", section 2. The last map is
+    initialised to zero, so that a new expert does not change the host's output. On images the maps
+    act on channels, pixel by pixel.
 
     Args:
         width: of the bottleneck.
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, h: Tensor) -> Tensor:
-        """Return what is added to the host's output."""
+        """Return the term that is added to the host's output."""
         z = h.movedim(1, -1) if self.images else h
         change: Tensor = self.up(F.gelu(self.down(z)))
         return change.movedim(-1, 1) if self.images else change

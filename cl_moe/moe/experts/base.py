@@ -1,4 +1,4 @@
-"""What an expert kind is: a factory of stages that stack into a trunk."""
+"""The interface of expert kinds: factories of stages that form a trunk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = (
 
 Shape = tuple[int, ...]
 Placement = Literal["replace", "add", "output"]
-"""What experts do at a host: take its place, add to its output, or add what they make of that."""
+"""The combination with a host: replace it, add to its output, or add a function of its output."""
 StageFactory = Callable[[Shape], nn.Module]
 """Makes a module for inputs of one shape (without the batch dimension)."""
 
@@ -34,9 +34,9 @@ StageFactory = Callable[[Shape], nn.Module]
 class ExpertFactory(ABC):
     """Describes a trunk from input to features as stages that can be cut into MoE layers.
 
-    A dense network is the whole trunk; with one MoE layer every expert is a whole trunk; with L
-    layers an expert of layer l is the l-th part of it. So a path through a mixture always has the
-    active parameters of the dense network.
+    The dense network is the whole trunk; with one MoE layer each expert is a whole trunk; with L
+    layers an expert of layer l is the l-th part of it. So a path through a mixture always has as
+    many active parameters as the dense network.
     """
 
     @abstractmethod
@@ -49,7 +49,7 @@ class ExpertFactory(ABC):
 
 
 class HostExpert(ABC):
-    """Describes experts that work at a module of somebody else's network, their host.
+    """Describes experts for a module of another package's network, their host.
 
     Attributes:
         placement: ``replace``: an expert takes the host's place; ``add``: it reads what the host
@@ -61,10 +61,10 @@ class HostExpert(ABC):
 
     @abstractmethod
     def make(self, host: nn.Module, in_shape: Shape, out_shape: Shape) -> nn.Module:
-        """Return an expert for a host that takes rows of ``in_shape`` and gives ``out_shape``.
+        """Return an expert for a host with these input and output shapes, without the batch.
 
         Raises:
-            ValueError: such a host cannot have one.
+            ValueError: the kind does not support such a host.
         """
 
 
@@ -88,11 +88,11 @@ def _groups(items: list[StageFactory], parts: int) -> list[list[StageFactory]]:
 
 
 class Stages(nn.Sequential):
-    """Several stages of a trunk as one expert, whose outputs can still be told apart."""
+    """Several stages of a trunk as one expert; the output of each stage can be read."""
 
 
 def stages_of(expert: nn.Module) -> list[nn.Module]:
-    """Return an expert's stages from the input up; one that was not cut from a trunk is its own."""
+    """Return an expert's stages from the input up; an expert without stages is one stage."""
     return list(expert) if isinstance(expert, Stages) else [expert]
 
 
@@ -124,7 +124,7 @@ def output_shape(module: nn.Module, in_shape: Shape) -> Shape:
 
 
 def floats(x: torch.Tensor) -> torch.Tensor:
-    """Return rows as numbers that linear maps take: token ids and other integers as float32.
+    """Return rows in floating point for linear maps: integers, such as token ids, as float32.
 
     >>> floats(torch.tensor([[1, 2]])).dtype
     torch.float32
@@ -133,7 +133,7 @@ def floats(x: torch.Tensor) -> torch.Tensor:
 
 
 def make_module(factory: StageFactory, in_shape: Shape, seed: int) -> nn.Module:
-    """Make a module whose initial parameters depend on ``seed`` alone.
+    """Make a module whose initial parameters depend on ``seed`` only.
 
     >>> a, b = (make_module(lambda s: nn.Linear(*s, 2), (3,), seed=1) for _ in range(2))
     >>> bool(torch.equal(a.weight, b.weight))

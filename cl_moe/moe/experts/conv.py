@@ -17,7 +17,7 @@ class ConvExpert(ExpertFactory):
     """Residual blocks that halve the image, then one linear layer to the features.
 
     Blocks follow He et al. 2016 (eq. 1), with a strided convolution in front and without
-    normalisation: batch statistics would tie one task's rows to another's.
+    normalisation: batch statistics would couple the rows of different tasks.
 
     Args:
         channels: channels of each block.
@@ -39,7 +39,7 @@ class ConvExpert(ExpertFactory):
         self.feature_dim = feature_dim
 
     def stages(self) -> list[StageFactory]:
-        """Return one stage a block and one for the linear layer."""
+        """Return one stage per block and one for the linear layer."""
         return [*(_BlockStage(c) for c in self.channels), _LinearStage(self.feature_dim)]
 
     def widened(self, factor: float) -> ConvExpert:

@@ -12,11 +12,11 @@ __all__ = ("CopyExpert",)
 
 
 class CopyExpert(HostExpert):
-    """Each expert begins as a copy of the host and takes its place.
+    """Each expert is initialised as a copy of the host and replaces it.
 
     Sparse upcycling (Komatsuzaki et al. 2023, "Sparse upcycling: training mixture-of-experts from
-    dense checkpoints"). What the host's author does not train (``requires_grad`` off) is not
-    trained in copies either.
+    dense checkpoints"). Parameters that are frozen in the host (``requires_grad`` off) are frozen
+    in copies, too.
 
     >>> host = nn.Linear(2, 3)
     >>> expert = CopyExpert().make(host, (2,), (3,))
@@ -30,7 +30,7 @@ class CopyExpert(HostExpert):
         """Return a copy.
 
         Raises:
-            ValueError: nothing of the host is trained.
+            ValueError: the host has no trainable parameter.
         """
         if not any(parameter.requires_grad for parameter in host.parameters()):
             raise ValueError(

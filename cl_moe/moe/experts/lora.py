@@ -1,4 +1,4 @@
-"""Experts that are low-rank changes of a linear map or a convolution."""
+"""LoRA experts: low-rank updates of a linear map or a convolution."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ("LoRAExpert",)
 
 
 class LoRAExpert(HostExpert):
-    r"""Adds :math:`\frac{\alpha}{r} B A x` to what the host makes of x.
+    r"""Adds :math:`\frac{\alpha}{r} B A x` to the host's output for x.
 
-    Hu et al. 2022, "LoRA: Low-rank adaptation of large language models", eq. 3. B begins at zero,
-    so that a new expert begins as the host. At a convolution A is one of the same kernel to r
-    channels, B one of a single pixel.
+    Hu et al. 2022, "LoRA: Low-rank adaptation of large language models", eq. 3. B is initialised to
+    zero, so that a new expert does not change the host's output. For a convolution, A is a
+    convolution with the same kernel to r channels and B a 1 x 1 convolution.
 
     Args:
         rank: r.
-        alpha: scales the change; r by default.
+        alpha: scale of the update; r by default.
 
     >>> host, x = nn.Linear(4, 3), torch.rand(5, 4)
     >>> expert = LoRAExpert(rank=2).make(host, (4,), (3,))
@@ -37,7 +37,7 @@ class LoRAExpert(HostExpert):
         self.rank, self.alpha = rank, float(rank if alpha is None else alpha)
 
     def make(self, host: nn.Module, in_shape: Shape, out_shape: Shape) -> nn.Module:
-        """Return a change of the host that is zero at first.
+        """Return an update of the host that is initialised to zero.
 
         Raises:
             ValueError: the host is neither linear nor a convolution.
@@ -65,7 +65,7 @@ class LoRAExpert(HostExpert):
 
 
 class LowRank(nn.Module):
-    """scale * up(down(x)); ``up`` begins at zero."""
+    """scale * up(down(x)); ``up`` is initialised to zero."""
 
     def __init__(self, down: nn.Module, up: nn.Module, scale: float) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class LowRank(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the change of the host's output."""
+        """Return the update of the host's output."""
         change: Tensor = self.up(self.down(x))
         return self.scale * change
 

@@ -14,10 +14,10 @@ __all__ = ("MLPExpert",)
 
 
 class MLPExpert(ExpertFactory, HostExpert):
-    """A multilayer perceptron: one linear map and ReLU a hidden layer; inputs are flattened.
+    """A multilayer perceptron: a linear map and a ReLU per hidden layer; inputs are flattened.
 
-    In somebody else's network it takes the place of a module, with one more linear map from the
-    last hidden layer to as many features as that gave; tokens are mapped one by one.
+    In a network of another package it replaces a module, with one more linear map from the last
+    hidden layer to the module's number of output features; tokens are mapped one by one.
 
     Args:
         hidden: width of each hidden layer; the last one is the width of the features.
@@ -37,7 +37,7 @@ class MLPExpert(ExpertFactory, HostExpert):
         self.hidden = tuple(hidden)
 
     def stages(self) -> list[StageFactory]:
-        """Return one stage a hidden layer."""
+        """Return one stage per hidden layer."""
         return [_Stage(width) for width in self.hidden]
 
     def make(self, host: nn.Module, in_shape: Shape, out_shape: Shape) -> nn.Module:

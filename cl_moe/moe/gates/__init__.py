@@ -1,1 +1,1 @@
-"""Gates: one file, one gate; each turns rows and a task into a routing over experts."""
+"""Gates, one per file: each maps rows and a task to a routing over experts."""

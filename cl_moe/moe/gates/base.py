@@ -1,4 +1,4 @@
-"""What a gate is."""
+"""The interface of gates."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.routing import Routing, balance_loss, top_k, z_loss
 
 __all__ = ("Gate", "stack_columns")
 
 
 class Gate(nn.Module, ABC):
-    """Chooses experts for the rows of one task; never touches the rows themselves.
+    """Chooses experts for the rows of one task; the rows themselves are not changed.
 
-    A gate keeps one parameter an expert or a task, never a tensor that grows: an expert or a task
-    that is not in the batch gets no gradient and cannot move (a stacked tensor would let momentum
-    and weight decay move it).
+    A gate has a separate parameter for each expert or task, not a tensor that grows: the parameter
+    of an expert or a task that is not in the batch gets no gradient and does not change (in a
+    stacked tensor momentum and weight decay would change it).
 
     Args:
         in_features: length of a row once flattened.
-        k: experts a row is sent to.
+        k: experts per row.
         balance: coefficient of the balance loss (Fedus et al. 2022), for gates that route rows.
         z: coefficient of the router z-loss (Zoph et al. 2022).
     """
 
     task_aware = True
-    """Whether a task is offered only the experts assigned to it (else all that exist)."""
+    """Whether a task may use only its assigned experts (else all experts)."""
     reads_rows = True
-    """Whether the choice depends on the row (else on the task alone)."""
-    ensemble: EnsembleWeights | None = None
-    """How closed-form answers on earlier paths are weighed; None: they are not considered."""
+    """Whether the routing depends on the row (else on the task only)."""
 
     def __init__(self, in_features: int, k: int = 1, balance: float = 0.0, z: float = 0.0) -> None:
         super().__init__()
@@ -45,24 +42,24 @@ class Gate(nn.Module, ABC):
 
     @abstractmethod
     def add_task(self, task: int, experts: Sequence[str], generator: torch.Generator) -> None:
-        """Make the parameters with which ``task`` chooses among ``experts``, once."""
+        """Make the parameters of ``task`` for its choice among ``experts``."""
 
     def add_expert(self, expert: str, generator: torch.Generator) -> None:
-        """Make the parameters of a new expert that all tasks share, if the gate has any."""
+        """Make the parameters of a new expert that are shared by all tasks, if the gate has any."""
 
     def drop_expert(self, expert: str, into: str | None) -> None:
-        """Forget an expert; tasks that were assigned it have ``into`` in its place."""
+        """Remove an expert; tasks that were assigned it use ``into`` instead."""
 
     @abstractmethod
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:
-        """Return the preference for each expert: (B, E), or (1, E) where all rows share it."""
+        """Return the logit of each expert: (B, E), or (1, E) where all rows share the routing."""
 
     def task_parameters(self, task: int) -> list[nn.Parameter]:
-        """Return the parameters that serve ``task`` alone; they are frozen when it ends."""
+        """Return the parameters of ``task`` only; they are frozen when it ends."""
         return []
 
     def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change how a task's rows are routed among ``experts``."""
+        """Return all that the routing of a task's rows among ``experts`` depends on."""
         return [*self.parameters(), *self.buffers()]
 
     def forward(self, x: Tensor, task: int, experts: Sequence[str]) -> Routing:
@@ -71,7 +68,7 @@ class Gate(nn.Module, ABC):
         Args:
             x: (B, ...), flattened before the gate reads it.
             task: task label.
-            experts: ids on offer, in the order that ``Routing.chosen`` counts.
+            experts: ids on offer; ``Routing.chosen`` holds positions in this list.
         """
         logits_BE = self.logits(x.flatten(1), task, experts)
         losses: dict[str, Tensor] = {}
@@ -84,7 +81,7 @@ class Gate(nn.Module, ABC):
 
 
 def stack_columns(x_BD: Tensor, columns: Sequence[Tensor]) -> Tensor:
-    """Return x W for a matrix given as one parameter of shape (D + 1,) an expert, bias last.
+    """Return x W for a matrix given as one parameter of shape (D + 1,) per expert, bias last.
 
     >>> stack_columns(torch.ones(1, 2), [torch.tensor([1.0, 2.0, 0.5])]).tolist()
     [[3.5]]
@@ -94,6 +91,6 @@ def stack_columns(x_BD: Tensor, columns: Sequence[Tensor]) -> Tensor:
 
 
 def new_column(size: int, generator: torch.Generator) -> nn.Parameter:
-    """Return ``size`` weights from N(0, 1/size^2) and a bias of 0: gates start nearly even."""
+    """Return ``size`` weights from N(0, 1/size^2) and a bias of 0: gates start nearly uniform."""
     weight = torch.randn(size, generator=generator) / size
     return nn.Parameter(torch.cat([weight, torch.zeros(1)]))

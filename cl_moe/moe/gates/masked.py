@@ -1,4 +1,4 @@
-"""The gate that routes rows within the experts of their task."""
+"""A gate that routes rows among the experts of their task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ("MaskedGate",)
 
 
 class MaskedGate(TokenGate):
-    """Routes each row by its content among its task's experts only: z = W x + M[t].
+    """Routes each row by its content among its task's experts: z = W x + M[t].
 
     M[t] is 0 for the experts assigned to the task and minus infinity for the others, which is the
     same as offering only the assigned ones. W is shared by all tasks.

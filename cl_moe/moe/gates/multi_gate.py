@@ -1,4 +1,4 @@
-"""One token gate a task."""
+"""One token gate per task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ("MultiGate",)
 
 
 class MultiGate(Gate):
-    """Routes each row with a router of its task's own: z = W_t x.
+    """Routes each row with the router of its task: z = W_t x.
 
     The multi-gate mixture of Ma et al. 2018 (MMoE, eq. 6-7) with sparse top-k, as in M3ViT
     (Liang et al. 2022). A task's router is frozen when the task ends.
@@ -29,13 +29,13 @@ class MultiGate(Gate):
         self.routers = nn.ModuleDict()
 
     def add_task(self, task: int, experts: Sequence[str], generator: torch.Generator) -> None:
-        """Make the task's router, one column an expert."""
+        """Make the task's router, one column per expert."""
         self.routers[str(task)] = nn.ParameterDict(
             {expert: new_column(self.in_features, generator) for expert in experts}
         )
 
     def drop_expert(self, expert: str, into: str | None) -> None:
-        """Let each router send to ``into`` what it sent to the expert, unless it knows that too."""
+        """Route the expert's rows to ``into`` in each router that does not have ``into`` yet."""
         for router in self.routers.values():
             assert isinstance(router, nn.ParameterDict)
             if expert in router:
@@ -48,7 +48,7 @@ class MultiGate(Gate):
         return list(self.routers[str(task)].parameters())
 
     def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change how a task's rows are routed."""
+        """Return all that the routing of a task's rows depends on."""
         return self.task_parameters(task)
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The gate that knows tasks but no rows."""
+"""A gate that depends on the task only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ("TaskGate",)
 
 
 class TaskGate(Gate):
-    """Sends all rows of a task to the same experts: z = Z[t], one free row a task.
+    """Sends all rows of a task to the same experts: z = Z[t], one learned row per task.
 
     Task-level routing (Kudugunta et al. 2021), task-aware in the sense of Gupta et al. 2022. A
-    batch of one task calls its experts directly, at the price of a dense network.
+    batch of one task calls its experts directly, at the cost of a dense network.
 
     >>> gate = TaskGate(in_features=4, k=2)
     >>> gate.add_task(0, ["e0", "e1", "e2"], torch.Generator().manual_seed(0))
@@ -31,7 +31,7 @@ class TaskGate(Gate):
         self.rows = nn.ParameterDict()
 
     def add_task(self, task: int, experts: Sequence[str], generator: torch.Generator) -> None:
-        """Make the task's row, nearly even so that every expert may still win."""
+        """Make the task's row, nearly uniform so that any expert may be chosen."""
         row = torch.randn(len(experts), generator=generator) * 0.01
         self.rows[str(task)] = nn.Parameter(row)
 
@@ -40,7 +40,7 @@ class TaskGate(Gate):
         return [self.rows[str(task)]]
 
     def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change how a task's rows are routed."""
+        """Return all that the routing of a task's rows depends on."""
         return [self.rows[str(task)]]
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""One router for all tasks that reads the row and the task."""
+"""A router for all tasks that reads the row and the task."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class TaskConditionedGate(Gate):
     """Routes each row by its content and its task: z = W [x ; phi(onehot_t)].
 
     The task-conditioned router of M3ViT (Liang et al. 2022). phi is a two-layer perceptron with
-    layer normalisation; its first layer applied to a one-hot vector is one free vector a task, and
-    is stored so.
+    layer normalisation; its first layer applied to a one-hot vector is one learned vector per task,
+    and is stored as such.
 
     Args:
         in_features: length of a row once flattened.
-        k: experts a row is sent to.
+        k: experts per row.
         balance: coefficient of the balance loss.
         z: coefficient of the router z-loss.
         task_features: length of phi's output.
@@ -62,7 +62,7 @@ class TaskConditionedGate(Gate):
         self.columns[expert] = new_column(self.in_features + self.task_features, generator)
 
     def drop_expert(self, expert: str, into: str | None) -> None:
-        """Drop the expert's column; a task that gets another one goes by the column of that."""
+        """Remove the expert's column; tasks that get another expert use its column."""
         del self.columns[expert]
 
     def task_parameters(self, task: int) -> list[nn.Parameter]:
@@ -70,7 +70,7 @@ class TaskConditionedGate(Gate):
         return [self.embeddings[str(task)]]
 
     def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change how a task's rows are routed."""
+        """Return all that the routing of a task's rows depends on."""
         return self.embeddings[str(task)], self.phi, *(self.columns[e] for e in experts)
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The gate that knows rows but no tasks."""
+"""A gate that depends on the row only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ("TokenGate",)
 class TokenGate(Gate):
     """Routes each row by its content, whatever its task: z = W x (Shazeer et al. 2017, eq. 2).
 
-    The gate of ordinary sparse models, and the contrast to the task-aware ones: every row may go to
-    any expert that exists, so a later task can take over an earlier one's rows.
+    The usual gate of sparse models, as a contrast to the task-aware gates: every row may go to any
+    expert, so training on a later task can change the routing of an earlier task's rows.
 
     >>> g = torch.Generator().manual_seed(0)
     >>> gate = TokenGate(in_features=4, k=1)
@@ -33,18 +33,18 @@ class TokenGate(Gate):
         self.columns = nn.ParameterDict()
 
     def add_task(self, task: int, experts: Sequence[str], generator: torch.Generator) -> None:
-        """Do nothing: this gate knows no tasks."""
+        """Do nothing: this gate has no parameters per task."""
 
     def add_expert(self, expert: str, generator: torch.Generator) -> None:
         """Make the expert's column of W."""
         self.columns[expert] = new_column(self.in_features, generator)
 
     def drop_expert(self, expert: str, into: str | None) -> None:
-        """Drop the expert's column; a task that gets another one goes by the column of that."""
+        """Remove the expert's column; tasks that get another expert use its column."""
         del self.columns[expert]
 
     def depends_on(self, task: int, experts: Sequence[str]) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change how a task's rows are routed."""
+        """Return all that the routing of a task's rows depends on."""
         return [self.columns[expert] for expert in experts]
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:

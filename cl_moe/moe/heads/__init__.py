@@ -1,1 +1,1 @@
-"""Heads: one file a kind; each reads named features and gives the outputs of one task."""
+"""Heads, one kind per file: each maps named features to the outputs of one task."""

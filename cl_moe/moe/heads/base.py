@@ -1,4 +1,4 @@
-"""What a head is."""
+"""The interface of heads."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ __all__ = ("Head",)
 
 
 class Head(nn.Module, ABC):
-    """Reads named features and gives the outputs of one task, (B, C).
+    """Maps named features to the outputs of one task, (B, C).
 
-    A head says what it reads (:attr:`blocks`); the network runs what is needed for that and no
-    more. Nothing outside this folder asks which kind of head it is.
+    A head declares the features that it reads (:attr:`blocks`); the network runs only the stages
+    that these need. No code outside this folder depends on the kind of a head.
 
     Attributes:
-        blocks: what it reads, in the order in which it reads it.
+        blocks: the features that it reads, in order.
     """
 
     blocks: Sequence[Block]
     serves_all = False
-    """Whether later tasks get theirs from the first task's head."""
+    """Whether the heads of later tasks are derived from the first task's head."""
     fits = True
-    """Whether a linear map that was fitted to its features can stand in its place at the start."""
+    """Whether it can be initialised with a linear map that was fitted to its features."""
 
     @property
     @abstractmethod
@@ -44,31 +44,31 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def widened(self, n_outputs: int) -> Head:
-        """Return a head with further outputs, the first ones as they are here."""
+        """Return a head with further outputs and unchanged first ones."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what it takes to make such a head again beside its tensors, in plain values."""
+        """Return the plain values that, with its tensors, are needed to restore the head."""
         return {}
 
     @classmethod
     @abstractmethod
     def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Head:
-        """Return a head of this kind from what :meth:`describe` and ``state_dict`` gave."""
+        """Return a head of this kind from the results of :meth:`describe` and ``state_dict``."""
 
     def on_features(self) -> nn.Module:
         """Return a module that maps features (B, D) of the task's own path to outputs (B, C).
 
-        It holds this head's parameters, which are not copied.
+        It shares this head's parameters.
         """
         return _OnFeatures(self)
 
     def for_later_task(self, n_outputs: int) -> Head:
-        """Return the head of a later task, where this one serves all tasks."""
+        """Return the head of a later task, where one head is shared by all tasks."""
         return self.select(range(n_outputs))
 
     @property
     def sources(self) -> Mapping[int, float]:
-        """The tasks through whose paths it is answered and their shares; empty for the task's own.
+        """The tasks whose paths the head reads, and their shares; empty for the task's own path.
 
         The raw input is task -1.
         """
@@ -81,7 +81,7 @@ class Head(nn.Module, ABC):
 
 
 class _OnFeatures(nn.Module):
-    """A head that is called with features (B, D)."""
+    """A head as a module of features (B, D)."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Cosines between features and a vector a class."""
+"""Cosines between features and one vector per class."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ __all__ = ("CosineHead",)
 
 
 class CosineHead(Head):
-    r"""Outputs :math:`\eta \cos(w_c, x)`, which do not depend on how long features are.
+    r"""Outputs :math:`\eta \cos(w_c, x)`, which do not depend on the norm of the features.
 
     Hou et al. 2019, "Learning a unified classifier incrementally via rebalancing" (LUCIR), eq. 4:
-    classes learned at different times have outputs of one magnitude. :math:`\eta` is learned.
+    the outputs of classes learned at different times have the same magnitude. :math:`\eta` is
+    learned.
 
     Args:
         in_features: length D of the features.
@@ -53,7 +54,7 @@ class CosineHead(Head):
         return self._with(self.weight[list(outputs)])
 
     def widened(self, n_outputs: int) -> CosineHead:
-        """Return a head with further outputs, begun at random, the first ones as they are here."""
+        """Return a head with further, randomly initialised outputs and unchanged first ones."""
         more = CosineHead(self.weight.shape[1], n_outputs).to(self.weight.device)
         return self._with(torch.cat([self.weight, more.weight[self.n_outputs :]]))
 

@@ -1,4 +1,4 @@
-"""An ensemble of closed-form answers on earlier paths, as one linear map of named features."""
+"""An ensemble of closed-form predictors on earlier paths, as one linear map of named features."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch.nn import functional as F
 
 from cl_moe.moe.blocks import Block
 from cl_moe.moe.heads.base import Head
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
 __all__ = ("EnsembleHead",)
 
 
 class EnsembleHead(Head):
-    """One linear map of blocks of earlier paths: the pool of several closed-form answers.
+    """The logarithmic pool of closed-form predictors on earlier paths, as one linear map.
 
     A logarithmic opinion pool p(y|x) ~ prod_s p_s(y|x)^w_s (Genest & Zidek 1986, eq. 3.11) of
-    softmax-linear answers is itself softmax-linear: its logits are the weighted sum of theirs. So
-    however many answers are pooled, a row costs one pass through each path and one matrix product a
-    block.
+    softmax-linear predictors is itself softmax-linear: its logits are the weighted sum of the
+    members' logits. So a row costs one pass through each path and one matrix product per block,
+    whatever the number of members.
 
     Args:
-        weights: for each block, what its values are multiplied by, (C, D_b).
+        weights: the weight matrix of each block, (C, D_b).
         bias: (C,).
         shares: weight of each path, by the task that it belongs to (-1: the raw input); they sum
             to 1.
@@ -52,7 +52,7 @@ class EnsembleHead(Head):
 
     @property
     def sources(self) -> Mapping[int, float]:
-        """The tasks whose paths are read (-1: the raw input), and the weight of each."""
+        """The tasks whose paths are read (-1: the raw input), and their weights."""
         return self.shares
 
     def forward(self, values: Mapping[Block, Tensor]) -> Tensor:
@@ -68,16 +68,19 @@ class EnsembleHead(Head):
     def describe(self) -> dict[str, Any]:
         """Return the blocks and the shares."""
         blocks = [
-            [task, part, None if lens is None else list(lens)] for task, part, lens in self.blocks
+            [task, part, None if symmetry is None else list(symmetry)]
+            for task, part, symmetry in self.blocks
         ]
         return {"blocks": blocks, "shares": [[t, share] for t, share in self.shares.items()]}
 
     @classmethod
     def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> EnsembleHead:
-        """Return a head from what :meth:`describe` and ``state_dict`` gave."""
+        """Return a head from the results of :meth:`describe` and ``state_dict``."""
         weights = {
-            Block(task, part, None if lens is None else Lens(*lens)): tensors[f"weights.{number}"]
-            for number, (task, part, lens) in enumerate(plain["blocks"])
+            Block(task, part, None if symmetry is None else Symmetry(*symmetry)): tensors[
+                f"weights.{number}"
+            ]
+            for number, (task, part, symmetry) in enumerate(plain["blocks"])
         }
         return cls(weights, tensors["bias"], {int(t): float(s) for t, s in plain["shares"]})
 
@@ -88,9 +91,10 @@ class EnsembleHead(Head):
         return EnsembleHead(weights, self.bias[rows], self.shares)
 
     def widened(self, n_outputs: int) -> EnsembleHead:
-        """Return a head with further outputs, the first ones as they are here.
+        """Return a head with further outputs and unchanged first ones.
 
-        A new output begins at the mean of the others, as a class that nothing tells yet.
+        A new output is initialised to the mean of the others: there is no evidence for the class
+        yet.
 
         >>> from cl_moe.moe.blocks import RAW
         >>> head = EnsembleHead({RAW: torch.eye(2)}, torch.zeros(2), {-1: 1.0}).widened(3)
@@ -103,5 +107,5 @@ class EnsembleHead(Head):
 
 
 def _more(values: Tensor, rows: int) -> Tensor:
-    """Return values with their mean appended so many times."""
+    """Return values with their mean appended ``rows`` times."""
     return torch.cat([values, values.mean(0, keepdim=True).expand(rows, *values.shape[1:])])

@@ -77,7 +77,7 @@ class LinearHead(Head):
         return type(self).of(self.weight[rows], self.bias[rows])
 
     def widened(self, n_outputs: int) -> Self:
-        """Return a head with further outputs, begun at random, the first ones as they are here.
+        """Return a head with further, randomly initialised outputs and unchanged first ones.
 
         >>> import torch
         >>> wide = (head := LinearHead(2, 2)).widened(3)
@@ -90,7 +90,7 @@ class LinearHead(Head):
         return wide
 
     def on_features(self) -> nn.Linear:
-        """Return it as torch's own linear map, which holds this head's parameters.
+        """Return the head as an ``nn.Linear`` that shares its parameters.
 
         >>> LinearHead(2, 3).on_features()
         Linear(in_features=2, out_features=3, bias=True)

@@ -1,4 +1,4 @@
-"""One linear head for all tasks, which the first one trains."""
+"""One linear head for all tasks, trained on the first one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class SharedHead(LinearHead):
     """A linear head whose classes mean the same in every task.
 
     Domain-incremental tasks (van de Ven & Tolias 2019, "Three scenarios for continual learning").
-    The first task trains it; each later one gets a frozen copy, and its experts learn to give the
-    features that this reads. So it forgets nothing.
+    It is trained on the first task; each later task gets a frozen copy, and its experts learn
+    features for this head. So nothing is forgotten.
 
     >>> import torch
     >>> from cl_moe.moe.blocks import OWN
@@ -26,10 +26,10 @@ class SharedHead(LinearHead):
     serves_all = True
 
     def for_later_task(self, n_outputs: int) -> SharedHead:
-        """Return the head of a task after the first.
+        """Return the head of a later task.
 
         Raises:
-            ValueError: the task has another number of outputs.
+            ValueError: the number of outputs differs.
         """
         if n_outputs != self.n_outputs:
             raise ValueError(

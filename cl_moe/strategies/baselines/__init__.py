@@ -1,1 +1,1 @@
-"""Networks and plugins of baselines that Avalanche lacks, or lacks for one head a task."""
+"""Networks and plugins of baselines that Avalanche lacks, or lacks for one head per task."""

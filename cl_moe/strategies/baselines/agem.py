@@ -1,4 +1,4 @@
-"""Avalanche's A-GEM, made so that a strategy with it can be copied, and never asks for one row."""
+"""Avalanche's A-GEM in a form that can be copied, without batches of one row."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ("CopyableAGEM",)
 
 
 class CopyableAGEM(AGEMPlugin):
-    """A-GEM whose endless pass over the memory starts anew in a copy: iterators have no copies.
+    """A-GEM whose iteration over the memory restarts in a copy, as iterators cannot be copied.
 
-    Where the model needs two rows a batch, a single row of the memory is asked together with those
-    that come next.
+    Where the model needs two rows per batch, a single row of the memory is joined with the next
+    ones.
     """
 
     _pairs = False
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Note whether the model needs two rows a batch."""
+        """Store whether the model needs two rows per batch."""
         self._pairs = needs_two(strategy.model)
 
     def sample_from_memory(self) -> Any:

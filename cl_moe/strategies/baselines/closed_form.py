@@ -1,4 +1,4 @@
-"""Classifiers that are computed, not trained: one a task, on the raw input."""
+"""Closed-form classifiers on the raw input, one per task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_moe.continual.evidence.ridge import fit_linear
+from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.moe.dense import TaskNetwork, linear_of
 from cl_moe.moe.experts.base import Shape, floats
 from cl_moe.moe.extract import frozen_copy
@@ -30,35 +30,35 @@ __all__ = (
 )  # fmt: skip
 
 Outputs = int | Objective
-"""The number of classes C, or what else the outputs of a task mean."""
+"""The number of classes C, or the objective of a task."""
 
 Fit = Callable[[Tensor, Tensor, Any], nn.Module]
 """Makes a task's classifier from rows (N, D), labels (N) and the number of classes C.
 
-Of a task with another objective, from rows, targets (N, C) and the objective.
+For other objectives, from rows, targets (N, C) and the objective.
 """
 
 ENTRIES = 20_000_000
-"""A classifier is fitted to at most so many numbers, rows times their length.
+"""Most numbers that a classifier is fitted to, rows times their length.
 
-It bounds what ridge regression takes: about 1 GB, and an eigendecomposition of size 4,472, which
-is a minute. Rows of 28 x 28 pixels are drawn from where there are more than 25,510, rows of
-3 x 32 x 32 where there are more than 6,510.
+It bounds the cost of ridge regression to about 1 GB and an eigendecomposition of size 4,472, which
+takes a minute. Rows of 28 x 28 pixels are subsampled where there are more than 25,510, rows of 3 x
+32 x 32 where there are more than 6,510.
 """
 TEMPERATURES = tuple(2.0**power for power in range(-2, 13))
-"""Factors tried on cosines before the softmax; classes may be less than a degree apart."""
+"""Candidate factors on cosines before the softmax; classes may be less than a degree apart."""
 
 
 class ClosedFormNetwork(TaskNetwork):
-    """A classifier a task on the flattened input, with no trunk and nothing to train.
+    """One closed-form classifier per task on the flattened input, without a trunk.
 
-    The input is what a scenario's source gives: pixels, or the features of a frozen encoder such as
+    The input is that of the scenario's source: pixels, or the features of a frozen encoder such as
     a sentence embedding.
 
     Args:
         fit: makes a classifier.
         in_shape: shape of a row.
-        seed: where the rows of a task that is too large are drawn from.
+        seed: seed for the choice of rows of a task that is too large.
 
     >>> network = ClosedFormNetwork(ridge_head, in_shape=(2,))
     >>> network.add_task(0, n_classes=2)
@@ -75,13 +75,13 @@ class ClosedFormNetwork(TaskNetwork):
         self._fit, self._dim, self._seed = fit, math.prod(in_shape), seed
 
     def add_task(self, task: int, n_classes: int) -> None:
-        """Take in a task, all of whose classes are alike until it is fitted."""
+        """Add a task, with equal logits until it is fitted."""
         even = linear_of(torch.zeros(n_classes, self._dim), torch.zeros(n_classes))
         self.heads[str(task)] = even.requires_grad_(False)
 
     @torch.no_grad()
     def fit(self, task: int, x: Tensor, y: Tensor, n_classes: Outputs) -> None:
-        """Compute the classifier of a task from rows x (N, ...) and labels y (N), or targets."""
+        """Fit the classifier of a task to rows x (N, ...) and labels y (N), or targets."""
         x = floats(x).flatten(1)
         most = max(1, ENTRIES // self._dim)
         if len(y) > most:
@@ -89,8 +89,8 @@ class ClosedFormNetwork(TaskNetwork):
             x, y = x[drawn], y[drawn]
         self.heads[str(task)] = self._fit(x, y, n_classes).requires_grad_(False)
 
-    def take_back(self, task: int, n_outputs: int) -> None:
-        """Take in a task that was fitted before: a classifier of the same make."""
+    def restore_task(self, task: int, n_outputs: int) -> None:
+        """Add a task of a saved network, with a classifier of the same structure."""
         rows = torch.zeros(n_outputs, self._dim)
         made = self._fit(rows, torch.arange(n_outputs), n_outputs)
         self.heads[str(task)] = made.requires_grad_(False)
@@ -112,14 +112,14 @@ class ClosedFormNetwork(TaskNetwork):
         return frozen_copy(nn.Sequential(nn.Flatten(), self.heads[str(task)]))
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change a task's answers."""
+        """Return all that a task's predictions depend on."""
         return (self.heads[str(task)],)
 
 
 class ClosedFormPlugin(SupervisedPlugin):
-    """Computes the classifiers of an experience's tasks before training, which is left out.
+    """Fits the classifiers of an experience's tasks, and skips training.
 
-    A task that comes back is fitted to its new rows alone.
+    A recurring task is fitted to its new rows only.
     """
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -135,15 +135,15 @@ class ClosedFormPlugin(SupervisedPlugin):
             network.fit(task, x[own], objective.targets(y[own]), outputs)
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Leave out gradient descent."""
+        """Skip gradient descent."""
         strategy.stop_training()
 
 
 def closed_form(context: MethodContext, fit: Fit) -> Strategy:
-    """Return the strategy that computes a classifier for each task and trains nothing.
+    """Return the strategy that fits a closed-form classifier for each task, without training.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         fit: makes a classifier.
     """
     seed = derive(context.seed, "network")
@@ -163,7 +163,7 @@ def ridge_head(x_ND: Tensor, y_N: Tensor, n_classes: Outputs) -> nn.Module:
     See :func:`cl_moe.continual.evidence.ridge.fit_ridge`.
     """
     objective = Classification(n_classes) if isinstance(n_classes, int) else n_classes
-    answer = fit_linear(x_ND, y_N, objective)
+    answer = fit_ridge(x_ND, y_N, objective)
     return linear_of(answer.weight, answer.bias)
 
 
@@ -171,9 +171,9 @@ def nearest_mean_head(x_ND: Tensor, y_N: Tensor, n_classes: int) -> nn.Module:
     """Return the classifier by the nearest class mean in angle: softmax_c(t cos(x, m_c)).
 
     Class means as the weights of a cosine classifier, which is SimpleCIL (Zhou et al. 2023,
-    "Revisiting class-incremental learning with pre-trained models"). The temperature t is the one
-    with the lowest cross-entropy where each row is left out of the mean of its own class. A class
-    without examples is as far from every row as can be.
+    "Revisiting class-incremental learning with pre-trained models"). The temperature t minimises
+    the leave-one-out cross-entropy, with each row left out of its class mean. A class without
+    examples has the largest distance from every row.
 
     Args:
         x_ND: rows.
@@ -188,7 +188,7 @@ def nearest_mean_head(x_ND: Tensor, y_N: Tensor, n_classes: int) -> nn.Module:
     count_C = y_N.bincount(minlength=n_classes)
     sum_CD = x_ND.new_zeros(n_classes, x_ND.shape[1]).index_add_(0, y_N, x_ND)
     mean_CD = F.normalize(sum_CD, dim=1)
-    several = count_C[y_N] > 1  # what is left of a class of one has no mean
+    several = count_C[y_N] > 1  # a class of one example has no mean without it
     x, y = x_ND[several], y_N[several]
     unit = F.normalize(x, dim=1)
     cosine_NC = unit @ mean_CD.T

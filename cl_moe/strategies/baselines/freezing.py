@@ -1,4 +1,4 @@
-"""Networks whose earlier tasks are finished: nothing of them moves, whatever is learned later."""
+"""Networks whose parts of finished tasks are frozen."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ("FreezingNetwork",)
 
 
 class FreezingNetwork(TaskNetwork):
-    """A network in which one task learns; the parts of all others are frozen.
+    """A network in which one task is trained; the parts of all others are frozen.
 
-    Frozen are parameters, buffers and mode: a finished part takes no gradient, and is in evaluation
+    Parameters, buffers and mode are frozen: a frozen part takes no gradient, and is in evaluation
     mode while the network trains, so that batch normalisation keeps its running statistics and
     dropout is off.
 
     Attributes:
-        learning: label of the task that learns, as text; None before the first.
+        learning: label of the task in training, as text; None before the first.
     """
 
     def __init__(self) -> None:
@@ -30,10 +30,10 @@ class FreezingNetwork(TaskNetwork):
 
     @abstractmethod
     def parts(self, task: str) -> Iterable[nn.Module]:
-        """Return what a task changes when it learns, its head included."""
+        """Return the modules that training a task changes, its head included."""
 
     def train(self, mode: bool = True) -> FreezingNetwork:
-        """Set training or evaluation mode; what is finished stays in evaluation mode."""
+        """Set training or evaluation mode; frozen parts stay in evaluation mode."""
         set_mode(self, mode)
         if mode and self.learning is not None:
             set_mode(self, False)
@@ -43,7 +43,7 @@ class FreezingNetwork(TaskNetwork):
         return self
 
     def reopen(self, task: int) -> None:
-        """Let a task learn, and no other: a new one, or one whose label came back."""
+        """Make only the parts of one task trainable: of a new or a recurring task."""
         self.learning = str(task)
         self.requires_grad_(False)
         for part in self.parts(self.learning):

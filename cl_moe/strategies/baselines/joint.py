@@ -1,4 +1,4 @@
-"""A strategy that learns several experiences as one."""
+"""A strategy that trains on several experiences as one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ("JointStrategy",)
 
 
 class JointStrategy(Strategy):
-    """Learns all experiences of one ``train`` call together, and may be called again.
+    """Trains on all experiences of one ``train`` call together; it may be called again.
 
-    The number of epochs is such that the steps are those of learning one experience after the
-    other (rounded up to whole epochs), small ones with their extra epochs.
+    The number of optimizer steps is that of training on one experience after the other (rounded up
+    to whole epochs), with the extra epochs of small ones.
     """
 
     experience: Any
@@ -52,7 +52,7 @@ class JointStrategy(Strategy):
         return model
 
     def planned_epochs(self) -> int:
-        """Return the epochs that make up the steps of learning one by one."""
+        """Return the epochs with as many steps as training on one experience after the other."""
         batch, pairs = self.training.batch_size, self.pairs()
         one_by_one = sum(
             epochs_for(size, self.training, self.pairs) * n_batches(size, batch, pairs)

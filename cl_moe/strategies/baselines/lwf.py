@@ -10,9 +10,9 @@ __all__ = ("FrozenTeacherLwF",)
 
 
 class FrozenTeacherLwF(LwFPlugin):
-    """LwF that asks the network of the end of the last task for the answers that it gave then.
+    """LwF whose teacher is the network at the end of the last task, in evaluation mode.
 
-    Avalanche leaves the copy in training mode, where dropout changes its answers from batch to
+    Avalanche leaves the copy in training mode, where dropout changes its outputs from batch to
     batch, and batch normalisation its running statistics.
     """
 

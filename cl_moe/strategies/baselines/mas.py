@@ -1,4 +1,4 @@
-"""Avalanche's MAS, which never asks for the importance of one row alone where that cannot be."""
+"""Avalanche's MAS, without batches of one row where the model needs two."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ("PairedMAS",)
 
 
 class PairedMAS(MASPlugin):
-    """MAS whose look at a task's rows takes the batches that training takes, in their order.
+    """MAS that computes importances on the batches of training, in order.
 
-    Importances are those of Avalanche; but where the model needs two rows a batch, a single last
+    Importances are those of Avalanche; but where the model needs two rows per batch, a single last
     row joins the batch before it.
     """
 
     def _get_importance(self, strategy: Any) -> dict[str, Any]:
-        """Return the mean over batches of the gradients of the outputs' length, by parameter."""
+        """Return the mean over batches of the gradients of the outputs' norm, by parameter."""
         model, data = strategy.model, strategy.experience.dataset
         importance = dict(zerolike_params_dict(model))
         model.train()

@@ -17,19 +17,19 @@ __all__ = ("PackedNetwork",)
 
 
 class PackedNetwork(TaskNetwork):
-    """A dense trunk whose weights are given to tasks one by one, and one head a task.
+    """A dense trunk whose weights are assigned to tasks one by one, and one head per task.
 
     Mallya & Lazebnik 2018, "PackNet: adding multiple tasks to a single network by iterative
-    pruning". A task sees its own weights and those of earlier tasks; all others are zero to it,
-    whatever their value, so that nothing learned later can change its answers. Biases and what
-    scales and shifts normalised values (all parameters with up to one dimension) learn with the
-    first task and are fixed then. Running statistics go on from one task to the next; each task
-    keeps those that it ended with.
+    pruning". A task uses its own weights and those of earlier tasks; all others are masked to zero,
+    so that later training cannot change its predictions. Biases and the scales and shifts of
+    normalisation (all parameters with up to one dimension) are trained on the first task and then
+    frozen. Running statistics carry over from one task to the next; each task keeps a copy of its
+    final ones.
 
     Args:
         trunk: makes the trunk for inputs of ``in_shape``.
         in_shape: shape of a row.
-        seed: where initial parameters are derived from.
+        seed: seed of the initial parameters.
 
     >>> from cl_moe.moe.experts.base import cut
     >>> from cl_moe.moe.experts.mlp import MLPExpert
@@ -57,11 +57,11 @@ class PackedNetwork(TaskNetwork):
 
     @property
     def packed(self) -> bool:
-        """Whether the newest task has its weights. It goes with them when a state is loaded."""
+        """Whether weights are assigned to the newest task; part of the saved state."""
         return int(self.packed_tasks) == len(self.heads)
 
     def add_task(self, task: int, n_classes: int) -> None:
-        """Take in a task: it learns all free weights, and sees those of earlier tasks."""
+        """Add a task: it trains all free weights, and uses those of earlier tasks."""
         assert self.packed, "pack the weights of the last task first"
         self.heads.requires_grad_(False)
         if len(self.heads):
@@ -77,15 +77,15 @@ class PackedNetwork(TaskNetwork):
         )
 
     def reopen(self, task: int) -> None:
-        """Let the head of a task whose label came back learn on; the weights are fixed."""
+        """Make the head of a recurring task trainable; the weights stay fixed."""
         self.requires_grad_(False)
         self.heads[str(task)].requires_grad_(True)
 
     @torch.no_grad()
     def pack(self, share: float) -> None:
-        """Give the newest task its ``share`` of each layer's free weights, by magnitude.
+        """Assign the newest task its ``share`` of each layer's free weights, by magnitude.
 
-        The others become zero, and free for the next task.
+        The other free weights are set to zero for the next task.
         """
         assert not self.packed, "there is no task to pack"
         for weight, owner in self._weights():
@@ -96,19 +96,19 @@ class PackedNetwork(TaskNetwork):
             weight[owner == 0] = 0.0
         self.packed_tasks.fill_(len(self.heads))
 
-    def take_back(self, task: int, n_outputs: int) -> None:
-        """Take in a task that was learned before; which weights are its own is in the tensors."""
+    def restore_task(self, task: int, n_outputs: int) -> None:
+        """Add a task of a saved network; the assignment of weights is in the tensors."""
         self.add_task(task, n_outputs)
         self.pack(0.0)
 
     def trainable(self) -> Iterator[tuple[nn.Parameter, Tensor]]:
-        """Yield each weight of the trunk with the mask of what the newest task may change."""
+        """Yield each weight of the trunk with the mask of its trainable elements."""
         mine = len(self.heads) if self.packed else 0
         for weight, owner in self._weights():
             yield weight, owner == mine
 
     def branch(self, z: Tensor, task: int) -> Tensor:
-        """Return the logits (B, C) of one task for its rows; a finished one is not in training."""
+        """Return the logits (B, C) of one task; finished tasks run in evaluation mode."""
         finished = self._is_finished(task)
         modes = modes_of(self.trunk) if finished and self.trunk.training else []
         restore_modes((module, False) for module, _ in modes)
@@ -118,23 +118,23 @@ class PackedNetwork(TaskNetwork):
         return logits
 
     def depends_on(self, task: int) -> Iterator[nn.Module | Tensor]:
-        """Yield all that can change a task's answers: of the weights, what it sees of them."""
+        """Yield all that a task's predictions depend on; of the weights, the masked ones."""
         yield self.heads[str(task)]
         seen = self._seen(task)
         for name, tensor in (*self.trunk.named_parameters(), *self.trunk.named_buffers()):
-            # a hidden weight below zero is -0.0 to the task, which + 0.0 makes 0.0
+            # a masked negative weight is -0.0, which + 0.0 makes 0.0
             yield seen[name] + 0.0 if name in self._names else seen.get(name, tensor)
 
     def active_parameters(self, task: int) -> int:
-        """Return the number of parameters that a task's answers depend on."""
+        """Return the number of parameters that a task's predictions depend on."""
         weights = sum(int(self._visible(owner, task).sum()) for _, owner in self._weights())
         vectors = sum(p.numel() for p in self.trunk.parameters() if p.ndim <= 1)
         return weights + vectors + sum(p.numel() for p in self.heads[str(task)].parameters())
 
     def _seen(self, task: int) -> dict[str, Tensor]:
-        """Return by name what a task sees of the trunk where that is not what stands there.
+        """Return, by name, the trunk's tensors with a task's own values.
 
-        Weights are zero where they are not the task's to see; running statistics are its own.
+        Weights of later tasks are masked to zero; running statistics are the task's.
         """
         weights = {
             name: weight * self._visible(owner, task)
@@ -144,11 +144,11 @@ class PackedNetwork(TaskNetwork):
         return weights | {name: getattr(self, self._kept(str(task), p)) for p, name in own}
 
     def _is_finished(self, task: int) -> bool:
-        """Tell whether a later task has come."""
+        """Tell whether there is a later task."""
         return str(task) != list(self.heads)[-1]
 
     def _kept(self, task: str, position: int) -> str:
-        """Return where a task's running statistics are kept."""
+        """Return the name of a task's copy of running statistics."""
         return f"kept_{task}_{position}"
 
     def _visible(self, owner: Tensor, task: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""PackNet's schedule: train, give the task its weights, train those again."""
+"""PackNet's schedule: train, assign weights to the task, train these again."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ("PackNetPlugin",)
 
 
 class PackNetPlugin(SupervisedPlugin):
-    """Packs a :class:`PackedNetwork` within the budget of steps that every method has.
+    """Packs a :class:`PackedNetwork` within the common budget of optimizer steps.
 
-    Avalanche's PackNet swaps modules inside the model, which fails with one head a task, and takes
-    a fixed list of shares.
+    Avalanche's PackNet swaps modules inside the model, which fails with one head per task, and
+    needs a fixed list of shares.
 
     Args:
         tasks: number of tasks expected; each gets an equal share of all weights.
-        keep: share of the free weights that each task gets instead, as in the paper.
-        retrain: share of a task's steps that is left for training after packing.
+        keep: share of the free weights per task instead, as in the paper.
+        retrain: share of a task's steps after packing.
     """
 
     def __init__(self, tasks: int, keep: float | None = None, retrain: float = 0.4) -> None:
@@ -32,33 +32,33 @@ class PackNetPlugin(SupervisedPlugin):
         self._fixed: list[Tensor] = []
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Fix the step of packing, and remember the weights that must not move."""
+        """Determine the step of packing, and store the weights that must not change."""
         if strategy.clock.train_exp_epochs == 0:
             steps = strategy.train_epochs * len(strategy.dataloader)
             self._pack_at = steps - round(self.retrain * steps)
             self._remember(_network(strategy))
 
     def before_training_iteration(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Pack when it is time."""
+        """Pack at the step of packing."""
         network = _network(strategy)
         if strategy.clock.train_exp_iterations == self._pack_at and not network.packed:
             self._pack(network)
 
     def before_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Keep the gradients of fixed weights from the optimizer's statistics."""
+        """Remove the gradients of fixed weights, before the optimizer's statistics are updated."""
         for weight, mask in _network(strategy).trainable():
             if weight.grad is not None:
                 weight.grad.mul_(mask)
 
     @torch.no_grad()
     def after_update(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Put fixed weights back: momentum and weight decay move what has no gradient."""
+        """Restore fixed weights, which momentum and weight decay change without a gradient."""
         trainable = _network(strategy).trainable()
         for (weight, mask), fixed in zip(trainable, self._fixed, strict=True):
             weight.copy_(torch.where(mask, weight, fixed))
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Pack, where the task ended before its step came."""
+        """Pack, if the task ended before the step of packing."""
         if not _network(strategy).packed:
             self._pack(_network(strategy))
 

@@ -1,4 +1,4 @@
-"""Progressive networks: a column a task that reads the frozen columns of earlier tasks."""
+"""Progressive networks: one column per task, which reads the frozen columns of earlier tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ("ProgressiveNetwork",)
 
 
 class ProgressiveNetwork(FreezingNetwork):
-    r"""Columns with lateral connections, of any expert kind.
+    r"""Columns with lateral connections, for any expert kind.
 
     Rusu et al. 2016, "Progressive neural networks", eq. 2, adapters in front of every stage but the
     first, and in front of the head:
@@ -26,17 +26,17 @@ class ProgressiveNetwork(FreezingNetwork):
     .. math:: h_i^{(k)} = s_i\left(h_{i-1}^{(k)} + U \sigma(V [\alpha_j h_{i-1}^{(j)}]_{j<k})\right)
 
     :math:`s_i` is a stage of the trunk (linear and ReLU, or a residual block), :math:`V` and
-    :math:`U` are linear maps, 1x1 convolutions between images, to as many features as one column
-    has. The paper adds the lateral term after the stage's own linear map; adding it before lets one
-    form serve all kinds of stage, at the same cost. Avalanche's PNN knows perceptrons of one width
-    only, and grows a column when it is evaluated on a task it has not learned.
+    :math:`U` are linear maps, 1x1 convolutions between images, to the number of features of one
+    column. The paper adds the lateral term after the stage's own linear map; adding it before
+    supports all kinds of stages, at the same cost. Avalanche's PNN supports perceptrons of one
+    width only, and grows a column when it is evaluated on an unknown task.
 
     Parameters grow with the square of the number of tasks.
 
     Args:
         stages: a column's stages, from the input up.
         in_shape: shape of a row.
-        seed: where initial parameters are derived from.
+        seed: seed of the initial parameters.
 
     >>> from cl_moe.moe.experts.mlp import MLPExpert
     >>> network = ProgressiveNetwork(MLPExpert([8, 6]).stages(), in_shape=(4,))
@@ -57,7 +57,7 @@ class ProgressiveNetwork(FreezingNetwork):
         return len(self.columns)
 
     def add_task(self, task: int, n_classes: int) -> None:
-        """Freeze the columns there are and take in a new one."""
+        """Freeze the existing columns and add a new one."""
         seed, earlier = derive(self._seed, "progressive", task), len(self.columns)
         column, shape = nn.ModuleDict(), self._shape
         stages, adapters = nn.ModuleList(), nn.ModuleList()
@@ -76,7 +76,7 @@ class ProgressiveNetwork(FreezingNetwork):
         self.reopen(task)
 
     def parts(self, task: str) -> Iterable[nn.Module]:
-        """Return a task's head, and its column as long as no later column reads it."""
+        """Return a task's head, and its column if no later column reads it."""
         newest = task == list(self.columns)[-1]
         return (self.columns[task], self.heads[task]) if newest else (self.heads[task],)
 
@@ -94,17 +94,17 @@ class ProgressiveNetwork(FreezingNetwork):
         return logits
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change a task's answers."""
+        """Return all that a task's predictions depend on."""
         return *self._needed(task), self.heads[str(task)]
 
     def _needed(self, task: int) -> list[Any]:
-        """Return a task's column, behind those that it reads."""
+        """Return a task's column, after the columns that it reads."""
         names = list(self.columns)
         return [self.columns[name] for name in names[: names.index(str(task)) + 1]]
 
 
 class _Lateral:
-    """Makes the adapter that reads so many earlier columns."""
+    """Makes the adapter for a number of earlier columns."""
 
     def __init__(self, earlier: int) -> None:
         self.earlier = earlier
@@ -114,7 +114,7 @@ class _Lateral:
 
 
 class Adapter(nn.Module):
-    """U relu(V [alpha_j h_j]): what a column reads from ``earlier`` columns' features.
+    """U relu(V [alpha_j h_j]): the lateral input of a column from ``earlier`` columns.
 
     Args:
         earlier: number of earlier columns.

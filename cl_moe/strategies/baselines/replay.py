@@ -16,16 +16,16 @@ __all__ = ("MemoryReplay",)
 
 
 class MemoryReplay(SupervisedPlugin):
-    """Joins every batch with as many rows drawn from a memory of earlier tasks.
+    """Joins every batch with the same number of rows from a memory of earlier tasks.
 
     Chaudhry et al. 2019, "On tiny episodic memories in continual learning", with a memory that is
-    shared equally by the tasks so far. The number of optimizer steps stays that of the other
-    methods; each step sees twice the rows. (Avalanche's plugin lengthens the epoch of a task that
-    is smaller than the memory, and loads samples one by one.)
+    divided equally among the tasks so far. The number of optimizer steps is that of the other
+    methods; each step has twice the rows. (Avalanche's plugin lengthens the epoch of a task that is
+    smaller than the memory, and loads samples one by one.)
 
     Args:
-        memory: rows kept in all.
-        seed: seeds which rows are kept and drawn.
+        memory: total number of rows in the memory.
+        seed: seed for the rows that are kept and drawn.
     """
 
     def __init__(self, memory: int, seed: int) -> None:
@@ -50,7 +50,7 @@ class MemoryReplay(SupervisedPlugin):
         ]
 
     def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Keep rows of the task that ends; each earlier task gives up some of its own."""
+        """Add rows of the finished task; remove rows of each earlier task."""
         x, y, tasks = samples(strategy.experience.dataset)
         for task in tasks.unique().tolist():
             members = (tasks == task).nonzero()[:, 0]
@@ -63,14 +63,14 @@ class MemoryReplay(SupervisedPlugin):
         self._join()
 
     def state(self) -> State:
-        """Return the memory, and where the random numbers are."""
+        """Return the memory and the state of the random generator."""
         tensors = {"generator": self._generator.get_state()}
         for task, (x, y) in self._kept.items():
             tensors |= {f"{task}.x": x.clone(), f"{task}.y": y.clone()}
         return State({"tasks": list(self._kept)}, tensors)
 
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""
         held = state.tensors
         self._kept = {t: (held[f"{t}.x"], held[f"{t}.y"]) for t in state.plain["tasks"]}
         self._generator.set_state(held["generator"])
@@ -78,7 +78,7 @@ class MemoryReplay(SupervisedPlugin):
             self._join()
 
     def _join(self) -> None:
-        """Lay the rows of all tasks one behind the other."""
+        """Concatenate the rows of all tasks."""
         self._rows = (
             torch.cat([x for x, _ in self._kept.values()]),
             torch.cat([y for _, y in self._kept.values()]),
@@ -87,7 +87,7 @@ class MemoryReplay(SupervisedPlugin):
 
 
 def _shares(memory: int, available: dict[int, int]) -> dict[int, int]:
-    """Share a memory equally; what a small task cannot use goes to the others.
+    """Divide a memory equally; the unused share of a small task goes to the others.
 
     >>> _shares(10, {0: 100, 1: 2, 2: 100})
     {0: 4, 1: 2, 2: 4}

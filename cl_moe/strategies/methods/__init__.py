@@ -1,1 +1,1 @@
-"""Methods: one file, one method; a function that returns a ready strategy."""
+"""Methods, one per file: a function that returns a complete strategy."""

@@ -10,14 +10,14 @@ __all__ = ("agem",)
 
 
 def agem(context: MethodContext, /, *, memory_per_task: int = 50, sample: int = 64) -> Method:
-    """Bend each gradient so that the loss on a memory does not rise (Avalanche's A-GEM).
+    """Project each gradient so that the loss on a memory does not increase (Avalanche's A-GEM).
 
     Chaudhry et al. 2019, "Efficient lifelong learning with A-GEM", eq. 11.
 
     Args:
-        context: what all methods are given.
-        memory_per_task: rows kept of each task.
-        sample: rows drawn from the memory a step, shared equally by the tasks so far.
+        context: the settings that all methods share.
+        memory_per_task: rows per task in the memory.
+        sample: rows drawn from the memory per step, divided equally among the tasks so far.
     """
     tasks = len(context.stream)
     require(

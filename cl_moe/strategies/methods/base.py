@@ -1,4 +1,4 @@
-"""Methods by name: how one is built, and what most of them are made of."""
+"""Construction of methods by name, and building blocks of methods."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def build_method(
     """Return the method called ``type``.
 
     Args:
-        type: a name of the catalogue (``"ewc"``), or the ``package.module:name`` of one's own
+        type: a name of the catalogue (``"ewc"``), or the ``package.module:name`` of a user's
             function, ``def mine(context: MethodContext, /, *, strength: float = 1.0) -> Method``,
-            or of an Avalanche strategy (``"avalanche.training:GDumb"``), which is given model,
-            optimizer, criterion, batch sizes, epochs and device where its signature takes them.
+            or of an Avalanche strategy (``"avalanche.training:GDumb"``), which gets model,
+            optimizer, criterion, batch sizes, epochs and device where they are in its signature.
         parameters: its parameters.
         context: what all methods are given.
-        name: what the study calls it, for errors; by default ``type``.
+        name: its name in the study, for errors; by default ``type``.
 
     Raises:
         InputError: no such method, parameters that do not fit its signature, or a network that
@@ -48,9 +48,9 @@ def build_method(
     place = f"method '{name or type}'"
     target = catalog.resolve("method", type, place)
     if inspect.isclass(target):
-        from cl_moe.strategies.foreign import build_foreign
+        from cl_moe.strategies.external import build_external
 
-        method = build_foreign(target, parameters, context, place)
+        method = build_external(target, parameters, context, place)
     else:
         method = catalog.build(target, parameters, place, context)
     if not isinstance(method, Method):
@@ -71,12 +71,12 @@ def sequential(
     model: TaskModel | TaskNetwork | MoENetwork | None = None,
     plugins: Plugins = (),
 ) -> Method:
-    """Return the method that trains ``model`` (None: the dense network) task by task.
+    """Return a method that trains ``model`` (None: the dense network) task by task.
 
     Args:
         context: what all methods are given.
-        model: any network of ours, by itself or as a :class:`~cl_moe.training.model.TaskModel`.
-        plugins: Avalanche plugins, which make the method what it is; or a function that makes them.
+        model: a cl_moe network, possibly as a :class:`~cl_moe.training.model.TaskModel`.
+        plugins: the Avalanche plugins of the method, or a function that makes them.
 
     Raises:
         InputError: the dense network cannot be built.
@@ -102,7 +102,7 @@ def sequential(
 
 
 def require(conditions: Mapping[str, bool]) -> None:
-    """Raise an InputError with every sentence whose condition does not hold.
+    """Raise an InputError with every sentence whose condition is False.
 
     >>> require({"memory: 0 is too small; give 1 or more": False})
     Traceback (most recent call last):
@@ -123,7 +123,7 @@ def require_objective(
         context: what all methods are given.
         method: its name.
         known: names of the objectives that it learns.
-        why: what it does that others do not fit; completes "METHOD ...".
+        why: the reason, which completes "METHOD ...".
     """
     others = [
         task

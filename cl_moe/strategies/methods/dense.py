@@ -1,4 +1,4 @@
-"""One network for all tasks, trained on one after the other."""
+"""One network, trained on one task after the other."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ("dense",)
 
 
 def dense(context: MethodContext, /) -> Method:
-    """Fine-tune one dense network; nothing is done against forgetting.
+    """Fine-tune one dense network, without protection against forgetting.
 
-    The lower bound of every study: it has the active parameters of a mixture with one expert a
-    row. It has a head a task, or one for all where ``heads = "shared"`` under ``[network]``.
+    The lower bound of every study: it has as many active parameters as a mixture with one expert
+    per row. It has one head per task, or one for all with ``heads = "shared"`` under ``[network]``.
     """
     return sequential(context)

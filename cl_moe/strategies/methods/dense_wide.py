@@ -1,4 +1,4 @@
-"""One network with all the parameters that a mixture has in the end."""
+"""A dense network with the final number of parameters of a mixture."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ("dense_wide",)
 
 
 def dense_wide(context: MethodContext, /, *, experts: int | None = None) -> Method:
-    """Fine-tune a dense network that has as many parameters as a mixture in the end.
+    """Fine-tune a dense network with the final number of parameters of a mixture.
 
-    The control for "more parameters explain it". All hidden widths are multiplied by one factor,
-    found by bisection, such that trunk and heads together have the parameters of a mixture with
-    ``experts`` experts (and a shared one, where the network has it) and a head a task. The
-    encoder is as it is; gates are small and left out.
+    The control for the number of parameters. All hidden widths are multiplied by one factor, found
+    by bisection, such that trunk and heads together have as many parameters as a mixture with
+    ``experts`` experts (and a shared one, where the network has it) and one head per task. The
+    encoder is not widened; gates are small and not counted.
 
     Args:
         context: what all methods are given.
-        experts: number of experts; None for one a task of the stream.
+        experts: number of experts; None for one per task of the stream.
     """
     from cl_moe.strategies.networks import dense_network
 
@@ -32,7 +32,7 @@ def dense_wide(context: MethodContext, /, *, experts: int | None = None) -> Meth
 
 
 def _width(context: MethodContext, experts: int) -> float:
-    """Return the factor whose parameter count comes nearest to that of the mixture."""
+    """Return the factor with the parameter count nearest to the mixture's."""
     encoder, trunk, heads = _sizes(context, 1.0, mixture=True)
     wanted = encoder + (experts + context.network.shared_expert) * trunk + heads
     # parameters grow at least linearly with the width, so this many experts' width is enough
@@ -46,7 +46,7 @@ def _width(context: MethodContext, experts: int) -> float:
 def _sizes(context: MethodContext, width: float, mixture: bool = False) -> tuple[int, int, int]:
     """Return the parameters of encoder, trunk and all heads; nothing is allocated.
 
-    A mixture has a head a task, also where dense networks have one for all.
+    A mixture has one head per task, also where dense networks share one.
     """
     import torch
 

@@ -24,18 +24,18 @@ def ewc(
     labels: Literal["sampled", "predicted", "true"] = "sampled",
     samples: int | None = 1000,
 ) -> Method:
-    """Hold each weight of a dense network as firmly as it mattered to earlier tasks.
+    """Penalise changes of each weight by its Fisher information on earlier tasks.
 
     Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks", eq. 3, with
     the Fisher information of single samples; see :class:`cl_moe.continual.regularizers.ewc.EWC`.
-    Strengths from papers carry over (twice the coefficient of those who leave out the 1/2).
+    Strengths from papers apply directly (twice the coefficient of papers without the 1/2).
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         strength: the factor before the penalty.
         labels: drawn from the model, the model's prediction (Hsu et al. 2018), or the true ones.
-            Of regression, targets; the likelihood is Gaussian with variance 1.
-        samples: rows a task for the Fisher information; all where None.
+            For regression these are targets; the likelihood is Gaussian with variance 1.
+        samples: rows per task for the Fisher information; None: all.
     """
     require(
         {

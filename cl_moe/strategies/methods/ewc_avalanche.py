@@ -1,4 +1,4 @@
-"""Elastic weight consolidation as Avalanche has it."""
+"""Elastic weight consolidation as in Avalanche."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ("ewc_avalanche",)
 def ewc_avalanche(
     context: MethodContext, /, *, strength: float = 100.0, decay: float | None = None
 ) -> Method:
-    """Hold weights with Avalanche's EWC: the Fisher information of batch means.
+    """Penalise changes of weights as in Avalanche's EWC: Fisher information of batch means.
 
     The gradient is squared after averaging over a batch and there is no factor 1/2, so strengths
-    from papers do not carry over. The penalties of all earlier tasks are one parabola, which costs
-    no more than the first of them; Avalanche's ``EWCPlugin`` would add up one a task, to the same
-    value. Heads of earlier tasks stay as they are; there, what an optimizer such as Adam remembers
-    moves them on a little.
+    from papers do not apply. The penalties of all earlier tasks are one quadratic function, at the
+    cost of a single one; Avalanche's ``EWCPlugin`` adds one term per task, with the same sum. Heads
+    of earlier tasks do not change here; in Avalanche, the moments of an optimizer such as Adam
+    change them slightly.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         strength: Avalanche's ``ewc_lambda``.
-        decay: how much of the old importance is kept with each task (Schwarz et al. 2018, "Progress
-            & compress", online EWC), which Avalanche's ``EWCPlugin`` cannot do with a head a task;
-            None keeps a separate penalty a task.
+        decay: factor on the old importance with each task (Schwarz et al. 2018, "Progress &
+            compress", online EWC), which Avalanche's ``EWCPlugin`` does not support with one head
+            per task; None for a separate penalty per task.
     """
     require(
         {

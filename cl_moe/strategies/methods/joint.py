@@ -10,10 +10,10 @@ __all__ = ("joint",)
 
 
 def joint(context: MethodContext, /) -> Method:
-    """Train one dense network on all tasks together: what continual learning would like to reach.
+    """Train one dense network on all tasks together: the usual upper bound.
 
-    It takes as many steps as the other methods take over the whole stream, on batches drawn from
-    all tasks' rows alike.
+    It takes as many steps as the other methods on the whole stream, on batches drawn uniformly from
+    all tasks' rows.
     """
     from cl_moe.strategies.networks import dense_network
 

@@ -16,16 +16,16 @@ __all__ = ("lwf",)
 
 
 def lwf(context: MethodContext, /, *, strength: float = 1.0, temperature: float = 2.0) -> Method:
-    """Keep the old heads' answers to the new task's inputs as they were (Avalanche's LwF).
+    """Distil the old heads' predictions on the new task's inputs (Avalanche's LwF).
 
-    Li & Hoiem 2016, "Learning without forgetting", eq. 1 to 3. Each step asks all old heads, of the
-    network and of its copy from the end of the last task; a head that tasks share is asked once.
+    Li & Hoiem 2016, "Learning without forgetting", eq. 1 to 3. Each step evaluates all old heads,
+    of the network and of its copy from the end of the last task; a shared head is evaluated once.
     It needs classes.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         strength: the factor before the distillation loss.
-        temperature: divides the logits that are compared.
+        temperature: divisor of the compared logits.
     """
     require(
         {

@@ -10,14 +10,14 @@ __all__ = ("mas",)
 
 
 def mas(context: MethodContext, /, *, strength: float = 0.1, mixing: float = 0.5) -> Method:
-    """Hold each weight as firmly as the outputs depend on it (Avalanche's MAS).
+    """Penalise changes of each weight by the outputs' sensitivity to it (Avalanche's MAS).
 
     Aljundi et al. 2018, "Memory aware synapses: learning what (not) to forget", eq. 2 to 5.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         strength: the factor before the penalty.
-        mixing: weight of the old importance when a task's own is added, 0 to 1.
+        mixing: weight of the old importance when a task's importance is added, 0 to 1.
     """
     require(
         {

@@ -14,24 +14,24 @@ __all__ = ("moe",)
 def moe(
     context: MethodContext,
     *,
-    gate: str = "evidence",
-    growth: str = "relatedness",
+    gate: str = "task",
+    growth: str = "reuse_or_grow",
     experts: int = 1,
     max_experts: int | None = None,
     gate_options: Mapping[str, Any] | None = None,
     growth_options: Mapping[str, Any] | None = None,
 ) -> Method:
-    """A task-aware mixture that takes over, reuses, averages, copies or grows experts.
+    """A task-aware mixture that matches, reuses, ensembles, copies or grows experts.
 
-    Task-aware gating in the sense of Gupta et al. 2022. Each path, one expert a layer, has the
-    active parameters of the dense network.
+    Task-aware gating in the sense of Gupta et al. 2022. Each path, one expert per layer, has as
+    many active parameters as the dense network.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         gate: name of the gate.
         growth: name of the growth policy.
-        experts: experts a layer begins with (a fixed pool has no others).
-        max_experts: experts a layer may have in use; beyond it the policy reassigns.
+        experts: initial number of experts per layer (a fixed pool has no others).
+        max_experts: most experts in use per layer; at this number the policy reassigns experts.
         gate_options: parameters of the gate.
         growth_options: parameters of the growth policy.
     """

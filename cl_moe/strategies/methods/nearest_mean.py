@@ -1,4 +1,4 @@
-"""The nearest class mean a task."""
+"""Nearest class mean, per task."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ("nearest_mean",)
 
 
 def nearest_mean(context: MethodContext, /) -> Method:
-    """Answer each task by the class whose mean is nearest in angle, on the raw input.
+    """Predict the class with the nearest mean in angle, per task, on the raw input.
 
     SimpleCIL (Zhou et al. 2023, "Revisiting class-incremental learning with pre-trained models"),
-    with a set of means a task: alone, deterministic, no step of training. See
+    with separate means per task: no transfer, deterministic, no training. See
     :func:`cl_moe.strategies.baselines.closed_form.nearest_mean_head`. It needs classes.
     """
     require_objective(context, "nearest_mean", ["classification"], "compares class means")

@@ -12,17 +12,17 @@ __all__ = ("packnet",)
 def packnet(
     context: MethodContext, /, *, keep: float | None = None, retrain: float = 0.4
 ) -> Method:
-    """Give each task some of one network's weights, and fix them.
+    """Assign each task some of one network's weights, and freeze these.
 
     Mallya & Lazebnik 2018, "PackNet: adding multiple tasks to a single network by iterative
-    pruning". Pruning and retraining happen within the budget of steps that all methods have.
+    pruning". Pruning and retraining take place within the common budget of steps.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         keep: share of the free weights that a task gets, as in the paper (0.5 leaves a tenth task
             one weight in a thousand); None gives equal shares of all weights, for which the number
             of tasks must be known from the start.
-        retrain: share of a task's steps left for training after pruning.
+        retrain: share of a task's steps after pruning.
     """
     from cl_moe.moe.experts.base import cut
     from cl_moe.seeding import derive
@@ -37,7 +37,7 @@ def packnet(
     )
     (trunk,) = cut(trunk_stages(context.network), 1)
     shape, seed = tuple(context.stream.shape), derive(context.seed, "network")
-    # every probe is learned from a copy, so all of them need one share together
+    # each probe is learned from a copy, so all probes need one share together
     tasks = len(context.stream) + bool(context.stream.probes)
 
     def plugins() -> list[Any]:

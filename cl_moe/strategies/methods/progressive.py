@@ -8,7 +8,7 @@ __all__ = ("progressive",)
 
 
 def progressive(context: MethodContext, /) -> Method:
-    """Grow a column a task that reads the frozen columns of earlier tasks.
+    """Grow one column per task, which reads the frozen columns of earlier tasks.
 
     Rusu et al. 2016, "Progressive neural networks"; for perceptrons and convolutions, see
     :class:`cl_moe.strategies.baselines.progressive.ProgressiveNetwork`. Parameters and time grow

@@ -11,14 +11,14 @@ __all__ = ("replay",)
 
 
 def replay(context: MethodContext, /, *, memory: int = 200) -> Method:
-    """Train on every batch together with as many rows from a memory of earlier tasks.
+    """Train on each batch joined with the same number of rows from a memory of earlier tasks.
 
-    Chaudhry et al. 2019, "On tiny episodic memories in continual learning". The memory is shared
-    equally by the tasks so far; see :class:`cl_moe.strategies.baselines.replay.MemoryReplay`.
+    Chaudhry et al. 2019, "On tiny episodic memories in continual learning". The memory is divided
+    equally among the tasks so far; see :class:`cl_moe.strategies.baselines.replay.MemoryReplay`.
 
     Args:
-        context: what all methods are given.
-        memory: rows kept in all.
+        context: the settings that all methods share.
+        memory: total number of rows in the memory.
     """
     require({f"memory: {memory} is too small; give 1 or more": memory >= 1})
 

@@ -1,4 +1,4 @@
-"""Ridge regression a task."""
+"""Ridge regression, per task."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ __all__ = ("ridge",)
 
 
 def ridge(context: MethodContext, /) -> Method:
-    """Compute a linear classifier (or regression) a task by ridge regression on the raw input.
+    """Fit a linear classifier (or regression) per task by ridge regression on the raw input.
 
-    What a sceptic asks for first: alone, deterministic, no step of training. Strength and
-    temperature are chosen by leave-one-out
-    (:func:`cl_moe.continual.evidence.ridge.fit_ridge`). On the features of a frozen encoder it is
-    the classifier of McDonnell et al. 2023, "RanPAC: Random projections and pre-trained models for
-    continual learning", with a head a task and no random projection. A very
-    large task is fitted to a part of its rows
+    The simplest control: no transfer, deterministic, no training. Strength and temperature are
+    selected by leave-one-out (:func:`cl_moe.continual.evidence.ridge.fit_ridge`). On the features
+    of a frozen encoder it is the classifier of McDonnell et al. 2023, "RanPAC: Random projections
+    and pre-trained models for continual learning", with one head per task and without random
+    projection. A very large task is fitted to a part of its rows
     (:data:`cl_moe.strategies.baselines.closed_form.ENTRIES`).
     """
 

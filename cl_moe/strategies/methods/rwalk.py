@@ -17,16 +17,16 @@ def rwalk(
     mixing: float = 0.9,
     every: int = 10,
 ) -> Method:
-    """Hold weights by Fisher information and by what their way saved (Avalanche's RWalk).
+    """Penalise changes by Fisher information and path integral (Avalanche's RWalk).
 
     Chaudhry et al. 2018, "Riemannian walk for incremental learning: understanding forgetting and
     intransigence", eq. 6 to 10. Its memory of examples is left out; ``replay`` is a method.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         strength: the factor before the penalty.
         mixing: weight of a batch's Fisher information in the running one, 0 to 1.
-        every: optimizer steps between two looks at the way.
+        every: optimizer steps between two updates of the path integral.
     """
     require(
         {

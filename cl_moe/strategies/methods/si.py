@@ -10,16 +10,16 @@ __all__ = ("si",)
 
 
 def si(context: MethodContext, /, *, strength: float = 1.0, damping: float = 0.1) -> Method:
-    """Hold each weight as firmly as its way through training lowered the loss.
+    """Penalise changes of each weight by its contribution to the decrease of the loss.
 
     Zenke et al. 2017, "Continual learning through synaptic intelligence", eq. 4 and 5; see
-    :class:`cl_moe.strategies.baselines.si.SynapticIntelligence`, which also says why this is not
-    Avalanche's.
+    :class:`cl_moe.strategies.baselines.si.SynapticIntelligence`, which also explains why
+    Avalanche's plugin is not used.
 
     Args:
-        context: what all methods are given.
+        context: the settings that all methods share.
         strength: the factor before the penalty.
-        damping: keeps the importance of weights that hardly moved bounded.
+        damping: bounds the importance of weights that hardly changed.
     """
     require(
         {

@@ -1,1 +1,1 @@
-"""Operators on a task: one file, one operator, each naming the relation it makes."""
+"""Operators on tasks, one per file; each names the relation that it makes."""

@@ -18,12 +18,12 @@ __all__ = ("Background",)
 
 @dataclass(frozen=True)
 class Background(Operator):
-    """The dark parts of images take a colour: x + (max - x) * colour, max the brightest value.
+    """Colours the dark parts of images: x + (max - x) * colour, max the brightest value.
 
     Veniat et al. 2021 (the first and last task of the CTrL stream S_in).
 
     Args:
-        colour: one value in 0..1 a channel; drawn at random where left out.
+        colour: one value in 0..1 per channel; random by default.
 
     >>> import torch
     >>> task = Task(

@@ -1,4 +1,4 @@
-"""What an operator on tasks is, and how several are applied one after the other."""
+"""The interface of operators on tasks, and their composition."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ __all__ = (
 class Operator(ABC):
     """A change of a task that makes a related one. An operator is a frozen dataclass.
 
-    ``relation``: what the new task is to the old one, in words. The examples are turned into
-    tensors; a lazy data set's transforms are applied once.
+    ``relation``: the relation of the new task to the old one, in words. The examples are converted
+    to tensors; a lazy data set's transforms are applied once.
     """
 
     relation: ClassVar[str]
@@ -43,10 +43,11 @@ class Operator(ABC):
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the changed task, with ``derived_from`` and ``relation`` set.
 
-        What is drawn at random depends on ``seed`` alone.
+        Random draws depend on ``seed`` only.
 
         Raises:
-            InputError: the task cannot be changed like that (say, vectors cannot be rotated).
+            InputError: the operator does not apply to the task (for example, vectors cannot be
+                rotated).
         """
 
 
@@ -96,7 +97,7 @@ def remade(
     relation: str | None,
     group: str | None = None,
 ) -> Task:
-    """Return the same data under another name and relation; the group stays where none is given."""
+    """Return the same data with another name and relation; the group is kept unless given."""
     return replace(
         task, name=name, group=group or task.group, derived_from=derived_from, relation=relation
     )
@@ -105,7 +106,7 @@ def remade(
 def map_inputs(
     task: Task, operator: Operator, change: Callable[[Tensor, str], Tensor], word: str
 ) -> Task:
-    """Return the task with inputs x_N... changed; ``change`` is also told ``train`` or ``test``."""
+    """Return the task with inputs x_N... changed; ``change`` also gets ``train`` or ``test``."""
     splits = []
     for split in ("train", "test"):
         x, y = task.tensors(split)

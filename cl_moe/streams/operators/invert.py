@@ -1,4 +1,4 @@
-"""Dark for bright."""
+"""Inversion of inputs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ("Invert",)
 
 @dataclass(frozen=True)
 class Invert(Operator):
-    """Inputs are mirrored in their range: x becomes low + high - x (1 - x for images in 0..1).
+    """Mirrors inputs in their range: x becomes low + high - x (1 - x for images in 0..1).
 
-    Twice in a row gives the first task back.
+    Applied twice it gives the original task.
 
     >>> import torch
     >>> task = Task(

@@ -17,7 +17,7 @@ __all__ = ("Noise",)
 
 @dataclass(frozen=True)
 class Noise(Operator):
-    """Gaussian noise is added to training and test inputs; what lay in 0..1 is clipped to it.
+    """Adds Gaussian noise to training and test inputs; inputs in 0..1 are clipped to it.
 
     Args:
         strength: standard deviation, in units of the inputs.

@@ -1,4 +1,4 @@
-"""Few examples."""
+"""Subsampling of examples."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ("PerClass",)
 class PerClass(Operator):
     """At most n training examples of each class; the test set stays whole unless a size is given.
 
-    With one seed, fewer examples are a part of more. Of a task without classes (regression, several
-    labels a row) it is at most n examples in all.
+    For one seed, a smaller sample is a subset of a larger one. For a task without classes
+    (regression, multi-label) it is at most n examples in total.
 
     Args:
-        n: training examples a class.
-        test: test examples a class.
+        n: training examples per class.
+        test: test examples per class.
 
     >>> import torch
     >>> task = Task(

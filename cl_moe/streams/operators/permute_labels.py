@@ -1,4 +1,4 @@
-"""The same classes under other labels."""
+"""Permutation of labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ("PermuteLabels",)
 
 @dataclass(frozen=True)
 class PermuteLabels(Operator):
-    """Labels are permuted, inputs stay: what was learned about inputs holds, the head does not.
+    """Permutes labels and keeps inputs: features can be reused, the head cannot.
 
     Args:
         shift: y becomes (y + shift) mod classes (1 in the CTrL stream S_out, Veniat et al. 2021);

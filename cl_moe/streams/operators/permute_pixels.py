@@ -1,4 +1,4 @@
-"""Inputs in another order."""
+"""Permutation of pixels."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ("PermutePixels",)
 
 @dataclass(frozen=True)
 class PermutePixels(Operator):
-    """All inputs are reordered by one random permutation: Permuted MNIST's tasks.
+    """Permutes all inputs by one random permutation, as in Permuted MNIST.
 
-    Goodfellow et al. 2013. Of images, the pixels move and their channels stay together.
+    Goodfellow et al. 2013. The pixels of images are permuted, all channels alike.
 
     Args:
-        key: a permutation of its own for each key; where left out it is drawn from the seed.
+        key: each key has its own permutation; by default it is drawn from the seed.
 
     >>> import torch
     >>> task = Task(

@@ -1,4 +1,4 @@
-"""The same task later."""
+"""Recurring tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images turned."""
+"""Rotation of images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ("Rotate",)
 
 @dataclass(frozen=True)
 class Rotate(Operator):
-    """Images (C, H, W) are turned counter-clockwise; what comes in at the corners is 0.
+    """Rotates images (C, H, W) counter-clockwise; the corners are filled with 0.
 
     Quarter turns of square images are exact, all others are bilinear.
 
@@ -46,7 +46,7 @@ class Rotate(Operator):
             raise InputError(f"degrees: {self.degrees} is not an angle")
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
-        """Return the task with turned images."""
+        """Return the task with rotated images."""
         image_problem(task, "rotated")
         return map_inputs(task, self, lambda x, _: self._turn(x), f"rotated-{self.degrees:g}")
 

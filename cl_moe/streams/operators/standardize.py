@@ -1,4 +1,4 @@
-"""Inputs with mean 0 and standard deviation 1."""
+"""Standardisation of inputs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FAR = 10
 
 @dataclass(frozen=True)
 class Standardize(Operator):
-    """Inputs are centred and scaled, all by one mean and one standard deviation.
+    """Centres and scales all inputs by one mean and one standard deviation.
 
     Both are those of all training inputs together: 0.1307 and 0.3081 for MNIST, as in many
-    published experiments on it. Inputs that are all alike become 0.
+    published experiments on it. Constant inputs become 0.
 
     >>> import torch
     >>> x, y = torch.tensor([[0.0, 2.0], [2.0, 0.0]]), [0, 1]

@@ -1,4 +1,4 @@
-"""Some of the classes."""
+"""Subsets of classes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Subset(Operator):
             raise InputError(f"classes: {self.classes}; give two or more, each once")
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
-        """Return the task with these classes alone."""
+        """Return the task with only these classes."""
         class_problem(task, "a subset")
         chosen = choose_classes(self.classes, task.classes, f"task '{task.name}'", seed)
         mapping = {old: new for new, old in enumerate(chosen)}
@@ -67,7 +67,7 @@ class Subset(Operator):
 def choose_classes(
     wanted: Sequence[int | str] | int | None, known: Sequence[str], place: str, seed: int
 ) -> list[int]:
-    """Return positions of the classes that are wanted: by name or position, or a random draw.
+    """Return the positions of classes given by name or position, or of a random draw.
 
     Raises:
         InputError: with every class that is not known.

@@ -1,1 +1,1 @@
-"""Sources of data: one file, one source."""
+"""Sources of data, one per file."""

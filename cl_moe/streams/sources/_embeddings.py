@@ -1,4 +1,4 @@
-"""Frozen sentence embeddings, computed once and kept on disk by what went into them."""
+"""Frozen sentence embeddings, cached on disk by the hash of their inputs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def embed(texts: Sequence[str]) -> Tensor:
 
 
 def _write(path: Path, array: np.ndarray) -> None:
-    """Write whole or not at all: another process may be reading."""
+    """Write atomically: another process may be reading."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     with os.fdopen(handle, "wb") as file:

@@ -1,4 +1,4 @@
-"""Images of any depth as 8 bits a channel."""
+"""Conversion of images to 8 bits per channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source of data is."""
+"""The interface of data sources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.named import make_objective
@@ -41,9 +41,9 @@ class SourceData:
         train_y: (N,) int64, labels 0..len(classes)-1.
         test_x: as train_x.
         test_y: as train_y.
-        classes: their names; of another objective the names of outputs.
-        objective: what is learned: ``classification``, ``regression`` (real numbers) or
-            ``multilabel`` (0 and 1), both float32 (N, outputs).
+        classes: their names; for other objectives the names of outputs.
+        objective: ``classification``, ``regression`` (real numbers) or ``multilabel`` (0 and 1),
+            both float32 (N, outputs).
     """
 
     train_x: Tensor
@@ -59,7 +59,7 @@ class SourceData:
         return self.objective == "classification"
 
     def problems(self, place: str) -> list[str]:
-        """Return what is wrong with the data, each sentence with the place and what is right."""
+        """Return the problems of the data as sentences with place and valid values."""
         classes: object = self.classes
         if not isinstance(classes, (tuple, list)):
             return [f"{place}: classes are {classes!r}; give their names, as many as labels"]
@@ -86,7 +86,7 @@ class SourceData:
             found.append(f"{place}: two classes have one name; give each its own")
         if not found:
             empty = set(range(len(self.classes))) - set(self.train_y.tolist())
-            found += one_a_cause(
+            found += one_per_cause(
                 (
                     None,
                     f"{place}: class '{self.classes[k]}' has no training example; add some or drop "
@@ -113,7 +113,7 @@ def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
         problems.append(f"inputs are {x.dtype}; give float32, uint8 images or int64 token ids")
     elif x.is_floating_point() and not bool(torch.isfinite(x).all()):
         bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
-        problems += one_a_cause(
+        problems += one_per_cause(
             (None, f"example {row} holds NaN or infinity; clean or drop it") for row in bad
         )
     classes = objective.n_outputs
@@ -128,7 +128,7 @@ def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
 
 
 class Source(ABC):
-    """Where the data of tasks come from. A source is a frozen dataclass; its fields are its keys.
+    """A source of data for tasks. A source is a frozen dataclass; its fields are its keys.
 
     ``seeded``: the data depend on the study's seed. ``varies``: it has variants of chosen
     relatedness (see :class:`cl_moe.streams.sources.synthetic.Synthetic`).
@@ -146,7 +146,7 @@ class Source(ABC):
         """
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the data are at hand, else why not, and what would help."""
+        """Return None where the data are available, else the reason and a remedy."""
         return None
 
 

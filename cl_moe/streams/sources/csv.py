@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, did_you_mean, one_a_cause
+from cl_moe.errors import InputError, did_you_mean, one_per_cause
 from cl_moe.streams.scaling import standardised
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 
@@ -34,8 +34,8 @@ class Csv(Source):
             class is held out, the same rows in every run.
         test_fraction: see ``test_path``.
         delimiter: between columns; a tab for files ending in ``.tsv``, where left out.
-        standardise: shift and scale every column by the training set's mean and deviation; one
-            that does not vary becomes 0. Targets stay as they are.
+        standardise: shift and scale every column by the training set's mean and deviation; constant
+            columns become 0. Targets are not changed.
         objective: ``classification``; ``regression``, targets are numbers; or ``multilabel``, each
             target is 0 or 1. Of the latter two the test set is any ``test_fraction`` of the rows.
 
@@ -56,7 +56,7 @@ class Csv(Source):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of the columns that are to be learned."""
+        """Names of the target columns."""
         return (self.label,) if isinstance(self.label, str) else self.label
 
     def __post_init__(self) -> None:
@@ -190,7 +190,7 @@ class Csv(Source):
                 found.append(("label", f"{place}, column '{self.label}': no label; give one"))
             values.append(numbers(row, place, columns, LEAVE_OUT))
         if found:
-            raise InputError(one_a_cause(found))
+            raise InputError(one_per_cause(found))
         return values, targets
 
 

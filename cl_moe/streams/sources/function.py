@@ -1,4 +1,4 @@
-"""A function of one's own that returns data."""
+"""A user's function that returns data."""
 
 from __future__ import annotations
 

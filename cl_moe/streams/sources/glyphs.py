@@ -24,18 +24,18 @@ PEN = 0.05
 class Glyphs(Source):
     """Grey images of characters that nobody writes, in the manner of Omniglot (Lake et al. 2015).
 
-    A character is ``strokes`` quadratic Bezier curves with random control points. Each example is
-    another hand: the control points are moved a little, and the whole is turned, sized and shifted.
-    Every character is the same in all runs; a study's seed draws the classes of a task, and which
-    examples it gets.
+    A character is ``strokes`` quadratic Bezier curves with random control points. Each example is a
+    variation: the control points are moved a little, and the character is rotated, scaled and
+    shifted. Every character is the same in all runs; a study's seed draws the classes of a task,
+    and which examples it gets.
 
     Args:
         classes: number of characters.
-        strokes: curves a character.
+        strokes: curves per character.
         size: width and height of an image, in pixels.
         wobble: standard deviation of what control points are moved by; the image is 1 wide.
-        train_per_class: training examples a class.
-        test_per_class: test examples a class.
+        train_per_class: training examples per class.
+        test_per_class: test examples per class.
 
     >>> data = Glyphs(classes=3, size=10, train_per_class=4, test_per_class=2).load(
     ...     seed=0, data_dir=None

@@ -1,4 +1,4 @@
-"""Synthetic tasks with a dial for how related they are."""
+"""Synthetic tasks of controlled relatedness."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Synthetic(Source):
         dim: features.
         image: the features are laid out as a grey square image (1, sqrt(dim), sqrt(dim)).
         classes: number of classes, balanced.
-        clusters: prototypes a class; with one the task is nearly linear.
+        clusters: prototypes per class; with one the task is nearly linear.
         latent: dimension of the space the prototypes live in; fewer make a harder task.
         noise: standard deviation of the noise on every feature, before the sigmoid.
-        train_per_class: training examples a class.
-        test_per_class: test examples a class.
+        train_per_class: training examples per class.
+        test_per_class: test examples per class.
         lineage: variants from the first ancestor to this one, each with its relatedness to the
             one before it (that of the first is without meaning). Set by the scenario.
 

@@ -1,4 +1,4 @@
-"""A network a task, nothing shared."""
+"""One network per task, nothing shared."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from cl_moe.moe.experts.base import Shape, StageFactory
 from cl_moe.moe.extract import frozen_copy
 from cl_moe.strategies.baselines.freezing import FreezingNetwork
 
-__all__ = ("AloneNetwork",)
+__all__ = ("SingleTaskNetwork",)
 
 
-class AloneNetwork(FreezingNetwork):
-    """One trunk and one head a task; earlier ones are frozen when a task arrives.
+class SingleTaskNetwork(FreezingNetwork):
+    """One trunk and one head per task; earlier ones are frozen when a task arrives.
 
-    Each starts from the numbers that the dense network and a mixture's fresh experts start from:
-    what differs between methods is what they share, not the luck of initialisation.
+    Each has the initial parameters of the dense network and of a mixture's fresh experts: methods
+    differ in what they share, not in their initialisation.
 
     Args:
         trunk: makes a trunk for inputs of ``in_shape``.
         in_shape: shape of a row.
-        seed: where initial parameters are derived from.
+        seed: seed of the initial parameters.
 
     >>> import torch
     >>> from cl_moe.moe.experts.base import cut
     >>> from cl_moe.moe.experts.mlp import MLPExpert
-    >>> network = AloneNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,))
+    >>> network = SingleTaskNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,))
     >>> network.add_task(0, 2)
     >>> network.add_task(1, 3)
     >>> network(torch.rand(5, 4), 1).shape
@@ -48,7 +48,7 @@ class AloneNetwork(FreezingNetwork):
         return len(self.trunks)
 
     def add_task(self, task: int, n_classes: int) -> None:
-        """Freeze what there is and take in a fresh trunk and head."""
+        """Freeze the existing trunks and heads and add fresh ones."""
         fresh = DenseNetwork(self._trunk, self._in_shape, self._seed)
         fresh.add_task(task, n_classes)
         self.trunks[str(task)] = fresh.trunk
@@ -65,10 +65,10 @@ class AloneNetwork(FreezingNetwork):
         return logits
 
     def for_task(self, task: int) -> nn.Module:
-        """Return a copy of the task's trunk and head, in a row."""
+        """Return a copy of the task's trunk and head, in sequence."""
         trunk, head = self.trunks[str(task)], self.heads[str(task)]
         return frozen_copy(nn.Sequential(trunk, nn.Flatten(), head))
 
     def depends_on(self, task: int) -> Iterable[nn.Module | Tensor]:
-        """Return all that can change a task's answers."""
+        """Return all that a task's predictions depend on."""
         return self.trunks[str(task)], self.heads[str(task)]

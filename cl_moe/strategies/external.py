@@ -1,4 +1,4 @@
-"""Any Avalanche strategy as a method, under the budget of all others."""
+"""Any Avalanche strategy as a method, with the same training budget as the others."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from cl_moe.training.criterion import TaskCriterion
 from cl_moe.training.optimizer import make_optimizer
 from cl_moe.training.strategy import epochs_for
 
-__all__ = ("BudgetPlugin", "build_foreign")
+__all__ = ("BudgetPlugin", "build_external")
 
 
 class BudgetPlugin(SupervisedPlugin):
-    """Gives a strategy that is not built on our template what all methods get.
+    """Applies the common training budget to a strategy that is not built on our template.
 
-    That is the epochs, two rows a batch where the model needs them, and steps in training mode
-    whatever mode a plugin left the model in.
+    It sets the epochs, avoids batches of one row where the model needs two, and trains in training
+    mode whatever mode a plugin left the model in.
 
     Args:
         training: the budget.
@@ -40,13 +40,13 @@ class BudgetPlugin(SupervisedPlugin):
         self.training = training
 
     def after_train_dataset_adaptation(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """Set the epochs for the data that are about to be learned."""
+        """Set the number of epochs for the adapted data set."""
         self.before_forward(strategy)
         rows = len(strategy.adapted_dataset)
         strategy.train_epochs = epochs_for(rows, self.training, lambda: needs_two(strategy.model))
 
     def before_training_epoch(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
-        """See to it that no batch has one row alone, where the model needs two."""
+        """Avoid batches of one row, where the model needs two."""
         pair_rows(strategy)
 
     def before_forward(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
@@ -55,13 +55,13 @@ class BudgetPlugin(SupervisedPlugin):
             strategy.model.train()
 
 
-def build_foreign(
+def build_external(
     target: type, parameters: Mapping[str, Any], context: MethodContext, place: str
 ) -> Method:
     """Return an Avalanche strategy as a method.
 
-    It trains the dense network of ``dense``. What the strategy's signature takes of model,
-    optimizer, criterion, batch sizes, epochs, device, plugins and evaluator is given; the rest are
+    It trains the dense network of ``dense``. Of model, optimizer, criterion, batch sizes, epochs,
+    device, plugins and evaluator, the strategy gets those in its signature; the other arguments are
     the parameters, which are checked against the signature.
 
     Raises:
@@ -89,7 +89,7 @@ def build_foreign(
 
 
 def _signature(target: type) -> set[str]:
-    """Return the names that a constructor takes, with those it hands on to its bases."""
+    """Return the parameter names of a constructor, with those that it passes on to its bases."""
     found: set[str] = set()
     for base in target.__mro__:
         parameters = inspect.signature(base).parameters if base is not object else {}
@@ -100,7 +100,7 @@ def _signature(target: type) -> set[str]:
 
 
 def _given(context: MethodContext) -> dict[str, Any]:
-    """Return what the study gives to every strategy, by the names of Avalanche."""
+    """Return the arguments that the study gives to every strategy, by Avalanche's names."""
     training, model = context.training, build_dense(context)
     return {
         "model": model,

@@ -1,4 +1,4 @@
-"""Who uses which expert, and what an expert is worth to the tasks that use it."""
+"""Usage of experts by tasks, and the importance of experts."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ("importance", "readers")
 
 
 def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
-    """Return, for each (layer, expert id), the tasks answered through it and their share of use.
+    """Return, for each (layer, expert id), the tasks that use the expert and their shares.
 
-    A task with a path of its own uses its experts wholly; one that averages earlier paths uses
-    those paths' experts by the weight of each path.
+    A task with a path of its own has share 1 of each of its experts; an ensemble has the weight of
+    each path as its share of the path's experts.
     """
     found: dict[tuple[int, str], dict[int, float]] = {}
 
@@ -34,14 +34,17 @@ def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
     return found
 
 
-def importance(network: MoENetwork, worth: Mapping[int, float]) -> dict[tuple[int, str], float]:
-    """Return what each (layer, expert id) is worth: sum over tasks of share x worth of the task.
+def importance(
+    network: MoENetwork, task_importance: Mapping[int, float]
+) -> dict[tuple[int, str], float]:
+    """Return the importance of each (layer, expert id): sum over tasks of share x importance.
 
     Args:
         network: the network.
-        worth: accuracy above chance of each task when it was learned, 0 to 1; unknown counts 1.
+        task_importance: accuracy above chance of each task when it was learned, 0 to 1; a
+            task without a value counts 1.
     """
     return {
-        place: sum(share * worth.get(task, 1.0) for task, share in shares.items())
+        place: sum(share * task_importance.get(task, 1.0) for task, share in shares.items())
         for place, shares in readers(network).items()
     }

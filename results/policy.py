@@ -1,0 +1,105 @@
+"""The default growth policy before and after: ``python results/policy.py [RESULTS_DIR]``.
+
+Compares the method ``moe`` of the kept studies, seed by seed, with what the policy before measured
+on the same seeds (``policy_before.csv``, read from the studies kept at that time), and writes
+RESULTS_DIR/policy.md. ``--keep`` writes the figures of the policy that the studies hold now.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from measures import Measure, NotMeasuredError, experts_per_task, level, quotient
+
+from cl_moe import load_study
+from cl_moe.analysis.stats import interval
+from cl_moe.runs.exported import is_exported
+from cl_moe.runs.files import write_text
+
+__all__ = ("MEASURES", "STUDIES", "compared", "main", "page")
+
+STUDIES = (
+    "capacity", "ctrl_minus", "ctrl_plus", "ctrl_in", "ctrl_out", "ctrl_plastic",
+    "relatedness_dial", "low_resource_images", "low_resource_text", "ablation_images",
+    "ablation_text",
+)  # fmt: skip
+MEASURES: Mapping[str, Measure] = {
+    "accuracy": level("moe"),
+    "deciding": quotient(("moe", "decision_seconds"), ("single_task", "cpu_seconds")),
+    "steps": quotient(("moe", "steps"), ("single_task", "steps")),
+    "experts": experts_per_task,
+}
+BEFORE = "policy_before.csv"
+HEAD = """# The default policy, before and after it was made small
+
+Written by `python results/policy.py`: method `moe` of each study, 5 seeds, the same tasks, seeds and network. *Before* is the policy that
+raced up to six kinds of candidates ([its figures](policy_before.csv)), *after* the one of [docs/method.md](../docs/method.md): an ensemble
+against one grown path. Accuracy is the average over all tasks after the last, in points; the change is paired by seed, with a 95 %
+interval. Deciding is CPU time of decisions over that of training a network a task; steps are over its steps; experts are
+per task.
+
+| study | accuracy before | after | change | deciding before | after | steps before | after | experts before | after |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+"""  # noqa: E501
+
+
+def measured(folder: Path) -> pd.DataFrame:
+    """Return one row a study, measure and seed; what a study has not is left out."""
+    rows = []
+    for study in (name for name in STUDIES if is_exported(folder / name)):
+        data = load_study(folder / study)
+        for name, measure in MEASURES.items():
+            try:
+                values = measure(data).values.dropna()
+            except NotMeasuredError:
+                continue
+            rows += [(study, name, int(seed), value) for seed, value in values.items()]
+    return pd.DataFrame(rows, columns=["study", "measure", "seed", "value"])
+
+
+def compared(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Return both values of each study, measure and seed that both have."""
+    on = ["study", "measure", "seed"]
+    return before.merge(after, on=on, suffixes=("_before", "_after"))
+
+
+def page(pairs: pd.DataFrame) -> str:
+    """Return the page as Markdown."""
+    lines, changes = [], []
+    for study in [name for name in STUDIES if name in set(pairs["study"])]:
+        own = pairs[pairs["study"] == study]
+        cells = [study]
+        for name in MEASURES:
+            found = own[own["measure"] == name]
+            scale, digits = (100, 1) if name == "accuracy" else (1, 2)
+            means = [found[f"value_{when}"].mean() * scale for when in ("before", "after")]
+            cells += [f"{value:.{digits}f}" for value in means]
+            if name == "accuracy":
+                changes.append((found["value_after"] - found["value_before"]) * 100)
+                estimate = interval(changes[-1])
+                cells.append(f"{estimate.mean:+.1f} [{estimate.low:+.1f}, {estimate.high:+.1f}]")
+        lines.append(f"| {' | '.join(cells)} |")
+    mean = sum(change.mean() for change in changes) / len(changes)
+    worst = min(change.mean() for change in changes)
+    said = f"\nMean over {len(changes)} studies: {mean:+.2f} points; the worst: {worst:+.2f}.\n"
+    return HEAD + "\n".join(lines) + "\n" + said
+
+
+def main() -> None:
+    """Write the page, or with ``--keep`` the figures of the present version."""
+    arguments = [a for a in sys.argv[1:] if a != "--keep"]
+    folder = Path(arguments[0]) if arguments else Path(__file__).parent
+    if "--keep" in sys.argv:
+        write_text(folder / BEFORE, measured(folder).to_csv(index=False))
+        return
+    before = pd.read_csv(Path(__file__).parent / BEFORE)
+    text = page(compared(before, measured(folder)))
+    write_text(folder / "policy.md", text)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()
