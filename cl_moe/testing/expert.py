@@ -58,7 +58,9 @@ def host_of(subject: Subject) -> tuple[HostExpert, nn.Linear]:
     kind = kind_of(subject)
     if not isinstance(kind, HostExpert):
         raise NotApplicable("it works at no module of another network")
-    return kind, nn.Linear(6, 4)
+    host = make_module(lambda shape: nn.Linear(*shape, 4), (6,), seed=0)
+    assert isinstance(host, nn.Linear)
+    return kind, host
 
 
 def expert_of(subject: Subject, seed: int = 0) -> tuple[nn.Module, Shape]:
@@ -121,9 +123,7 @@ def state_round_trips(subject: Subject) -> None:
     before = require_features(one.eval(), rows(shape))
     copied = copy.deepcopy(one)
     for made, word in ((other, "loads its state_dict"), (copied, "is a copy")):
-        require_equal(
-            before, made.eval()(rows(shape)), f"an expert that {word} gives other outputs"
-        )
+        require_equal(before, made.eval()(rows(shape)), f"one that {word} gives other outputs")
     with torch.no_grad():
         for tensor in (*copied.parameters(), *copied.buffers()):
             tensor.zero_()

@@ -57,11 +57,8 @@ def require_routing(found: object, count: int, offered: int) -> Routing:
     inside = bool((chosen >= 0).all()) and bool((chosen < offered).all())
     require(inside, f"chosen holds {int(chosen.max())} of {offered} experts on offer")
     require(bool(torch.isfinite(weights).all()), "weights are not finite")
-    require(
-        bool((weights >= 0).all()),
-        f"a weight is {float(weights.detach().min()):.3g}; give 0 or more",
-    )
-    total = float(weights.sum(1).max().detach())
+    least, total = float(weights.detach().min()), float(weights.detach().sum(1).max())
+    require(least >= 0, f"a weight is {least:.3g}; give 0 or more")
     require(total <= 1 + 1e-4, f"the weights of a row sum to {total:.3g}; give 1 or less")
     twice = any(len(set(row)) < len(row) for row in chosen.tolist())
     require(not twice, "one row is sent to one expert twice; choose each at most once")

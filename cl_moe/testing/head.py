@@ -147,7 +147,7 @@ def outputs_are_selected(subject: Subject) -> None:
     require(type(made) is type(head), f"select gives {type(made).__name__}")
     close = torch.allclose(made(values), head(values)[:, chosen], atol=1e-6)
     require(close, "select([2, 0]) gives other outputs than those of 2 and 0")
-    _require_apart(subject, head, made, "select")
+    _require_apart(head, made, "select")
 
 
 def outputs_are_added(subject: Subject) -> None:
@@ -158,10 +158,10 @@ def outputs_are_added(subject: Subject) -> None:
     require(wide.n_outputs == head.n_outputs + 2, f"widened by 2, it has {wide.n_outputs} outputs")
     first = require_outputs(wide, values)[:, : head.n_outputs]
     require(torch.allclose(first, head(values), atol=1e-6), "widened changes the first outputs")
-    _require_apart(subject, head, wide, "widened")
+    _require_apart(head, wide, "widened")
 
 
-def _require_apart(subject: Subject, head: Head, made: Head, word: str) -> None:
+def _require_apart(head: Head, made: Head, word: str) -> None:
     before = require_outputs(head, values_of(head))
     learns = all(p.requires_grad and p.is_leaf for p in made.parameters())
     require(learns, f"parameters of what {word} gives cannot be trained; make them nn.Parameters")
