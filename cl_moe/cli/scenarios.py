@@ -130,8 +130,8 @@ def check(
         words += [f"{key} from {list(values)}" for key, values in method.grid.items()]
         kind = "" if method.type == method.name else f" ({method.type})"
         typer.echo(f"  {method.name}{kind}{': ' if words else ''}{', '.join(words)}")
-    settings = sum(len(method.settings()) for method in plan.methods)
-    tuning = f", after {settings} runs to choose parameters" if settings else ""
+    choices = sum(len(method.settings()) for method in plan.methods)
+    tuning = f", after {choices} runs to choose parameters" if choices else ""
     typer.echo(
         f"{len(plan.methods)} methods x {len(plan.seeds)} seeds = {len(plan.jobs())} runs{tuning}"
     )

@@ -102,8 +102,8 @@ def require(holds: object, sentence: str) -> None:
         raise AssertionError(sentence)
 
 
-def require_refusal(action: Callable[[], Any], what: str) -> bool:
-    """Tell whether an action is refused with a ValueError that says why; False where it works.
+def require_refusal(action: Callable[[], Any], what: str) -> str:
+    """Return why an action is refused with a ValueError; "" where it works.
 
     Raises:
         AssertionError: it fails otherwise.
@@ -112,21 +112,19 @@ def require_refusal(action: Callable[[], Any], what: str) -> bool:
         action()
     except ValueError as error:
         require(str(error), f"{what} is refused without a word; say why, and what would be right")
-        return True
+        return str(error)
     except Exception as error:
         raise AssertionError(
             f"{what} ends in {type(error).__name__} ({error}); let it work, or raise a ValueError "
             "that says what would be right"
         ) from error
-    return False
+    return ""
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:
     """Return copies of a module's parameters and buffers, by name."""
-    import torch
-
     tensors = [*module.named_parameters(), *module.named_buffers()]
-    return {name: tensor.detach().clone() for name, tensor in tensors if torch.is_tensor(tensor)}
+    return {name: tensor.detach().clone() for name, tensor in tensors}
 
 
 def same_state(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -36,36 +36,35 @@ __all__ = ("CHECKS",)
 SHAPES: tuple[Shape, ...] = ((1, 8, 8), (6,))
 
 
-def kind_of(subject: Subject) -> Any:
-    """Return the factory."""
-    return subject.make()
-
-
 def trunk_of(subject: Subject) -> tuple[ExpertFactory, Shape]:
     """Return a factory of trunks, and a shape of rows that it takes."""
-    kind = kind_of(subject)
+    kind = subject.make()
     if not isinstance(kind, ExpertFactory):
         raise NotApplicable("it is no trunk: it works at a module of another network")
     (factory,) = cut(kind.stages(), 1)
+    why = ""
     for shape in SHAPES:
-        if not require_refusal(lambda shape=shape: make_module(factory, shape, 0), f"rows {shape}"):
+        why = require_refusal(
+            partial(make_module, factory, shape, 0), f"an expert for rows {shape}"
+        )
+        if not why:
             return kind, shape
-    raise AssertionError(f"it takes neither images {SHAPES[0]} nor vectors {SHAPES[1]}")
+    raise AssertionError(f"it takes neither images {SHAPES[0]} nor vectors {SHAPES[1]}: {why}")
 
 
 def host_of(subject: Subject) -> tuple[HostExpert, nn.Linear]:
     """Return a factory of experts at a host, and a linear host of six inputs and four outputs."""
-    kind = kind_of(subject)
+    kind = subject.make()
     if not isinstance(kind, HostExpert):
         raise NotApplicable("it works at no module of another network")
-    host = make_module(lambda shape: nn.Linear(*shape, 4), (6,), seed=0)
+    host = make_module(lambda _: nn.Linear(6, 4), (), seed=0)
     assert isinstance(host, nn.Linear)
     return kind, host
 
 
 def expert_of(subject: Subject, seed: int = 0) -> tuple[nn.Module, Shape]:
     """Return an expert, whole trunk or at a host, and the shape of the rows that it reads."""
-    kind = kind_of(subject)
+    kind = subject.make()
     if isinstance(kind, ExpertFactory):
         factory, shape = trunk_of(subject)
         return make_module(cut(factory.stages(), 1)[0], shape, seed), shape
@@ -82,8 +81,8 @@ def rows(shape: Shape, count: int = 5) -> Tensor:
 def require_features(expert: nn.Module, x: Tensor) -> Tensor:
     """Require features, a row each, that are finite."""
     y = expert(x)
-    require(isinstance(y, Tensor), f"it gives {type(y).__name__}; give a tensor")
-    assert isinstance(y, Tensor)
+    if not isinstance(y, Tensor):
+        raise AssertionError(f"it gives {type(y).__name__}; give a tensor")
     require(len(y) == len(x), f"it gives {len(y)} rows for {len(x)}")
     require(bool(torch.isfinite(y).all()), "its outputs are not finite")
     return y.detach()
@@ -232,8 +231,8 @@ def widening_multiplies_the_features(subject: Subject) -> None:
     """Twice as wide it has twice as many features."""
     kind, shape = trunk_of(subject)
     made: list[ExpertFactory] = []
-    if require_refusal(lambda: made.append(kind.widened(2.0)), "widened(2.0)"):
-        raise NotApplicable("it refuses to be widened, and says why")
+    if why := require_refusal(lambda: made.append(kind.widened(2.0)), "widened(2.0)"):
+        raise NotApplicable(f"it refuses to be widened: {why}")
     one, two = (
         output_shape(make_module(cut(k.stages(), 1)[0], shape, 0), shape) for k in (kind, made[0])
     )

@@ -45,7 +45,7 @@ def drawn(subject: Subject, data: StudyData) -> Figure:
 def says_what_it_shows(subject: Subject) -> None:
     """It has a caption without a full stop, and functions for its data and its drawing."""
     spec: FigureSpec = subject.part
-    require(isinstance(spec.caption, str) and spec.caption, "caption: say what it shows")
+    require(spec.caption, "caption: say what it shows")
     require(not spec.caption.endswith("."), "caption: leave out the full stop at its end")
     for name in ("data", "draw"):
         require(callable(getattr(spec, name)), f"{name} is no function")

@@ -30,7 +30,7 @@ FEATURES, EXPERTS = 6, ("e0", "e1", "e2")
 
 def gate_of(subject: Subject, seed: int = 0, **options: Any) -> Gate:
     """Return a gate that knows three experts and two tasks."""
-    torch.random.default_generator.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     gate: Gate = subject.make(in_features=FEATURES, **options)
     draw = torch.Generator().manual_seed(seed)
     for expert in EXPERTS:
@@ -224,7 +224,9 @@ def depends_on_names_everything(subject: Subject) -> None:
 
 def losses_in_training_alone(subject: Subject) -> None:
     """Auxiliary losses are asked for in training, and not in evaluation."""
-    options = {name: 0.1 for name in ("balance", "z") if name in common.names(subject)}
+    options: dict[str, Any] = {
+        name: 0.1 for name in ("balance", "z") if name in common.names(subject)
+    }
     if not options:
         raise NotApplicable("it takes no coefficient of an auxiliary loss")
     gate = gate_of(subject, **options)

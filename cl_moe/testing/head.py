@@ -30,7 +30,7 @@ Values = dict[Block, Tensor]
 
 def head_of(subject: Subject, seed: int = 0, outputs: int = OUTPUTS) -> Head:
     """Return a head of six features, where it takes that, and three outputs."""
-    torch.random.default_generator.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     given = common.given_to(subject)
     if "n_outputs" in given:
         given["n_outputs"] = outputs
@@ -46,7 +46,7 @@ def values_of(head: Head, count: int = 7) -> Values:
 
 def require_outputs(head: Head, values: Values) -> Tensor:
     """Require outputs (B, C) that are finite."""
-    y = head(values)
+    y: Tensor = head(values)
     wanted = (len(next(iter(values.values()))), head.n_outputs)
     require(tuple(y.shape) == wanted, f"outputs are {tuple(y.shape)}; give (B, C), here {wanted}")
     require(bool(torch.isfinite(y).all()), "outputs are not finite")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from functools import partial
 from typing import Any
 
 import torch
@@ -154,8 +155,9 @@ def tasks_without_classes(subject: Subject) -> None:
         x = toy_task(k).tensors("train")[0]
         tasks.append(Task(f"rated{k}", (x, x[:, :1]), (x, x[:, :1]), objective="regression"))
     stream, found = TaskStream(tasks), []
-    if require_refusal(lambda: found.append(learned(subject, toy_context(stream))), "regression"):
-        raise NotApplicable("it refuses tasks of regression, and says why")
+    learns = partial(learned, subject, toy_context(stream))
+    if why := require_refusal(lambda: found.append(learns()), "regression"):
+        raise NotApplicable(f"it refuses tasks of regression: {why}")
     require_learned(found[0], stream)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,10 +52,11 @@ def tokens() -> Task:
 def task_for(subject: Subject) -> tuple[Operator, Task]:
     """Return an operator, and a task that it takes."""
     operator: Operator = subject.make()
-    for make in (images, vectors):
-        if not require_refusal(lambda make=make: operator(make()), f"a task of {make.__name__}"):
-            return operator, make()
-    raise AssertionError("it takes neither a task of images nor one of vectors, of three classes")
+    for task, what in ((images(), "images"), (vectors(), "vectors")):
+        why = require_refusal(partial(operator, task), f"a task of {what}")
+        if not why:
+            return operator, task
+    raise AssertionError(f"it takes neither a task of images nor one of vectors: {why}")
 
 
 def tensors(task: Task) -> list[Tensor]:
@@ -83,7 +85,7 @@ def the_relation_is_said(subject: Subject) -> None:
     operator, task = task_for(subject)
     made = require_task(operator(task))
     relation = operator.relation
-    require(isinstance(relation, str) and relation, "relation: say in words what the task is to "
+    require(relation, "relation: say in words what the task is to "
             "the old one")  # fmt: skip
     require(made.derived_from == task.name, f"derived_from is {made.derived_from!r}")
     require(made.relation == relation, f"the task's relation is {made.relation!r}")
@@ -129,8 +131,8 @@ def one_row(subject: Subject) -> None:
 
 def _works_or_refuses(subject: Subject, make: Callable[[], Task], what: str) -> None:
     operator, made = subject.make(), []
-    if require_refusal(lambda: made.append(operator(make())), f"a task of {what}"):
-        raise NotApplicable(f"it refuses {what}, and says why")
+    if why := require_refusal(lambda: made.append(operator(make())), f"a task of {what}"):
+        raise NotApplicable(f"it refuses {what}: {why}")
     task = require_task(made[0])
     require(task.objective.name == make().objective.name, f"a task of {what} becomes one of "
             f"{task.objective.name}")  # fmt: skip

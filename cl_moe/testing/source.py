@@ -63,7 +63,7 @@ def availability_is_said(subject: Subject) -> None:
     """``available`` gives None or a sentence, and raises nothing, whatever the folder."""
     source: Source = subject.make()
     for folder in (None, subject.data_dir):
-        said = source.available(folder)
+        said: object = source.available(folder)
         require(said is None or (isinstance(said, str) and said), f"available gives {said!r}; give "
                 "None, or say why the data are not at hand")  # fmt: skip
 
