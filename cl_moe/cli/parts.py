@@ -68,19 +68,15 @@ def _require_parameters(name: str, kind: str, part: Any, parameters: dict[str, A
     """Raise an InputError with every parameter that does not fit, or is missing."""
     from cl_moe.testing.common import GIVEN
 
-    if not callable(part):
-        problems = [f"--set {key}: '{name}' is a value, and takes nothing" for key in parameters]
-    else:
-        given = GIVEN.get(kind, ())
-        found = catalog.check_parameters(part, parameters, f"'{name}'")
-        ours = tuple(f"'{name}'.{key}: missing" for key in given)
-        foreign = kind == "method" and inspect.isclass(part)  # Avalanche's; the rest is given to it
+    if callable(part):
+        given = tuple(f"--set.{key}: missing" for key in GIVEN.get(kind, ()))
+        foreign = kind == "method" and inspect.isclass(part)  # Avalanche's: the rest is given to it
         problems = [
-            f"{problem} (--set {problem.split(':')[0].rpartition('.')[2]}=VALUE)"
-            if ": missing; " in problem
-            else problem
-            for problem in found
-            if not problem.startswith(ours) and not (foreign and ": missing; " in problem)
+            problem.replace("--set.", "--set ", 1)
+            for problem in catalog.check_parameters(part, parameters, "--set")
+            if not problem.startswith(given) and not (foreign and ": missing; " in problem)
         ]
+    else:
+        problems = [f"--set {key}: '{name}' is a value, and takes nothing" for key in parameters]
     if problems:
         raise InputError(problems)
