@@ -46,13 +46,13 @@ OwnFigures = Annotated[
 
 def summary(
     folder: Folder,
-    metrics: OwnMetrics = None,
     as_json: Annotated[
         bool,
         typer.Option(
             "--json", help="Print every metric: {method, metric, group, mean, low, high, seeds}."
         ),
     ] = False,
+    metrics: OwnMetrics = None,
 ) -> None:
     """Print the methods side by side, means over seeds with 95 % intervals."""
     from cl_moe.analysis import summary_records

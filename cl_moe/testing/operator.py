@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -37,10 +36,11 @@ def vectors() -> Task:
     return Task("t", (x, torch.arange(12) % 3), (x, torch.arange(12) % 3), "abc")
 
 
-def rated() -> Task:
-    """Return a task of regression."""
-    x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
-    return Task("t", (x, x[:, :1]), (x, x[:, :1]), objective="regression")
+def rated(task: Task) -> Task:
+    """Return a task of regression on the same inputs."""
+    x = task.tensors("train")[0]
+    y = x.flatten(1)[:, :1].clone()
+    return Task("t", (x, y), (x, y), objective="regression")
 
 
 def tokens() -> Task:
@@ -129,28 +129,28 @@ def one_row(subject: Subject) -> None:
     require_task(operator(Task("t", (x, y), (x, y), task.classes)))
 
 
-def _works_or_refuses(subject: Subject, make: Callable[[], Task], what: str) -> None:
-    operator, made = subject.make(), []
-    if why := require_refusal(lambda: made.append(operator(make())), f"a task of {what}"):
+def _works_or_refuses(subject: Subject, task: Task, what: str) -> None:
+    operator, found = subject.make(), []
+    if why := require_refusal(lambda: found.append(operator(task)), f"a task of {what}"):
         raise NotApplicable(f"it refuses {what}: {why}")
-    task = require_task(made[0])
-    require(task.objective.name == make().objective.name, f"a task of {what} becomes one of "
-            f"{task.objective.name}")  # fmt: skip
+    made = require_task(found[0])
+    same = made.objective.name == task.objective.name
+    require(same, f"a task of {what} becomes one of {made.objective.name}")
 
 
 def tasks_of_vectors(subject: Subject) -> None:
     """A task of vectors is changed, or refused with a sentence."""
-    _works_or_refuses(subject, vectors, "vectors")
+    _works_or_refuses(subject, vectors(), "vectors")
 
 
 def tasks_without_classes(subject: Subject) -> None:
     """A task of regression is changed and stays one, or is refused with a sentence."""
-    _works_or_refuses(subject, rated, "regression")
+    _works_or_refuses(subject, rated(task_for(subject)[1]), "regression")
 
 
 def tasks_of_token_ids(subject: Subject) -> None:
     """A task of token ids is changed, or refused with a sentence."""
-    _works_or_refuses(subject, tokens, "token ids")
+    _works_or_refuses(subject, tokens(), "token ids")
 
 
 CHECKS: tuple[Check, ...] = (
