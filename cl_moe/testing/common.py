@@ -27,6 +27,8 @@ def defaults(subject: Subject) -> None:
     """Each parameter that is the user's has a default; its annotation says what it may be."""
     if not callable(subject.part):
         raise NotApplicable("it is a value, without parameters")
+    if subject.kind == "method" and inspect.isclass(subject.part):
+        raise NotApplicable("it is an Avalanche strategy, whose signature is Avalanche's")
     given = GIVEN.get(subject.kind, ())
     own = {n: p for n, p in catalog.parameters(subject.part).items() if n not in given}
     bare = [name for name, parameter in own.items() if parameter.annotation is parameter.empty]

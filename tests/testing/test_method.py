@@ -97,3 +97,15 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_check_catches(name, catches):
     catches("method", BROKEN, name)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_strategy_of_avalanches_own_is_held_to_them():
+    from avalanche.training import Naive
+
+    from cl_moe.testing import check_part, kind_of
+
+    assert kind_of(Naive, "avalanche.training:Naive") == "method"
+    results = {result.check: result.outcome for result in check_part("method", Naive)}
+    assert results["learns every task"] == "passed"
+    assert results["defaults"] == results["gives a method"] == "not applicable"

@@ -46,25 +46,24 @@ class CosineGate(Gate):
         if temperature <= 0:
             raise ValueError(f"temperature: {temperature} must be above 0")
         self.temperature = temperature
-        self.vectors = nn.ModuleDict()
+        self.vectors = nn.ParameterDict()
 
     def add_task(self, task: int, experts: Sequence[str], generator: torch.Generator) -> None:
         """Draw a vector for each expert of the task."""
-        self.vectors[str(task)] = nn.ParameterDict(
-            {e: nn.Parameter(torch.randn(self.in_features, generator=generator)) for e in experts}
-        )
+        for expert in experts:
+            vector = torch.randn(self.in_features, generator=generator)
+            self.vectors[f"{task}-{expert}"] = nn.Parameter(vector)
 
     def drop_expert(self, expert: str, into: str | None) -> None:
-        """Let ``into`` have the expert's vector, in tasks that do not know it."""
-        for vectors in self.vectors.values():
-            if expert in vectors:
-                vector = vectors.pop(expert)
-                if into is not None and into not in vectors:
-                    vectors[into] = vector
+        """Let ``into`` have the expert's vectors, in tasks that have none of it."""
+        for name in [name for name in self.vectors if name.endswith(f"-{expert}")]:
+            vector, other = self.vectors.pop(name), name.replace(f"-{expert}", f"-{into}")
+            if into is not None and other not in self.vectors:
+                self.vectors[other] = vector
 
     def task_parameters(self, task: int) -> list[nn.Parameter]:
         """Return the task's vectors."""
-        return list(self.vectors[str(task)].parameters())
+        return [v for name, v in self.vectors.items() if name.startswith(f"{task}-")]
 
     def depends_on(self, task: int, experts: Sequence[str]) -> list[nn.Parameter]:
         """Return the task's vectors."""
@@ -72,6 +71,5 @@ class CosineGate(Gate):
 
     def logits(self, x_BD: Tensor, task: int, experts: Sequence[str]) -> Tensor:
         """Return (B, E)."""
-        vectors = self.vectors[str(task)]
-        v_ED = F.normalize(torch.stack([vectors[expert] for expert in experts]))
+        v_ED = F.normalize(torch.stack([self.vectors[f"{task}-{expert}"] for expert in experts]))
         return F.normalize(x_BD) @ v_ED.T / self.temperature
