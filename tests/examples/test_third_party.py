@@ -82,9 +82,17 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+class Done(NamedTuple):
+    """What was printed of every part, and the folder of a study."""
+
+    listed: list[Said]
+    checked: list[Said]
+    study: Path
+
+
 @pytest.fixture(scope="module")
-def study(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small run of a shipped scenario, with the gate and the policy by both their names."""
+def done(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Every part listed and checked; a small run of a shipped scenario, with both their names."""
     folder = tmp_path_factory.mktemp("study")
     text = (ROOT / "scenarios" / "digits_quick.toml").read_text(encoding="utf-8")
     (folder / "mine.toml").write_text(text + METHODS, encoding="utf-8")
@@ -95,23 +103,29 @@ def study(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sets = [word for setting in settings for word in ("--set", setting)]
     methods = ["--methods", "dense,by_name,by_reference", "--seeds", "1", "--out", "study"]
     commands = [
+        *(["list", kind] for kind in PARTS),
+        *(["check", reference] for _, reference in PARTS.values()),
         ["run", "mine.toml", *methods, *sets, "--no-figures"],
         ["report", "study"],
         ["plot", "study", "--figure", "worst_case"],
     ]
-    assert [said.code for said in call(commands, installed, folder)] == [0, 0, 0]
-    return folder / "study"
+    said = call(commands, installed, folder)
+    assert [one.code for one in said[-3:]] == [0, 0, 0]
+    return Done(said[: len(PARTS)], said[len(PARTS) : -3], folder / "study")
 
 
-def test_they_are_listed_and_pass_the_checks_of_our_own(installed: Path, tmp_path: Path) -> None:
-    lists = [["list", kind] for kind in PARTS]
-    checks = [["check", reference] for _, reference in PARTS.values()]
-    said = call([*lists, *checks], installed, tmp_path)
-    for (name, _), listed in zip(PARTS.values(), said[: len(lists)], strict=True):
+@pytest.fixture(scope="module")
+def study(done: Done) -> Path:
+    """The study's folder."""
+    return done.study
+
+
+def test_they_are_listed_and_pass_the_checks_of_our_own(done: Done) -> None:
+    for (name, _), listed in zip(PARTS.values(), done.listed, strict=True):
         assert name in [line.split()[0] for line in listed.out.splitlines()]
-    for checked in said[len(lists) :]:
+    for (_, reference), checked in zip(PARTS.values(), done.checked, strict=True):
         assert checked.code == 0, checked.out
-        assert "passed" in checked.out.splitlines()[-1]
+        assert f"'{reference}': " in checked.out.splitlines()[-1]
 
 
 def test_a_study_takes_them_by_either_name(study: Path) -> None:
@@ -125,7 +139,7 @@ def test_a_study_takes_them_by_either_name(study: Path) -> None:
     assert kinds <= {"fresh", "reuse"}
 
 
-def test_the_metric_and_the_figure_are_reported(study: Path, installed: Path) -> None:
+def test_the_metric_and_the_figure_are_reported(study: Path) -> None:
     assert (study / "figures" / "worst_case.png").stat().st_size > 0
     page = (study / "report.html").read_text(encoding="utf-8")
     assert "<th>worst-case accuracy</th>" in page
