@@ -73,19 +73,18 @@ class PartCheck:
             self.look(Subject(self.kind, part, dict(parameters or {}), folder))
 
 
-def part_checks(kind: str) -> Iterator[tuple[str, PartCheck]]:
-    """Yield (name, check) of every check of a kind, in the order in which they are to be read.
+def part_checks(kind: str) -> list[tuple[str, PartCheck]]:
+    """Return (name, check) of every check of a kind, in the order in which they are to be read.
 
     Args:
         kind: one of :data:`KINDS`.
 
-    >>> next(part_checks("growth"))[0]
+    >>> part_checks("growth")[0][0]
     'constructs'
     """
     checks: tuple[Check, ...] = importlib.import_module(f"cl_moe.testing.{kind}").CHECKS
-    for look in checks:
-        name = getattr(look, "__name__", "").replace("_", " ")
-        yield name, PartCheck(name, kind, look)
+    names = [getattr(look, "__name__", "").replace("_", " ") for look in checks]
+    return [(n, PartCheck(n, kind, look)) for n, look in zip(names, checks, strict=True)]
 
 
 def run_checks(

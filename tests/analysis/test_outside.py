@@ -24,6 +24,11 @@ def last(a_TT, columns=None):
     return float(a_TT[-1, -1])
 
 
+def zeroes(a_TT, columns=None):
+    a_TT[:] = 0
+    return 0.0
+
+
 def draw(values):
     drawn = figure(2, 2)
     drawn.subplots().plot(values)
@@ -43,6 +48,7 @@ def module(monkeypatch):
     made = types.ModuleType(MODULE)
     made.last = Metric("last accuracy", "share", True, "the last accuracy", last)
     made.undefined = Metric("no value", "share", True, "more", lambda a, c=None: float("nan"))
+    made.careless = Metric("careless", "share", True, "nothing", zeroes)
     made.broken = Metric("broken", "share", True, "nothing", bug)
     made.empty = Metric("empty", "share", True, "nothing")
     made.lines = FigureSpec("some accuracy", lambda data: data.rows["value"][:5], draw)
@@ -91,6 +97,14 @@ def test_what_is_named_is_there_beside_ours(study, tmp_path):
     assert list(which(own)) == [*FIGURES, f"{MODULE}:lines"]
     (path,) = plot_all(study, tmp_path, ["png"], only=[f"{MODULE}:lines"])
     assert path.name == f"{MODULE}_lines.png"
+
+
+def test_one_that_changes_its_matrix_changes_no_other(study):
+    named = [f"{MODULE}:careless", f"{MODULE}:last"]
+    values = compute(replace(study, metrics=named)).set_index("metric")["value"]
+    assert values[named[0]] == 0
+    assert values[named[1]] == 0.8
+    assert values["average_accuracy"] == pytest.approx(0.65)
 
 
 def test_one_of_ours_that_is_named_gets_its_column(study):
