@@ -53,6 +53,7 @@ def draw_worst_case(info: WorstCase) -> Figure:
                 ax.errorbar(value.mean, place, xerr=ends, fmt=look.marker, color=look.colour,
                             mfc=fill, elinewidth=0.5)  # fmt: skip
         ax.set_yticks(range(len(info.pairs)), list(info.pairs))
+        ax.margins(y=0.3)
         ax.invert_yaxis()
         ax.set_xlabel("worst-case (open) and average accuracy (%)")
         percent(ax.xaxis)
