@@ -25,7 +25,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.done
 
 # A step that passed is not run again until a file it reads, or the data folder, changes.
-SOURCES := $(shell find cl_moe tests benchmarks scenarios notebooks README.md Makefile pyproject.toml \
+SOURCES := $(shell find cl_moe tests benchmarks examples scenarios notebooks README.md Makefile pyproject.toml \
                    -type f -not -path '*/__pycache__/*' -not -path '*/.ipynb_checkpoints/*' 2>/dev/null) $(wildcard results/*.py)
 
 say = printf '\n\033[1m== %s\033[0m\n'

@@ -27,7 +27,8 @@ from cl_moe.errors import InputError, did_you_mean
 from cl_moe.parameters import check_parameters, parameters
 
 __all__ = (
-    "KINDS", "build", "canonical", "check_parameters", "make", "names", "parameters", "resolve",
+    "KINDS", "TABLES", "build", "canonical", "check_parameters", "make", "names", "parameters",
+    "resolve",
     "scenario_folder", "summary",
 )  # fmt: skip
 
@@ -42,6 +43,14 @@ KINDS: Mapping[str, str] = types.MappingProxyType(
         "method": "cl_moe.strategies.methods",
     }
 )
+
+TABLES: Mapping[str, str] = types.MappingProxyType(
+    {
+        "metric": "cl_moe.analysis.metrics.names:METRICS",
+        "figure": "cl_moe.analysis.plots.every:FIGURES",
+    }
+)
+"""Kinds whose parts are values, in a table by name."""
 
 _WORDS = {"growth": "growth policy"}
 
@@ -60,11 +69,13 @@ def canonical(kind: str, name: str) -> str:
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of all parts of a kind, sorted, without importing any.
+    """Return the names of all parts of a kind, sorted; of :data:`KINDS` without importing any.
 
     >>> "task" in names("gate")
     True
     """
+    if kind in TABLES:
+        return sorted({*_table(kind), *(entry.name for entry in _entry_points(kind))})
     root = Path(__file__).parent.joinpath(*KINDS[kind].split(".")[1:])
     own = {
         module.name
@@ -72,6 +83,12 @@ def names(kind: str) -> list[str]:
         if module.name != "base" and not module.name.startswith("_")
     }
     return sorted(own | {entry.name for entry in _entry_points(kind)})
+
+
+def _table(kind: str) -> Mapping[str, Any]:
+    module, _, name = TABLES[kind].partition(":")
+    table: Mapping[str, Any] = getattr(importlib.import_module(module), name)
+    return table
 
 
 @functools.lru_cache
@@ -84,7 +101,7 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
     """Import and return the part called ``name``.
 
     Args:
-        kind: one of :data:`KINDS`.
+        kind: one of :data:`KINDS` or :data:`TABLES`.
         name: a catalogue name or alias (dashes and underscores are the same),
             ``package.module:Object``, or ``file.py:Object`` with a file of the current folder or
             beside the shipped scenarios.
@@ -102,19 +119,21 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
     """
     at = f"{place}: " if place else ""
     if ":" in name:
-        return _load(name, at)
+        return _load(name, at, kind)
     name = canonical(kind, name)
     for entry in _entry_points(kind):
         if entry.name == name:
-            return _load(entry.value, at)
+            return _load(entry.value, at, kind)
     if name not in names(kind):
         raise InputError(f"{at}no {kind} is called '{name}'; {did_you_mean(name, names(kind))}")
+    if kind in TABLES:
+        return _table(kind)[name]
     module = importlib.import_module(f"{KINDS[kind]}.{name}")
     (public,) = module.__all__
     return getattr(module, public)
 
 
-def _load(reference: str, at: str) -> Any:
+def _load(reference: str, at: str, kind: str) -> Any:
     module_name, _, attribute = reference.partition(":")
     try:
         is_file = module_name.endswith(".py")
@@ -126,7 +145,7 @@ def _load(reference: str, at: str) -> Any:
             f"{at}'{reference}' cannot be loaded ({type(error).__name__}: {error}); "
             "give package.module:Object with the package on Python's path, or file.py:Object"
         ) from error
-    if not callable(found):
+    if not callable(found) and kind not in TABLES:
         raise InputError(f"{at}'{reference}' is {_short(found)}; give a class or a function")
     return found
 

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    import torch
-
     from cl_moe.strategies.methods.base import Method, MethodContext
     from cl_moe.streams.stream import TaskStream
-    from cl_moe.streams.task import Task
 
     Learn = Callable[..., Method]
 
@@ -38,29 +35,12 @@ def data_dir() -> Path:
     return Path(folder)
 
 
-def toy_task(position: int, n: int, shape: tuple[int, ...], classes: int = 2) -> Task:
-    """Return a task whose classes are blobs around centres of its own."""
-    import torch
-
-    from cl_moe.streams.task import Task
-
-    draw = torch.Generator().manual_seed(position)
-    centres = 2.0 * torch.randn(classes, *shape, generator=draw)
-
-    def data(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        y = torch.arange(size) % classes
-        return centres[y] + 0.3 * torch.randn(size, *shape, generator=draw), y
-
-    return Task(f"task{position}", data(n), data(20), [str(c) for c in range(classes)])
-
-
 @pytest.fixture
 def stream() -> TaskStream:
     """Three tasks of 2, 3 and 2 classes, and a probe."""
-    from cl_moe.streams.stream import TaskStream
+    from cl_moe.testing.learning import toy_stream
 
-    tasks = [toy_task(k, 24, (6,), classes=3 if k == 1 else 2) for k in range(4)]
-    return TaskStream(tasks[:3], probes=tasks[3:])
+    return toy_stream()
 
 
 @pytest.fixture
@@ -83,36 +63,14 @@ def conflicting() -> TaskStream:
 @pytest.fixture
 def context(stream: TaskStream) -> MethodContext:
     """What a method of the tiny stream is given."""
-    from cl_moe.strategies.methods.base import MethodContext
-    from cl_moe.streams.spec import NetworkSpec, TrainingSpec
+    from cl_moe.testing.learning import toy_context
 
-    return MethodContext(
-        stream=stream,
-        network=NetworkSpec(hidden=[8, 5]),
-        training=TrainingSpec(epochs=6, batch_size=8, learning_rate=0.03, min_steps=0),
-        seed=0,
-    )
+    return toy_context(stream)
 
 
 @pytest.fixture
 def learn() -> Learn:
     """Return a function that builds a method and trains it on the first tasks of its stream."""
-    from cl_moe.runs.randomness import isolated, seed_all
-    from cl_moe.strategies.methods.base import build_method
+    from cl_moe.testing import learning
 
-    def train(
-        context: MethodContext, type: str, tasks: int | None = None, **parameters: object
-    ) -> Method:
-        with isolated(threads=1):
-            seed_all(context.seed)
-            method = build_method(type, parameters, context)
-            experiences = list(context.stream.to_benchmark().train_stream)
-            experiences = experiences[: len(context.stream) if tasks is None else tasks]
-            if method.joint:
-                method.strategy.train(experiences, eval_streams=[])
-            else:
-                for experience in experiences:
-                    method.strategy.train(experience, eval_streams=[])
-        return method
-
-    return train
+    return learning.learn

@@ -17,6 +17,7 @@ ROOMS = [
     "runs",
     "strategies",
     "streams",
+    "testing",
     "training",
 ]
 

@@ -140,21 +140,6 @@ def test_core_rooms_load_neither_avalanche_nor_torchvision() -> None:
     assert not _loaded_by(walk) & {"avalanche", "torchvision"}
 
 
-def test_each_part_is_tested() -> None:
-    """By a file of its own, by name, or by a test that goes through all parts of its kind."""
-    from cl_moe import catalog
-
-    missing = []
-    for kind, package in catalog.KINDS.items():
-        room = ROOT / "tests" / package.split(".")[1]
-        files = {path: path.read_text(encoding="utf-8") for path in room.rglob("test_*.py")}
-        for name in catalog.names(kind):
-            named = re.compile(rf"\b{re.escape(name)}\b|\bnames\(.{kind}.\)")
-            if not any(named.search(text) or name in path.stem for path, text in files.items()):
-                missing.append(f"{kind} {name}")
-    assert not missing
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
 def test_notebooks_keep_what_they_found_and_no_warnings(path):
     """A warning would show a reader somebody's folders."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData, accuracy_matrix
     from cl_moe.analysis.divergence import divergence_warnings
     from cl_moe.analysis.document import report
-    from cl_moe.analysis.metrics import METRICS, compute
+    from cl_moe.analysis.metrics.compute import compute
+    from cl_moe.analysis.metrics.names import METRICS
     from cl_moe.analysis.plots import plot_all
     from cl_moe.analysis.stats import paired, summary, summary_records, transfer_summary
     from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.divergence import diverged_methods
 from cl_moe.analysis.metrics import compute
-from cl_moe.analysis.metrics.names import METRICS
+from cl_moe.analysis.metrics.names import metric_called
 from cl_moe.analysis.stats import Interval, differences, intervals
 
 __all__ = ("RACED", "clear_best", "joint_methods")
@@ -35,7 +35,7 @@ def clear_best(
         metric: name of the metric.
         group: of tasks; None for all.
     """
-    known, out = METRICS.get(metric), {*joint_methods(data), *diverged_methods(data)}
+    known, out = metric_called(metric), {*joint_methods(data), *diverged_methods(data)}
     racing = [m for m, value in found.items() if m not in out and value.seeds]
     if known is None or known.higher_is_better is None or known.unit not in RACED:
         return None

@@ -45,6 +45,8 @@ class StudyData(Frames):
             The transfer matrix is measured on these; methods may have pairs and no rows.
         sources: what data the scenario's sources really were, by their names.
         tuned: for methods whose parameters were chosen: parameter -> (value, its grid).
+        metrics: further metrics that are computed, ``package.module:object``.
+        figures: further figures that are drawn, ``package.module:object``.
 
     Raises:
         InputError: columns are missing, names do not match, values are out of range or given

@@ -48,6 +48,8 @@ class Frames:
     pairs: pd.DataFrame = field(default_factory=_no_pairs)
     sources: Mapping[str, str] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, tuple[Any, Sequence[Any]]]] = field(default_factory=dict)
+    metrics: Sequence[str] = ()
+    figures: Sequence[str] = ()
 
     @property
     def method_names(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cl_moe.analysis.caveats import data_line, warnings
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.metrics.names import METRICS, label
+from cl_moe.analysis.metrics.names import METRICS, label, metric_called
 from cl_moe.analysis.plots.every import caption, which
 from cl_moe.analysis.shortfalls import Shortfall, compare, method_of_interest, task_shortfalls
 from cl_moe.analysis.stats import intervals, paired, summary
@@ -114,9 +114,9 @@ def _results(data: StudyData) -> list[str | list[str] | TableData]:
     defined = {metric for (_, metric, _), found in means.items() if found.seeds}
     metrics = dict.fromkeys(metric for _, metric, _ in means)
     lost = [
-        f"{label(metric, score=data.score)}: needs {METRICS[metric].needs}"
+        f"{label(metric, score=data.score)}: needs {known.needs}"
         for metric in metrics
-        if metric not in defined and metric in METRICS
+        if metric not in defined and (known := metric_called(metric))
     ]
     blocks: list[str | list[str] | TableData] = [table_data(data)]
     return [*blocks, "Undefined in this study:", lost] if lost else blocks

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from cl_moe.analysis.best import RACED, clear_best, joint_methods
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.divergence import diverged_methods
-from cl_moe.analysis.metrics.names import METRICS, heading
+from cl_moe.analysis.metrics.names import METRICS, heading, metric_called
 from cl_moe.analysis.stats import (
     RECORD,
     Interval,
@@ -97,20 +98,21 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
 
     Args:
         data: the study.
-        metrics: names of metrics; by default average accuracy (also against the baseline),
-            forgetting, learning transfer, the average accuracy of up to four task groups, unseen
-            tasks and costs.
+        metrics: names of metrics, or ``package.module:object``; by default average accuracy (also
+            against the baseline), forgetting, learning transfer, the average accuracy of up to four
+            task groups, unseen tasks, costs, and metrics from outside.
 
     Where runs diverged, the first column says of how many seeds. Columns that are undefined for all
-    methods are dropped. Values are means over seeds with their
-    95 % interval: ± for Student's t, [low, high] for the bootstrap; by default, costs are means
-    alone. The best of a column is marked where its difference to each other method, paired by
-    seed, has an interval that leaves out 0: not with one seed, and not where methods tie. A method
-    of type joint, which sees all tasks at once, is not in the race.
+    methods are dropped. Values are means over seeds with their 95 % interval: ± for Student's t,
+    [low, high] for the bootstrap; by default, costs are means alone. The best of a column is marked
+    where its difference to each other method, paired by seed, has an interval that leaves out 0:
+    not with one seed, and not where methods tie. A method of type joint is not in the race.
 
     Raises:
         InputError: a metric is not known.
     """
+    if outside := [name for name in metrics or () if ":" in name]:
+        data = replace(data, metrics=(*data.metrics, *outside))
     means = intervals(summary(data))
     methods = [m for m in data.method_names if any(m == key[0] for key in means)]
     titles: list[str] = []
@@ -153,15 +155,16 @@ def _columns(
     wanted: list[tuple[str, str | None]] = [(name, None) for name in metrics or FIRST]
     if metrics is None:
         wanted += [("average_accuracy", group) for group in list(data.groups())[:MAX_GROUPS]]
-        wanted += [(name, None) for name in LAST]
+        others = [metric for _, metric, _ in means if metric not in METRICS]
+        wanted += [(m, None) for m in (*LAST, *others, *data.metrics) if metric_called(m)]
     defined = {(metric, g) for (_, metric, g), found in means.items() if found.seeds}
-    return [column for column in wanted if column in defined]
+    return [column for column in dict.fromkeys(wanted) if column in defined]
 
 
 def _column(
     found: dict[str, Interval], metric: str, methods: list[str], best: str | None, *, plain: bool
 ) -> list[Cell]:
-    known = METRICS.get(metric)
+    known = metric_called(metric)
     unit = known.unit if known else "count"
     alone = plain and unit not in RACED
     texts = {m: quantity(v.mean, unit) if alone else _text(v, unit) for m, v in found.items()}

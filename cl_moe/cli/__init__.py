@@ -90,6 +90,7 @@ app.command(
 Examples:
   cl-moe summary runs/digits_quick
   cl-moe summary runs/digits_quick --json > summary.json
+  cl-moe summary runs/digits_quick --metric my_package.metrics:mine
 """
 )(summary)
 app.command(
@@ -97,6 +98,7 @@ app.command(
 Examples:
   cl-moe plot runs/digits_quick
   cl-moe plot runs/digits_quick --format png,pdf --out figures
+  cl-moe plot runs/digits_quick --figure my_package.figures:mine
 """
 )(plot)
 app.command(
@@ -104,6 +106,7 @@ app.command(
 Examples:
   cl-moe report runs/digits_quick
   cl-moe report runs/digits_quick --out study.html
+  cl-moe report runs/digits_quick --metric my_package.metrics:mine
 """
 )(report)
 app.command(
@@ -142,6 +145,9 @@ app.command(
 Examples:
   cl-moe check mine.toml
   cl-moe check related_unrelated --data-dir ~/data
+  cl-moe check my_package.gates:MyGate
+  cl-moe check parts.py:Blur --set degrees=30
+  cl-moe check evidence --kind gate
 """
 )(check)
 

@@ -37,6 +37,8 @@ def lines(kind: str) -> dict[str, str]:
             for key, field in spec.model_fields.items()
         }
     part = _singular(kind)
+    if part in catalog.TABLES:
+        return {name: _described(catalog.resolve(part, name)) for name in catalog.names(part)}
     return {name: catalog.summary(part, name) for name in catalog.names(part)}
 
 
@@ -60,6 +62,8 @@ def describe(kind: str, name: str) -> str:
         defaults = [f"  {key} = {_default(field)}" for key, field in spec.model_fields.items()]
         return "\n".join([inspect.getdoc(spec) or "", "", f"[{table}], with defaults:", *defaults])
     part = catalog.resolve(_singular(kind), name, "NAME")
+    if _singular(kind) in catalog.TABLES:
+        return _described(part)
     parameters = [f"  {_written(*item)}" for item in catalog.parameters(part).items()]
     heading = "parameters:" if parameters else "no parameters"
     return "\n".join([inspect.getdoc(part) or "", "", heading, *parameters])
@@ -69,6 +73,13 @@ def _tables() -> dict[str, type[BaseModel]]:
     from cl_moe.streams.spec import NetworkSpec, StreamSpec, TrainingSpec
 
     return {"training": TrainingSpec, "network": NetworkSpec, "stream": StreamSpec}
+
+
+def _described(part: Any) -> str:
+    """Return what a metric or a figure says of itself; one from outside may be anything."""
+    if hasattr(part, "needs"):
+        return f"{part.label}; needs {part.needs}"
+    return str(getattr(part, "caption", part))
 
 
 def _singular(kind: str) -> str:

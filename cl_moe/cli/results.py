@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,24 @@ Folder = Annotated[
 ]
 
 
+OwnMetrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="A further metric: package.module:object, or one of cl-moe list metrics. Repeatable.",
+    ),
+]
+OwnFigures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--figure",
+        metavar="NAME",
+        help="A figure: package.module:object, or one of cl-moe list figures. Repeatable.",
+    ),
+]
+
+
 def summary(
     folder: Folder,
     as_json: Annotated[
@@ -33,13 +52,14 @@ def summary(
             "--json", help="Print every metric: {method, metric, group, mean, low, high, seeds}."
         ),
     ] = False,
+    metrics: OwnMetrics = None,
 ) -> None:
     """Print the methods side by side, means over seeds with 95 % intervals."""
     from cl_moe.analysis import summary_records
     from cl_moe.runs.loading import load_study
     from cl_moe.runs.store import StudyFolder
 
-    data = load_study(folder)
+    data = replace(load_study(folder), metrics=metrics or ())
     if as_json:
         typer.echo(json.dumps(summary_records(data), indent=2))
     else:
@@ -56,13 +76,15 @@ def plot(
     out: Annotated[
         Path | None, typer.Option(help="Where to write them. Default: DIR/figures.")
     ] = None,
+    figures: OwnFigures = None,
 ) -> None:
-    """Draw every figure that the study has data for."""
+    """Draw every figure that the study has data for, or those that are named."""
     from cl_moe.analysis import plot_all
     from cl_moe.runs.loading import load_study
 
     words = parse_words(formats, "--format")
-    for path in plot_all(load_study(folder), out or folder / "figures", words):
+    only = figures or ()
+    for path in plot_all(load_study(folder), out or folder / "figures", words, only=only):
         typer.echo(str(path))
 
 
@@ -71,12 +93,15 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="The file to write. Default: DIR/report.html.")
     ] = None,
+    metrics: OwnMetrics = None,
+    figures: OwnFigures = None,
 ) -> None:
     """Write one HTML file with the table, the figures and the decisions, to read or to mail."""
     from cl_moe.analysis import report as write_report
     from cl_moe.runs.loading import load_study
 
-    typer.echo(str(write_report(load_study(folder), out or folder / "report.html")))
+    data = replace(load_study(folder), metrics=metrics or (), figures=figures or ())
+    typer.echo(str(write_report(data, out or folder / "report.html")))
 
 
 def export(

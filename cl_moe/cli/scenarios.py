@@ -1,4 +1,4 @@
-"""``cl-moe list``, ``new`` and ``check``: what there is, and scenarios of one's own."""
+"""``cl-moe list``, ``new`` and ``check``: what there is, and scenarios and parts of one's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cl_moe.cli.options import DataDir
+from cl_moe.cli.options import DataDir, specified
+from cl_moe.cli.parts import check_named, is_part
 from cl_moe.errors import InputError
 
 __all__ = ("Kind", "check", "list_parts", "new")
@@ -20,10 +21,13 @@ class Kind(str, enum.Enum):
     scenarios = "scenarios"
     methods = "methods"
     gates = "gates"
+    heads = "heads"
     experts = "experts"
     growth = "growth"
     sources = "sources"
     operators = "operators"
+    metrics = "metrics"
+    figures = "figures"
     keys = "keys"
 
 
@@ -32,8 +36,8 @@ def list_parts(
         Kind,
         typer.Argument(
             metavar="KIND",
-            help="scenarios, methods, gates, experts, growth, sources, operators, or keys (of the "
-            "tables training, network and stream).",
+            help="scenarios, methods, gates, heads, experts, growth, sources, operators, metrics, "
+            "figures, or keys (of the tables training, network and stream).",
         ),
     ],
     name: Annotated[
@@ -75,16 +79,44 @@ def new(
 
 def check(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A scenario's file, or a shipped one's name.")
+        str,
+        typer.Argument(
+            metavar="FILE|PART",
+            help="A scenario's file, or a shipped one's name; or a part: package.module:Object or "
+            "file.py:Object, or its name in the catalogue, with --kind.",
+        ),
     ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="The part's kind: gate, head, expert, growth, source, operator, method, metric or "
+            "figure. Default: what it is a subclass or a value of; a function is a method."
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Give a part a parameter, or change the scenario: training.epochs=3. Repeatable.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Say everything that is wrong with a scenario; if nothing is, show its tasks and methods."""
+    """Say everything that is wrong with a scenario; if nothing is, show its tasks and methods.
+
+    Of a part: hold it to the checks that the parts shipped here are held to, and print a line a
+    check: passed, failed (and why), or not applicable (and why). The exit code is 1 where one
+    failed.
+    """
+    if kind is not None or is_part(file):
+        check_named(file, kind, settings or [], data_dir)
+        return
     from cl_moe.runs.plan import Streams
     from cl_moe.runs.planning import make_plan
     from cl_moe.runs.single import build_problems
 
-    plan = make_plan(file, data_dir=data_dir)
+    plan = make_plan(specified(file, settings) if settings else file, data_dir=data_dir)
     streams = Streams(plan)
     stream = streams(plan.jobs()[0])
     problems = build_problems(plan, plan.first_jobs(), streams, bugs=True)
@@ -98,8 +130,8 @@ def check(
         words += [f"{key} from {list(values)}" for key, values in method.grid.items()]
         kind = "" if method.type == method.name else f" ({method.type})"
         typer.echo(f"  {method.name}{kind}{': ' if words else ''}{', '.join(words)}")
-    settings = sum(len(method.settings()) for method in plan.methods)
-    tuning = f", after {settings} runs to choose parameters" if settings else ""
+    choices = sum(len(method.settings()) for method in plan.methods)
+    tuning = f", after {choices} runs to choose parameters" if choices else ""
     typer.echo(
         f"{len(plan.methods)} methods x {len(plan.seeds)} seeds = {len(plan.jobs())} runs{tuning}"
     )

@@ -34,14 +34,14 @@ FLAGS = {
         "--cpus-per-run", "--gpus-per-run", "--memory-per-run", "--out", "--device", "--data-dir",
         "--set", "--threads", "--fresh", "--quiet",
     ],
-    "summary": ["DIR", "--json"],
-    "plot": ["DIR", "--format", "--out"],
-    "report": ["DIR", "--out"],
+    "summary": ["DIR", "--json", "--metric"],
+    "plot": ["DIR", "--format", "--out", "--figure"],
+    "report": ["DIR", "--out", "--metric", "--figure"],
     "export": ["DIR", "TARGET", "--command"],
     "unpack": ["DIR", "TARGET", "--without"],
     "list": ["KIND", "[NAME]"],
     "new": ["NAME"],
-    "check": ["FILE", "--data-dir"],
+    "check": ["FILE|PART", "--kind", "--set", "--data-dir"],
 }  # fmt: skip
 HEAVY = {"torch", "torchvision", "avalanche", "pandas", "matplotlib", "scipy", "sklearn", "seaborn"}
 

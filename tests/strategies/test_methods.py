@@ -1,8 +1,7 @@
-"""What holds for every method of the catalogue."""
+"""What tells methods from one another; what all have in common is in tests/testing."""
 
 from __future__ import annotations
 
-import copy
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,58 +31,10 @@ def state(method):
     }
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_learns_every_task_of_a_stream(name, context, learn):
-    method = learn(context, name)
-    found = accuracies(method, context.stream)
-    assert set(found) == {0, 1, 2}, "the probe has no head yet"
-    assert found[2] > 0.6
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_the_same_seed_gives_the_same_network(name, context, learn):
-    one, two = state(learn(context, name)), state(learn(context, name))
-    assert one.keys() == two.keys()
-    assert all(torch.equal(value, two[key]) for key, value in one.items())
-
-
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in COMPUTED])
 def test_another_seed_gives_another_network(name, context, learn):
     one, two = state(learn(context, name)), state(learn(replace(context, seed=1), name))
     assert any(key not in two or not torch.equal(value, two[key]) for key, value in one.items())
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_a_probe_is_learned_from_a_copy_that_leaves_the_original_alone(name, context, learn):
-    method = learn(context, name)
-    before = state(method)
-    probe = context.stream.to_benchmark().train_stream[3]
-    copied = copy.deepcopy(method.strategy)
-    copied.train([probe] if method.joint else probe, eval_streams=[])
-    assert copied.model.knows(3)
-    assert not method.strategy.model.knows(3)
-    after = state(method)
-    assert before.keys() == after.keys()
-    assert all(torch.equal(value, after[key]) for key, value in before.items())
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_learns_images_with_convolutions(name, context, learn):
-    shape = (1, 4, 4)
-    stream = type(context.stream)(
-        [replace_shape(task, shape) for task in context.stream.tasks[:2]], "images"
-    )
-    network = NetworkSpec(kind="conv", channels=[3], feature_dim=6)
-    method = learn(replace(context, stream=stream, network=network), name)
-    assert set(accuracies(method, stream)) == {0, 1}
-
-
-def replace_shape(task, shape):
-    def reshaped(split):
-        x, y = task.tensors(split)
-        return torch.nn.functional.pad(x, (0, 10)).reshape(-1, *shape), y
-
-    return type(task)(task.name, reshaped("train"), reshaped("test"), task.classes)
 
 
 @pytest.mark.parametrize("name", NEVER_FORGET)
@@ -140,16 +91,3 @@ def test_checking_a_method_imports_neither_torch_nor_avalanche():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
-
-
-@pytest.mark.parametrize("name", METHODS)
-def test_parameters_are_keyword_only_annotated_and_have_defaults(name):
-    from inspect import Parameter, signature
-
-    target = catalog.resolve("method", name)
-    context, *own = signature(target).parameters.values()
-    assert context.name == "context"
-    for parameter in own:
-        assert parameter.kind is Parameter.KEYWORD_ONLY
-        assert parameter.default is not Parameter.empty
-        assert parameter.annotation is not Parameter.empty

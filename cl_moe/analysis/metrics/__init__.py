@@ -13,6 +13,7 @@ from cl_moe.analysis.metrics.accuracy import (
     backward_transfer,
     forgetting,
 )
+from cl_moe.analysis.metrics.base import Metric
 from cl_moe.analysis.metrics.compute import compute
 from cl_moe.analysis.metrics.cost import costs, decision_share
 from cl_moe.analysis.metrics.learning import (
@@ -22,7 +23,7 @@ from cl_moe.analysis.metrics.learning import (
     unrelated_slope,
     unrelated_split,
 )
-from cl_moe.analysis.metrics.names import METRICS, Metric
+from cl_moe.analysis.metrics.names import METRICS
 from cl_moe.analysis.metrics.transfer import (
     forward_transfer,
     intransigence,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,8 +12,9 @@ import pandas as pd
 
 from cl_moe.analysis.data import Array, StudyData, by_run, initial_accuracy, learning_curves
 from cl_moe.analysis.divergence import divergences
-from cl_moe.analysis.metrics import accuracy, transfer
+from cl_moe.analysis.metrics import transfer
 from cl_moe.analysis.metrics.accuracy import mean
+from cl_moe.analysis.metrics.base import Metric
 from cl_moe.analysis.metrics.cost import costs, decision_share, decisions
 from cl_moe.analysis.metrics.learning import (
     learning_curve_area,
@@ -21,7 +23,9 @@ from cl_moe.analysis.metrics.learning import (
     unrelated_slope,
     unrelated_split,
 )
+from cl_moe.analysis.metrics.names import METRICS, metrics_from_outside
 from cl_moe.analysis.scores import score_rows
+from cl_moe.errors import InputError
 
 __all__ = ("compute",)
 
@@ -43,7 +47,11 @@ def compute(data: StudyData) -> pd.DataFrame:
     (single_task, joint) are runs of the same seed. For a task that is not a classification, its
     score (r2, f1) takes the place of accuracy in every metric, whatever the metric's name.
     ``diverged`` is 1 for a run whose loss is not finite and 0 for the others, and absent where
-    there is no such run.
+    there is no such run. Metrics that other packages declare, and those of ``data.metrics``, are
+    computed as ours are.
+
+    Raises:
+        InputError: a metric from outside cannot be loaded, is none, or fails.
 
     >>> rows = pd.DataFrame(
     ...     [
@@ -136,11 +144,10 @@ def _of_stream(
     curves = learning_curves(rows, method, seed)
     area_T = np.array([learning_curve_area(curves.get(task, [])) for task in tasks])
     a = a_TT
+    matrix = {name: metric for name, metric in METRICS.items() if metric.function}
+    matrix |= metrics_from_outside(data.metrics)
     grouped: dict[str, Callable[[Sequence[int]], float]] = {
-        "average_accuracy": lambda c: accuracy.average_accuracy(a, c),
-        "average_incremental_accuracy": lambda c: accuracy.average_incremental_accuracy(a, c),
-        "forgetting": lambda c: accuracy.forgetting(a, c),
-        "backward_transfer": lambda c: accuracy.backward_transfer(a, c),
+        **{name: partial(_of_matrix, name, metric, a) for name, metric in matrix.items()},
         "forward_transfer": lambda c: transfer.forward_transfer(a, initial_T, c),
         "learning_transfer": lambda c: transfer.learning_transfer(a, single_task_T, c),
         "intransigence": lambda c: transfer.intransigence(a, joint_T, c),
@@ -154,6 +161,18 @@ def _of_stream(
     base, unrelated = unrelated_split(data)
     if unrelated:
         yield "unrelated_task_slope", None, unrelated_slope(a, base, unrelated)
+
+
+def _of_matrix(name: str, metric: Metric, a_TT: Array, columns: Sequence[int]) -> float:
+    try:
+        return metric.of(a_TT, columns)
+    except Exception as error:
+        if name in METRICS:
+            raise
+        raise InputError(
+            f"metric '{name}' fails ({type(error).__name__}: {error}); mend it, or uninstall the "
+            "package that declares it"
+        ) from error
 
 
 def _probe_accuracies(data: StudyData) -> Probes:

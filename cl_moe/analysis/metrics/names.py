@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
 
-__all__ = ("METRICS", "Metric", "heading", "label")
+from cl_moe import catalog
+from cl_moe.analysis.metrics import accuracy
+from cl_moe.analysis.metrics.base import Metric
+from cl_moe.errors import InputError
 
-
-@dataclass(frozen=True)
-class Metric:
-    """How to print a metric, and when it exists.
-
-    Args:
-        label: its name for people.
-        unit: ``share`` is in 0..1 (or a difference of two such) and is printed in points.
-        higher_is_better: None where neither way is better in itself.
-        needs: why it is undefined when it is; completes the sentence "needs ...".
-    """
-
-    label: str
-    unit: Literal["share", "count", "operations", "seconds", "examples", "MiB"]
-    higher_is_better: bool | None
-    needs: str
+__all__ = ("METRICS", "heading", "label", "metric_called", "metrics_from_outside")
 
 
 _END = "the accuracy on every task after the last one"
@@ -34,13 +20,18 @@ _PROBES = "unseen tasks (probes) in the scenario, and their accuracy"
 
 METRICS: Mapping[str, Metric] = types.MappingProxyType(
     {
-        "average_accuracy": Metric("average accuracy", "share", True, _END),
+        "average_accuracy": Metric(
+            "average accuracy", "share", True, _END, accuracy.average_accuracy
+        ),
         "average_incremental_accuracy": Metric(
             "average incremental accuracy", "share", True,
             "the accuracy on all tasks so far after every task",
+            accuracy.average_incremental_accuracy,
         ),
-        "forgetting": Metric("forgetting", "share", False, _BACK),
-        "backward_transfer": Metric("backward transfer", "share", True, _BACK),
+        "forgetting": Metric("forgetting", "share", False, _BACK, accuracy.forgetting),
+        "backward_transfer": Metric(
+            "backward transfer", "share", True, _BACK, accuracy.backward_transfer
+        ),
         "forward_transfer": Metric(
             "forward transfer (zero-shot)", "share", True,
             "the accuracy on a task before it is learned and at initialisation; "
@@ -93,6 +84,52 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
 )  # fmt: skip
 
 
+def metric_called(name: str) -> Metric | None:
+    """Return a metric, of here or from outside; None for a row's own that nobody describes.
+
+    Raises:
+        InputError: one from outside cannot be loaded, or is no metric.
+
+    >>> metric_called("forgetting").unit, metric_called("queue_seconds")
+    ('share', None)
+    """
+    if name in METRICS:
+        return METRICS[name]
+    if ":" not in name and name not in catalog.names("metric"):
+        return None
+    found = catalog.resolve("metric", name, "metrics")
+    if not isinstance(found, Metric) or found.function is None:
+        raise InputError(
+            f"metrics: '{name}' is no metric; give a cl_moe.analysis.metrics.base:Metric with its "
+            "function"
+        )
+    return found
+
+
+def metrics_from_outside(named: Iterable[str] = ()) -> dict[str, Metric]:
+    """Return the metrics that other packages declare, and those that are named, by their names.
+
+    One that has two names is there once, under the first.
+
+    Raises:
+        InputError: there is none of a name, or what it names is no metric: all of them.
+    """
+    declared = [name for name in catalog.names("metric") if name not in METRICS]
+    found: dict[str, Metric] = {}
+    problems: list[str] = []
+    for name in dict.fromkeys([*declared, *named]):
+        try:
+            metric = metric_called(name) or catalog.resolve("metric", name, "metrics")
+        except InputError as error:
+            problems += error.problems
+            continue
+        if name not in METRICS and metric not in found.values():
+            found[name] = metric
+    if problems:
+        raise InputError(problems)
+    return found
+
+
 def label(metric: str, group: str | None = None, score: str = "accuracy") -> str:
     """Return a metric's name for people, with its task group.
 
@@ -108,7 +145,7 @@ def label(metric: str, group: str | None = None, score: str = "accuracy") -> str
     >>> label("queue_seconds")
     'queue seconds'
     """
-    known = METRICS.get(metric)
+    known = metric_called(metric)
     name = known.label.replace("accuracy", score) if known else metric.replace("_", " ")
     return f"{name}, {group.replace('_', ' ')}" if group else name
 
@@ -119,6 +156,6 @@ def heading(metric: str, group: str | None = None, score: str = "accuracy") -> s
     >>> heading("train_seconds"), heading("forgetting")
     ('training time (s)', 'forgetting')
     """
-    known = METRICS.get(metric)
+    known = metric_called(metric)
     unit = {"seconds": " (s)", "MiB": " (MiB)"}.get(known.unit, "") if known else ""
     return label(metric, group, score) + unit

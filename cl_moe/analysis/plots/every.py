@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cl_moe import catalog
 from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.plots.base import FigureSpec
 from cl_moe.analysis.plots.curves import (
     average_data,
     draw_average,
@@ -38,24 +40,10 @@ from cl_moe.analysis.plots.style import AbsentError, context
 from cl_moe.analysis.plots.trade_offs import cost_data, draw_cost, draw_samples, samples_data
 from cl_moe.errors import InputError, did_you_mean
 
-__all__ = ("FIGURES", "FigureSpec", "caption", "draw_all", "plot_all", "rendered", "save", "which")
+__all__ = ("FIGURES", "caption", "draw_all", "figures_of", "plot_all", "rendered", "save", "which")
 
 logger = logging.getLogger(__name__)
 FORMATS = ("png", "pdf", "svg")
-
-
-class FigureSpec(NamedTuple):
-    """A figure: what it shows, and how it is drawn.
-
-    ``data`` takes the study (and a method's name) and raises ``AbsentError`` where something is
-    missing; ``draw`` takes what it returns. ``methods`` says for which methods there is one figure
-    each; None for one figure in all.
-    """
-
-    caption: str
-    data: Callable[..., Any]
-    draw: Callable[..., Figure]
-    methods: Callable[[StudyData], list[str]] | None = None
 
 
 FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
@@ -108,15 +96,44 @@ FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
 )
 
 
+def figures_of(data: StudyData, only: Collection[str] = ()) -> dict[str, FigureSpec]:
+    """Return figures by name: all of a study, with those from outside; or those that are asked for.
+
+    From outside are those that other packages declare and those of ``data.figures``; one that has
+    two names is there once, under the first.
+
+    Raises:
+        InputError: there is none of a name, or what it names is no figure: all of them.
+    """
+    declared = [name for name in catalog.names("figure") if name not in FIGURES]
+    found: dict[str, FigureSpec] = {}
+    problems: list[str] = []
+    for name in only or dict.fromkeys([*FIGURES, *declared, *data.figures]):
+        try:
+            spec = FIGURES.get(name) or catalog.resolve("figure", name, "figures")
+        except InputError as error:
+            problems += error.problems
+            continue
+        if not isinstance(spec, FigureSpec):
+            problems.append(
+                f"figures: '{name}' is no figure; give a cl_moe.analysis.plots.base:FigureSpec"
+            )
+        elif spec not in found.values():
+            found[name] = spec
+    if problems:
+        raise InputError(problems)
+    return found
+
+
 def caption(name: str, data: StudyData) -> str:
     """Return what a figure shows of a study: accuracy, or what its tasks are measured by."""
-    return FIGURES[name].caption.replace("accuracy", data.score)
+    return figures_of(data, [name])[name].caption.replace("accuracy", data.score)
 
 
 def which(data: StudyData) -> dict[str, str]:
-    """Return, for every figure of :data:`FIGURES`, why it cannot be drawn; "" where it can."""
+    """Return, for every figure of a study, why it cannot be drawn; "" where it can."""
     found = {}
-    for name, spec in FIGURES.items():
+    for name, spec in figures_of(data).items():
         infos = [info for _, info in _infos(data, name, spec)]
         reasons = [info.reason for info in infos if isinstance(info, Missing)]
         found[name] = reasons[0] if len(reasons) == len(infos) else ""
@@ -131,10 +148,11 @@ class Missing(NamedTuple):
 
 def _infos(data: StudyData, name: str, spec: FigureSpec) -> Iterator[tuple[str, Any]]:
     """Yield (file's stem, the figure's data or Missing)."""
+    stem = re.sub(r"[^A-Za-z0-9-]+", "_", name)
     if spec.methods is None:
-        yield name, _try(spec.data, data)
+        yield stem, _call(name, spec.data, data)
         return
-    methods = spec.methods(data)
+    methods = _call(name, spec.methods, data)
     if not methods:
         yield name, Missing("needs a method that logs its decisions")
     taken: set[str] = set()
@@ -143,14 +161,26 @@ def _infos(data: StudyData, name: str, spec: FigureSpec) -> Iterator[tuple[str, 
         while slug in taken:
             slug += "_"
         taken.add(slug)
-        yield f"{name}_{slug}", _try(spec.data, data, method)
+        yield f"{stem}_{slug}", _call(name, spec.data, data, method)
 
 
-def _try(function: Callable[..., Any], *arguments: Any) -> Any:
+def _call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a figure's function gives, or why it cannot be drawn.
+
+    Raises:
+        InputError: a function from outside fails.
+    """
     try:
         return function(*arguments)
     except AbsentError as absent:
         return Missing(str(absent))
+    except Exception as error:
+        if name in FIGURES:
+            raise
+        raise InputError(
+            f"figure '{name}' fails ({type(error).__name__}: {error}); mend it, or uninstall the "
+            "package that declares it"
+        ) from error
 
 
 def plot_all(
@@ -168,19 +198,20 @@ def plot_all(
         formats: of ``png``, ``pdf``, ``svg``.
         say: called with a sentence for each figure that is skipped, with the reason; by default
             the sentences go to this module's logger, at level info.
-        only: names in :data:`FIGURES`; by default all of them.
+        only: names of figures, or ``package.module:object``; by default all of a study.
 
     Returns:
         The files written, in the order of :data:`FIGURES`, each figure's formats together.
 
     Raises:
-        InputError: a format is not known.
+        InputError: a format or a figure is not known.
     """
     wrong = [f for f in formats if f not in FORMATS]
     if wrong:
         raise InputError(
             [f"formats: '{f}' is not known; {did_you_mean(f, FORMATS)}" for f in wrong]
         )
+    figures_of(data, only)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     return [
@@ -193,15 +224,14 @@ def plot_all(
 def draw_all(
     data: StudyData, say: Callable[[str], object] = logger.info, only: Collection[str] = ()
 ) -> Iterator[tuple[str, str, Figure]]:
-    """Yield every figure the study has data for: (a file's stem, its name in FIGURES, figure)."""
-    for name in only or FIGURES:
-        spec = FIGURES[name]
+    """Yield every figure the study has data for: (a file's stem, the figure's name, figure)."""
+    for name, spec in figures_of(data, only).items():
         skipped: dict[str, list[str]] = {}
         for stem, info in _infos(data, name, spec):
             if isinstance(info, Missing):
                 skipped.setdefault(info.reason, []).append(stem)
             else:
-                yield stem, name, spec.draw(info)
+                yield stem, name, _call(name, spec.draw, info)
         for reason, stems in skipped.items():
             say(f"no figure {stems[0] if len(stems) == 1 else name}: {reason}")
 

@@ -28,7 +28,10 @@ Plugins = Iterable[Any] | Callable[[], Iterable[Any]]
 
 
 def build_method(
-    type: str, parameters: Mapping[str, Any], context: MethodContext, name: str | None = None
+    type: str | Callable[..., Any],
+    parameters: Mapping[str, Any],
+    context: MethodContext,
+    name: str | None = None,
 ) -> Method:
     """Return the method called ``type``.
 
@@ -36,7 +39,8 @@ def build_method(
         type: a name of the catalogue (``"ewc"``), or the ``package.module:name`` of a user's
             function, ``def mine(context: MethodContext, /, *, strength: float = 1.0) -> Method``,
             or of an Avalanche strategy (``"avalanche.training:GDumb"``), which gets model,
-            optimizer, criterion, batch sizes, epochs and device where they are in its signature.
+            optimizer, criterion, batch sizes, epochs and device where they are in its signature; or
+            such a function or strategy itself.
         parameters: its parameters.
         context: what all methods are given.
         name: its name in the study, for errors; by default ``type``.
@@ -45,8 +49,11 @@ def build_method(
         InputError: no such method, parameters that do not fit its signature, or a network that
             would have to train on one row: all problems.
     """
-    place = f"method '{name or type}'"
-    target = catalog.resolve("method", type, place)
+    if isinstance(type, str):
+        place = f"method '{name or type}'"
+        target = catalog.resolve("method", type, place)
+    else:
+        place, target = f"method '{name or type.__qualname__}'", type
     if inspect.isclass(target):
         from cl_moe.strategies.external import build_external
 

@@ -112,18 +112,6 @@ def test_on_a_tie_the_one_that_shares_more_wins(trained):
     assert decision.kind == "reuse"
 
 
-def test_deciding_changes_nothing(trained):
-    before = {n: p.clone() for n, p in trained.state_dict().items() if torch.is_tensor(p)}
-    random_state = torch.random.get_rng_state()
-    view = view_of(2, *xor(60, 5, 1), steps=5)
-    one, two = (MNTDP().decide(view, trained) for _ in range(2))
-    after = trained.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert not any(p.requires_grad for p in trained.parameters())
-    assert torch.equal(random_state, torch.random.get_rng_state())
-    assert one.evidence == two.evidence
-
-
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.floats(0.05, 0.95))
 def test_no_class_loses_its_last_row_and_none_keeps_all(labels, fraction):
     y = torch.tensor(labels)

@@ -1,4 +1,4 @@
-"""What every head on the task's own path must satisfy."""
+"""What each head is; what all have in common is in tests/testing."""
 
 from __future__ import annotations
 
@@ -12,48 +12,6 @@ from cl_moe.moe.heads.linear import LinearHead
 from cl_moe.moe.heads.shared import SharedHead
 
 X = torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.mark.parametrize("kind", [LinearHead, CosineHead, SharedHead])
-class TestEveryHead:
-    def test_reads_the_tasks_own_path(self, kind):
-        head = kind(4, 3)
-        assert head.reads_own_path
-        assert list(head.blocks) == [OWN]
-        assert head.sources == {}
-        assert head.n_outputs == 3
-        assert head({OWN: X}).shape == (7, 3)
-
-    def test_outputs_may_be_chosen_and_reordered(self, kind):
-        head = kind(4, 3)
-        chosen = head.select([2, 0])
-        assert type(chosen) is kind
-        assert chosen.n_outputs == 2
-        assert torch.equal(chosen({OWN: X}), head({OWN: X})[:, [2, 0]])
-
-    def test_further_outputs_leave_the_others_as_they_are(self, kind):
-        head = kind(4, 3)
-        wide = head.widened(5)
-        assert type(wide) is kind
-        assert wide.n_outputs == 5
-        torch.testing.assert_close(wide({OWN: X})[:, :3], head({OWN: X}), rtol=0, atol=1e-6)
-        assert torch.equal(wide.weight[:3], head.weight)
-
-    def test_what_is_made_of_it_shares_no_numbers_with_it(self, kind):
-        head = kind(4, 3)
-        before = head({OWN: X}).detach().clone()
-        for made in (head.select([0, 1]), head.widened(4)):
-            assert all(p.requires_grad and p.is_leaf for p in made.parameters())
-            with torch.no_grad():
-                for parameter in made.parameters():
-                    parameter.zero_()
-        assert torch.equal(head({OWN: X}), before)
-
-    def test_as_a_module_on_features_it_holds_the_same_parameters(self, kind):
-        head = kind(4, 3)
-        module = head.on_features()
-        assert torch.equal(module(X), head({OWN: X}))
-        assert {id(p) for p in module.parameters()} == {id(p) for p in head.parameters()}
 
 
 def test_a_linear_head_begins_where_torchs_linear_map_begins():

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cl_moe import catalog
 from cl_moe.errors import InputError
 from cl_moe.seeding import generator
 from cl_moe.streams.operators.background import Background
@@ -36,32 +35,17 @@ def images(n: int = 12, classes: int = 3, shape: tuple[int, ...] = (1, 4, 4)) ->
     return Task("t", (x, y), (x[:classes], y[:classes]), "abcdef"[:classes], group="rich")
 
 
-def test_every_operator_is_in_this_test() -> None:
-    assert {type(operator) for operator in ALL} == {
-        catalog.resolve("operator", name) for name in catalog.names("operator")
-    }
-
-
 @pytest.mark.parametrize("operator", ALL, ids=repr)
-def test_what_all_operators_keep(operator: Operator) -> None:
+def test_shape_range_and_number_stay(operator: Operator) -> None:
+    """What other operators may change; what all have in common is in tests/testing."""
     task = images()
-    before = [t.clone() for split in ("train", "test") for t in task.tensors(split)]
     made = operator(task, seed=3)
-    after = [t for split in ("train", "test") for t in task.tensors(split)]
-    assert all(torch.equal(p, q) for p, q in zip(before, after, strict=True))
-    assert (made.derived_from, made.relation) == ("t", operator.relation)
-    assert made.name != task.name
-    assert made.group == "rich"
     assert made.shape == task.shape
-    x, y = made.tensors("train")
+    x = made.tensors("train")[0]
     if not isinstance(operator, Standardize):
         assert 0 <= float(x.min()) <= float(x.max()) <= 1
-    assert set(y.tolist()) == set(range(made.n_classes))
     if not isinstance(operator, (PerClass, Subset)):
         assert (made.n_train, made.n_test) == (task.n_train, task.n_test)
-    again = operator(task, seed=3)
-    for one, two in zip(made.tensors("train"), again.tensors("train"), strict=True):
-        assert torch.equal(one, two)
 
 
 @settings(max_examples=25)

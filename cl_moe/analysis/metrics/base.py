@@ -1,0 +1,53 @@
+"""What a metric is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ("Metric",)
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How to print a metric, when it exists, and how it is computed.
+
+    A metric of one's own is such a value with a ``function``, named ``package.module:object`` or
+    declared as an entry point of the group ``cl_moe.metric``.
+
+    Args:
+        label: its name for people.
+        unit: ``share`` is in 0..1 (or a difference of two such) and is printed in points.
+        higher_is_better: None where neither way is better in itself.
+        needs: why it is undefined when it is; completes the sentence "needs ...".
+        function: from one run's accuracy matrix and the columns of some tasks (None: all) to the
+            value; NaN where it is undefined. ``a_TT[k][j]`` is the test accuracy on task j after
+            task k was learned, NaN where there is none. None where it takes more than that.
+
+    >>> last = Metric(
+    ...     "last accuracy",
+    ...     "share",
+    ...     True,
+    ...     "the last task's accuracy",
+    ...     lambda a_TT, columns=None: float(a_TT[-1, -1]),
+    ... )
+    >>> last.function(np.array([[0.5, np.nan], [0.5, 0.75]]))
+    0.75
+    """
+
+    label: str
+    unit: Literal["share", "count", "operations", "seconds", "examples", "MiB"]
+    higher_is_better: bool | None
+    needs: str
+    function: Callable[..., float] | None = None
+
+    def of(self, a_TT: Array, columns: Sequence[int] | None = None) -> float:
+        """Return the value for a copy of an accuracy matrix [T, T] and some of its columns."""
+        assert self.function is not None, f"'{self.label}' is no function of a matrix"
+        return float(self.function(a_TT.copy(), columns))
