@@ -34,8 +34,6 @@ PARAMETERS: dict[tuple[str, str], dict[str, Any]] = {
     ("source", "text"): {"path": "rows.csv", "text": "kind", "label": "kind"},
     ("source", "torchvision"): {"dataset": "MNIST"},
 }
-# Whoever writes these parts anew adds what is missing.
-LACKING = {("growth", "reuse_or_grow", "example"): "the docstring has no example yet"}
 
 
 def arrays() -> tuple[Any, ...]:
@@ -77,10 +75,6 @@ def test_every_part(
         check(part, PARAMETERS.get((kind, name)), folder)
     except NotApplicable:
         return
-    except AssertionError:
-        if (kind, name, check.name) not in LACKING:
-            raise
-        pytest.xfail(LACKING[kind, name, check.name])
 
 
 def test_what_is_made_with_parameters_is_shipped() -> None:

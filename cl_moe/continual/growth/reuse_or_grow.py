@@ -83,6 +83,14 @@ class ReuseOrGrow(GrowthPolicy):
         shortlist: with more earlier tasks than this, only those with the nearest signatures are
             considered (:mod:`cl_moe.continual.evidence.signatures`), so that the cost of a decision
             stays flat; None for all.
+
+    >>> from cl_moe.strategies.networks import moe_network
+    >>> from cl_moe.streams.spec import NetworkSpec
+    >>> network, policy = moe_network(NetworkSpec(), (4,), seed=0).eval(), ReuseOrGrow()
+    >>> x, y = torch.rand(40, 4), torch.arange(40) % 2
+    >>> view = TaskView(0, "first", x, y, 2, 10, 8, torch.optim.Adam)
+    >>> policy.decide(view, network).kind
+    'fresh'
     """
 
     def __init__(
