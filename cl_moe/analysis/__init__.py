@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cl_moe.analysis.caveats import remarks
+    from cl_moe.analysis.caveats import few_seeds, remarks
     from cl_moe.analysis.data import StudyData, accuracy_matrix
     from cl_moe.analysis.divergence import divergence_warnings
     from cl_moe.analysis.document import report
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cl_moe.analysis.plots import plot_all
     from cl_moe.analysis.stats import paired, summary, summary_records, transfer_summary
     from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables
+    from cl_moe.analysis.verdict import verdict
 
 __all__ = (
     "METRICS",
@@ -29,6 +30,7 @@ __all__ = (
     "accuracy_matrix",
     "compute",
     "divergence_warnings",
+    "few_seeds",
     "paired",
     "plot_all",
     "remarks",
@@ -40,6 +42,7 @@ __all__ = (
     "table_data",
     "transfer_summary",
     "transfer_tables",
+    "verdict",
 )
 
 _HOME = {
@@ -48,6 +51,7 @@ _HOME = {
     "accuracy_matrix": "data",
     "compute": "metrics",
     "divergence_warnings": "divergence",
+    "few_seeds": "caveats",
     "paired": "stats",
     "plot_all": "plots",
     "remarks": "caveats",
@@ -59,6 +63,7 @@ _HOME = {
     "table_data": "tables",
     "transfer_summary": "stats",
     "transfer_tables": "tables",
+    "verdict": "verdict",
 }
 
 

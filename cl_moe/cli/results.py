@@ -35,13 +35,15 @@ def summary(
     ] = False,
 ) -> None:
     """Print the methods side by side, means over seeds with 95 % intervals."""
-    from cl_moe.analysis import summary_records
+    from cl_moe.analysis import few_seeds, summary_records
     from cl_moe.runs.loading import load_study
     from cl_moe.runs.store import StudyFolder
 
     data = load_study(folder)
     if as_json:
         typer.echo(json.dumps(summary_records(data), indent=2))
+        for text in few_seeds(data):
+            typer.echo(f"Warning: {text}", err=True)
     else:
         show(data)
         for line, file in StudyFolder(folder).failures():

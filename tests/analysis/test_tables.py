@@ -74,7 +74,7 @@ def test_wholly_undefined_columns_are_dropped(study_of: Callable[..., StudyData]
 def test_joint_is_not_in_the_race_and_costs_have_no_best(
     study_of: Callable[..., StudyData], study: StudyData
 ) -> None:
-    data = study_of({m: [[[v]], [[v]]] for m, v in (("a", 0.5), ("b", 0.6), ("joint", 0.9))})
+    data = study_of({m: [[[v]]] * 3 for m, v in (("a", 0.5), ("b", 0.6), ("joint", 0.9))})
     assert "Not in the race: joint" in table_data(data).note
     found = column(data, "average accuracy")
     assert [found[m][1] for m in ("a", "b", "joint")] == [False, True, False]
