@@ -39,8 +39,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 demo: $(DONE)/install ## install, run the built-in study, print its table and where its figures are
-	@$(say) "running the built-in study digits_quick (under a minute; it needs no data; whole runs are not run again)"
-	@$(BIN)/cl-moe run digits_quick --jobs $(JOBS) --out $(DEMO)
+	@$(say) "running the built-in study demo (a minute on two cores; nothing is downloaded; whole runs are not run again)"
+	@$(BIN)/cl-moe run demo --jobs $(JOBS) --out $(DEMO)
 	@$(say) "done"
 	@echo "to read:       open $(DEMO)/report.html (figures: $(DEMO)/figures/)"
 	@echo "the command:   $(BIN)/cl-moe --help, or: source $(BIN)/activate, and then cl-moe"
