@@ -57,8 +57,9 @@ results: $(DONE)/text ## run the studies of results/ again on real data (hours; 
 	done
 	@$(MAKE) --no-print-directory claims
 
-claims: $(DONE)/install ## print what is claimed and what results/ has measured; write results/claims.md
+claims: $(DONE)/install ## print what is claimed and what results/ has measured; write claims.md, headline.md and the README's sentence
 	@$(BIN)/python results/claims.py
+	@$(BIN)/python results/headline.py
 
 bench: $(DONE)/bench ## take every benchmark again, side by side (BENCH=name takes one); write results/benchmarks
 	@for bench in $(BENCH); do \
