@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from cl_moe import InputError, load_study
@@ -59,7 +60,7 @@ def sentence(data: StudyData) -> str:
     return f"{averaged(data)[:-1]}; {seeds} seeds. Verdict: {verdict(data)}"
 
 
-def page(studies: dict[str, StudyData]) -> str:
+def page(studies: Mapping[str, StudyData]) -> str:
     """Return the page of verdicts, the table of :data:`STUDY` first."""
     parts = [HEAD]
     if STUDY in studies:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cl_moe.analysis.metrics import METRICS, compute
     from cl_moe.analysis.plots import plot_all
     from cl_moe.analysis.stats import paired, summary, summary_records, transfer_summary
-    from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables
+    from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables, width
     from cl_moe.analysis.verdict import verdict
 
 __all__ = (
@@ -43,6 +43,7 @@ __all__ = (
     "transfer_summary",
     "transfer_tables",
     "verdict",
+    "width",
 )
 
 _HOME = {
@@ -64,6 +65,7 @@ _HOME = {
     "transfer_summary": "stats",
     "transfer_tables": "tables",
     "verdict": "verdict",
+    "width": "tables",
 }
 
 

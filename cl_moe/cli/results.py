@@ -150,12 +150,12 @@ def show_transfer(study: Study, folder: Path) -> None:
 def _print(tables: Iterable[TableData]) -> None:
     from rich.console import Console
 
-    from cl_moe.analysis import rich_table
+    from cl_moe.analysis import rich_table, width
 
-    # A pipe or a file has no width of its own, and tables are wider than the 80 it would get.
-    console = Console(width=None if sys.stdout.isatty() else 140, force_jupyter=False)
     for found in tables:
-        console.print(rich_table(found))
+        # A pipe or a file has no width of its own, and tables are wider than the 80 it would get.
+        wide = None if sys.stdout.isatty() else max(140, width(found))
+        Console(width=wide, force_jupyter=False).print(rich_table(found))
 
 
 def draw(data: StudyData, folder: Path) -> None:

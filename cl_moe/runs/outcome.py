@@ -63,14 +63,16 @@ class Study:
         """Return the table of methods as text, what to know of it, and any transfer matrices."""
         from rich.console import Console
 
-        from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables
+        from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables, width
 
-        console = Console(width=120, color_system=None, force_jupyter=False)
+        methods, transfers = table_data(self.data), transfer_tables(self.data)
+        widest = max(120, *map(width, [methods, *transfers]))
+        console = Console(width=widest, color_system=None, force_jupyter=False)
         with console.capture() as captured:
-            console.print(rich_table(table_data(self.data)))
+            console.print(rich_table(methods))
             for line in remarks(self.data):
                 console.print(line, markup=False, highlight=False)
-            for found in transfer_tables(self.data):
+            for found in transfers:
                 console.print(rich_table(found))
         return captured.get().rstrip()
 
