@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cl_moe import InputError, load_study
-from cl_moe.analysis import table_data, verdict
+from cl_moe.analysis import table_data
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.notes import averaged
 from cl_moe.analysis.plots.highlight import highlighted
 from cl_moe.analysis.tables import TableData, markdown
+from cl_moe.analysis.verdict import verdict
 from cl_moe.runs.exported import is_exported
 from cl_moe.runs.files import write_text
 

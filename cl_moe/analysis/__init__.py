@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from cl_moe.analysis.metrics import METRICS, compute
     from cl_moe.analysis.plots import plot_all
     from cl_moe.analysis.stats import paired, summary, summary_records, transfer_summary
-    from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables, width
-    from cl_moe.analysis.verdict import verdict
+    from cl_moe.analysis.tables import rich_table, table, table_data, transfer_tables
 
 __all__ = (
     "METRICS",
@@ -42,8 +41,6 @@ __all__ = (
     "table_data",
     "transfer_summary",
     "transfer_tables",
-    "verdict",
-    "width",
 )
 
 _HOME = {
@@ -64,8 +61,6 @@ _HOME = {
     "table_data": "tables",
     "transfer_summary": "stats",
     "transfer_tables": "tables",
-    "verdict": "verdict",
-    "width": "tables",
 }
 
 

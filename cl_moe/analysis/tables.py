@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Cell", "TableData", "markdown", "numbered", "quantity", "rich_table", "table", "table_data",
-    "transfer_tables", "width",
+    "transfer_tables",
 )  # fmt: skip
 
 Means = dict[tuple[str, str, str | None], Interval]
@@ -233,7 +233,7 @@ def rich_table(found: TableData) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=found.title, caption=found.note, caption_justify="left")
+    shown = Table(title=found.title or None, caption=found.note or None, caption_justify="left")
     shown.add_column(found.first, no_wrap=True)
     for column in found.columns:
         shown.add_column(column, justify="right")
@@ -242,20 +242,6 @@ def rich_table(found: TableData) -> Table:
         texts = [Text(f"{c.text} *", "bold") if c.best else Text(c.text) for c in cells]
         shown.add_row(Text(method), *texts)
     return shown
-
-
-def width(found: TableData) -> int:
-    """Return how many characters wide a table has to be for every word and value of it.
-
-    >>> width(TableData("t", ["average accuracy"], ["dense"], [[Cell("80.0 ± 1.1", True)]], ""))
-    25
-    """
-    firsts = [max(map(len, [found.first, *found.methods]))]
-    for column, title in enumerate(found.columns):
-        cells = (row[column] for row in found.cells)
-        texts = [len(cell.text) + 2 * cell.best for cell in cells]
-        firsts.append(max([*map(len, title.split()), *texts]))
-    return sum(firsts) + 3 * len(firsts) + 1
 
 
 def markdown(found: TableData) -> str:

@@ -150,12 +150,15 @@ def show_transfer(study: Study, folder: Path) -> None:
 def _print(tables: Iterable[TableData]) -> None:
     from rich.console import Console
 
-    from cl_moe.analysis import rich_table, width
+    from cl_moe.analysis import rich_table
+    from cl_moe.analysis.fitting import fitting, width
 
     for found in tables:
         # A pipe or a file has no width of its own, and tables are wider than the 80 it would get.
         wide = None if sys.stdout.isatty() else max(140, width(found))
-        Console(width=wide, force_jupyter=False).print(rich_table(found))
+        console = Console(width=wide, force_jupyter=False)
+        for part in fitting(found, console.width):
+            console.print(rich_table(part))
 
 
 def draw(data: StudyData, folder: Path) -> None:

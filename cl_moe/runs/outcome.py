@@ -63,16 +63,16 @@ class Study:
         """Return the table of methods as text, what to know of it, and any transfer matrices."""
         from rich.console import Console
 
-        from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables, width
+        from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables
+        from cl_moe.analysis.fitting import fitting
 
-        methods, transfers = table_data(self.data), transfer_tables(self.data)
-        widest = max(120, *map(width, [methods, *transfers]))
-        console = Console(width=widest, color_system=None, force_jupyter=False)
+        console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as captured:
-            console.print(rich_table(methods))
+            for part in fitting(table_data(self.data), console.width):
+                console.print(rich_table(part))
             for line in remarks(self.data):
                 console.print(line, markup=False, highlight=False)
-            for found in transfers:
+            for found in transfer_tables(self.data):
                 console.print(rich_table(found))
         return captured.get().rstrip()
 

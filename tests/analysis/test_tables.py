@@ -9,15 +9,7 @@ import pytest
 from rich.console import Console
 
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.tables import (
-    markdown,
-    quantity,
-    rich_table,
-    table,
-    table_data,
-    transfer_tables,
-    width,
-)
+from cl_moe.analysis.tables import markdown, quantity, table, table_data, transfer_tables
 from cl_moe.errors import InputError
 
 
@@ -161,13 +153,3 @@ def test_intervals_of_gains_where_there_is_room(
     assert "±" not in texts(9)[0]
     assert texts(9)[0].startswith("-")
     assert texts(17) == []
-
-
-def test_a_table_as_wide_as_it_has_to_be_cuts_no_word(study: StudyData) -> None:
-    found = table_data(study)
-    console = Console(width=width(found), color_system=None, force_jupyter=False)
-    with console.capture() as captured:
-        console.print(rich_table(found._replace(note="")))
-    lines = captured.get()
-    assert "…" not in lines
-    assert all(cell.text in lines for row in found.cells for cell in row)
