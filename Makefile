@@ -57,7 +57,7 @@ results: $(DONE)/text ## run the studies of results/ again on real data (hours; 
 	done
 	@$(MAKE) --no-print-directory claims
 
-claims: $(DONE)/install ## print what is claimed and what results/ has measured; write claims.md, headline.md and the README's sentence
+claims: $(DONE)/install ## print what results/ has measured of what is claimed; write claims.md, headline.md and the README's sentence
 	@$(BIN)/python results/claims.py
 	@$(BIN)/python results/headline.py
 
