@@ -120,7 +120,10 @@ def _results(data: StudyData) -> list[str | list[str] | TableData]:
         if metric not in defined and metric in METRICS
     ]
     said = verdict(data)
-    blocks: list[str | list[str] | TableData] = [table_data(data), *([said] if said else [])]
+    blocks: list[str | list[str] | TableData] = [
+        table_data(data),
+        *([f"Verdict: {said}"] if said else []),
+    ]
     return [*blocks, "Undefined in this study:", lost] if lost else blocks
 
 

@@ -84,4 +84,4 @@ def test_writing_markdown_leaves_nothing_else_behind(study: StudyData, tmp_path:
 def test_the_verdict_stands_below_the_table(study: StudyData) -> None:
     results = next(section for section in sections(study) if section.title == "Results")
     assert isinstance(results.blocks[0], TableData)
-    assert str(results.blocks[1]).startswith("experts leads over all tasks (+")
+    assert str(results.blocks[1]).startswith("Verdict: experts leads over all tasks (+")

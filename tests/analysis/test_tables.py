@@ -28,6 +28,14 @@ def test_columns_in_points_with_intervals_and_the_best_marked(study: StudyData) 
     assert not any(best for _, best in ties.values())
 
 
+@pytest.mark.parametrize(("seeds", "starred"), [(2, False), (3, True)])
+def test_a_star_takes_three_seeds(
+    study_of: Callable[..., StudyData], seeds: int, starred: bool
+) -> None:
+    data = study_of({m: [[[v]]] * seeds for m, v in (("dense", 0.5), ("moe", 0.9))})
+    assert column(data, "average accuracy")["moe"][1] == starred
+
+
 def test_a_lead_that_seeds_do_not_settle_has_no_star(study_of: Callable[..., StudyData]) -> None:
     def stars(ahead: list[float], behind: list[float]) -> list[bool]:
         data = study_of({"a": [[[v]] for v in ahead], "b": [[[v]] for v in behind]})

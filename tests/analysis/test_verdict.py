@@ -68,6 +68,11 @@ def noisy(related: Sequence[float], unrelated: float) -> list[np.ndarray]:
             {"alone": (0.7, 0.6, 0.7)},
             "no gain from experts is settled over all tasks",
         ),
+        (  # the mean is behind, and the interval has 0 in it
+            (0.7, 0.6, 0.7),
+            {"alone": (0.6, 0.9, 0.7)},
+            "no gain from experts is settled over all tasks",
+        ),
         (  # ahead of alone, behind another
             (0.8, 0.81, 0.82),
             {"alone": (0.5, 0.51, 0.52), "replay": (0.9, 0.91, 0.92)},
