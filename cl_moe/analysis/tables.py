@@ -233,12 +233,16 @@ def rich_table(found: TableData) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=found.title or None, caption=found.note or None, caption_justify="left")
+    # Text, not markup, here and below: a note, a name or an interval may hold square brackets.
+    shown = Table(
+        title=Text(found.title, "table.title") if found.title else None,
+        caption=Text(found.note, "table.caption") if found.note else None,
+        caption_justify="left",
+    )
     shown.add_column(found.first, no_wrap=True)
     for column in found.columns:
         shown.add_column(column, justify="right")
     for method, cells in zip(found.methods, found.cells, strict=True):
-        # Text, not markup: a name or an interval may hold square brackets.
         texts = [Text(f"{c.text} *", "bold") if c.best else Text(c.text) for c in cells]
         shown.add_row(Text(method), *texts)
     return shown
