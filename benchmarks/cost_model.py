@@ -1,7 +1,7 @@
 """Fit the table of ``cl-moe estimate`` to the studies of ``results/``.
 
 ``python -m benchmarks.cost_model`` writes ``cl_moe/runs/cost_model.json``. All figures are
-quotients within one study: CPU time of training over that of the dense network (of ``alone`` where
+quotients within one study: CPU time of training over that of the dense network (of ``single_task`` where
 there is none, which trains the same), the share of decisions in it, experts a task, and how many
 earlier tasks have another loss after a task was learned.
 """
@@ -24,7 +24,7 @@ from cl_moe.runs.plan import MethodPlan
 __all__ = ("fit", "measured")
 
 RESULTS = Path(__file__).parents[1] / "results"
-REFERENCES = ("dense", "alone")
+REFERENCES = ("dense", "single_task")
 
 
 def measured(folder: Path) -> dict[str, dict[str, float | None]]:

@@ -47,9 +47,9 @@ class Found(NamedTuple):
 STUDIES = (
     Case("digits_quick", ("training.epochs=30",)),
     Case("recurring"),
-    Case("related_unrelated", (), ("dense", "ewc", "replay", "alone", "joint", "moe")),
+    Case("related_unrelated", (), ("dense", "ewc", "replay", "single_task", "joint", "moe")),
     Case("capacity"),
-    Case("long_stream", (), ("dense", "alone", "moe")),
+    Case("long_stream", (), ("dense", "single_task", "moe")),
 )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks._columns import D, H, perceptron
 from benchmarks.measuring import Figure, Page, quotient, side_by_side, spread
 from cl_moe.moe.backbones.chain import Chain
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.masked import MaskedGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
@@ -28,7 +28,7 @@ with the rows' task labels: time, and parameters that are held."""
 
 def model_of(experts: int, by_row: bool = False) -> TaskModel:
     """Return a model of as many tasks as experts; a task has one, or two to choose from by row."""
-    gate = (MaskedGate if by_row else EvidenceGate)(D, k=1)
+    gate = (MaskedGate if by_row else EnsembleGate)(D, k=1)
     layer = MoELayer(perceptron, gate, (D,), experts=experts)
     network = MoENetwork(Chain([layer]))
     ids = layer.pool.ids

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measuring import Page, quotient, side_by_side
-from cl_moe.runs.engines.local import Pool
+from cl_moe.runs.engines.local import ProcessEngine
 from cl_moe.runs.plan import Job, RunResult, StudyPlan
 from cl_moe.runs.planning import make_plan
 
@@ -30,7 +30,7 @@ imports PyTorch and Avalanche once, and each process once more while the driver 
 study. *A run's own time*: the seconds inside the same runs, two at once over one at a time: what
 two cores take from each other (memory, cache, clock)."""
 
-METHODS = ("joint", "replay", "ewc", "dense", "alone", "moe")
+METHODS = ("joint", "replay", "ewc", "dense", "single_task", "moe")
 
 
 def small_study(epochs: int = 60, seeds: int = 2, methods: Sequence[str] = METHODS) -> StudyPlan:
@@ -42,14 +42,14 @@ def small_study(epochs: int = 60, seeds: int = 2, methods: Sequence[str] = METHO
     return make_plan("digits_quick", list(methods), seeds, training={"epochs": epochs})
 
 
-def warm_pool(plan: StudyPlan, size: int) -> Pool:
+def warm_pool(plan: StudyPlan, size: int) -> ProcessEngine:
     """Return a pool whose processes have imported everything and run a job."""
-    pool = Pool(plan, size, lambda _: None)
+    pool = ProcessEngine(plan, size, lambda _: None)
     work(pool, plan.jobs()[:1] * size)
     return pool
 
 
-def work(pool: Pool, jobs: Sequence[Job]) -> float:
+def work(pool: ProcessEngine, jobs: Sequence[Job]) -> float:
     """Run jobs, and return the seconds that their runs themselves have taken, summed."""
     seconds = 0.0
     for job, outcome in pool.run(jobs):
@@ -70,7 +70,7 @@ def command(jobs: int, epochs: int, seeds: int, methods: Sequence[str] = METHODS
         return time.perf_counter() - start
 
 
-def _timed(pool: Pool, jobs: Sequence[Job], own: list[float]) -> None:
+def _timed(pool: ProcessEngine, jobs: Sequence[Job], own: list[float]) -> None:
     own.append(work(pool, jobs))
 
 

@@ -22,7 +22,7 @@ from benchmarks._columns import (
 )
 from benchmarks.measuring import Figure, Page, quotient, side_by_side
 from cl_moe.moe.backbones.chain import Chain
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
@@ -60,7 +60,7 @@ def at_once(rows: int, experts: int) -> int:
 
 def network_of(experts: int) -> MoENetwork:
     """Return a network that has learned as many tasks as it has experts, an expert each."""
-    layer = MoELayer(perceptron, EvidenceGate(D), (D,), experts=experts)
+    layer = MoELayer(perceptron, EnsembleGate(D), (D,), experts=experts)
     network = MoENetwork(Chain([layer]))
     for task, id_ in enumerate(layer.pool.ids):
         network.add_task(task, [[id_]], network.new_head(task, CLASSES))

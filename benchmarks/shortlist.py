@@ -15,7 +15,7 @@ from benchmarks.measuring import RESULTS, Figure, Page, quotient, side_by_side, 
 from cl_moe.analysis.stats import interval
 from cl_moe.continual.decision import Decision
 from cl_moe.continual.evidence.signatures import Shortlist
-from cl_moe.continual.growth.relatedness import Relatedness
+from cl_moe.continual.growth.reuse_or_grow import ReuseOrGrow
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 
@@ -25,7 +25,7 @@ ALL = 10_000
 """A shortlist that every task has a place on."""
 
 
-class Watched(Relatedness):
+class Watched(ReuseOrGrow):
     """The default policy, with the full search; notes which shortlists its choices would be on."""
 
     def __init__(self, lengths: Sequence[int] = (8, 16, 32), shortlist: int = ALL) -> None:
@@ -90,7 +90,7 @@ def learned(tasks: int, seed: int, shortlist: int | None, lengths: Sequence[int]
 
     spec = scenario(tasks)
     stream = spec.build_stream(seed)
-    policy = Watched(lengths) if shortlist is None else Relatedness(shortlist=shortlist)
+    policy = Watched(lengths) if shortlist is None else ReuseOrGrow(shortlist=shortlist)
     with isolated(1):
         strategy = TaskAwareMoE(
             shape=stream.shape,

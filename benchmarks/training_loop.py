@@ -174,7 +174,7 @@ def trained(strategy: Any, setting: Setting) -> Callable[[], object]:
 
 def watched(strategy: Any, setting: Setting) -> Callable[[], object]:
     """Return what trains a strategy as runs do: tested before and after an epoch, steps counted."""
-    from cl_moe.runs.callbacks import TrainingWatch, attached
+    from cl_moe.runs.callbacks import TrainingCallback, attached
     from cl_moe.training.evaluation import evaluate
 
     benchmark = setting.stream().to_benchmark()
@@ -183,7 +183,7 @@ def watched(strategy: Any, setting: Setting) -> Callable[[], object]:
         def measure() -> float:
             return evaluate(strategy, [benchmark.test_stream[0]])[0].accuracy
 
-        with attached(strategy, TrainingWatch(lambda *_: None, measure)):
+        with attached(strategy, TrainingCallback(lambda *_: None, measure)):
             strategy.train(benchmark.train_stream[0], eval_streams=[])
 
     return train

@@ -13,7 +13,7 @@ from unittest.mock import patch
 from benchmarks.measuring import RESULTS, Page, spread
 from cl_moe.continual.candidates import halving as _race
 from cl_moe.continual.candidates.trial import Trial, Tried
-from cl_moe.continual.growth import relatedness
+from cl_moe.continual.growth import reuse_or_grow
 from cl_moe.streams.scenario import load_scenario
 
 __all__ = ("Watched", "summed", "watched", "without_end")
@@ -64,7 +64,7 @@ def without_end(found: list[Watched]) -> Iterator[None]:
     ) -> tuple[Trial, dict[int, Tried]]:
         given_up: list[int] = []
 
-        def noted(curve: Sequence[_race.Look], *facts: Any) -> bool:
+        def noted(curve: Sequence[_race.CurvePoint], *facts: Any) -> bool:
             if not given_up and rule(curve, *facts):
                 given_up.append(curve[-1].steps)
             return False
@@ -78,7 +78,7 @@ def without_end(found: list[Watched]) -> Iterator[None]:
         found.append(Watched(used / steps, until / steps, used < until, lead))
         return last, seen
 
-    with patch.object(relatedness, "race", to_the_end):
+    with patch.object(reuse_or_grow, "race", to_the_end):
         yield
 
 

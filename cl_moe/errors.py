@@ -11,8 +11,8 @@ __all__ = (
     "InputWarning",
     "all_of",
     "did_you_mean",
-    "one_a_cause",
-    "one_a_place",
+    "one_per_cause",
+    "one_per_place",
 )
 
 
@@ -42,14 +42,14 @@ class InputWarning(UserWarning):
     """Something from outside is used, and stands for something else than it may seem to."""
 
 
-def one_a_cause(found: Iterable[tuple[Hashable, str]], more: str = "more like it") -> list[str]:
+def one_per_cause(found: Iterable[tuple[Hashable, str]], more: str = "more like it") -> list[str]:
     """Return one sentence a cause: the first one, and how many more there are.
 
     Args:
         found: (cause, sentence), in the order of their places.
         more: what follows the number.
 
-    >>> one_a_cause(
+    >>> one_per_cause(
     ...     [("NaN", "row 2 holds NaN"), ("label", "row 3: no label"), ("NaN", "row 9 ...")]
     ... )
     ['row 2 holds NaN (and 1 more like it)', 'row 3: no label']
@@ -70,12 +70,12 @@ _COUNT = re.compile(r" \(and \d+ more like it\)")
 _WHICH = re.compile(r"\b(?:sample|example) \d+(?: has [^)]*)?")
 
 
-def one_a_place(problems: Iterable[str]) -> list[str]:
+def one_per_place(problems: Iterable[str]) -> list[str]:
     """Return problems that differ in their places alone as one: the first, and a count.
 
     The place is what stands before the first colon; which sample is at fault does not count.
 
-    >>> one_a_place([f"task '{k}', train data: sample {k} holds NaN" for k in range(3)])
+    >>> one_per_place([f"task '{k}', train data: sample {k} holds NaN" for k in range(3)])
     ["task '0', train data: sample 0 holds NaN (and the same in 2 more places, next in task '1', \
 train data)"]
     """

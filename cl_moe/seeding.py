@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ("derive", "generator", "untouched_randomness")
+__all__ = ("derive", "generator", "preserve_random_state")
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -43,12 +43,12 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def untouched_randomness() -> Iterator[None]:
+def preserve_random_state() -> Iterator[None]:
     """Restore the random states of Python, NumPy and torch (CUDA's too, if in use) at the end.
 
     >>> import torch
     >>> before = torch.get_rng_state()
-    >>> with untouched_randomness():
+    >>> with preserve_random_state():
     ...     first = torch.rand(1)
     >>> bool(torch.equal(before, torch.get_rng_state()))
     True

@@ -206,7 +206,7 @@ def main() -> None:
     """Run one backbone and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("backbone", choices=list(BACKBONES))
-    parser.add_argument("--growth", default="relatedness", help="growth policy")
+    parser.add_argument("--growth", default="reuse_or_grow", help="growth policy")
     given = parser.parse_args()
     strategy, stream, found = learn(given.backbone, growth=given.growth)
     for event in strategy.events:

@@ -33,7 +33,7 @@ from cl_moe.runs.files import write_text
 
 __all__ = ("CLAIMS", "main", "page")
 
-RIVALS = ("alone", "ridge", "nearest_mean")
+RIVALS = ("single_task", "ridge", "nearest_mean")
 CTRL = ("ctrl_minus", "ctrl_plus", "ctrl_in", "ctrl_out", "ctrl_plastic")
 COSTED = (
     "related_unrelated", "low_resource_images", "low_resource_text", "unseen_images", "unseen_text",
@@ -49,8 +49,8 @@ def _low_resource(study: str, over: Mapping[str, float], best: float) -> tuple[L
         Line(at, f"{few}: moe - best of the selection {', '.join(RIVALS)}",
              gain_over_best(*RIVALS, group=few), Target("≥", best)),
         *(Line(at, f"{few}: moe - {m}", gain(m, few), Target("≥", v)) for m, v in over.items()),
-        Line(at, f"{control}: moe - alone", gain("alone", control), Target("≥", -1)),
-        *(Line(at, f"{few}, {r}: moe - alone", gain_by_relation(r, "alone", few))
+        Line(at, f"{control}: moe - single_task", gain("single_task", control), Target("≥", -1)),
+        *(Line(at, f"{few}, {r}: moe - single_task", gain_by_relation(r, "single_task", few))
           for r in relations),
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def _unseen(study: str) -> tuple[Line, ...]:
     pairs = {"routing-random": "routing-evidence", "routing-mean": "routing-evidence-all"}
     targets = {"shifted": Target("≤", 1 / 8), "new_classes": Target("≤", 1 / 2), "unrelated": None}
     return (
-        *(Line(at, f"{group}: samples to target, moe / alone", samples_saved(group),
+        *(Line(at, f"{group}: samples to target, moe / single_task", samples_saved(group),
                target, "ratio") for group, target in targets.items()),
         *(Line(at, f"{group or 'all probes'}: {ours} - {other}",
                gain(other, group, of=ours, metric=metric), above if group is None else None)
@@ -74,7 +74,7 @@ def _adding(study: str) -> tuple[Line, ...]:
     return (
         *(Line(at, f"base tasks, {method}: at the end - when the base was complete",
                change_of_base(method), target) for method, target in kept.items()),
-        Line(at, "unrelated: moe - alone", gain("alone", "unrelated"), Target("≥", -1)),
+        Line(at, "unrelated: moe - single_task", gain("single_task", "unrelated"), Target("≥", -1)),
         Line(at, "moe: experts / tasks", experts_per_task, Target("≤", 0.75), "ratio"),
         Line(at, "operations to predict, moe / dense",
              quotient(("moe", "flops_predict"), ("dense", "flops_predict")),
@@ -96,7 +96,7 @@ def _ctrl() -> tuple[Line, ...]:
         *(Line((s,), "moe - mntdp", gain("mntdp"), Target("≥", -0.5)) for s in CTRL),
         Line(CTRL, "moe - mntdp, mean over the streams", mean_gain("mntdp"), Target(">", 0)),
         *(Line((s,), "steps, moe / mntdp", steps, Target("≤", 1 / 3), "ratio") for s in CTRL),
-        *(Line((s,), "last task: moe - alone", gain("alone", metric=last),
+        *(Line((s,), "last task: moe - single_task", gain("single_task", metric=last),
                Target(">", 0, whole=True)) for s in ("ctrl_minus", "ctrl_out", "ctrl_in")),
     )  # fmt: skip
 
@@ -112,12 +112,12 @@ def _trust() -> tuple[Line, ...]:
 
 
 def _cost() -> tuple[Line, ...]:
-    seconds = quotient(("moe", "decision_seconds"), ("alone", "cpu_seconds"))
-    steps = quotient(("moe", "steps"), ("alone", "steps"))
+    seconds = quotient(("moe", "decision_seconds"), ("single_task", "cpu_seconds"))
+    steps = quotient(("moe", "steps"), ("single_task", "steps"))
     return (
-        *(Line((s,), "CPU seconds of moe's decisions / of alone's training", seconds,
+        *(Line((s,), "CPU seconds of moe's decisions / of single_task's training", seconds,
                Target("<", 0.2), "ratio") for s in COSTED),
-        *(Line((s,), "steps, moe / alone", steps, unit="ratio") for s in COSTED),
+        *(Line((s,), "steps, moe / single_task", steps, unit="ratio") for s in COSTED),
     )  # fmt: skip
 
 

@@ -202,10 +202,10 @@ def _curves(data: StudyData, sizes: Mapping[int, str]) -> dict[tuple[str, int], 
 
 
 def _samples(data: StudyData, sizes: Mapping[int, str], method: str) -> BySeed:
-    """Return the samples that a method needs for 95 % of what alone reaches with all, by seed."""
+    """Return the samples that a method needs for 95 % of what single_task reaches with all, by seed."""
     curves = _curves(data, sizes)
     needed = {
-        seed: samples_to_target(curve, curves.get(("alone", seed), {}))
+        seed: samples_to_target(curve, curves.get(("single_task", seed), {}))
         for (name, seed), curve in curves.items()
         if name == method
     }
@@ -213,21 +213,23 @@ def _samples(data: StudyData, sizes: Mapping[int, str], method: str) -> BySeed:
 
 
 def samples_saved(group: str) -> Measure:
-    """Measure the samples that moe needs over those that alone needs to reach the same target.
+    """Measure the samples that moe needs over those that single_task needs to reach the same target.
 
-    The target is 95 % of what alone reaches with all samples; not to reach it takes infinitely
+    The target is 95 % of what single_task reaches with all samples; not to reach it takes infinitely
     many. The mean over the group's probes is geometric. Sizes are those that were measured: who
     needs fewer than the smallest counts as needing that.
     """
 
     def measure(data: StudyData) -> Measured:
-        _check(data, "moe", "alone")
+        _check(data, "moe", "single_task")
         members, logs, notes = set(data.groups(probe=True).get(group, [])), [], []
         for family, sizes in probe_families(data).items():
             if members.issuperset(sizes.values()):
-                moe, alone = (_samples(data, sizes, method) for method in ("moe", "alone"))
-                logs.append((moe / alone).apply(math.log))
-                medians = (quantity(float(s.median()), "examples") for s in (moe, alone))
+                moe, single_task = (
+                    _samples(data, sizes, method) for method in ("moe", "single_task")
+                )
+                logs.append((moe / single_task).apply(math.log))
+                medians = (quantity(float(s.median()), "examples") for s in (moe, single_task))
                 notes.append(f"{family} {' for '.join(medians)}")
         if not logs:
             raise NotMeasuredError(f"no probes of group {group} at two sizes or more")

@@ -117,7 +117,7 @@ class Moody(GrowthPolicy):
             {"size": "x", "sise": 1},
             ["growth_options.size: 'x' is not an int", "growth_options.sise: no such parameter; "],
         ),
-        ("relatednes", {}, ["growth: no growth is called 'relatednes'; did you mean "]),
+        ("reuse_or_gro", {}, ["growth: no growth is called 'reuse_or_gro'; did you mean "]),
     ],
 )
 def test_one_maker_says_all_that_is_wrong_with_a_part(

@@ -121,18 +121,20 @@ def test_one_seed_leaves_a_whole_interval_open() -> None:
 
 
 def test_a_loss_where_a_gain_is_claimed_is_missed() -> None:
-    worse = study({"moe": range(3), "alone": range(3)}, lambda m, *_: 0.5 if m == "moe" else 0.6)
-    finding = found(line(measures.gain("alone"), targets.Target("≥", 14)), here=worse)
+    worse = study(
+        {"moe": range(3), "single_task": range(3)}, lambda m, *_: 0.5 if m == "moe" else 0.6
+    )
+    finding = found(line(measures.gain("single_task"), targets.Target("≥", 14)), here=worse)
     assert finding.found.mean == pytest.approx(-10)
     assert finding.verdict == "missed by 24.0"
 
 
 def test_differences_are_of_the_seeds_that_both_have() -> None:
     data = study(
-        {"moe": (0, 1, 2), "alone": (1, 2, 3)},
-        lambda m, s, *_: {"moe": (0.9, 0.5, 0.7), "alone": (0, 0.4, 0.4, 0.1)}[m][s],
+        {"moe": (0, 1, 2), "single_task": (1, 2, 3)},
+        lambda m, s, *_: {"moe": (0.9, 0.5, 0.7), "single_task": (0, 0.4, 0.4, 0.1)}[m][s],
     )
-    finding = found(line(measures.gain("alone")), here=data)
+    finding = found(line(measures.gain("single_task")), here=data)
     assert finding.found.mean == pytest.approx(20)  # 10 and 30
     assert (finding.found.low, finding.found.high) == pytest.approx((-107.06, 147.06), abs=0.01)
     assert "| 2 of 4 |" in claims._row(finding)
@@ -141,7 +143,7 @@ def test_differences_are_of_the_seeds_that_both_have() -> None:
 def test_the_best_rival_is_the_best_by_its_mean_on_the_group() -> None:
     levels = {
         "moe": (0.9, 0.9),
-        "alone": (0.8, 0.2),
+        "single_task": (0.8, 0.2),
         "ridge": (0.6, 0.6),
         "nearest_mean": (0.5, 0.5),
     }
@@ -150,7 +152,7 @@ def test_the_best_rival_is_the_best_by_its_mean_on_the_group() -> None:
         # On the rich task all is the other way round.
         lambda m, s, _, t: 1 - levels[m][s] if t == "rich" else levels[m][s],
     )
-    measure = measures.gain_over_best("alone", "ridge", "nearest_mean", group="low_resource")
+    measure = measures.gain_over_best("single_task", "ridge", "nearest_mean", group="low_resource")
     finding = found(line(measure), here=data)
     assert finding.found.mean == pytest.approx(30)
     assert "ridge" in finding.note
@@ -159,14 +161,14 @@ def test_the_best_rival_is_the_best_by_its_mean_on_the_group() -> None:
 def test_a_relation_is_measured_on_its_tasks_of_the_group() -> None:
     gains = {"turned": 0.1, "renamed": 0.2, "new": 0.3, "turned-too": 0.4}
     data = study(
-        {"moe": (0, 1), "alone": (0, 1)},
+        {"moe": (0, 1), "single_task": (0, 1)},
         lambda m, s, k, t: 0.4 + gains.get(t, 0) * (m == "moe"),
     )
     for relation, points in (("shifted input", 10), ("permuted labels", 20), ("new classes", 30)):
-        measure = measures.gain_by_relation(relation, "alone", "low_resource")
+        measure = measures.gain_by_relation(relation, "single_task", "low_resource")
         finding = found(line(measure), here=data)
         assert finding.found.mean == pytest.approx(points)
-    nowhere = measures.gain_by_relation("new classes", "alone", "base")
+    nowhere = measures.gain_by_relation("new classes", "single_task", "base")
     assert found(line(nowhere), here=data).verdict.startswith("not measured: no new classes")
 
 
@@ -191,12 +193,12 @@ def test_samples_to_the_target_of_alone(reached: int | None, ratio: float, verdi
         if "@" not in task:
             return 0.9
         size = int(task.split("@")[1])
-        if method == "alone":
+        if method == "single_task":
             return 0.8 if size == 80 else 0.5
         return 0.78 if reached is not None and size >= reached else 0.1
 
     probes = [("near", "shifted", size) for size in sizes] + [("far", "other", n) for n in sizes]
-    data = study({"moe": (0, 1), "alone": (0, 1)}, accuracy, probes=probes)
+    data = study({"moe": (0, 1), "single_task": (0, 1)}, accuracy, probes=probes)
     target = targets.Target("≤", 1 / 8)
     finding = found(line(measures.samples_saved("shifted"), target, "ratio"), here=data)
     assert finding.found.mean == pytest.approx(ratio)
@@ -210,10 +212,15 @@ def test_ratios_are_averaged_where_half_and_twice_are_as_far() -> None:
 
     def accuracy(method: str, seed: int, k: int, task: str) -> float:
         name, _, size = task.partition("@")
-        needed = {("moe", "a"): 10, ("alone", "a"): 20, ("moe", "b"): 40, ("alone", "b"): 20}
+        needed = {
+            ("moe", "a"): 10,
+            ("single_task", "a"): 20,
+            ("moe", "b"): 40,
+            ("single_task", "b"): 20,
+        }
         return 0.8 if not size or int(size) >= needed[method, name] else 0.1
 
-    data = study({"moe": (0, 1), "alone": (0, 1)}, accuracy, probes=probes)
+    data = study({"moe": (0, 1), "single_task": (0, 1)}, accuracy, probes=probes)
     finding = found(line(measures.samples_saved("shifted"), unit="ratio"), here=data)
     assert finding.found.mean == pytest.approx(1)
 
@@ -234,9 +241,11 @@ def test_half_of_the_experts_is_the_nearest_limit_and_the_larger_of_two(
 
 
 def test_quotients_of_costs() -> None:
-    costs = {("moe", "steps"): 30, ("alone", "steps"): 90, ("dense", "steps"): 0}
-    data = study(dict.fromkeys(("moe", "alone", "dense"), (0, 1)), lambda *_: 0.5, costs=costs)
-    steps = measures.quotient(("moe", "steps"), ("alone", "steps"))
+    costs = {("moe", "steps"): 30, ("single_task", "steps"): 90, ("dense", "steps"): 0}
+    data = study(
+        dict.fromkeys(("moe", "single_task", "dense"), (0, 1)), lambda *_: 0.5, costs=costs
+    )
+    steps = measures.quotient(("moe", "steps"), ("single_task", "steps"))
     finding = found(line(steps, targets.Target("≤", 1 / 3), "ratio"), here=data)
     assert finding.found.mean == pytest.approx(1 / 3)
     nothing = measures.quotient(("moe", "steps"), ("dense", "steps"))
@@ -248,20 +257,20 @@ def test_quotients_of_costs() -> None:
 def test_what_is_not_there_is_said() -> None:
     data = study({"moe": (0, 1)}, lambda *_: 0.5)
     target = targets.Target(">", 0)
-    assert found(line(measures.gain("alone"), target)).verdict == "not run"
-    assert found(line(measures.gain("alone"), target), here=None).verdict == "not run"
-    without = found(line(measures.gain("alone"), target), here=data)
-    assert without.verdict == "not measured: no method alone"
-    both = targets.Line(("here", "there"), "what", measures.mean_gain("alone"), target)
+    assert found(line(measures.gain("single_task"), target)).verdict == "not run"
+    assert found(line(measures.gain("single_task"), target), here=None).verdict == "not run"
+    without = found(line(measures.gain("single_task"), target), here=data)
+    assert without.verdict == "not measured: no method single_task"
+    both = targets.Line(("here", "there"), "what", measures.mean_gain("single_task"), target)
     assert found(both, here=data).verdict == "not run: there"
 
 
 def test_a_mean_over_studies_is_paired_by_seed() -> None:
     def gains(*values: float) -> StudyData:
-        seeds = {"moe": range(len(values)), "alone": range(len(values))}
+        seeds = {"moe": range(len(values)), "single_task": range(len(values))}
         return study(seeds, lambda m, s, *_: 0.5 + values[s] * (m == "moe"))
 
-    both = targets.Line(("a", "b"), "what", measures.mean_gain("alone"))
+    both = targets.Line(("a", "b"), "what", measures.mean_gain("single_task"))
     finding = found(both, a=gains(0.1, 0.2, 0.3), b=gains(0.3, 0.2))
     assert finding.found.mean == pytest.approx(20)
     assert finding.found.high == pytest.approx(20)  # 20 on both of the seeds that both have

@@ -71,4 +71,12 @@ def test_the_mixture_leads_where_tasks_are_related_and_claims_nothing_elsewhere(
 def test_every_run_is_there(demo: Study) -> None:
     values = compute(demo.data)
     assert set(values["seed"]) == set(SEEDS)
-    assert demo.data.method_names == ["dense", "ewc", "replay", "ridge", "alone", "joint", "moe"]
+    assert demo.data.method_names == [
+        "dense",
+        "ewc",
+        "replay",
+        "ridge",
+        "single_task",
+        "joint",
+        "moe",
+    ]

@@ -33,7 +33,7 @@ class StudyData(Frames):
             place: r2 (at most 1, below 0 where the mean would be better) or f1 (0..1).
         tasks: position, task, group, derived_from, relation, n_train, n_test, n_classes, probe;
             one row a task, probes after the stream; objective, where a task is no classification.
-        methods: method (label), type (what it is: ``alone`` and ``joint`` are the references).
+        methods: method (label), type (what it is: ``single_task`` and ``joint`` are the references).
         events: one dict a decision, with at least method, seed, task (position), name, kind and
             sentence.
         timings: method, seed, after_task, and seconds in columns that end in ``_seconds``;
@@ -103,7 +103,7 @@ class StudyData(Frames):
         return score_label(self.scores.values())
 
     def of_type(self, kind: str) -> str | None:
-        """Return the method of a type (``alone``, ``joint``): of several the one called like it.
+        """Return the method of a type (``single_task``, ``joint``): of several the one called like it.
 
         Else the first one; None where there is none. A variant with a name of its own does not
         stand for its type, wherever the study lists it.

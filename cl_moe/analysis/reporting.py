@@ -10,7 +10,7 @@ from cl_moe.analysis.caveats import data_line, warnings
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.names import METRICS, label
 from cl_moe.analysis.plots.every import caption, which
-from cl_moe.analysis.shortfalls import Loss, compare, method_of_interest, task_losses
+from cl_moe.analysis.shortfalls import Shortfall, compare, method_of_interest, task_shortfalls
 from cl_moe.analysis.stats import intervals, paired, summary
 from cl_moe.analysis.tables import (
     Cell,
@@ -68,7 +68,7 @@ def sections(data: StudyData) -> list[Section]:
         *_warnings(data),
         Section("Results", _results(data)),
         *_differences(data),
-        *_losses(data),
+        *_shortfalls(data),
         *(Section(found.title, [found]) for found in transfer_tables(data)),
         *_costs(data),
         Section("Figures", _figures(data)),
@@ -135,20 +135,20 @@ def _differences(data: StudyData) -> list[Section]:
     for (method, metric, group), value in found.items():
         if metric in DIFFERENCES and group is None and value.seeds:
             what = label(metric, score=data.score)
-            difference = Loss(data.baseline, what, value, METRICS[metric].unit)
+            difference = Shortfall(data.baseline, what, value, METRICS[metric].unit)
             lines.append(f"{method} {difference.sentence}")
     if not lines:
         return []
     return [Section(f"Differences to {data.baseline}, paired by seed", [lines])]
 
 
-def _losses(data: StudyData) -> list[Section]:
+def _shortfalls(data: StudyData) -> list[Section]:
     method = method_of_interest(data)
     if method is None or len(data.method_names) < 2:
         return []
-    losses, compared = compare(data, method)
-    clear = [loss.sentence for loss in losses if loss.clear]
-    unclear = [loss.sentence for loss in losses if not loss.clear]
+    shortfalls, compared = compare(data, method)
+    clear = [shortfall.sentence for shortfall in shortfalls if shortfall.clear]
+    unclear = [shortfall.sentence for shortfall in shortfalls if not shortfall.clear]
     blocks: list[str | list[str] | TableData] = [
         f"{method} was compared with every other method, paired by seed: {compared} comparisons of "
         f"average {data.score} (all tasks and each group), forgetting, unseen tasks and the "
@@ -158,15 +158,18 @@ def _losses(data: StudyData) -> list[Section]:
         blocks += [f"Behind, and the interval leaves out 0 ({len(clear)}):", clear]
     if unclear:
         blocks += [f"Behind on average, but the seeds do not settle it ({len(unclear)}):", unclear]
-    if not losses:
+    if not shortfalls:
         blocks.append("Its mean is behind in none of them." if compared else "None is defined.")
-    tasks = task_losses(data, method)
+    tasks = task_shortfalls(data, method)
     if tasks:
-        worst = sorted(tasks, key=lambda loss: loss.difference.mean)[:MOST_LINES]
+        worst = sorted(tasks, key=lambda shortfall: shortfall.difference.mean)[:MOST_LINES]
         blocks += [
             "At the end of the stream it is worse than a model of the task alone on "
             f"{len(tasks)} of {len(data.stream_tasks)} tasks:",
-            [loss.sentence + ("" if loss.clear else ", not settled") for loss in worst],
+            [
+                shortfall.sentence + ("" if shortfall.clear else ", not settled")
+                for shortfall in worst
+            ],
         ]
     blocks += _sizes(data, method)
     return [Section(f"Where {method} is behind", blocks)]

@@ -13,7 +13,7 @@ from cl_moe.analysis.metrics.names import METRICS, label
 from cl_moe.analysis.stats import Interval, differences, interval, intervals
 from cl_moe.analysis.tables import quantity
 
-__all__ = ("Loss", "compare", "method_of_interest", "task_losses")
+__all__ = ("Shortfall", "compare", "method_of_interest", "task_shortfalls")
 
 # Quality, not cost; one metric for each thing that can go wrong.
 COMPARED = ("average_accuracy", "forgetting", "probe_accuracy", "samples_to_target")
@@ -21,7 +21,7 @@ COMPARED = ("average_accuracy", "forgetting", "probe_accuracy", "samples_to_targ
 EQUAL = 1e-9  # a difference this small is rounding
 
 
-class Loss(NamedTuple):
+class Shortfall(NamedTuple):
     """The method's mean is worse than a rival's on ``what``; difference = method - rival."""
 
     rival: str
@@ -38,8 +38,10 @@ class Loss(NamedTuple):
     def sentence(self) -> str:
         """Say it in words, with the interval.
 
-        >>> Loss("alone", "unrelated", Interval(-0.01, -0.02, 0.0, 5, "t"), "share").sentence
-        'against alone, unrelated: -1.0 points (95 % interval -2.0 to 0.0, 5 seeds)'
+        >>> Shortfall(
+        ...     "single_task", "unrelated", Interval(-0.01, -0.02, 0.0, 5, "t"), "share"
+        ... ).sentence
+        'against single_task, unrelated: -1.0 points (95 % interval -2.0 to 0.0, 5 seeds)'
         """
         mean, low, high, seeds, _ = self.difference
         unit = " points" if self.unit == "share" else ""
@@ -57,7 +59,7 @@ def method_of_interest(data: StudyData) -> str | None:
     first that is no reference and not the baseline; else the first.
     """
     logged = {str(event["method"]) for event in data.events}
-    references = {data.of_type("alone"), data.of_type("joint"), data.baseline}
+    references = {data.of_type("single_task"), data.of_type("joint"), data.baseline}
     own = [method for method in data.method_names if method not in references]
     types = dict(zip(data.methods["method"], data.methods["type"], strict=True))
     deciding = [method for method in data.method_names if method in logged]
@@ -65,13 +67,13 @@ def method_of_interest(data: StudyData) -> str | None:
     return next(iter(plain or deciding or own or data.method_names), None)
 
 
-def compare(data: StudyData, method: str) -> tuple[list[Loss], int]:
+def compare(data: StudyData, method: str) -> tuple[list[Shortfall], int]:
     """Return where a method's mean is worse than another's, and how many were compared.
 
     Compared are average accuracy (of all tasks and of every group), forgetting, the accuracy on
     unseen tasks and the samples they need, each against every other method, paired by seed.
     """
-    losses, compared = [], 0
+    shortfalls, compared = [], 0
     values = compute(data)
     for rival in data.method_names:
         if rival == method:
@@ -85,19 +87,22 @@ def compare(data: StudyData, method: str) -> tuple[list[Loss], int]:
             sign = 1 if METRICS[metric].higher_is_better else -1
             if sign * found.mean < -EQUAL:
                 what = label(metric, group, data.score)
-                losses.append(Loss(rival, what, found, METRICS[metric].unit))
-    return losses, compared
+                shortfalls.append(Shortfall(rival, what, found, METRICS[metric].unit))
+    return shortfalls, compared
 
 
-def task_losses(data: StudyData, method: str) -> list[Loss]:
+def task_shortfalls(data: StudyData, method: str) -> list[Shortfall]:
     """Return the tasks on which a method ends worse than a model trained on that task alone."""
-    alone, tasks = data.of_type("alone"), data.stream_tasks
-    if alone is None or alone == method:
+    single_task, tasks = data.of_type("single_task"), data.stream_tasks
+    if single_task is None or single_task == method:
         return []
     runs = data.accuracies()
-    seeds = [seed for seed in data.seeds if (method, seed) in runs and (alone, seed) in runs]
+    seeds = [seed for seed in data.seeds if (method, seed) in runs and (single_task, seed) in runs]
     if not seeds:
         return []
-    gain_ST = np.array([runs[method, seed][-1] - runs[alone, seed][-1] for seed in seeds])
-    found = [Loss(alone, task, interval(gain_ST[:, j]), "share") for j, task in enumerate(tasks)]
-    return [loss for loss in found if loss.difference.mean < -EQUAL]
+    gain_ST = np.array([runs[method, seed][-1] - runs[single_task, seed][-1] for seed in seeds])
+    found = [
+        Shortfall(single_task, task, interval(gain_ST[:, j]), "share")
+        for j, task in enumerate(tasks)
+    ]
+    return [shortfall for shortfall in found if shortfall.difference.mean < -EQUAL]

@@ -30,7 +30,7 @@ class Standing(NamedTuple):
         leads: it is ahead of every other method in the race, and each interval leaves out 0.
         rival: the best of the methods that it does not lead; of all others where it leads.
         gap: method - rival, average accuracy (a share), paired by seed.
-        gain: method - alone, the same; None where no method of type alone is in the race.
+        gain: method - alone, the same; None where no method of type single_task is in the race.
     """
 
     group: str | None
@@ -58,7 +58,7 @@ def standings(data: StudyData, method: str) -> list[Standing]:
         if method in mean and gaps:
             unbeaten = [m for m, gap in gaps.items() if not gap.low > 0]
             rival = max(unbeaten or gaps, key=lambda m: mean[m])
-            gain = gaps.get(str(data.of_type("alone")))
+            gain = gaps.get(str(data.of_type("single_task")))
             found.append(Standing(group, not unbeaten, rival, gaps[rival], gain))
     return found
 
@@ -118,7 +118,7 @@ def _clause(data: StudyData, method: str, standing: Standing) -> tuple[str, str]
         return f"{method} leads", gap
     if standing.gain is None or not _has_experts(data, method):
         return f"{method} has no lead", gap
-    gain = _against(standing.group, str(data.of_type("alone")), standing.gain)
+    gain = _against(standing.group, str(data.of_type("single_task")), standing.gain)
     if standing.gain.low > 0:
         return f"{method} gains but has no lead", gap
     if standing.gain.high < 0:

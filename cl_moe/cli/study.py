@@ -140,7 +140,7 @@ def transfer(
     """Measure what each task gains when it is learned after each other one, over learning it alone.
 
     Every method learns each task alone and then, from copies of that state, each other task. The
-    folder may be one that cl-moe run has written: its runs of alone are used, and summary, plot and
+    folder may be one that cl-moe run has written: its runs of single_task are used, and summary, plot and
     report show the matrix too. Ctrl-C keeps the runs that are whole; the same command goes on.
     """
     from cl_moe.cli.results import show_transfer

@@ -73,7 +73,7 @@ name = "ewc"
 grid = { strength = [1.0, 100.0, 10000.0] }   # chosen on held-out training data
 
 [[methods]]
-name = "alone"
+name = "single_task"
 
 [[methods]]
 name = "moe"

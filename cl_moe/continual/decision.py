@@ -23,7 +23,7 @@ class Candidate:
     """A way to learn the task that was weighed, with the evidence for it.
 
     Attributes:
-        kind: what would be done (``"take over"``, ``"reuse"``, ``"copy"``, ``"fresh"``, ...).
+        kind: what would be done (``"matched"``, ``"reuse"``, ``"copy"``, ``"fresh"``, ...).
         source: label of the earlier task it builds on; None for none.
         accuracy: accuracy on examples of the task that it was not fitted to, 0 to 1; None where it
             was ruled out before being tried.

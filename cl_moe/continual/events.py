@@ -8,14 +8,14 @@ from cl_moe.continual.decision import Candidate, Decision
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import RAW
 from cl_moe.moe.heads.base import Head
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
 __all__ = ("candidates_of", "sentence")
 
 _PHRASES = {
-    "take over": "took over the path of {source}",
+    "matched": "uses the path and head of {source}, classes matched",
     "reuse": "reuses the frozen path of {source} under a new head",
-    "average": "is answered by an average: {shares}",
+    "ensemble": "is answered by an ensemble: {shares}",
     "branch": "shares the lower layers of {source} and grew the upper ones",
     "copy": "grew from a copy of the path of {source}",
     "fresh": "grew fresh experts",
@@ -42,11 +42,11 @@ def sentence(decision: Decision, view: TaskView) -> str:
     ...     torch.optim.SGD,
     ...     names={4: "kmnist"},
     ... )
-    >>> tried = (Candidate("take over", 4, 0.95), Candidate("fresh", None, 0.533))
+    >>> tried = (Candidate("matched", 4, 0.95), Candidate("fresh", None, 0.533))
     >>> evidence = Evidence(4, candidates=tried, chosen=0)
     >>> edits = (Assign(7, {}, LinearHead(1, 2)),)
-    >>> print(sentence(Decision("take over", edits, evidence), view))
-    task 7 'kmnist-low' took over the path of task 4 'kmnist' (held-out 95.0 against 53.3 fresh)
+    >>> print(sentence(Decision("matched", edits, evidence), view))
+    task 7 'kmnist-low' uses the path and head of task 4 'kmnist', classes matched (held-out 95.0 against 53.3 fresh)
     """
     phrase = _PHRASES.get(decision.kind, decision.kind)
     shares = _shares(decision.head, view)
@@ -70,11 +70,11 @@ def _shares(head: Head, view: TaskView) -> str:
 
 
 def _seen(head: Head, task: int) -> str:
-    """Say through which lenses a task's path sees the rows, if through any."""
-    lenses = dict.fromkeys(block.lens for block in head.blocks if block.task == task)
-    if lenses.keys() <= {None}:
+    """Say through which symmetries a task's path sees the rows, if through any."""
+    symmetries = dict.fromkeys(block.symmetry for block in head.blocks if block.task == task)
+    if symmetries.keys() <= {None}:
         return ""
-    return f" ({' and '.join(str(lens or Lens()) for lens in lenses)})"
+    return f" ({' and '.join(str(symmetry or Symmetry()) for symmetry in symmetries)})"
 
 
 def _evidence(decision: Decision, view: TaskView) -> str:

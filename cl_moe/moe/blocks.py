@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
 __all__ = ("OWN", "RAW", "Block")
 
@@ -14,15 +14,15 @@ class Block(NamedTuple):
 
     Attributes:
         task: the earlier task whose path is read; -1 for the raw input, -2 for the task's own path.
-        part: the path's ``"features"``, its ``"answers"`` (class probabilities), its
-            ``"log answers"``, or the output of its stage of that number (images are averaged over
+        part: the path's ``"features"``, its ``"predictions"`` (class probabilities), its
+            ``"log predictions"``, or the output of its stage of that number (images are averaged over
             2 x 2 pixels).
-        lens: what images are looked at through before they enter the path; None for nothing.
+        symmetry: what images are looked at through before they enter the path; None for nothing.
     """
 
     task: int
     part: str | int = "features"
-    lens: Lens | None = None
+    symmetry: Symmetry | None = None
 
 
 RAW = Block(-1)

@@ -71,7 +71,7 @@ def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
     """
     if isinstance(network, TaskNetwork):
         for task, n_outputs in state.plain["tasks"]:
-            network.take_back(int(task), int(n_outputs))
+            network.restore_task(int(task), int(n_outputs))
         load_tensors(network, state.tensors, "network")
         return
     plain, backbone = state.plain, network.backbone

@@ -37,7 +37,7 @@ class TaskNetwork(nn.Module, ABC):
     def add_task(self, task: int, n_classes: int) -> None:
         """Take in a task."""
 
-    def take_back(self, task: int, n_outputs: int) -> None:
+    def restore_task(self, task: int, n_outputs: int) -> None:
         """Take in a task that was learned before, for a saved network's tensors to be copied into.
 
         Tasks come in the order in which they were learned.

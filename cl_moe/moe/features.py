@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from cl_moe.moe.backbones.base import Backbone, Stage
 from cl_moe.moe.blocks import OWN, RAW, Block
 from cl_moe.moe.heads.base import Head
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
-__all__ = ("Part", "PathReader", "reach", "read_answers", "read_path")
+__all__ = ("Part", "PathReader", "reach", "read_path", "read_predictions")
 
 Part = str | int
 """As in :class:`~cl_moe.moe.blocks.Block`."""
@@ -54,20 +54,20 @@ def read_path(
     features = z.flatten(1)
     if "features" in parts:
         values["features"] = features
-    if "answers" in parts or "log answers" in parts:
+    if "predictions" in parts or "log predictions" in parts:
         assert head is not None, "answers need a head"
-        values.update(read_answers(head({OWN: features}), parts))
+        values.update(read_predictions(head({OWN: features}), parts))
     return values
 
 
-def read_answers(logits: Tensor, parts: Collection[Part]) -> dict[Part, Tensor]:
+def read_predictions(logits: Tensor, parts: Collection[Part]) -> dict[Part, Tensor]:
     """Return those of a task's answers, each (B, C), that are asked for.
 
     >>> import torch
-    >>> read_answers(torch.zeros(1, 2), ["answers"])
-    {'answers': tensor([[0.5000, 0.5000]])}
+    >>> read_predictions(torch.zeros(1, 2), ["predictions"])
+    {'predictions': tensor([[0.5000, 0.5000]])}
     """
-    forms = {"answers": logits.softmax, "log answers": logits.log_softmax}
+    forms = {"predictions": logits.softmax, "log predictions": logits.log_softmax}
     return {part: form(1) for part, form in forms.items() if part in parts}
 
 
@@ -92,9 +92,9 @@ class PathReader:
     >>> network = MoENetwork(Chain([layer]))
     >>> for task in (0, 1):
     ...     network.add_task(task, [["e0"]], network.new_head(task, n_outputs=3))
-    >>> wanted = [Block(0), Block(1), Block(1, "answers")]
+    >>> wanted = [Block(0), Block(1), Block(1, "predictions")]
     >>> found = network.reader(torch.rand(5, 4)).blocks(wanted)
-    >>> found[Block(0)] is found[Block(1)], found[Block(1, "answers")].shape
+    >>> found[Block(0)] is found[Block(1)], found[Block(1, "predictions")].shape
     (True, torch.Size([5, 3]))
     """
 
@@ -110,29 +110,35 @@ class PathReader:
         """
         asked = list(wanted)
         missing = [block for block in asked if block not in self._ready]
-        for task, lens in dict.fromkeys((block.task, block.lens) for block in missing):
-            parts = {block.part for block in missing if (block.task, block.lens) == (task, lens)}
-            for part, value in self._read(task, parts, lens).items():
-                self._ready[Block(task, part, lens)] = value
+        for task, symmetry in dict.fromkeys((block.task, block.symmetry) for block in missing):
+            parts = {
+                block.part for block in missing if (block.task, block.symmetry) == (task, symmetry)
+            }
+            for part, value in self._read(task, parts, symmetry).items():
+                self._ready[Block(task, part, symmetry)] = value
         return {block: self._ready[block] for block in asked}
 
     def __getitem__(self, block: Block) -> Tensor:
         """Return a block's values, (B, D)."""
         return self.blocks([block])[block]
 
-    def _read(self, task: int, parts: Collection[Part], lens: Lens | None) -> dict[Part, Tensor]:
+    def _read(
+        self, task: int, parts: Collection[Part], symmetry: Symmetry | None
+    ) -> dict[Part, Tensor]:
         if task == RAW.task:
             return {"features": self._backbone.raw(self.z)}
         head: Head = self._heads[str(task)]  # type: ignore[assignment]
         if not head.reads_own_path:
-            assert lens is None, "a lens is held before one path, not before an average of several"
-            return read_answers(head(self.blocks(head.blocks)), parts)
+            assert symmetry is None, (
+                "a symmetry is held before one path, not before an average of several"
+            )
+            return read_predictions(head(self.blocks(head.blocks)), parts)
         stages: list[Callable[[Tensor], Tensor]] = []
-        prefix: tuple[object, ...] = (lens,)
+        prefix: tuple[object, ...] = (symmetry,)
         for stage in self._backbone.stages(task)[: reach(parts)]:
             prefix = (*prefix, stage.key)
             stages.append(self._once(stage, prefix))
-        return read_path(self.z if lens is None else lens(self.z), stages, head, parts)
+        return read_path(self.z if symmetry is None else symmetry(self.z), stages, head, parts)
 
     def _once(self, stage: Stage, prefix: tuple[object, ...]) -> Callable[[Tensor], Tensor]:
         def run(z: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from cl_moe.moe.offload import Away
+from cl_moe.moe.offload import OffloadedExpert
 
 __all__ = (
     "FreezableDict",
@@ -158,9 +158,9 @@ def count_parameters(root: nn.Module) -> int:
     """
     modules = _walk(root)[0]
     own = _once(p for m in modules if m._parameters for p in m._parameters.values())
-    away = sum(module.numbers for module in modules if isinstance(module, Away))
+    offloaded = sum(module.numbers for module in modules if isinstance(module, OffloadedExpert))
     dicts = (module.numbers for module in modules if isinstance(module, FreezableDict))
-    return sum(p.numel() for p in own) + away + sum(sum(d.values()) for d in dicts)
+    return sum(p.numel() for p in own) + offloaded + sum(sum(d.values()) for d in dicts)
 
 
 def modes_of(root: nn.Module) -> list[tuple[nn.Module, bool]]:

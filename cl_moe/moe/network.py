@@ -151,20 +151,20 @@ class MoENetwork(nn.Module):
         """Return the task that stands for the path a task runs, -1 where that is the raw input.
 
         It is the first task on that path. A task answered from earlier paths stands for itself
-        where it reads more than one, or one through a lens.
+        where it reads more than one, or one under a symmetry.
         """
         if self.owns_path(task):
             return self.first_on[self.path(task)]
         read = [block for block in self.head(task).blocks if block.task != RAW.task]
         runs = {self.route(block.task) for block in read} - {RAW.task}
-        its_own = len(runs) > 1 or any(block.lens for block in read)
+        its_own = len(runs) > 1 or any(block.symmetry for block in read)
         return task if its_own else next(iter(runs), RAW.task)
 
     def forward(self, x: Tensor, task: int) -> Tensor:
         """Return the outputs (B, C) of one task for its rows."""
-        return self.answer(x, task)[0]
+        return self.forward_with_losses(x, task)[0]
 
-    def answer(self, x: Tensor, task: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward_with_losses(self, x: Tensor, task: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the outputs (B, C) of one task, and the auxiliary losses of the pass."""
         head = self.head(task)
         if not head.reads_own_path:

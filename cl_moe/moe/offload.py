@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ("Away", "Warehouse", "module_digest", "tensor_digest")
+__all__ = ("OffloadStore", "OffloadedExpert", "module_digest", "tensor_digest")
 
 
-class Away(nn.Module):
+class OffloadedExpert(nn.Module):
     """Stands for an expert that was put away.
 
     Args:
@@ -43,18 +43,18 @@ class Away(nn.Module):
         return place.device  # type: ignore[no-any-return]
 
 
-class Warehouse:
+class OffloadStore:
     """Puts experts away and brings them back, the same bit for bit.
 
     From a CPU their numbers go to a temporary folder, which goes when the last network that uses it
-    does; from a GPU they go to main memory. Copies of a network share the warehouse: files are
+    does; from a GPU they go to main memory. Copies of a network share the store: files are
     named by what they hold, and are never changed. What an expert is made of stays in memory, once
     for all that are alike.
 
-    >>> warehouse = Warehouse()
+    >>> store = OffloadStore()
     >>> expert = nn.Linear(2, 3).requires_grad_(False)
-    >>> away = warehouse.put(expert)
-    >>> back = warehouse.bring(away)
+    >>> offloaded = store.offload(expert)
+    >>> back = store.load(offloaded)
     >>> back is not expert and bool(torch.equal(back.weight, expert.weight))
     True
     """
@@ -64,10 +64,10 @@ class Warehouse:
         self._shells: dict[bytes, nn.Module] = {}
         self._shell_of: dict[bytes, bytes] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Warehouse:
+    def __deepcopy__(self, memo: dict[int, Any]) -> OffloadStore:
         return self
 
-    def put(self, expert: nn.Module) -> Away:
+    def offload(self, expert: nn.Module) -> OffloadedExpert:
         """Return what stands for an expert from now on; whoever still holds it can use it."""
         digest, shape = module_digest(expert), module_digest(expert, values=False)
         if shape not in self._shells:
@@ -77,18 +77,18 @@ class Warehouse:
         device = tensors[0].device if tensors else torch.device("cpu")
         data = torch.cat([_bytes(t) for t in tensors] or [torch.empty(0).byte()])
         kept = self._written(digest, data) if device.type == "cpu" else data
-        return Away(digest, kept, sum(p.numel() for p in expert.parameters()), device)
+        return OffloadedExpert(digest, kept, sum(p.numel() for p in expert.parameters()), device)
 
-    def bring(self, away: Away) -> nn.Module:
+    def load(self, offloaded: OffloadedExpert) -> nn.Module:
         """Return the expert that was put away, on the network's device, frozen."""
-        expert = copy.deepcopy(self._shells[self._shell_of[away.digest]])
-        (kept,) = away.kept
+        expert = copy.deepcopy(self._shells[self._shell_of[offloaded.digest]])
+        (kept,) = offloaded.kept
         data = kept if isinstance(kept, Tensor) else torch.from_numpy(np.load(kept))
         start = 0
         for owner, name, empty in _slots(expert):
             size = empty.numel() * empty.element_size()
             value = data[start : start + size].clone().view(empty.dtype).view(empty.shape)
-            value = value.to(away.device)
+            value = value.to(offloaded.device)
             start += size
             if name in owner._parameters:
                 owner._parameters[name] = nn.Parameter(value, requires_grad=False)
@@ -107,13 +107,13 @@ class Warehouse:
 
 
 def module_digest(module: nn.Module, values: bool = True) -> bytes:
-    """Return a hash of a module's tensors and settings; of an :class:`Away`, its expert's.
+    """Return a hash of a module's tensors and settings; of an :class:`OffloadedExpert`, its expert's.
 
     Args:
         module: a module.
         values: whether values count, or types and shapes alone.
     """
-    if isinstance(module, Away):
+    if isinstance(module, OffloadedExpert):
         return module.digest
     found = blake2b(digest_size=32)
     for name, part in module.named_modules(remove_duplicate=False):

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from cl_moe.moe.freezing import FreezableDict
-from cl_moe.moe.offload import Away, Warehouse
+from cl_moe.moe.offload import OffloadedExpert, OffloadStore
 
 __all__ = ("ExpertPool",)
 
@@ -21,7 +21,7 @@ class ExpertPool(nn.Module):
 
     Args:
         resident: frozen experts that are kept at hand. Of more, those used last are; the numbers of
-            the others wait elsewhere (:class:`~cl_moe.moe.offload.Warehouse`) and come back, the
+            the others wait elsewhere (:class:`~cl_moe.moe.offload.OffloadStore`) and come back, the
             same bit for bit, when an expert is asked for by its id. None: all are at hand.
 
     >>> pool = ExpertPool()
@@ -39,8 +39,8 @@ class ExpertPool(nn.Module):
         super().__init__()
         self.experts = FreezableDict()
         self.resident = resident
-        self.warehouse = Warehouse()
-        self.at_hand: dict[str, None] = {}
+        self.store = OffloadStore()
+        self.resident_ids: dict[str, None] = {}
         """The ids of the frozen experts at hand, those used last at the end."""
         self.made = 0
         """Experts ever taken in: the number of the next id."""
@@ -70,7 +70,7 @@ class ExpertPool(nn.Module):
     def remove(self, id_: str) -> None:
         """Drop an expert for good."""
         del self.experts[id_]
-        self.at_hand.pop(id_, None)
+        self.resident_ids.pop(id_, None)
 
     def freeze(self, id_: str) -> None:
         """Keep an expert as it is, parameters, buffers and mode, and forget its gradients."""
@@ -80,7 +80,7 @@ class ExpertPool(nn.Module):
     def unfreeze(self, id_: str) -> None:
         """Let an expert be trained again, as far as its author lets it."""
         _ = self[id_]
-        self.at_hand.pop(id_, None)
+        self.resident_ids.pop(id_, None)
         self.experts.unfreeze(id_)
 
     def copy_of(self, id_: str) -> nn.Module:
@@ -92,22 +92,22 @@ class ExpertPool(nn.Module):
         expert = self.experts[id_]
         if self.resident is None or id_ in self.experts.trainable:
             return expert
-        if isinstance(expert, Away):
-            expert = self.warehouse.bring(expert)
+        if isinstance(expert, OffloadedExpert):
+            expert = self.store.load(expert)
             self._swap(id_, expert)
         self._used(id_)
         return expert
 
     def _used(self, id_: str) -> None:
         """Note that a frozen expert is used, and put away those that were not for longest."""
-        if self.resident is None or isinstance(self.experts[id_], Away):
+        if self.resident is None or isinstance(self.experts[id_], OffloadedExpert):
             return
-        self.at_hand.pop(id_, None)
-        self.at_hand[id_] = None
-        while len(self.at_hand) > self.resident:
-            last = next(iter(self.at_hand))
-            del self.at_hand[last]
-            self._swap(last, self.warehouse.put(self.experts[last]))
+        self.resident_ids.pop(id_, None)
+        self.resident_ids[id_] = None
+        while len(self.resident_ids) > self.resident:
+            last = next(iter(self.resident_ids))
+            del self.resident_ids[last]
+            self._swap(last, self.store.offload(self.experts[last]))
 
     def _swap(self, id_: str, part: nn.Module) -> None:
         self.experts.replace_frozen(id_, part)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ("Lens",)
+__all__ = ("Symmetry",)
 
 
-class Lens(NamedTuple):
+class Symmetry(NamedTuple):
     """A symmetry of the square, with or without brightness inverted: what is done to images first.
 
     Nothing in it is trained, and there is nothing to multiply: pixels change places.
@@ -22,9 +22,9 @@ class Lens(NamedTuple):
 
     >>> import torch
     >>> image = torch.tensor([[[[1.0, 0.0], [0.25, 0.0]]]])
-    >>> Lens(turns=1, inverted=1.0)(image)[0, 0].tolist()
+    >>> Symmetry(turns=1, inverted=1.0)(image)[0, 0].tolist()
     [[1.0, 1.0], [0.0, 0.75]]
-    >>> print(Lens(turns=1, inverted=1.0))
+    >>> print(Symmetry(turns=1, inverted=1.0))
     inverted, turned by 90 degrees
     """
 

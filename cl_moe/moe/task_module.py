@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from cl_moe.moe.backbones.base import Backbone
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.extract import frozen_copy
-from cl_moe.moe.features import Part, reach, read_answers, read_path
+from cl_moe.moe.features import Part, reach, read_path, read_predictions
 from cl_moe.moe.heads.base import Head
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
-__all__ = ("EnsembleAnswer", "task_module")
+__all__ = ("EnsembleModule", "task_module")
 
 
 def task_module(backbone: Backbone, heads: nn.ModuleDict, task: int) -> nn.Module:
@@ -35,26 +35,26 @@ def task_module(backbone: Backbone, heads: nn.ModuleDict, task: int) -> nn.Modul
     return frozen_copy(nn.Sequential(modules))
 
 
-class EnsembleAnswer(nn.Module):
+class EnsembleModule(nn.Module):
     """The answer of a head that reads other tasks' paths, with what it reads of them alone.
 
     Args:
         head: pools what is read.
-        sources: for each task that is read (-1: the raw input) and the lens before it, a module
+        sources: for each task that is read (-1: the raw input) and the symmetry before it, a module
             that returns what is read of it, by part.
 
     >>> import torch
     >>> from cl_moe.moe.heads.ensemble import EnsembleHead
     >>> raw = _Path([], None, ["features"])
     >>> head = EnsembleHead({RAW: torch.eye(2)}, torch.zeros(2), {-1: 1.0})
-    >>> EnsembleAnswer(head, {(-1, None): raw})(torch.tensor([[3.0, 4.0]])).tolist()
+    >>> EnsembleModule(head, {(-1, None): raw})(torch.tensor([[3.0, 4.0]])).tolist()
     [[3.0, 4.0]]
     """
 
     def __init__(
         self,
         head: Head,
-        sources: Mapping[tuple[int, Lens | None], _Path | _Answers],
+        sources: Mapping[tuple[int, Symmetry | None], _Path | _Predictions],
     ) -> None:
         super().__init__()
         self.read, self.sources = list(sources), nn.ModuleList(sources.values())
@@ -63,8 +63,8 @@ class EnsembleAnswer(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Return the logits (B, C) for what the encoder gives."""
         values = {
-            Block(task, part, lens): value
-            for (task, lens), source in zip(self.read, self.sources, strict=True)
+            Block(task, part, symmetry): value
+            for (task, symmetry), source in zip(self.read, self.sources, strict=True)
             for part, value in source(z).items()
         }
         logits: Tensor = self.head(values)
@@ -72,54 +72,54 @@ class EnsembleAnswer(nn.Module):
 
 
 class _Path(nn.Module):
-    """A path as far up as it is read, behind a lens if there is one."""
+    """A path as far up as it is read, behind a symmetry if there is one."""
 
     def __init__(
         self,
         stages: Sequence[nn.Module],
         head: Head | None,
         parts: Sequence[Part],
-        lens: Lens | None = None,
+        symmetry: Symmetry | None = None,
     ) -> None:
         super().__init__()
         self.stages, self.parts = nn.ModuleList(stages[: reach(parts)]), tuple(parts)
-        self.lens = lens
-        self.head = head if {"answers", "log answers"} & set(parts) else None
+        self.symmetry = symmetry
+        self.head = head if {"predictions", "log predictions"} & set(parts) else None
 
     def forward(self, z: Tensor) -> dict[Part, Tensor]:
-        z = z if self.lens is None else self.lens(z)
+        z = z if self.symmetry is None else self.symmetry(z)
         return read_path(z, list(self.stages), self.head, self.parts)
 
 
-class _Answers(nn.Module):
+class _Predictions(nn.Module):
     """The answers of a task that is itself answered from other paths."""
 
-    def __init__(self, answer: EnsembleAnswer, parts: Sequence[Part]) -> None:
+    def __init__(self, answer: EnsembleModule, parts: Sequence[Part]) -> None:
         super().__init__()
         self.answer, self.parts = answer, tuple(parts)
 
     def forward(self, z: Tensor) -> dict[Part, Tensor]:
-        return read_answers(self.answer(z), self.parts)
+        return read_predictions(self.answer(z), self.parts)
 
 
-def _ensemble(backbone: Backbone, heads: nn.ModuleDict, head: Head) -> EnsembleAnswer:
-    parts: dict[tuple[int, Lens | None], list[Part]] = {}
-    for task, part, lens in head.blocks:
-        parts.setdefault((task, lens), []).append(part)
+def _ensemble(backbone: Backbone, heads: nn.ModuleDict, head: Head) -> EnsembleModule:
+    parts: dict[tuple[int, Symmetry | None], list[Part]] = {}
+    for task, part, symmetry in head.blocks:
+        parts.setdefault((task, symmetry), []).append(part)
     sources = {read: _source(backbone, heads, *read, parts[read]) for read in parts}
-    return EnsembleAnswer(head, sources)
+    return EnsembleModule(head, sources)
 
 
 def _source(
     backbone: Backbone,
     heads: nn.ModuleDict,
     task: int,
-    lens: Lens | None,
+    symmetry: Symmetry | None,
     parts: Sequence[Part],
-) -> _Path | _Answers:
+) -> _Path | _Predictions:
     if task == RAW.task:
         return _Path(backbone.raw_modules(), None, parts)
     head: Head = heads[str(task)]  # type: ignore[assignment]
     if not head.reads_own_path:
-        return _Answers(_ensemble(backbone, heads, head), parts)
-    return _Path(backbone.stage_modules(task), head, parts, lens)
+        return _Predictions(_ensemble(backbone, heads, head), parts)
+    return _Path(backbone.stage_modules(task), head, parts, symmetry)

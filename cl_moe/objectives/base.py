@@ -105,16 +105,16 @@ class Objective(ABC):
         """
 
     @abstractmethod
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
         """Return the score of outputs, and a loss that candidates are compared by.
 
         The loss is 0 or more, whatever the scale of the outputs (or of the targets); that of
-        answering all rows alike is :meth:`guess`.
+        answering all rows alike is :meth:`constant_loss`.
         """
 
     @abstractmethod
-    def guess(self, y: Tensor) -> float:
-        """Return the loss (of :meth:`judge`) of the best answer that is the same for all rows."""
+    def constant_loss(self, y: Tensor) -> float:
+        """Return the loss (of :meth:`calibrated_score`) of the best answer that is the same for all rows."""
 
     @property
     def chance(self) -> float:

@@ -79,17 +79,17 @@ class Classification(Objective):
         best = int(losses.argmin())
         return Calibrated(factors[best], float(losses[best]), log_probs_FNC[best].clone())
 
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
         """Return accuracy, and cross-entropy (nats) at the temperature that fits best."""
         labels = self.targets(y)
         accuracy = (outputs_NC.argmax(1) == labels).double().mean().item()
         return accuracy, calibrated(outputs_NC, labels)[1].mean().item()
 
-    def guess(self, y: Tensor) -> float:
+    def constant_loss(self, y: Tensor) -> float:
         """Return the entropy of the labels, in nats: log C where all classes are as frequent.
 
         >>> labels = torch.tensor([0, 0, 0, 1])
-        >>> round(Classification(2).guess(labels), 3)
+        >>> round(Classification(2).constant_loss(labels), 3)
         0.562
         """
         labels = self.targets(y)

@@ -92,15 +92,15 @@ class Multilabel(Objective):
         best = min(range(len(tried)), key=tried.__getitem__)
         return Calibrated(factors[best], tried[best], factors[best] * outputs_NC)
 
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
         """Return f1, and all labels' cross-entropy (nats a row) at the best temperature."""
         factors = [2.0**power for power in range(-6, 5)]
         return self.metrics(outputs_NC, y)["f1"], self.calibrate(outputs_NC, y, factors).loss
 
-    def guess(self, y: Tensor) -> float:
+    def constant_loss(self, y: Tensor) -> float:
         """Return the labels' entropies by how frequent each is, summed, in nats.
 
-        >>> round(Multilabel(2).guess(torch.tensor([[1.0, 0.0], [0.0, 0.0]])), 3)
+        >>> round(Multilabel(2).constant_loss(torch.tensor([[1.0, 0.0], [0.0, 0.0]])), 3)
         0.693
         """
         share = self.targets(y).double().mean(0)

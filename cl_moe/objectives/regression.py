@@ -93,17 +93,19 @@ class Regression(Objective):
         loss = 0.5 * ((2 * math.pi * variance).log() + error / variance).sum()
         return Calibrated(1.0, float(loss), outputs_NC)
 
-    def judge(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
+    def calibrated_score(self, outputs_NC: Tensor, y: Tensor) -> tuple[float, float]:
         """Return r2, and the share of variance that is not explained (errors, where there is none).
 
-        >>> Regression(1).judge(torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [2.0]]))
+        >>> Regression(1).calibrated_score(
+        ...     torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], [2.0]])
+        ... )
         (-1.0, 2.0)
         """
         found = self.metrics(outputs_NC, y)
         r2 = found["r2"]
         return (r2, found["loss"]) if math.isnan(r2) else (r2, 1 - r2)
 
-    def guess(self, y: Tensor) -> float:
+    def constant_loss(self, y: Tensor) -> float:
         """Return 1: the mean explains nothing."""
         return 1.0
 

@@ -31,7 +31,7 @@ class Machine:
         row: for a row of a step, forward and backward.
         test: for the evaluation of a task, whatever its size.
         test_row: for a row of that.
-        look: for finding that an earlier task's answers are as they were.
+        recheck: for finding that an earlier task's answers are as they were.
         parameters: of the network, its first head included.
         memory: bytes that a process has taken, all imports and the data sets included.
     """
@@ -42,7 +42,7 @@ class Machine:
     row: float
     test: float
     test_row: float
-    look: float
+    recheck: float
     parameters: float
     memory: float
 
@@ -50,7 +50,7 @@ class Machine:
 def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
     """Measure a study's network with its batches, on tasks of random rows, in a few seconds.
 
-    The runs are real ones, of ``dense`` and ``alone``, which differ in one size at a time; what
+    The runs are real ones, of ``dense`` and ``single_task``, which differ in one size at a time; what
     each size costs is the slope.
 
     Args:
@@ -84,7 +84,7 @@ def calibrate(plan: StudyPlan, shape: tuple[int, ...], classes: int) -> Machine:
         row=row,
         test=max(few - _FEW * test_row, 0.0),
         test_row=test_row,
-        look=bench.rest("alone", _FEW, _LONGER)[1],
+        recheck=bench.rest("single_task", _FEW, _LONGER)[1],
         parameters=bench.parameters,
         memory=_memory(),
     )

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cl_moe.runs.randomness import untouched_randomness
+from cl_moe.runs.randomness import preserve_random_state
 
-__all__ = ("CURVE_EPOCHS", "TrainingWatch", "attached", "event_counts", "events_since")
+__all__ = ("CURVE_EPOCHS", "TrainingCallback", "attached", "event_counts", "events_since")
 
 CURVE_EPOCHS = 5
 """Beta: a learning curve has a point after each of the epochs 0 to this, at most.
@@ -19,7 +19,7 @@ tells of a task's start: ``min_steps`` may train a small task for many epochs mo
 """
 
 
-class TrainingWatch:
+class TrainingCallback:
     """An Avalanche plugin that looks on and changes nothing.
 
     Avalanche calls a plugin's hooks by their names, so this needs none of its classes.
@@ -69,7 +69,7 @@ class TrainingWatch:
         if self._measure is None or self.epochs > CURVE_EPOCHS:
             return
         start, cpu_start = time.perf_counter(), time.process_time()
-        with untouched_randomness():
+        with preserve_random_state():
             accuracy = self._measure()
         self.seconds += time.perf_counter() - start
         self.cpu_seconds += time.process_time() - cpu_start
@@ -79,17 +79,17 @@ class TrainingWatch:
 
 
 @contextlib.contextmanager
-def attached(strategy: Any, watch: TrainingWatch) -> Iterator[None]:
-    """Let ``watch`` look on while the body trains ``strategy``.
+def attached(strategy: Any, callback: TrainingCallback) -> Iterator[None]:
+    """Let ``callback`` look on while the body trains ``strategy``.
 
     It stands just before the last plugin, Avalanche's clock: after all that act, so that it sees
     what they did.
     """
-    strategy.plugins.insert(len(strategy.plugins) - 1, watch)
+    strategy.plugins.insert(len(strategy.plugins) - 1, callback)
     try:
         yield
     finally:
-        strategy.plugins.remove(watch)
+        strategy.plugins.remove(callback)
 
 
 def event_counts(strategy: Any) -> list[int]:

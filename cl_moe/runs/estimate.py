@@ -173,7 +173,7 @@ def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = Fa
         machine.task * (1 if joint else learned)
         + machine.test * (evaluated + points)
         + machine.test_row * (evaluated * work.test / max(work.tasks, 1) + rows)
-        + machine.look * looked
+        + machine.recheck * looked
     )
     low, mid, high = (
         factor * training + evaluation

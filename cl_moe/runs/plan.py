@@ -18,10 +18,10 @@ __all__ = (
     "Job",
     "MethodPlan",
     "Progress",
+    "ProgressCallback",
     "RunResult",
     "Streams",
     "StudyPlan",
-    "Watcher",
 )
 
 
@@ -117,7 +117,7 @@ class Progress:
         return min((self.task + within) / max(self.tasks, 1), 1.0)
 
 
-Watcher = Callable[[Progress], None]
+ProgressCallback = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class StudyPlan:
         threads: torch threads of a run; results may differ in the last bit between numbers.
         curves: record the test accuracy of the task being learned after epochs 0 to 5.
         notes: what a person should know before it runs, e.g. which data were found.
-        pairs: measure pairs of tasks instead of the stream (but for the reference, of type alone).
+        pairs: measure pairs of tasks instead of the stream (but for the reference, of type single_task).
         models: folder in which runs write the models that are kept; None: none is.
     """
 
@@ -223,7 +223,7 @@ class StudyPlan:
             Job(method, seed, after=after)
             for seed in self.seeds
             for method in self.methods
-            for after in ([None] if method.type == "alone" else first)
+            for after in ([None] if method.type == "single_task" else first)
         ]
 
     def first_jobs(self) -> list[Job]:

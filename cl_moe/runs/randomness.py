@@ -6,9 +6,9 @@ import contextlib
 import random
 from collections.abc import Iterator
 
-from cl_moe.seeding import untouched_randomness
+from cl_moe.seeding import preserve_random_state
 
-__all__ = ("isolated", "seed_all", "untouched_randomness")
+__all__ = ("isolated", "preserve_random_state", "seed_all")
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def isolated(threads: int) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    with untouched_randomness():
+    with preserve_random_state():
         torch.set_num_threads(threads)
         try:
             yield

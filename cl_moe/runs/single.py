@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
-from cl_moe.runs.callbacks import TrainingWatch, attached, event_counts, events_since
+from cl_moe.runs.callbacks import TrainingCallback, attached, event_counts, events_since
 from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.failures import failure_of
 from cl_moe.runs.kept import keep_model, keeps_model
-from cl_moe.runs.plan import Job, Progress, RunResult, Streams, StudyPlan, Watcher
-from cl_moe.runs.randomness import isolated, seed_all, untouched_randomness
+from cl_moe.runs.plan import Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
+from cl_moe.runs.randomness import isolated, preserve_random_state, seed_all
 from cl_moe.seeding import derive
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ("build_problems", "final_average", "run_one")
 
 
-def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> RunResult:
+def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback) -> RunResult:
     """Train ``job``'s method on ``stream`` task by task, and return all that was measured.
 
     After each task (or after every so many, ``training.evaluate_every``) every task seen so far is
@@ -115,7 +115,9 @@ def final_average(result: RunResult, tasks: int) -> float:
 class _Run:
     """The state of a run."""
 
-    def __init__(self, plan: StudyPlan, job: Job, stream: TaskStream, tell: Watcher) -> None:
+    def __init__(
+        self, plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback
+    ) -> None:
         self._plan, self._job, self._stream, self._tell = plan, job, stream, tell
         self._tasks = [*stream, *stream.probes]
         self._rows: list[dict[str, Any]] = []
@@ -153,7 +155,7 @@ class _Run:
 
         Nothing, with one head a task; forward transfer is measured against it where there is.
         """
-        with untouched_randomness():
+        with preserve_random_state():
             self._evaluate(self._strategy, range(len(self._stream)), after=-1)
 
     def learn(self, task: int) -> None:
@@ -176,18 +178,18 @@ class _Run:
     def _train(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
         told = event_counts(strategy)
         last = tasks[-1]
-        watch = self._watch(strategy, last, joint=len(tasks) > 1)
+        callback = self._callback(strategy, last, joint=len(tasks) > 1)
         experiences = [self._train_sets[task] for task in tasks]
         start, cpu_start = time.perf_counter(), time.process_time()
-        with attached(strategy, watch):
+        with attached(strategy, callback):
             strategy.train(experiences if self.joint else experiences[0], eval_streams=[])
         trained, cpu_trained = time.perf_counter(), time.process_time()
         memory = peak_memory()
-        self._curve(watch, last, after)
+        self._curve(callback, last, after)
         events = events_since(strategy, told)
         # The steps of candidates that a decision tried count: every method's work is all its work.
-        steps = watch.steps + sum(int(event.get("steps", 0)) for event in events)
-        with untouched_randomness():
+        steps = callback.steps + sum(int(event.get("steps", 0)) for event in events)
+        with preserve_random_state():
             self._evaluate(strategy, self._evaluated_after(last), after)
             self._costs(strategy, last, after, steps)
         self._events += [self._of_this_run(event) for event in events]
@@ -195,16 +197,16 @@ class _Run:
             self._of_this_run(
                 {
                     "after_task": after,
-                    "train_seconds": trained - start - watch.seconds,
+                    "train_seconds": trained - start - callback.seconds,
                     "decision_seconds": float(sum(e.get("seconds", 0.0) for e in events)),
-                    "eval_seconds": time.perf_counter() - trained + watch.seconds,
-                    "cpu_seconds": cpu_trained - cpu_start - watch.cpu_seconds,
+                    "eval_seconds": time.perf_counter() - trained + callback.seconds,
+                    "cpu_seconds": cpu_trained - cpu_start - callback.cpu_seconds,
                     "peak_memory": memory,
                 }
             )
         )
 
-    def _watch(self, strategy: Any, task: int, joint: bool) -> TrainingWatch:
+    def _callback(self, strategy: Any, task: int, joint: bool) -> TrainingCallback:
         stages = len(self._tasks)
         stage, name = task, self._tasks[task].name
         if self.joint:  # all tasks of the stream are one stage
@@ -227,10 +229,10 @@ class _Run:
 
         whole = self._job.setting is None and self._job.after is None  # a run of the stream
         wanted = self._plan.curves and whole and not joint
-        return TrainingWatch(tell, measure if wanted else None)
+        return TrainingCallback(tell, measure if wanted else None)
 
-    def _curve(self, watch: TrainingWatch, task: int, after: int) -> None:
-        for epoch, value in watch.curve:
+    def _curve(self, callback: TrainingCallback, task: int, after: int) -> None:
+        for epoch, value in callback.curve:
             self._row(after, task, self._tasks[task].objective.score, value, epoch)
 
     def _evaluate(self, strategy: Any, tasks: Sequence[int], after: int) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ("make_pair_plan", "transfer")
 
-REFERENCE = "alone"
+REFERENCE = "single_task"
 
 
 def transfer(
@@ -41,12 +41,12 @@ def transfer(
     """Measure the transfer matrix: the gain on each task when learned after each other one alone.
 
     For every task i of the stream, a method learns i alone and then, each from a copy of that
-    state, every other task j. The gain is the accuracy on j minus that of ``alone``, a model that
-    sees only j. So a seed takes T runs a method, of T tasks each, and one run of ``alone``. Unseen
+    state, every other task j. The gain is the accuracy on j minus that of ``single_task``, a model that
+    sees only j. So a seed takes T runs a method, of T tasks each, and one run of ``single_task``. Unseen
     tasks (probes) of a scenario have no part in it.
 
     The folder is that of a study: it may be one that :func:`cl_moe.run` has written with the same
-    source and budget, whose runs of ``alone`` are then used; and it goes on where it was stopped.
+    source and budget, whose runs of ``single_task`` are then used; and it goes on where it was stopped.
 
     Args:
         source: as for :func:`cl_moe.run`, with two tasks or more.

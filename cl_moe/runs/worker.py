@@ -20,14 +20,16 @@ from dataclasses import asdict
 from typing import IO, Any
 
 from cl_moe.runs.failures import failure_of
-from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
+from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 
 __all__ = ("attempt", "main", "throttled", "unpacked")
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 
 
-def attempt(plan: StudyPlan, streams: Streams, job: Job, tell: Watcher) -> RunResult | Failure:
+def attempt(
+    plan: StudyPlan, streams: Streams, job: Job, tell: ProgressCallback
+) -> RunResult | Failure:
     """Run a job; what goes wrong in it is returned, so that the other runs go on."""
     from cl_moe.runs.single import run_one
 
@@ -95,7 +97,7 @@ def _send(replies: IO[str], kind: str, content: dict[str, Any]) -> None:
     replies.flush()
 
 
-def throttled(send: Callable[[dict[str, Any]], object], seconds: float) -> Watcher:
+def throttled(send: Callable[[dict[str, Any]], object], seconds: float) -> ProgressCallback:
     """Return a watcher that sends a report every so many seconds; more would slow the driver.
 
     >>> sent = []

@@ -26,7 +26,7 @@ def mixture(
     slots: str | Sequence[str],
     expert: str = "lora",
     expert_options: Mapping[str, Any] | None = None,
-    gate: str = "evidence",
+    gate: str = "ensemble",
     gate_options: Mapping[str, Any] | None = None,
     head: str = "linear",
     experts: int = 0,

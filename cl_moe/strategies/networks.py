@@ -142,7 +142,7 @@ def build_moe(
     spec: NetworkSpec,
     shape: Shape,
     seed: int,
-    gate: str = "evidence",
+    gate: str = "ensemble",
     gate_options: Mapping[str, Any] | None = None,
     experts: int = 1,
 ) -> TaskModel:
@@ -165,7 +165,7 @@ def moe_network(
     spec: NetworkSpec,
     shape: Shape,
     seed: int,
-    gate: str = "evidence",
+    gate: str = "ensemble",
     gate_options: Mapping[str, Any] | None = None,
     experts: int = 1,
 ) -> MoENetwork:

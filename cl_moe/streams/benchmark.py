@@ -23,7 +23,7 @@ from avalanche.benchmarks.utils import (
 )
 from torch.utils.data import Dataset
 
-from cl_moe.errors import InputError, InputWarning, one_a_place
+from cl_moe.errors import InputError, InputWarning, one_per_place
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.streams.datasets import Relabelled, labels, take
@@ -165,7 +165,7 @@ def from_benchmark(scenario: CLScenario[Any]) -> list[Task]:
         problem for task in tasks if isinstance(task, InputError) for problem in task.problems
     ]
     if problems:
-        raise InputError(one_a_place(problems))
+        raise InputError(one_per_place(problems))
     _warn_of_shared_labels(streams["train"])
     return [task for task in tasks if isinstance(task, Task)]
 

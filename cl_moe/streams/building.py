@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from cl_moe.errors import InputError, one_a_place
+from cl_moe.errors import InputError, one_per_place
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
 from cl_moe.streams.generate import drawn_tasks
@@ -54,7 +54,7 @@ def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
     for name, source in spec.sources.items():
         sources[name] = source
         if name in used:
-            chosen, reasons = _at_hand(source, f"sources.{name}", data_dir)
+            chosen, reasons = _available(source, f"sources.{name}", data_dir)
             sources[name] = chosen or source
             problems += [] if chosen else reasons
     if problems:
@@ -62,7 +62,7 @@ def resolve_sources(spec: Scenario, data_dir: Path | None) -> Scenario:
     return spec.model_copy(update={"sources": sources})
 
 
-def _at_hand(
+def _available(
     source: SourceSpec, place: str, data_dir: Path | None
 ) -> tuple[SourceSpec | None, list[str]]:
     reasons = []
@@ -88,7 +88,7 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
         problem for task in made if isinstance(task, InputError) for problem in task.problems
     ]
     if problems:
-        raise InputError(one_a_place(problems))
+        raise InputError(one_per_place(problems))
     tasks = [task for task in made if isinstance(task, Task)]
     return TaskStream(tasks[: len(listed)], spec.name, tasks[len(listed) :])
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cl_moe.errors import InputError, one_a_cause
-from cl_moe.seeding import untouched_randomness
+from cl_moe.errors import InputError, one_per_cause
+from cl_moe.seeding import preserve_random_state
 from cl_moe.streams.inputs import row_inputs
 from cl_moe.streams.labels import class_numbers, stored_labels
 
@@ -63,7 +63,7 @@ class Converted(Dataset[tuple[Tensor, Any]]):
         self.dtype = torch.float32
         stored = stored_labels(data)
         step = 1 if stored is None else max(-(-len(self.rows) // MOST_CHECKED), 1)
-        with untouched_randomness():
+        with preserve_random_state():
             self.targets = self._read(self.rows[::step])
             if step > 1:
                 said = placed(place, lambda: convert(stored, None))
@@ -119,7 +119,7 @@ class Converted(Dataset[tuple[Tensor, Any]]):
             good.append(row)
             if xs is not None:
                 xs.append(x)
-        problems = one_a_cause(found)
+        problems = one_per_cause(found)
         try:
             converted = placed(self.place, lambda: self.convert(labels, good))
         except InputError as error:

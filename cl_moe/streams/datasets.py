@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.streams.converted import Convert, Converted, not_finite
 from cl_moe.streams.inputs import batch_inputs
 from cl_moe.streams.labels import class_numbers, label_values, plain_labels
@@ -214,7 +214,7 @@ def data_problems(data: Dataset[Any], classes: Sequence[str], *, complete: bool)
     if problems or not complete:
         return problems
     found = set(labels(data).tolist())
-    return one_a_cause(
+    return one_per_cause(
         (None, f"class '{name}' has no sample; give one or drop it")
         for number, name in enumerate(classes)
         if number not in found
@@ -231,7 +231,7 @@ def _input_problems(data: Dataset[Any], size: int) -> list[str]:
     if bool(torch.isfinite(x).all()):
         return []
     bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
-    return one_a_cause(("finite", not_finite(row)) for row in bad)
+    return one_per_cause(("finite", not_finite(row)) for row in bad)
 
 
 def split_stratified(y: Tensor, fraction: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:

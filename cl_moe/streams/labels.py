@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-from cl_moe.errors import InputError, did_you_mean, one_a_cause
+from cl_moe.errors import InputError, did_you_mean, one_per_cause
 from cl_moe.streams.inputs import INTEGERS, tensor_of
 
 __all__ = ("class_numbers", "label_values", "plain_label", "plain_labels", "stored_labels")
@@ -114,7 +114,7 @@ def plain_labels(
                 )
             )
     if found:
-        raise InputError(one_a_cause(found))
+        raise InputError(one_per_cause(found))
     return plain
 
 
@@ -153,7 +153,7 @@ def class_numbers(
         sentence = (
             f"label {wrong[0]} for {len(classes)} classes; labels are 0 to {len(classes) - 1}"
         )
-        raise InputError(one_a_cause((None, sentence) for _ in wrong))
+        raise InputError(one_per_cause((None, sentence) for _ in wrong))
     return y
 
 
@@ -169,5 +169,5 @@ def _numbers(
         if isinstance(y, str) and y not in position
     ]
     if found:
-        raise InputError(one_a_cause(found))
+        raise InputError(one_per_cause(found))
     return [position[y] if isinstance(y, str) else y for y in plain]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.objectives.classification import Classification
 from cl_moe.streams.describe import describe
 from cl_moe.streams.task import Task
@@ -67,7 +67,7 @@ class TaskStream(Sequence[Task]):
                         f"'{first.name}' {first.dtype}; give all token ids or none",
                     )
                 )
-        problems = one_a_cause(found)
+        problems = one_per_cause(found)
         if problems:
             raise InputError(problems)
 

@@ -20,7 +20,7 @@ from cl_moe.streams.spec import (
 __all__ = ("MOST_SEEDS", "ScenarioTables")
 
 MOST_SEEDS = 10_000
-DEFAULT_METHODS = ("dense", "ewc", "replay", "alone", "joint", "moe")
+DEFAULT_METHODS = ("dense", "ewc", "replay", "single_task", "joint", "moe")
 
 
 class ScenarioTables(Spec):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.named import OBJECTIVES, make_objective
@@ -86,7 +86,7 @@ def target_rows(values: Any, rows: Sequence[int] | None = None) -> Tensor:
     if bad:
         numbers = rows or range(len(y))
         sentence = "sample {} has a target NaN or infinity; clean or drop it"
-        raise InputError(one_a_cause((None, sentence.format(numbers[k])) for k in bad))
+        raise InputError(one_per_cause((None, sentence.format(numbers[k])) for k in bad))
     return y
 
 
@@ -126,7 +126,7 @@ def _stacked(values: Any, rows: Sequence[int] | None) -> Tensor:
             continue
         made.append(y if y.is_complex() else y.to(torch.float32))
     if found:
-        raise InputError(one_a_cause(found))
+        raise InputError(one_per_cause(found))
     return torch.stack(made)
 
 

@@ -111,7 +111,7 @@ def _count(strategy: Any, known: list[Any]) -> _Counter:
     # the last plugin is Avalanche's clock, which must stay the last
     strategy.plugins.insert(len(strategy.plugins) - 1, counter)
     try:
-        with _randomness_untouched():
+        with _preserve_random_state():
             strategy.eval(known)
     finally:
         strategy.plugins.remove(counter)
@@ -191,7 +191,7 @@ def _task(experience: Any) -> int:
 
 
 @contextmanager
-def _randomness_untouched() -> Iterator[None]:
+def _preserve_random_state() -> Iterator[None]:
     """Restore the global generators, which data loaders draw from even without shuffling."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

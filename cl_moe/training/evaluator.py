@@ -9,7 +9,7 @@ from avalanche.evaluation import PluginMetric
 from avalanche.evaluation.metric_definitions import GenericPluginMetric
 from avalanche.training.plugins import EvaluationPlugin
 
-__all__ = ("Listener",)
+__all__ = ("EvaluatorProxy",)
 
 NOTHING_IS_DONE = {BasePlugin, BaseSGDPlugin, SupervisedPlugin, PluginMetric}
 """Classes of Avalanche whose hooks are there to be overridden."""
@@ -18,7 +18,7 @@ BEFORE_A_BATCH = ("before_training_iteration", "before_eval_iteration")
 """Hooks at which Avalanche's own metrics begin anew, if they are metrics of single batches."""
 
 
-class Listener:
+class EvaluatorProxy:
     """Stands for an evaluator among a strategy's plugins and passes on the hooks it acts on.
 
     An evaluator takes every hook, copies the experience for its metrics, and asks each of them: a
@@ -30,8 +30,8 @@ class Listener:
     >>> from avalanche.evaluation.metrics import accuracy_metrics
     >>> from avalanche.logging import BaseLogger
     >>> accuracy = accuracy_metrics(epoch=True)
-    >>> listener = Listener(EvaluationPlugin(accuracy, loggers=[BaseLogger()]))
-    >>> hasattr(listener, "after_training_iteration"), hasattr(listener, "after_forward")
+    >>> proxy = EvaluatorProxy(EvaluationPlugin(accuracy, loggers=[BaseLogger()]))
+    >>> hasattr(proxy, "after_training_iteration"), hasattr(proxy, "after_forward")
     (True, False)
     """
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from cl_moe.moe.freezing import modules_of
 from cl_moe.moe.offload import module_digest, tensor_digest
-from cl_moe.training.evaluator import Listener
+from cl_moe.training.evaluator import EvaluatorProxy
 
 __all__ = ("Fingerprints",)
 
@@ -82,7 +82,7 @@ def _root_of(kind: type) -> str:
 
 def _acts(plugin: Any) -> bool:
     """Tell whether a plugin does something in evaluation; counting batches is nothing."""
-    if isinstance(plugin, Listener):
+    if isinstance(plugin, EvaluatorProxy):
         plugin = plugin.evaluator
     if isinstance(plugin, EvaluationPlugin):
         return bool(plugin.metrics)

@@ -183,7 +183,7 @@ class TaskModel(MultiTaskModule):
     def _known_branch(self, z: Tensor, task: int) -> Tensor:
         if not isinstance(self.network, MoENetwork):
             return self.network.branch(z, task)
-        logits, losses = self.network.answer(z, task)
+        logits, losses = self.network.forward_with_losses(z, task)
         for name, loss in losses.items():
             self.auxiliary[name] = self.auxiliary.get(name, 0.0) + loss
         return logits

@@ -57,7 +57,7 @@ class MoEPlugin(SupervisedPlugin):
 
     def __init__(
         self,
-        growth: GrowthPolicy | str = "relatedness",
+        growth: GrowthPolicy | str = "reuse_or_grow",
         names: Sequence[str] = (),
         seed: int = 0,
     ) -> None:

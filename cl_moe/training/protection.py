@@ -13,7 +13,7 @@ from cl_moe.continual.decision import Decision
 from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.regularizers.distillation import Distillation
 from cl_moe.continual.regularizers.ewc import EWC
-from cl_moe.continual.use import readers
+from cl_moe.continual.usage import readers
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
@@ -45,7 +45,7 @@ class Protection:
         self.remembers = self.kind == "ewc" and growth.max_experts is not None
         self.seed = seed
         self.objectives: Mapping[int, Objective] = {}
-        self.springs: dict[Place, EWC] = {}
+        self.penalties: dict[Place, EWC] = {}
         self.retrained: tuple[Place, ...] = ()
         self.memory: Distillation | None = None
 
@@ -67,9 +67,9 @@ class Protection:
         if self.kind == "distillation":
             return self.memory.penalty(network, x)
         parts = [
-            self.springs[place].penalty(dict(_expert(network, place).named_parameters()))
+            self.penalties[place].penalty(dict(_expert(network, place).named_parameters()))
             for place in self.retrained
-            if place in self.springs
+            if place in self.penalties
         ]
         return torch.stack(parts).sum() if parts else x.new_zeros(())
 
@@ -89,16 +89,16 @@ class Protection:
 
     def state(self) -> State:
         """Return what is remembered of experts between tasks."""
-        parts = {f"{depth}/{id_}": spring.state() for (depth, id_), spring in self.springs.items()}
+        parts = {f"{depth}/{id_}": ewc.state() for (depth, id_), ewc in self.penalties.items()}
         return merged(parts)
 
     def restore(self, state: State) -> None:
         """Take back what :meth:`state` gave."""
         for name in state.plain:
             depth, _, id_ = name.partition("/")
-            spring = EWC(self.strength, seed=self.seed, vectorize=False)
-            spring.restore(part_of(state, name))
-            self.springs[int(depth), id_] = spring
+            ewc = EWC(self.strength, seed=self.seed, vectorize=False)
+            ewc.restore(part_of(state, name))
+            self.penalties[int(depth), id_] = ewc
 
     def _remember(self, network: MoENetwork, place: Place, task: int, x: Tensor, y: Tensor) -> None:
         depth, id_ = place
@@ -112,9 +112,9 @@ class Protection:
 
         # a gate by row sends each row its own way, which cannot be vectorised
         fresh = EWC(self.strength, seed=self.seed, vectorize=False)
-        spring = self.springs.setdefault(place, fresh)
+        ewc = self.penalties.setdefault(place, fresh)
         own = dict(_expert(network, place).named_parameters())
-        spring.consolidate(own, log_likelihood, x, objective.targets(y), objective)
+        ewc.consolidate(own, log_likelihood, x, objective.targets(y), objective)
 
 
 def _expert(network: MoENetwork, place: Place) -> Any:

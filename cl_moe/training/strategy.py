@@ -19,7 +19,7 @@ from cl_moe.errors import InputError
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
 from cl_moe.training.criterion import TaskCriterion
-from cl_moe.training.evaluator import Listener
+from cl_moe.training.evaluator import EvaluatorProxy
 from cl_moe.training.labels import require_labels
 from cl_moe.training.loader import Rows, TensorLoader
 from cl_moe.training.model import TaskModel
@@ -68,7 +68,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
             plugins=list(plugins),
             evaluator=evaluator or EvaluationPlugin(loggers=[BaseLogger()]),
         )
-        self.plugins[self.plugins.index(self.evaluator)] = Listener(self.evaluator)
+        self.plugins[self.plugins.index(self.evaluator)] = EvaluatorProxy(self.evaluator)
         self.training = training
 
     def forward(self) -> Any:

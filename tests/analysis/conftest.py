@@ -13,7 +13,7 @@ import pytest
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.frames import PAIR_COLUMNS
 
-METHODS = [("experts", "moe"), ("dense", "dense"), ("ewc", "ewc"), ("alone", "alone")]
+METHODS = [("experts", "moe"), ("dense", "dense"), ("ewc", "ewc"), ("single_task", "single_task")]
 TASKS = [
     ("mnist", "rich", None, None, 6000, 0.97),
     ("fashion", "rich", None, None, 6000, 0.87),
@@ -25,15 +25,15 @@ TASKS = [
 PROBE_SIZES = (8, 32, 128, 512)
 COLUMNS = ["method", "seed", "after_task", "task", "metric", "value", "epoch"]
 
-# How each made-up method behaves: gain over alone by group, loss a later task, gain on probes.
+# How each made-up method behaves: gain over single_task by group, loss a later task, gain on probes.
 GAIN = {
     "experts": {"rich": 0.0, "low_resource": 0.13, "unrelated": -0.01},
     "dense": {"rich": -0.01, "low_resource": 0.03, "unrelated": -0.02},
     "ewc": {"rich": -0.05, "low_resource": 0.0, "unrelated": -0.12},
-    "alone": {"rich": 0.0, "low_resource": 0.0, "unrelated": 0.0},
+    "single_task": {"rich": 0.0, "low_resource": 0.0, "unrelated": 0.0},
 }
-LOSS = {"experts": 0.0, "dense": 0.11, "ewc": 0.025, "alone": 0.0}
-PROBE_GAIN = {"experts": 0.18, "dense": 0.08, "ewc": 0.04, "alone": 0.0}
+LOSS = {"experts": 0.0, "dense": 0.11, "ewc": 0.025, "single_task": 0.0}
+PROBE_GAIN = {"experts": 0.18, "dense": 0.08, "ewc": 0.04, "single_task": 0.0}
 
 
 def task_table(tasks: list[tuple[Any, ...]], probes: tuple[int, ...] = ()) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def run_rows(method: str, seed: int, tasks: list[tuple[Any, ...]]) -> list[tuple
 
 def cost_rows(method: str, k: int) -> dict[str, float]:
     one = 52_000.0
-    experts = {"experts": min(k + 1, 4), "alone": k + 1}.get(method, 1)
+    experts = {"experts": min(k + 1, 4), "single_task": k + 1}.get(method, 1)
     return {
         "parameters": one * experts + 1300 * (k + 1),
         "active_parameters": one + 1300,
@@ -111,9 +111,9 @@ def events_of(seed: int) -> list[dict[str, Any]]:
               usage=[{"a": 1.0}, {"q": 1.0}],
               candidates=[{"kind": "copy", "source": "mnist", "accuracy": 0.86},
                           {"kind": "fresh", "source": None, "accuracy": 0.85}]),
-        event(seed, 2, names[2], "take over", source="mnist", path=[["a"], ["p"]],
+        event(seed, 2, names[2], "matched", source="mnist", path=[["a"], ["p"]],
               usage=[{"a": 1.0}, {"p": 1.0}],
-              candidates=[{"kind": "take over", "source": "mnist", "accuracy": 0.91},
+              candidates=[{"kind": "matched", "source": "mnist", "accuracy": 0.91},
                           {"kind": "reuse", "source": "fashion", "accuracy": 0.70},
                           {"kind": "fresh", "source": None, "accuracy": 0.60}]),
         event(seed, 3, names[3], "fresh", path=[["b"], ["r"]], new=[[0, "b"], [1, "r"]],
@@ -121,9 +121,9 @@ def events_of(seed: int) -> list[dict[str, Any]]:
               candidates=[{"kind": "reuse", "source": "mnist", "accuracy": 0.70},
                           {"kind": "copy", "source": "fashion", "accuracy": 0.75},
                           {"kind": "fresh", "source": None, "accuracy": 0.88}]),
-        event(seed, 4, names[4], "average", source="kmnist", path=[["a", "b"], ["p", "r"]],
+        event(seed, 4, names[4], "ensemble", source="kmnist", path=[["a", "b"], ["p", "r"]],
               usage=[{"a": 0.25, "b": 0.75}, {"p": 0.2, "q": 0.1, "r": 0.7}],
-              candidates=[{"kind": "take over", "source": "kmnist", "accuracy": 0.74},
+              candidates=[{"kind": "matched", "source": "kmnist", "accuracy": 0.74},
                           {"kind": "reuse", "source": "mnist", "accuracy": 0.52},
                           {"kind": "fresh", "source": None, "accuracy": 0.5}]),
         event(seed, 5, names[5], "reassign", source=None, path=[["b"], ["q"]],
@@ -170,12 +170,14 @@ def study() -> StudyData:
 @pytest.fixture(scope="session")
 def paired_study(study: StudyData) -> StudyData:
     """The study, with pairs of tasks: experts gain 10 points after mnist, dense lose 2 anywhere."""
-    alone = {task[0]: study.accuracies()["alone", 0][-1, j] for j, task in enumerate(TASKS)}
+    single_task = {
+        task[0]: study.accuracies()["single_task", 0][-1, j] for j, task in enumerate(TASKS)
+    }
     pairs = [
-        (method, 0, i, j, alone[j] + (-0.02 if method == "dense" else 0.1 * (i == "mnist")))
+        (method, 0, i, j, single_task[j] + (-0.02 if method == "dense" else 0.1 * (i == "mnist")))
         for method in ("dense", "experts")
-        for i in alone
-        for j in alone
+        for i in single_task
+        for j in single_task
         if i != j and j != "mnist"
     ]
     return replace(study, pairs=pd.DataFrame(pairs, columns=list(PAIR_COLUMNS)))

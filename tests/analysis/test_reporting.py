@@ -26,8 +26,8 @@ def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: St
     ):
         assert f"\n{heading}\n" in f"\n{text}"
     assert "4 methods on 6 tasks and 4 unseen" in text
-    assert "against alone, average accuracy, unrelated: -0.9 points" in text
-    assert "- task 2 'mnist-inverted': take over of the path of 'mnist'" in text
+    assert "against single_task, average accuracy, unrelated: -0.9 points" in text
+    assert "- task 2 'mnist-inverted': matched of the path of 'mnist'" in text
     assert "intransigence: needs" in text
     assert "| decisions' CPU time (s) | decisions' share of training time |" in text
     assert text.count("Peak memory is the most") == 1

@@ -27,7 +27,7 @@ KINDS = {"kinds": "accuracy", "rated": "r2", "tags": "f1"}
 def study(kinds: dict[str, str] = KINDS, lost: float = 2.0, said: bool = True) -> StudyData:
     """Return a study whose method ``dense`` forgets each task by ``lost``, to below 0 for R2."""
     names, rows = list(kinds), []
-    for method, loss in (("dense", lost), ("alone", 0.0)):
+    for method, loss in (("dense", lost), ("single_task", 0.0)):
         for seed in (0, 1, 2):
             for after in range(len(names)):
                 for position, name in enumerate(names[: after + 1]):
@@ -49,7 +49,7 @@ def study(kinds: dict[str, str] = KINDS, lost: float = 2.0, said: bool = True) -
             None if score == "accuracy" else objective[score] for score in kinds.values()
         ]
     columns = ["method", "seed", "after_task", "task", "metric", "value"]
-    methods = pd.DataFrame({"method": ["dense", "alone"], "type": ["dense", "alone"]})
+    methods = pd.DataFrame({"method": ["dense", "single_task"], "type": ["dense", "single_task"]})
     return StudyData(pd.DataFrame(rows, columns=columns), tasks, methods, baseline="dense")
 
 
@@ -60,7 +60,7 @@ def test_every_objective_has_a_name_and_a_range() -> None:
 def test_each_task_counts_by_its_own_score() -> None:
     values = compute(study()).set_index(["method", "seed", "metric", "group"])["value"]
     values.index = values.index.droplevel("group")
-    assert values["alone", 0, "average_accuracy"] == pytest.approx(0.9)
+    assert values["single_task", 0, "average_accuracy"] == pytest.approx(0.9)
     assert values["dense", 0, "average_accuracy"] == pytest.approx((0.1 - 1.1 + 0.9) / 3)
     assert values["dense", 0, "forgetting"] == pytest.approx((0.8 + 2.0) / 2)
 

@@ -139,6 +139,6 @@ def test_paired_takes_the_studys_baseline_and_keeps_groups(study: StudyData) -> 
 
 def test_an_unknown_baseline_is_an_error(study: StudyData) -> None:
     with pytest.raises(
-        InputError, match="'alon' is not a method of the study; did you mean 'alone"
+        InputError, match="'single_tas' is not a method of the study; did you mean 'single_task"
     ):
-        paired(study, "alon")
+        paired(study, "single_tas")

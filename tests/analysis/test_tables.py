@@ -24,7 +24,7 @@ def test_columns_in_points_with_intervals_and_the_best_marked(study: StudyData) 
     assert found["experts"][0].startswith("81.8 ± ")
     assert {method for method, (_, best) in found.items() if best} == {"experts"}
     ties = column(study, "forgetting")
-    assert ties["experts"][0] == ties["alone"][0] == "0.0 ± 0.0"
+    assert ties["experts"][0] == ties["single_task"][0] == "0.0 ± 0.0"
     assert not any(best for _, best in ties.values())
 
 
@@ -154,7 +154,7 @@ def test_intervals_of_gains_where_there_is_room(
 ) -> None:
     def texts(count: int) -> list[str]:
         tasks = [(f"t{k}", "rich", None, None, 60, 0.5) for k in range(count)]
-        data = make(seeds=2, methods=[("alone", "alone")], tasks=tasks, probes=())
+        data = make(seeds=2, methods=[("single_task", "single_task")], tasks=tasks, probes=())
         pairs = [("moe", seed, "t0", "t1", 0.2 + 0.1 * seed) for seed in range(2)]
         columns = ["method", "seed", "after", "task", "value"]
         data = replace(data, pairs=pd.DataFrame(pairs, columns=columns))

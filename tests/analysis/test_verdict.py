@@ -42,7 +42,7 @@ def test_leads_losses_and_what_was_forgotten_are_said(study_of: Maker) -> None:
         {
             "dense": runs(0.5, 0.7, lost=0.3),
             "ewc": runs(0.6, 0.6, lost=0.1),
-            "alone": runs(0.7, 0.8),
+            "single_task": runs(0.7, 0.8),
             "joint": runs(0.99, 0.99),
             "moe": runs(0.9, 0.75),
         },
@@ -65,17 +65,17 @@ def noisy(related: Sequence[float], unrelated: float) -> list[np.ndarray]:
     [
         (  # the mean is ahead, and the interval has 0 in it
             (0.6, 0.9, 0.7),
-            {"alone": (0.7, 0.6, 0.7)},
+            {"single_task": (0.7, 0.6, 0.7)},
             "no gain from experts is settled over all tasks",
         ),
         (  # the mean is behind, and the interval has 0 in it
             (0.7, 0.6, 0.7),
-            {"alone": (0.6, 0.9, 0.7)},
+            {"single_task": (0.6, 0.9, 0.7)},
             "no gain from experts is settled over all tasks",
         ),
         (  # ahead of alone, behind another
             (0.8, 0.81, 0.82),
-            {"alone": (0.5, 0.51, 0.52), "replay": (0.9, 0.91, 0.92)},
+            {"single_task": (0.5, 0.51, 0.52), "replay": (0.9, 0.91, 0.92)},
             "moe gains but has no lead over all tasks (-5.0 points against replay,",
         ),
         (  # nothing was trained alone
@@ -85,7 +85,7 @@ def noisy(related: Sequence[float], unrelated: float) -> list[np.ndarray]:
         ),
         (  # the best mean is beaten, and another is too noisy to be: that one is named
             (0.8, 0.81, 0.82),
-            {"alone": (0.5, 0.51, 0.52), "replay": (0.7, 0.71, 0.72), "ewc": (0.0, 0.9, 0.5)},
+            {"single_task": (0.5, 0.51, 0.52), "replay": (0.7, 0.71, 0.72), "ewc": (0.0, 0.9, 0.5)},
             "moe gains but has no lead over all tasks (+17.2 points against ewc,",
         ),
     ],
@@ -107,17 +107,17 @@ def test_a_lead_takes_an_interval_without_0_against_each_other_method(
 def test_fewer_than_three_seeds_tell_nothing(
     study_of: Maker, seeds: int, moe: float, said: str
 ) -> None:
-    alone, mine = runs(0.6, 0.6, seeds=seeds), runs(moe, 0.6, seeds=seeds)
-    assert verdict(study_with(study_of, {"alone": alone, "moe": mine})).startswith(said)
+    single_task, mine = runs(0.6, 0.6, seeds=seeds), runs(moe, 0.6, seeds=seeds)
+    assert verdict(study_with(study_of, {"single_task": single_task, "moe": mine})).startswith(said)
 
 
 def test_seeds_that_two_methods_share_are_counted(study_of: Maker) -> None:
-    data = study_with(study_of, {"alone": runs(0.6, 0.6, seeds=2), "moe": runs(0.8, 0.6)})
+    data = study_with(study_of, {"single_task": runs(0.6, 0.6, seeds=2), "moe": runs(0.8, 0.6)})
     assert verdict(data).startswith("Too few seeds to tell: over 2 seeds")
 
 
 def test_without_experts_none_is_spoken_of(study_of: Maker) -> None:
-    said = verdict(study_with(study_of, {"alone": runs(0.7, 0.7), "ewc": runs(0.6, 0.6)}))
+    said = verdict(study_with(study_of, {"single_task": runs(0.7, 0.7), "ewc": runs(0.6, 0.6)}))
     assert said.startswith("ewc has no lead over all tasks")
     assert "expert" not in said
 
@@ -129,7 +129,7 @@ def test_nothing_is_said_where_nothing_is_compared(study_of: Maker) -> None:
 
 
 def test_a_method_that_diverged_has_no_verdict(study_of: Maker) -> None:
-    data = study_with(study_of, {"alone": runs(0.6, 0.6), "moe": runs(0.8, 0.6)})
+    data = study_with(study_of, {"single_task": runs(0.6, 0.6), "moe": runs(0.8, 0.6)})
     lost = pd.DataFrame(
         [("moe", 0, 0, "t0", "loss", float("inf"), np.nan)], columns=list(data.rows.columns)
     )
@@ -138,7 +138,7 @@ def test_a_method_that_diverged_has_no_verdict(study_of: Maker) -> None:
 
 
 def test_one_group_is_not_told_twice(study_of: Maker) -> None:
-    data = study_with(study_of, {"alone": runs(0.6, 0.6), "moe": runs(0.8, 0.6)})
+    data = study_with(study_of, {"single_task": runs(0.6, 0.6), "moe": runs(0.8, 0.6)})
     assert [s.group for s in standings(data, "moe")] == [None, *KINDS]
     one = replace(data, tasks=data.tasks.assign(group="rich"))
     assert [s.group for s in standings(one, "moe")] == [None]

@@ -10,16 +10,16 @@ from cl_moe.runs.export import export
 
 
 def test_a_study_is_measured_against_its_dense_network(tmp_path: Path) -> None:
-    methods = ["dense", "alone", {"name": "variant", "type": "moe", "experts": 2}]
+    methods = ["dense", "single_task", {"name": "variant", "type": "moe", "experts": 2}]
     budget = {"epochs": 1, "min_steps": 1}
     cl_moe.run(
         "digits_quick", methods, seeds=1, training=budget, out=tmp_path / "s", progress=False
     )
     found = measured(export(tmp_path / "s", tmp_path / "kept").parent)
-    assert list(found) == ["alone", "dense"], "a variant is not its type"
+    assert list(found) == ["single_task", "dense"], "a variant is not its type"
     assert found["dense"]["training"] == 1.0
-    assert (found["dense"]["again"], found["alone"]["again"]) == (1.0, 0.0)
-    assert (found["dense"]["experts"], found["alone"]["experts"]) == (None, 1.0)
+    assert (found["dense"]["again"], found["single_task"]["again"]) == (1.0, 0.0)
+    assert (found["dense"]["experts"], found["single_task"]["experts"]) == (None, 1.0)
 
 
 def test_the_fit_spans_what_was_measured() -> None:

@@ -7,8 +7,8 @@ from benchmarks.estimate import FACTOR, Case, Found, compare, figures
 
 def test_a_study_is_estimated_and_run() -> None:
     budget = ("training.epochs=1", "training.min_steps=1")
-    found = compare(Case("digits_quick", budget, ("dense", "alone")))
-    assert [one.method for one in found] == ["dense", "alone"]
+    found = compare(Case("digits_quick", budget, ("dense", "single_task")))
+    assert [one.method for one in found] == ["dense", "single_task"]
     assert all(one.estimated > 0 and one.measured > 0 for one in found)
     assert [one.experts for one in found] == [None, 5.0]
     assert found[1].at_most == 5.0

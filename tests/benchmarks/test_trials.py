@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.trials import Watched, summed, watched, without_end
 from cl_moe.continual.candidates import halving as _race
-from cl_moe.continual.growth import relatedness
+from cl_moe.continual.growth import reuse_or_grow
 
 
 def test_each_trial_goes_to_its_end_and_what_the_rule_said_is_noted() -> None:
@@ -17,10 +17,10 @@ def test_each_trial_goes_to_its_end_and_what_the_rule_said_is_noted() -> None:
 
 
 def test_the_rule_is_itself_again_afterwards() -> None:
-    before = (_race.hopeless, vars(relatedness)["race"])
+    before = (_race.hopeless, vars(reuse_or_grow)["race"])
     with without_end([]):
-        assert vars(relatedness)["race"] is not before[1]
-    assert (_race.hopeless, vars(relatedness)["race"]) == before
+        assert vars(reuse_or_grow)["race"] is not before[1]
+    assert (_race.hopeless, vars(reuse_or_grow)["race"]) == before
 
 
 def test_winners_that_were_kept_are_no_loss() -> None:

@@ -35,7 +35,9 @@ def test_it_adds_to_a_study(call: Callable[..., Any], scenario: Path) -> None:
 
 
 def test_what_cannot_be_paired(call: Callable[..., Any], scenario: Path) -> None:
-    said = call("transfer", scenario, "--method", "alone")
+    said = call("transfer", scenario, "--method", "single_task")
     assert said.code == 2
-    assert said.err.startswith("error: methods: 'alone' is what the others are measured against")
+    assert said.err.startswith(
+        "error: methods: 'single_task' is what the others are measured against"
+    )
     assert not Path("runs").exists()

@@ -106,7 +106,7 @@ class TestWhatIsTrained:
         edits = decide_path(network, 1, [], head)
         assert [type(edit) for edit in edits] == [Assign, Train]
         assert trained(edits) == {"head/1"}
-        assert Decision("average", edits).path == ()
+        assert Decision("ensemble", edits).path == ()
 
 
 def test_an_expert_that_waits_is_taken_before_a_new_one_is_made():

@@ -98,7 +98,7 @@ def goes_on(
     return two
 
 
-def built(experts: int = 1, gate: str = "evidence", **network: Any) -> Any:
+def built(experts: int = 1, gate: str = "ensemble", **network: Any) -> Any:
     return cl_moe.build_moe(
         NetworkSpec(**{"hidden": [12, 10], "layers": 2, **network}), (8,), 0, gate, None, experts
     )
@@ -115,7 +115,7 @@ def built(experts: int = 1, gate: str = "evidence", **network: Any) -> Any:
         (lambda: built(3, "token"), {"growth": "fixed"}),
         (lambda: built(3, "task"), {"growth": "fixed"}),
     ],
-    ids=["relatedness", "shortlist", "ewc", "mntdp", "per_task", "fixed-token", "fixed-task"],
+    ids=["reuse_or_grow", "shortlist", "ewc", "mntdp", "per_task", "fixed-token", "fixed-task"],
 )
 def test_a_loaded_mixture_decides_as_one_never_saved(
     make: Callable[[], Any], how: dict[str, Any], experiences: list[Any], tmp_path: Path
@@ -188,7 +188,7 @@ def test_another_policy_cannot_read_what_one_remembers(
     learn(strategy, experiences[0])
     strategy.model.save(tmp_path / "model")
     other = aware(cl_moe.load(tmp_path / "model"), growth="mntdp")
-    with pytest.raises(InputError, match=r"was saved with growth '\S*:Relatedness' and"):
+    with pytest.raises(InputError, match=r"was saved with growth '\S*:ReuseOrGrow' and"):
         other.train(experiences[1], eval_streams=[])
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.extract import RoutedExperts, WeightedSum, experts_for, frozen_copy
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.masked import MaskedGate
 from cl_moe.moe.gates.multi_gate import MultiGate
 from cl_moe.moe.gates.task import TaskGate
@@ -18,7 +18,7 @@ from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
-GATES = [TaskGate, EvidenceGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
+GATES = [TaskGate, EnsembleGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
 X = torch.randn(7, 6, generator=torch.Generator().manual_seed(1))
 
 

@@ -18,7 +18,7 @@ from cl_moe.moe.freezing import (
     tensors_of,
     trainable_of,
 )
-from cl_moe.moe.offload import Warehouse
+from cl_moe.moe.offload import OffloadStore
 
 
 class Still(nn.Module):
@@ -63,7 +63,7 @@ def test_walks_see_what_torch_sees(net):
 def test_parameters_are_counted_once_and_those_that_are_away_too(net):
     whole = sum(p.numel() for p in net.parameters())
     assert count_parameters(net) == whole
-    net.parts["c"] = Warehouse().put(net.parts["c"])
+    net.parts["c"] = OffloadStore().offload(net.parts["c"])
     assert count_parameters(net) == whole
     net.parts.freeze("c")
     assert count_parameters(net) == whole

@@ -9,7 +9,7 @@ from cl_moe.moe.blocks import OWN, RAW, Block
 from cl_moe.moe.experts.base import cut, stages_of
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
@@ -50,10 +50,10 @@ def evidence_head(blocks, classes, shares, seed=0):
 
 
 def test_an_evidence_head_reads_earlier_paths():
-    network = network_of(gate=EvidenceGate)
+    network = network_of(gate=EnsembleGate)
     network.add_task(0, [["e0"], ["e1"]], network.new_head(0, 3))
     x = torch.randn(9, 4)
-    wanted = [RAW, Block(0), Block(0, "answers")]
+    wanted = [RAW, Block(0), Block(0, "predictions")]
     with torch.no_grad():
         values = network.blocks(x, wanted)
         network.add_task(1, [], head := evidence_head(values, 2, {-1: 0.6, 0: 0.4}))
@@ -69,14 +69,14 @@ def test_an_evidence_head_reads_earlier_paths():
 
 
 def test_an_average_of_an_average_uses_the_experts_below():
-    network = network_of(gate=EvidenceGate)
+    network = network_of(gate=EnsembleGate)
     network.add_task(0, [["e0"], ["e1"]], network.new_head(0, 3))
     network.add_task(1, [["e1"], ["e1"]], network.new_head(1, 3))
     x = torch.randn(9, 4)
     with torch.no_grad():
         first = network.blocks(x, [RAW, Block(0), Block(1, 0)])
         network.add_task(2, [], evidence_head(first, 3, {-1: 0.2, 0: 0.5, 1: 0.3}))
-        second = network.blocks(x, [Block(2, "log answers"), Block(0, "answers")])
+        second = network.blocks(x, [Block(2, "log predictions"), Block(0, "predictions")])
         network.add_task(3, [], evidence_head(second, 3, {2: 0.6, 0: 0.4}))
     low, high = network.usage(x, 3)
     assert low == pytest.approx({"e0": 0.6 * 0.5 + 0.4, "e1": 0.6 * 0.3})
@@ -100,15 +100,15 @@ class TestBlocks:
         low, high = experts if layers == 2 else experts[0]
         x = torch.randn(5, 4)
         assert network.inner_stages(0) == 1
-        parts = [0, "features", "answers", "log answers"]
+        parts = [0, "features", "predictions", "log predictions"]
         found = network.blocks(x, [Block(0, part) for part in parts])
         assert list(found) == [Block(0, part) for part in parts]
         assert torch.equal(found[Block(0, 0)], low(x))
         assert torch.equal(found[Block(0)], high(low(x)))
         assert torch.equal(found[Block(0)], network.features(x, 0)[0])
         logits = head({OWN: high(low(x))})
-        assert torch.equal(found[Block(0, "answers")], logits.softmax(1))
-        assert torch.equal(found[Block(0, "log answers")], logits.log_softmax(1))
+        assert torch.equal(found[Block(0, "predictions")], logits.softmax(1))
+        assert torch.equal(found[Block(0, "log predictions")], logits.log_softmax(1))
 
     @pytest.mark.parametrize("layers", [1, 2, 3])
     def test_stages_of_convolutions_are_averaged_over_four_pixels(self, layers):
@@ -142,7 +142,7 @@ class TestBlocks:
         network.add_task(0, [["e0"], ["e0"]], network.new_head(0, 3))
         called = []
         network.moe_layers[0].pool["e0"].register_forward_hook(lambda *_: called.append(1))
-        network.blocks(torch.randn(5, 4), [Block(0), Block(0, 0), Block(0, "answers"), RAW])
+        network.blocks(torch.randn(5, 4), [Block(0), Block(0, 0), Block(0, "predictions"), RAW])
         assert called == [1]
 
     @pytest.mark.parametrize("layers", [1, 2])

@@ -12,7 +12,7 @@ from torch import nn
 
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.heads.ensemble import EnsembleHead
-from cl_moe.moe.offload import Away, Warehouse, module_digest
+from cl_moe.moe.offload import OffloadedExpert, OffloadStore, module_digest
 from cl_moe.moe.pool import ExpertPool
 from cl_moe.strategies.networks import build_moe
 from cl_moe.streams.spec import NetworkSpec
@@ -40,20 +40,20 @@ def pool_of(count, resident, make=lambda: nn.Linear(2, 2)):
     return pool
 
 
-def at_hand(pool):
-    return [id_ for id_, part in pool.experts.items() if not isinstance(part, Away)]
+def resident_ids(pool):
+    return [id_ for id_, part in pool.experts.items() if not isinstance(part, OffloadedExpert)]
 
 
 def files(pool):
-    folder = pool.warehouse._folder
+    folder = pool.store._folder
     return sorted(folder.iterdir()) if folder else []
 
 
 def test_an_expert_comes_back_bit_for_bit_with_all_that_it_holds():
-    warehouse, odd = Warehouse(), Odd().requires_grad_(False)
+    store, odd = OffloadStore(), Odd().requires_grad_(False)
     odd(torch.rand(4, 3))  # moves the statistics
     odd.eval()
-    back = warehouse.bring(warehouse.put(odd)).eval()
+    back = store.load(store.offload(odd)).eval()
     assert module_digest(back) == module_digest(odd)
     assert back.hidden.dtype == torch.float64
     assert torch.equal(back.hidden, odd.hidden)
@@ -63,19 +63,19 @@ def test_an_expert_comes_back_bit_for_bit_with_all_that_it_holds():
 
 
 def test_experts_that_differ_in_a_setting_alone_are_told_apart():
-    warehouse, one, other = Warehouse(), Odd(), Odd()
+    store, one, other = OffloadStore(), Odd(), Odd()
     other.slope = 2.0
-    away = [warehouse.put(expert) for expert in (one, other)]
-    assert [warehouse.bring(part).slope for part in away] == [0.5, 2.0]
+    offloaded = [store.offload(expert) for expert in (one, other)]
+    assert [store.load(part).slope for part in offloaded] == [0.5, 2.0]
 
 
 def test_the_budget_is_kept_and_what_was_used_last_stays():
     pool = pool_of(5, resident=2)
-    assert at_hand(pool) == ["e3", "e4"]
+    assert resident_ids(pool) == ["e3", "e4"]
     _ = pool["e0"]
-    assert at_hand(pool) == ["e0", "e4"]
+    assert resident_ids(pool) == ["e0", "e4"]
     _ = pool["e4"], pool["e2"]
-    assert at_hand(pool) == ["e2", "e4"]
+    assert resident_ids(pool) == ["e2", "e4"]
     assert pool.ids == [f"e{n}" for n in range(5)] == pool.frozen
     assert len(files(pool)) == 4  # e2 was written once, though it left twice
 
@@ -86,10 +86,10 @@ def test_what_is_trained_is_never_put_away():
     pool.unfreeze("e0")
     for id_ in pool.ids:
         _ = pool[id_]
-    assert at_hand(pool) == ["e0", "e2", "e3"]
+    assert resident_ids(pool) == ["e0", "e2", "e3"]
     assert all(p.requires_grad for p in pool["e0"].parameters())
     pool.freeze("e0")
-    assert at_hand(pool) == ["e0", "e3"]
+    assert resident_ids(pool) == ["e0", "e3"]
 
 
 def test_an_expert_in_hand_stays_usable_when_it_is_put_away():
@@ -97,7 +97,7 @@ def test_an_expert_in_hand_stays_usable_when_it_is_put_away():
     first = pool["e0"]
     before = first.weight.clone()
     second = pool["e1"]
-    assert at_hand(pool) == ["e1"]
+    assert resident_ids(pool) == ["e1"]
     assert torch.equal(first.weight, before)
     assert second is pool["e1"]
 
@@ -154,7 +154,7 @@ def networks():
             RAW: torch.randn(2, 3, generator=draw),
             Block(0): torch.randn(2, 4, generator=draw),
             Block(1, 0): torch.randn(2, 5, generator=draw),
-            Block(3, "answers"): torch.randn(2, 2, generator=draw),
+            Block(3, "predictions"): torch.randn(2, 2, generator=draw),
         }
         network.add_task(4, [], EnsembleHead(weights, torch.zeros(2), {0: 0.5, 3: 0.5}))
         made.append(network.eval())
@@ -173,25 +173,25 @@ def test_answers_copies_and_extracts_are_the_same(networks):
         assert torch.equal(small.for_task(task)(x), whole.for_task(task)(x))
         assert torch.equal(copy.deepcopy(small)(x, task), whole(x, task))
         assert small.usage(x, task) == whole.usage(x, task)
-    assert [len(layer.pool.at_hand) for layer in small.moe_layers] == [1, 1]
+    assert [len(layer.pool.resident_ids) for layer in small.moe_layers] == [1, 1]
 
 
 def test_looking_at_what_an_answer_depends_on_brings_nothing_back(networks):
     whole, small = networks
     for task in range(5):
-        before = [list(layer.pool.at_hand) for layer in small.moe_layers]
+        before = [list(layer.pool.resident_ids) for layer in small.moe_layers]
         digests = [
             [module_digest(p) for p in network.depends_on(task) if isinstance(p, nn.Module)]
             for network in (small, whole)
         ]
         assert digests[0]
         assert digests[0] == digests[1]
-        assert [list(layer.pool.at_hand) for layer in small.moe_layers] == before
+        assert [list(layer.pool.resident_ids) for layer in small.moe_layers] == before
 
 
 def test_from_a_gpu_experts_wait_in_main_memory(monkeypatch):
     """As if there were one: nothing is written, and the numbers come back all the same."""
-    monkeypatch.setattr(Warehouse, "_written", lambda self, digest, data: data)
+    monkeypatch.setattr(OffloadStore, "_written", lambda self, digest, data: data)
     pool = pool_of(3, resident=1, make=Odd)
     wanted = [module_digest(part) for part in pool.experts.values()]
     assert [module_digest(pool[id_]) for id_ in pool.ids] == wanted

@@ -15,7 +15,7 @@ from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.masked import MaskedGate
 from cl_moe.moe.gates.multi_gate import MultiGate
 from cl_moe.moe.gates.task import TaskGate
@@ -24,9 +24,9 @@ from cl_moe.moe.gates.token import TokenGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
-GATES = [TaskGate, EvidenceGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
+GATES = [TaskGate, EnsembleGate, TokenGate, MaskedGate, MultiGate, TaskConditionedGate]
 TRUNKS = {
     "mlp": ((6,), MLPExpert([5, 4])),
     "conv": ((1, 6, 6), ConvExpert([2, 3], feature_dim=4)),
@@ -134,9 +134,12 @@ READ = {
     "the raw input": [RAW],
     "features": [RAW, Block(0), Block(1)],
     "inner stages": [Block(0, 0), Block(1, 0), Block(1)],
-    "answers": [Block(0, "answers"), Block(2)],
-    "matched log answers": [RAW, Block(2, "log answers")],
-    "all together": [RAW, *(Block(1, p) for p in (0, "features", "answers", "log answers"))],
+    "predictions": [Block(0, "predictions"), Block(2)],
+    "matched log answers": [RAW, Block(2, "log predictions")],
+    "all together": [
+        RAW,
+        *(Block(1, p) for p in (0, "features", "predictions", "log predictions")),
+    ],
 }
 
 
@@ -146,42 +149,42 @@ READ = {
 @pytest.mark.parametrize("read", READ.values(), ids=READ)
 def test_a_pooled_answer_reads_what_the_evidence_head_reads(trunk, layers, shared, read):
     x = rows(trunk)
-    network = learned(network_of(EvidenceGate, trunk, layers, shared), PATHS)
+    network = learned(network_of(EnsembleGate, trunk, layers, shared), PATHS)
     pooled(network, 3, read, x)
     assert_same(network, 3, x)
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
 def test_a_pooled_answer_may_read_pooled_answers(trunk):
-    network = network_of(EvidenceGate, trunk, encoder=nn.Identity())
+    network = network_of(EnsembleGate, trunk, encoder=nn.Identity())
     x, network = rows(trunk), learned(network, [["e0"], ["e1"]])
-    pooled(network, 2, [RAW, Block(0, 0), Block(1, "answers")], x)
-    pooled(network, 3, [Block(2, "log answers"), Block(0)], x)
-    pooled(network, 4, [Block(3, "answers"), Block(2, "answers"), RAW], x)
+    pooled(network, 2, [RAW, Block(0, 0), Block(1, "predictions")], x)
+    pooled(network, 3, [Block(2, "log predictions"), Block(0)], x)
+    pooled(network, 4, [Block(3, "predictions"), Block(2, "predictions"), RAW], x)
     for task in (2, 3, 4):
         assert_same(network, task, x)
 
 
-def test_a_pooled_answer_looks_through_the_lenses_of_the_evidence_head():
-    x, network = rows("conv"), learned(network_of(EvidenceGate, "conv"), [["e0"], ["e1"]])
-    turned, inverted = Lens(turns=1), Lens(flipped=True, inverted=1.0)
-    pooled(network, 2, [Block(0, 0, turned), Block(0, "answers", inverted), Block(0), RAW], x)
-    pooled(network, 3, [Block(2, "answers"), Block(1, "features", turned)], x)
+def test_a_pooled_answer_looks_through_the_symmetries_of_the_evidence_head():
+    x, network = rows("conv"), learned(network_of(EnsembleGate, "conv"), [["e0"], ["e1"]])
+    turned, inverted = Symmetry(turns=1), Symmetry(flipped=True, inverted=1.0)
+    pooled(network, 2, [Block(0, 0, turned), Block(0, "predictions", inverted), Block(0), RAW], x)
+    pooled(network, 3, [Block(2, "predictions"), Block(1, "features", turned)], x)
     for task in (2, 3):
         assert_same(network, task, x)
 
 
 def test_a_pooled_answer_holds_paths_as_far_as_they_are_read():
-    network = learned(network_of(EvidenceGate), [["e0"], ["e1"], ["e0"]])
+    network = learned(network_of(EnsembleGate), [["e0"], ["e1"], ["e0"]])
     x, (first, second) = rows(), network.backbone.stage_modules(0)
     heads = network.heads
     pooled(network, 3, [RAW, Block(0, 0)], x)
     assert size(network.for_task(3)) == size(first, heads["3"])
     pooled(network, 4, [Block(0, 0), Block(0)], x)
     assert size(network.for_task(4)) == size(first, second, heads["4"])
-    pooled(network, 5, [Block(1, "log answers")], x)
+    pooled(network, 5, [Block(1, "log predictions")], x)
     assert size(network.for_task(5)) == size(first, second, heads["1"], heads["5"])
-    pooled(network, 6, [Block(5, "answers"), Block(1)], x)
+    pooled(network, 6, [Block(5, "predictions"), Block(1)], x)
     assert size(network.for_task(6)) == size(first, second, *(heads[t] for t in "156"))
     # tasks 0 and 2 have one path, which is held once
     pooled(network, 7, [Block(0), Block(2)], x)
@@ -194,10 +197,12 @@ def exported(name):
     if name == "plain":
         return learned(network_of(trunk="conv"), PATHS).for_task(1), x
     if name == "pooled":
-        network = learned(network_of(EvidenceGate, "conv"), [["e0"], ["e1"]])
-        pooled(network, 2, [RAW, Block(0, 0), Block(1, "answers")], x)
-        lens = Lens(turns=1, flipped=True, inverted=1.0)
-        pooled(network, 3, [Block(2, "log answers"), Block(0, 1), Block(1, lens=lens)], x)
+        network = learned(network_of(EnsembleGate, "conv"), [["e0"], ["e1"]])
+        pooled(network, 2, [RAW, Block(0, 0), Block(1, "predictions")], x)
+        symmetry = Symmetry(turns=1, flipped=True, inverted=1.0)
+        pooled(
+            network, 3, [Block(2, "log predictions"), Block(0, 1), Block(1, symmetry=symmetry)], x
+        )
         return network.for_task(3), x
     (gate,) = (gate for gate in GATES if gate.__name__ == name)
     return learned(network_of(gate, shared=True), PATHS).for_task(0), rows()

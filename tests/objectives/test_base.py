@@ -70,7 +70,7 @@ def test_padding_changes_nothing(objective: Objective) -> None:
     assert torch.equal(objective.encode(padded), objective.encode(y))
     assert torch.equal(objective.strata(padded), objective.strata(y))
     assert objective.metrics(outputs, padded) == objective.metrics(outputs, y)
-    assert objective.judge(outputs, padded) == objective.judge(outputs, y)
+    assert objective.calibrated_score(outputs, padded) == objective.calibrated_score(outputs, y)
     normalised = objective.normalised(outputs)
     assert torch.equal(objective.log_prob(normalised, padded), objective.log_prob(normalised, y))
 
@@ -105,10 +105,12 @@ def test_a_constant_answer_has_the_loss_of_a_guess(objective: Objective) -> None
         share = share.clamp_min(1e-9).log()
     if objective.name == "multilabel":
         share = ((1 + share) / (1 - share)).log()
-    score, loss = objective.judge(share.expand(len(y), -1), y)
-    assert loss == pytest.approx(objective.guess(y), abs=1e-5)
+    score, loss = objective.calibrated_score(share.expand(len(y), -1), y)
+    assert loss == pytest.approx(objective.constant_loss(y), abs=1e-5)
     assert loss >= 0
-    best = objective.judge(8 * objective.encode(y) if loss != 1 else objective.encode(y), y)
+    best = objective.calibrated_score(
+        8 * objective.encode(y) if loss != 1 else objective.encode(y), y
+    )
     assert best[0] >= score
     assert best[1] <= loss + 1e-6
 

@@ -51,6 +51,8 @@ def test_what_is_wrong_with_labels(y: torch.Tensor, problem: str) -> None:
 def test_judging_does_not_depend_on_the_scale_of_logits(rows) -> None:
     outputs, y = rows[0] + 2 * F.one_hot(rows[1], 4), rows[1]
     classes = Classification(4)
-    assert classes.judge(outputs, y) == pytest.approx(classes.judge(4 * outputs, y))
+    assert classes.calibrated_score(outputs, y) == pytest.approx(
+        classes.calibrated_score(4 * outputs, y)
+    )
     assert calibrated(outputs, y)[0] == 4 * calibrated(4 * outputs, y)[0]
     assert classes.chance == 0.25

@@ -39,7 +39,7 @@ def test_r2_may_be_below_0_and_is_undefined_for_targets_all_alike(rows) -> None:
     outputs, y = rows
     assert Regression(2).metrics(outputs + 100, y)["r2"] < -10
     assert math.isnan(Regression(2).metrics(outputs, torch.ones_like(y))["r2"])
-    assert Regression(2).judge(outputs, torch.ones_like(y))[1] > 0
+    assert Regression(2).calibrated_score(outputs, torch.ones_like(y))[1] > 0
 
 
 def test_evidence_is_the_gaussian_likelihood_at_the_variance_of_the_errors(rows) -> None:

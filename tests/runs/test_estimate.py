@@ -39,8 +39,8 @@ def test_the_work_is_what_a_dense_network_does() -> None:
         ("test", 1.0, 1 + 2 + 3 + 4 + 24),  # all that are seen, and the curves
         ("test", 0.0, 4 + 24),  # each task once
         ("test_row", 1.0, (1 + 2 + 3 + 4) * 100 + 2400),
-        ("look", 1.0, 0.0),
-        ("look", 0.0, 0 + 1 + 2 + 3),
+        ("recheck", 1.0, 0.0),
+        ("recheck", 0.0, 0 + 1 + 2 + 3),
     ],
 )
 def test_each_constant_is_paid_as_often_as_it_occurs(
@@ -87,12 +87,12 @@ def test_what_is_measured_here_is_of_the_network_that_is_asked_for(stream: TaskS
 
 def test_a_study_counts_runs_experts_and_processes(stream: TaskStream) -> None:
     grid = {"name": "tuned", "type": "ewc", "grid": {"strength": [1.0, 10.0]}}
-    plan = make_plan(stream, ["alone", grid, {"type": "moe", "growth": "mntdp"}], seeds=3)
+    plan = make_plan(stream, ["single_task", grid, {"type": "moe", "growth": "mntdp"}], seeds=3)
     one = estimate(plan, jobs=1)
-    alone, tuned, mntdp = one.methods
-    assert (alone.runs, tuned.runs) == (3, 5)
-    assert alone.experts is not None
-    assert alone.experts.low == len(stream)
+    single_task, tuned, mntdp = one.methods
+    assert (single_task.runs, tuned.runs) == (3, 5)
+    assert single_task.experts is not None
+    assert single_task.experts.low == len(stream)
     assert tuned.experts is None
     assert mntdp.experts is not None
     assert one.seconds.low <= one.seconds.mid <= one.seconds.high

@@ -106,7 +106,7 @@ def test_the_page(kept: Path) -> None:
     lines = page.splitlines()
     assert lines[:3] == ["# toy", "", "## Two blobs"]
     assert "Said on two lines." in lines
-    assert "$ cl-moe run toy.toml --methods dense,ewc,moe,alone --seeds 2" in lines
+    assert "$ cl-moe run toy.toml --methods dense,ewc,moe,single_task --seeds 2" in lines
     for path in (kept / "figures").iterdir():
         assert f"](figures/{path.name})" in page
 

@@ -18,7 +18,7 @@ from cl_moe.runs.planning import make_plan
 from cl_moe.runs.store import StudyFolder
 
 QUICK = {"training": {"epochs": 1, "min_steps": 0}, "network": {"hidden": [8]}, "progress": False}
-METHODS = ["dense", "alone", "nearest_mean", "joint", "moe", {"name": "bent", "type": "agem"}]
+METHODS = ["dense", "single_task", "nearest_mean", "joint", "moe", {"name": "bent", "type": "agem"}]
 
 
 def drafts(folder: Path) -> list[Path]:

@@ -17,7 +17,7 @@ from cl_moe.streams.sizes import scenario_sizes, stream_sizes
 SCENARIO = """
 name = "rated"
 seeds = 1
-methods = ["dense", "alone", "ridge"]
+methods = ["dense", "single_task", "ridge"]
 
 [sources.rated]
 type = "csv"

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from cl_moe.runs.randomness import isolated, seed_all, untouched_randomness
+from cl_moe.runs.randomness import isolated, preserve_random_state, seed_all
 
 
 def draws() -> tuple[float, float, float]:
@@ -18,7 +18,7 @@ def test_a_run_leaves_random_states_and_threads_alone() -> None:
     with isolated(1):
         seed_all(7)
         expected = draws()
-    with untouched_randomness():
+    with preserve_random_state():
         seed_all(7)
         with isolated(threads + 1):
             assert torch.get_num_threads() == threads + 1
@@ -29,7 +29,7 @@ def test_a_run_leaves_random_states_and_threads_alone() -> None:
 
 
 def test_states_are_restored_after_an_error() -> None:
-    with untouched_randomness():
+    with preserve_random_state():
         seed_all(7)
         expected = draws()
         seed_all(7)

@@ -106,7 +106,12 @@ def test_a_reassigned_expert_is_evaluated_again(
 
 @pytest.mark.parametrize(
     "method",
-    [{"type": "alone"}, {"type": "moe"}, {"type": "moe", "growth": "per_task"}, {"type": "ridge"}],
+    [
+        {"type": "single_task"},
+        {"type": "moe"},
+        {"type": "moe", "growth": "per_task"},
+        {"type": "ridge"},
+    ],
     ids=str,
 )
 def test_evaluations_grow_with_the_tasks_where_experts_are_frozen(

@@ -315,7 +315,7 @@ BLOWN = {
 }
 
 
-@pytest.mark.parametrize("method", ["dense", "ewc", "alone", "joint", "replay", "lwf"])
+@pytest.mark.parametrize("method", ["dense", "ewc", "single_task", "joint", "replay", "lwf"])
 def test_training_that_diverges_is_told(stream: TaskStream, method: str, tmp_path: Path) -> None:
     """Predictions of NaN are all the first class: without a word, 50 points, nothing forgotten."""
     study = cl_moe.run(stream, [method], seeds=1, out=tmp_path / "study", **BLOWN)
@@ -339,5 +339,5 @@ def test_a_setting_that_diverges_is_not_chosen(stream: TaskStream, tmp_path: Pat
 def test_a_transfer_matrix_that_diverges_is_told(stream: TaskStream) -> None:
     study = cl_moe.transfer(stream, "dense", seeds=1, **BLOWN)
     assert study.data.pairs["value"].isna().all()
-    assert "alone diverged in 1 of 1 seed" in study.table()
+    assert "single_task diverged in 1 of 1 seed" in study.table()
     assert "dense diverged in 2 of 2 runs of a pair" in study.table()

@@ -27,7 +27,7 @@ def test_every_task_is_followed_by_every_other_one(three: TaskStream) -> None:
     jobs = plan.jobs()
     assert [(job.method.name, job.after) for job in jobs] == [
         *((method, f"task{k}") for method in ("moe", "dense") for k in range(3)),
-        ("alone", None),
+        ("single_task", None),
     ]
     streams = Streams(plan)
     pairs = streams(jobs[1])
@@ -44,11 +44,11 @@ def test_the_gain_is_the_second_tasks_accuracy_over_alone(three: TaskStream, met
     assert list(found.index) == [(i, j) for i in names for j in names if i != j]
     assert (found["seeds"] == 1).all()
     pairs = study.data.pairs.set_index(["after", "task"])["value"]
-    alone = study.rows[(study.rows["metric"] == "accuracy") & study.rows["epoch"].isna()].set_index(
-        "task"
-    )["value"]
-    assert set(study.rows["method"]) == {"alone"}
-    own = alone.groupby("task").last()
+    single_task = study.rows[
+        (study.rows["metric"] == "accuracy") & study.rows["epoch"].isna()
+    ].set_index("task")["value"]
+    assert set(study.rows["method"]) == {"single_task"}
+    own = single_task.groupby("task").last()
     for (i, j), gain in found["mean"].items():
         assert gain == pytest.approx(pairs[i, j] - own[j])
     assert f"What {method} gains" in repr(study)
@@ -69,14 +69,14 @@ def test_it_goes_on_and_shares_the_folder_of_a_study(
     three: TaskStream, tmp_path: Path, jobs: int
 ) -> None:
     out = tmp_path / "study"
-    cl_moe.run(three, ["dense", "alone"], seeds=1, baseline="dense", out=out, **ONCE)
+    cl_moe.run(three, ["dense", "single_task"], seeds=1, baseline="dense", out=out, **ONCE)
     first = cl_moe.transfer(three, ["dense"], seeds=1, out=out, **ONCE)
     times = {path: path.stat().st_mtime_ns for path in out.glob("**/rows.csv")}
     assert len(times) == 5
     cl_moe.transfer(three, ["dense", "moe"], seeds=1, jobs=jobs, out=out, **ONCE)
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
     again = load_study(out)
-    assert (again.method_names, again.baseline) == (["dense", "alone"], "dense")
+    assert (again.method_names, again.baseline) == (["dense", "single_task"], "dense")
     assert again.pairs["method"].unique().tolist() == ["dense", "moe"]
     kept = again.pairs[again.pairs["method"] == "dense"].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept, first.data.pairs, check_exact=True)
@@ -98,7 +98,7 @@ def test_damaged_pairs_are_named(three: TaskStream, tmp_path: Path) -> None:
 
 
 def test_the_reference_is_the_scenarios_own(scenario: Path) -> None:
-    text = scenario.read_text().replace('name = "joint"', 'name = "single"\ntype = "alone"')
+    text = scenario.read_text().replace('name = "joint"', 'name = "single"\ntype = "single_task"')
     scenario.write_text(text)
     assert [method.name for method in make_pair_plan(scenario).methods] == ["moe", "single"]
     with pytest.raises(InputError, match="'single' is what the others are measured against"):

@@ -16,7 +16,7 @@ from cl_moe.streams.spec import NetworkSpec
 from cl_moe.streams.stream import TaskStream
 from cl_moe.streams.task import Task
 
-NEVER_FORGET = ["alone", "packnet", "progressive", "nearest_mean", "ridge"]
+NEVER_FORGET = ["single_task", "packnet", "progressive", "nearest_mean", "ridge"]
 TRUNKS = Path(__file__).with_name("trunks.py")
 
 
@@ -76,7 +76,7 @@ def test_the_first_tasks_answers_stay_the_same_bit_for_bit(name, trunk, context,
     assert all(torch.equal(probe.answers[0], answer) for answer in probe.answers)
 
 
-@pytest.mark.parametrize("name", ["alone", "progressive"])
+@pytest.mark.parametrize("name", ["single_task", "progressive"])
 def test_finished_parts_are_in_evaluation_mode_while_another_task_learns(
     name, context, shifted_stream
 ):

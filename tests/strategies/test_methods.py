@@ -16,7 +16,7 @@ from cl_moe.training.evaluation import evaluate
 
 METHODS = catalog.names("method")
 COMPUTED = ["nearest_mean", "ridge"]
-NEVER_FORGET = ["alone", "packnet", "progressive", *COMPUTED]
+NEVER_FORGET = ["single_task", "packnet", "progressive", *COMPUTED]
 
 
 def accuracies(method, stream):
@@ -123,7 +123,7 @@ def test_a_dense_network_forgets_and_the_methods_against_it_forget_less(
 
     dense = forgetting("dense")
     assert dense > 0.25
-    assert forgetting("alone") == 0
+    assert forgetting("single_task") == 0
     assert forgetting("replay", memory=100) < dense - 0.1
     assert forgetting("ewc", strength=1000.0) < dense - 0.1
     assert forgetting("si", strength=1.0) < dense - 0.1

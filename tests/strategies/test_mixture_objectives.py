@@ -31,7 +31,7 @@ def related(kind: str, n: int) -> TaskStream:
     )
 
 
-@pytest.mark.parametrize("growth", ["relatedness", "mntdp"])
+@pytest.mark.parametrize("growth", ["reuse_or_grow", "mntdp"])
 @pytest.mark.parametrize("kind", ["regression", "multilabel"])
 def test_what_was_learned_of_a_task_without_classes_serves_the_next(kind, growth, learn):
     context = MethodContext(
@@ -42,9 +42,9 @@ def test_what_was_learned_of_a_task_without_classes_serves_the_next(kind, growth
     )
     method = learn(context, "moe", growth=growth)
     (score, value) = evaluate(method.strategy, context.stream.to_benchmark().test_stream)[1].score
-    alone = replace(context, stream=TaskStream([context.stream[1]]))
-    own = learn(alone, "moe", growth=growth)
-    (_, before) = evaluate(own.strategy, alone.stream.to_benchmark().test_stream)[0].score
+    single_task = replace(context, stream=TaskStream([context.stream[1]]))
+    own = learn(single_task, "moe", growth=growth)
+    (_, before) = evaluate(own.strategy, single_task.stream.to_benchmark().test_stream)[0].score
     assert value > before - 0.02
     assert value > {"r2": 0.6, "f1": 0.8}[score]
     assert len(method.strategy.events) == 2

@@ -101,9 +101,9 @@ def test_a_task_is_answered_as_its_network_answers(learn):
 def test_classes_are_learned_the_same_beside_other_objectives(learn):
     """Targets of a mixed stream have another form; what is learned of classes is the same."""
     context = context_of("mixed")
-    alone = replace(context, stream=context.stream[:1])
+    single_task = replace(context, stream=context.stream[:1])
     beside = learn(context, "dense", tasks=1).strategy.model.state_dict()
-    for name, tensor in learn(alone, "dense", tasks=1).strategy.model.state_dict().items():
+    for name, tensor in learn(single_task, "dense", tasks=1).strategy.model.state_dict().items():
         assert torch.equal(tensor, beside[name]), name
 
 

@@ -24,14 +24,14 @@ def outputs(kind, parameters, context):
 
 @pytest.mark.parametrize("network", [NetworkSpec(hidden=[8, 5])])
 def test_one_expert_a_task_is_one_network_a_task(context, network):
-    """A mixture that shares nothing is the baseline `alone`: what they differ in is sharing."""
+    """A mixture that shares nothing is the baseline `single_task`: what they differ in is sharing."""
     context = MethodContext(context.stream, network, context.training, context.seed)
-    alone = outputs("alone", {}, context)
+    single_task = outputs("single_task", {}, context)
     mixture = outputs("moe", {"gate": "task", "growth": "per_task"}, context)
-    for one, other in zip(alone, mixture, strict=True):
+    for one, other in zip(single_task, mixture, strict=True):
         assert torch.equal(one, other)
 
 
 def test_the_first_task_is_learned_alike_by_all_that_have_nothing_to_share(context):
-    first = [outputs(kind, {}, context)[0] for kind in ("alone", "moe")]
+    first = [outputs(kind, {}, context)[0] for kind in ("single_task", "moe")]
     assert torch.equal(*first)

@@ -95,7 +95,7 @@ def test_parameters_go_with_the_model(name, context, learn, tmp_path):
         assert torch.equal(one, two)
 
 
-@pytest.mark.parametrize("name", ["dense", "alone", "progressive", "packnet", "ridge", "moe"])
+@pytest.mark.parametrize("name", ["dense", "single_task", "progressive", "packnet", "ridge", "moe"])
 def test_a_loaded_model_takes_in_the_next_task(name, context, learn, tmp_path):
     """It has room for it, and its old answers are those that the saved model would keep."""
     model = kept(learn(context, name, tasks=2), name, context, tmp_path / "model")

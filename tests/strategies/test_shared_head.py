@@ -21,7 +21,7 @@ DENSE = [
     *("agem", "dense", "dense_wide", "ewc", "ewc_avalanche", "joint", "lwf", "mas"),
     *("replay", "rwalk", "si"),
 ]
-APART = ["alone", "moe", "nearest_mean", "packnet", "progressive", "ridge"]
+APART = ["single_task", "moe", "nearest_mean", "packnet", "progressive", "ridge"]
 ONE_HEAD = NetworkSpec(hidden=[16, 16], heads="shared")
 
 
@@ -111,7 +111,7 @@ def test_distillation_asks_a_shared_head_once(shared, learn):
 def test_tasks_with_other_numbers_of_classes_are_refused(context):
     with pytest.raises(InputError, match=r"'task0' has 2 and 'task1' 3; give 'task'"):
         build_method("dense", {}, replace(context, network=ONE_HEAD))
-    build_method("alone", {}, replace(context, network=ONE_HEAD))
+    build_method("single_task", {}, replace(context, network=ONE_HEAD))
 
 
 def test_a_task_with_more_classes_than_the_head_is_refused(shared):
@@ -131,7 +131,12 @@ def test_a_wide_network_has_the_parameters_of_a_mixture_with_a_head_a_task(share
 def test_forward_transfer_is_measured_before_tasks_are_learned(conflicting):
     budget = {"epochs": 1, "min_steps": 0}
     data = cl_moe.run(
-        conflicting, ["dense", "alone"], seeds=1, network=ONE_HEAD, training=budget, progress=False
+        conflicting,
+        ["dense", "single_task"],
+        seeds=1,
+        network=ONE_HEAD,
+        training=budget,
+        progress=False,
     ).data
     a, initial = data.accuracies()["dense", 0], data.rows[data.rows["after_task"] == -1]
     assert not np.isnan(a).any()
@@ -142,7 +147,7 @@ def test_forward_transfer_is_measured_before_tasks_are_learned(conflicting):
     start = initial[initial["metric"] == "accuracy"].set_index("task")["value"]
     expected = np.mean([a[0, 1] - start["xor1"], a[1, 2] - start["xor2"]])
     assert value["dense"] == pytest.approx(expected)
-    assert np.isnan(value["alone"])
+    assert np.isnan(value["single_task"])
 
 
 def test_what_is_kept_of_a_study_names_only_a_head_that_is_shared(conflicting):

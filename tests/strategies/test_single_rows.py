@@ -143,13 +143,13 @@ def test_one_row_of_a_memory_is_asked_with_the_next(context):
     assert sizes == [8, 9, 9, 9] or min(sizes) >= 2
 
 
-@pytest.mark.parametrize("method", ["dense", "moe", "alone", "progressive", "joint"])
+@pytest.mark.parametrize("method", ["dense", "moe", "single_task", "progressive", "joint"])
 def test_a_batch_of_one_row_is_refused_before_anything_runs(method, context):
     with pytest.raises(InputError, match=r"^training\.batch_size: 1, but .* give 2 or more$"):
         build_method(method, {}, context_of(context, stream_of(33, 33), batch_size=1))
 
 
-@pytest.mark.parametrize("method", ["dense", "moe", "alone", "avalanche.training:Naive"])
+@pytest.mark.parametrize("method", ["dense", "moe", "single_task", "avalanche.training:Naive"])
 def test_a_task_of_one_row_is_refused_before_anything_runs(method, context):
     with pytest.raises(InputError, match=r"^tasks with one training row: 't1', 't3', but"):
         build_method(method, {}, context_of(context, stream_of(33, 1, 2, 1)))
@@ -157,7 +157,7 @@ def test_a_task_of_one_row_is_refused_before_anything_runs(method, context):
 
 def test_all_problems_of_a_study_are_said_once():
     network = {"kind": f"{TRUNKS}:batch_norm"}
-    methods, training = ["dense", "alone", "ridge"], {"batch_size": 1, "epochs": 1}
+    methods, training = ["dense", "single_task", "ridge"], {"batch_size": 1, "epochs": 1}
     with pytest.raises(InputError) as raised:
         cl_moe.run(
             stream_of(33, 1), methods=methods, network=network, training=training, progress=False
@@ -173,7 +173,7 @@ def test_what_learns_one_row_without_harm_is_not_refused(method, context):
     learn(method, {}, context_of(context, stream_of(33, 1)))
 
 
-@pytest.mark.parametrize("method", ["dense", "alone", "joint"])
+@pytest.mark.parametrize("method", ["dense", "single_task", "joint"])
 def test_one_image_has_many_pixels(method, context):
     stream = stream_of(5, 1, shape=(1, 4, 4))
     learn(method, {}, context_of(context, stream, "batch_norm_2d", batch_size=1))

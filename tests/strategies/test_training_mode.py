@@ -81,17 +81,17 @@ def test_a_plugin_that_leaves_the_model_in_evaluation_mode(name, hook, context):
 
 
 def test_rwalk_leaves_the_model_as_it_was(context):
-    class Look(SupervisedPlugin):
+    class Recorder(SupervisedPlugin):
         modes: list[bool] = []  # noqa: RUF012 - one strategy
 
         def before_training_iteration(self, strategy, **kwargs):
             self.modes.append(strategy.model.training)
 
     strategy = build_method("rwalk", {}, context).strategy
-    strategy.plugins.insert(1, Look())
+    strategy.plugins.insert(1, Recorder())
     strategy.train(context.stream.to_benchmark().train_stream[0], eval_streams=[])
-    assert Look.modes
-    assert all(Look.modes)
+    assert Recorder.modes
+    assert all(Recorder.modes)
 
 
 def test_rwalk_counts_batch_norms_rows(context):

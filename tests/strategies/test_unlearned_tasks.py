@@ -28,13 +28,13 @@ from cl_moe.strategies.methods.base import build_method
 from cl_moe.strategies.networks import build_moe
 from cl_moe.streams.spec import NetworkSpec
 from cl_moe.training.evaluation import evaluate
-from cl_moe.training.evaluator import Listener
+from cl_moe.training.evaluator import EvaluatorProxy
 from cl_moe.training.plugin import MoEPlugin
 
 METHODS = [(name, {}) for name in catalog.names("method")]
 METHODS += [("moe", {"growth": growth}) for growth in ("fixed", "mntdp", "per_task")]
 METHODS += [("ewc_avalanche", {"decay": 0.5})]
-GROWTHS = ["relatedness", "per_task", "fixed", "mntdp"]
+GROWTHS = ["reuse_or_grow", "per_task", "fixed", "mntdp"]
 
 
 def silent():
@@ -43,7 +43,7 @@ def silent():
         return EvaluationPlugin(accuracy_metrics(stream=True, experience=True), loggers=[])
 
 
-def naive(growth="relatedness", kind=Naive, plugins=(), **options):
+def naive(growth="reuse_or_grow", kind=Naive, plugins=(), **options):
     model = build_moe(NetworkSpec(hidden=[8]), shape=(6,), seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -134,15 +134,15 @@ def test_early_stopping_watches_a_stream_with_unlearned_tasks(stream, growth):
     assert strategy.model.network.tasks == [0, 1, 2]
 
 
-@pytest.mark.parametrize("method", ["alone", "dense", "packnet", "progressive"])
+@pytest.mark.parametrize("method", ["single_task", "dense", "packnet", "progressive"])
 def test_early_stopping_restores_the_best_state_of_our_methods(context, method):
     """Of packnet it may be from before the task had its weights, which it gets then."""
     benchmark = context.stream.to_benchmark()
     training = context.training.model_copy(update={"learning_rate": 1e-9, "epochs": 20})
     strategy = build_method(method, {}, replace(context, training=training)).strategy
     strategy.evaluator.metrics += accuracy_metrics(stream=True)
-    (place,) = (i for i, p in enumerate(strategy.plugins) if isinstance(p, Listener))
-    strategy.plugins[place] = Listener(strategy.evaluator)
+    (place,) = (i for i, p in enumerate(strategy.plugins) if isinstance(p, EvaluatorProxy))
+    strategy.plugins[place] = EvaluatorProxy(strategy.evaluator)
     strategy.plugins.insert(0, EarlyStoppingPlugin(patience=2, val_stream_name="test_stream"))
     strategy.plugins.insert(-1, PeriodicEval(1))
     with warnings.catch_warnings():

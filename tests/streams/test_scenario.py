@@ -61,7 +61,7 @@ def test_a_good_scenario_is_read() -> None:
 def test_without_methods_there_are_the_usual_ones() -> None:
     data = {key: value for key, value in GOOD.items() if key != "methods"}
     spec = ScenarioSpec.from_dict(data)
-    assert {"dense", "ewc", "alone", "moe"} <= {method.name for method in spec.methods}
+    assert {"dense", "ewc", "single_task", "moe"} <= {method.name for method in spec.methods}
 
 
 def test_a_scenario_survives_being_written_down() -> None:

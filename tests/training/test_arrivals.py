@@ -27,7 +27,7 @@ from cl_moe.streams.spec import NetworkSpec, TrainingSpec
 from cl_moe.training.arrivals import arriving, rows_of, without_learning
 from cl_moe.training.plugin import MoEPlugin
 
-GROWTHS = ["relatedness", "per_task", "fixed", "mntdp"]
+GROWTHS = ["reuse_or_grow", "per_task", "fixed", "mntdp"]
 NETWORK = NetworkSpec(hidden=[12, 8], layers=2)
 
 
@@ -103,17 +103,17 @@ def test_joint_training_gives_every_task_experts_and_a_head(kind, growth):
 def test_a_label_that_several_joint_experiences_have_is_one_task(kind):
     first, second = blobs(40, 0, 3), blobs(30, 1)
     narrow = first[0][first[1] < 2], first[1][first[1] < 2]
-    strategy = joint(kind, "relatedness")
+    strategy = joint(kind, "reuse_or_grow")
     parts = [[data(*narrow, 0)], [data(*second, 1)], [data(*first, 0)]]
     rows = {}
 
-    class Look(SupervisedPlugin):
+    class Recorder(SupervisedPlugin):
         def before_train_dataset_adaptation(self, strategy, **kwargs):
             rows.update({task: rows_of(strategy, task) for task in arriving(strategy)})
             outputs = {task: aim.n_outputs for task, aim in arriving(strategy).items()}
             assert outputs == {0: 3, 1: 2}
 
-    strategy.plugins.insert(0, Look())
+    strategy.plugins.insert(0, Recorder())
     strategy.train(experiences(*parts), eval_streams=[])
     assert {task: len(y) for task, (_, y) in rows.items()} == {0: len(narrow[1]) + 40, 1: 30}
     assert torch.equal(rows[0][0], torch.cat([narrow[0], first[0]]))
@@ -126,7 +126,7 @@ def averaging(**options):
         shape=(6,),
         network=NetworkSpec(hidden=[12]),
         training=TrainingSpec(epochs=20, batch_size=16, min_steps=0, learning_rate=0.01),
-        growth_options={"average_up_to": 100, "kinds": ["average", "fresh"]},
+        growth_options={"ensemble_up_to": 100, "kinds": ["ensemble", "fresh"]},
         **options,
     )
 
@@ -167,7 +167,7 @@ def test_a_twin_in_the_same_experience_is_not_built_on(returns):
         strategy.train(experience, eval_streams=[])
     network = strategy.model.network
     event = next(event for event in strategy.events if event["task"] == 2)
-    assert event["kind"] == "average", event["sentence"]
+    assert event["kind"] == "ensemble", event["sentence"]
     assert set(network.reads(2)) <= {0}
     assert all(map(torch.equal, read_by(network.eval(), 2, x), decided.read[2]))
 

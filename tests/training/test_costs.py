@@ -23,7 +23,7 @@ def test_dense(context, learn):
 
 
 def test_alone_holds_a_network_a_task_and_uses_one(context, learn):
-    found = cost(learn(context, "alone").strategy, 2, context.stream.shape)
+    found = cost(learn(context, "single_task").strategy, 2, context.stream.shape)
     assert found == {
         "parameters": 3 * TRUNK + sum(HEADS),
         "active_parameters": TRUNK + HEADS[2],

@@ -85,14 +85,14 @@ def test_training_goes_on_as_if_nothing_had_been_evaluated(context, learn):
 
     benchmark = context.stream.to_benchmark()
 
-    class Look(SupervisedPlugin):
+    class Recorder(SupervisedPlugin):
         def after_training_epoch(self, strategy, *args, **kwargs):
             evaluate(strategy, benchmark.test_stream)
 
     with isolated(threads=1):
         seed_all(context.seed)
         strategy = build_method("replay", {}, context).strategy
-        strategy.plugins.insert(0, Look())
+        strategy.plugins.insert(0, Recorder())
         for experience in list(benchmark.train_stream)[:3]:
             strategy.train(experience, eval_streams=[])
     watched = strategy.model.state_dict()

@@ -11,7 +11,7 @@ from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 
 from cl_moe.strategies.methods.base import sequential
 from cl_moe.strategies.networks import build_dense
-from cl_moe.training.evaluator import Listener
+from cl_moe.training.evaluator import EvaluatorProxy
 from cl_moe.training.strategy import Strategy
 
 
@@ -37,7 +37,7 @@ def recorded(context, listening):
     model = build_dense(context)
     strategy = Strategy(model=model, training=context.training, evaluator=evaluator)
     if not listening:
-        place = next(i for i, p in enumerate(strategy.plugins) if isinstance(p, Listener))
+        place = next(i for i, p in enumerate(strategy.plugins) if isinstance(p, EvaluatorProxy))
         strategy.plugins[place] = evaluator
     benchmark = context.stream.to_benchmark()
     for task in range(2):
@@ -55,11 +55,11 @@ def test_metrics_and_loggers_are_told_what_they_act_on(context):
 
 def test_a_silent_evaluator_hears_of_nothing_in_a_step(context):
     strategy = sequential(context).strategy
-    (listener,) = (p for p in strategy.plugins if isinstance(p, Listener))
-    assert listener.hooks == {"before_eval"}
+    (proxy,) = (p for p in strategy.plugins if isinstance(p, EvaluatorProxy))
+    assert proxy.hooks == {"before_eval"}
 
 
 def test_a_copy_listens_for_the_copy(context):
     strategy = copy.deepcopy(sequential(context).strategy)
-    (listener,) = (p for p in strategy.plugins if isinstance(p, Listener))
-    assert listener.evaluator is strategy.evaluator
+    (proxy,) = (p for p in strategy.plugins if isinstance(p, EvaluatorProxy))
+    assert proxy.evaluator is strategy.evaluator

@@ -26,7 +26,7 @@ MIXTURES = [
     for growth in ("fixed", "per_task")
 ]
 METHODS = [*((name, {}) for name in catalog.names("method")), *(("moe", m) for m in MIXTURES)]
-FROZEN = ["alone", "moe", "nearest_mean", "packnet", "progressive", "ridge"]
+FROZEN = ["single_task", "moe", "nearest_mean", "packnet", "progressive", "ridge"]
 TASKS = range(3)
 
 
@@ -138,7 +138,7 @@ def counted(strategy, monkeypatch):
 
 
 def test_only_what_changed_is_evaluated_again(context, learn, monkeypatch):
-    strategy = learn(context, "alone").strategy
+    strategy = learn(context, "single_task").strategy
     tests, record = list(context.stream.to_benchmark().test_stream), {}
     seen = counted(strategy, monkeypatch)
     first = evaluate_changed(strategy, tests, record)
@@ -153,7 +153,7 @@ def test_only_what_changed_is_evaluated_again(context, learn, monkeypatch):
 
 
 def test_rows_from_a_transform_are_evaluated_each_time(context, learn, monkeypatch):
-    strategy = learn(context, "alone").strategy
+    strategy = learn(context, "single_task").strategy
     tests = list(context.stream.to_benchmark().test_stream)[:2]
     noise = torch.Generator().manual_seed(0)
     plain = tests[0].dataset.eval()

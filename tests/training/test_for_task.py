@@ -19,14 +19,14 @@ def assert_same(model, task, x):
     return sum(parameter.numel() for parameter in answer.parameters())
 
 
-@pytest.mark.parametrize("name", ["alone", "dense", "moe", "packnet", "progressive", "ridge"])
+@pytest.mark.parametrize("name", ["single_task", "dense", "moe", "packnet", "progressive", "ridge"])
 def test_a_task_is_answered_the_same(name, context, learn):
     model = learn(context, name).strategy.model
     for task, learned in enumerate(context.stream):
         assert_same(model, task, learned.tensors("test")[0])
 
 
-@pytest.mark.parametrize("name", ["alone", "dense", "moe"])
+@pytest.mark.parametrize("name", ["single_task", "dense", "moe"])
 def test_only_one_trunk_and_head_are_held(name, context, learn):
     """One expert a task has the dense network's size."""
     parameters = {"growth": "per_task"} if name == "moe" else {}

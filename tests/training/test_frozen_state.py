@@ -55,9 +55,9 @@ def shifted(position):
 
 STREAM = TaskStream([shifted(position) for position in range(3)])
 POLICIES = {
-    "relatedness": ("relatedness", {}),
-    "copies": ("relatedness", {"kinds": ["copy"]}),
-    "trials that win": ("relatedness", {"kinds": ["average", "copy", "fresh"], "margin": -9.0}),
+    "reuse_or_grow": ("reuse_or_grow", {}),
+    "copies": ("reuse_or_grow", {"kinds": ["copy"]}),
+    "trials that win": ("reuse_or_grow", {"kinds": ["ensemble", "copy", "fresh"], "margin": -9.0}),
     "per_task": ("per_task", {}),
     "mntdp": ("mntdp", {}),
 }
@@ -158,7 +158,7 @@ class Decides:
 
 @pytest.mark.parametrize("trunk", [normed, dropped], ids=lambda trunk: trunk.__name__)
 @pytest.mark.parametrize("growth", POLICIES)
-@pytest.mark.parametrize("gate", ["task", "evidence", "token"])
+@pytest.mark.parametrize("gate", ["task", "ensemble", "token"])
 @pytest.mark.parametrize("way", [task_aware, naive], ids=lambda way: way.__name__)
 def test_earlier_answers_are_the_same_bit_for_bit(trunk, growth, gate, way):
     """A token gate offers a task's rows later experts too: there what is frozen is the same."""
@@ -195,7 +195,7 @@ def test_statistics_of_the_task_in_training_do_move():
 def test_what_the_author_switched_off_stays_off(way, protect):
     """In an expert that is learned, frozen, copied, and at last retrained in place."""
     options = {"kinds": ["copy"], "max_experts": 2, "protect": protect}
-    strategy, events = way(half_fixed, "task", make_growth("relatedness", options))
+    strategy, events = way(half_fixed, "task", make_growth("reuse_or_grow", options))
     layer = strategy.model.network.moe_layers[0]
     start = layer.pool["e0"][0].weight.detach().clone()
     for experience in STREAM.to_benchmark().train_stream:

@@ -59,7 +59,7 @@ class Held(SupervisedPlugin):
         self.groups.append(groups)
 
 
-def learn(stream, growth, optimizer_of, gate="evidence", network=NETWORK, epochs=8):
+def learn(stream, growth, optimizer_of, gate="ensemble", network=NETWORK, epochs=8):
     torch.manual_seed(0)
     model, plugin, held = build_moe(network, (6,), 0, gate), MoEPlugin(growth), Held()
     strategy = Naive(
@@ -101,7 +101,7 @@ def three_groups(model):
     return with_rates((rest, 1e-6), (gates, 1e-6), (experts, 0.1))
 
 
-@pytest.mark.parametrize("growth", ["relatedness", "mntdp"])
+@pytest.mark.parametrize("growth", ["reuse_or_grow", "mntdp"])
 @pytest.mark.parametrize("make", [experts_first, three_groups])
 def test_the_order_of_groups_changes_no_decision_and_no_answer(xors, growth, make):
     kinds, outputs, _ = learn(xors, growth, one_group)
@@ -110,7 +110,7 @@ def test_the_order_of_groups_changes_no_decision_and_no_answer(xors, growth, mak
     assert all(map(torch.equal, found, outputs))
 
 
-@pytest.mark.parametrize("growth", ["relatedness", "per_task"])
+@pytest.mark.parametrize("growth", ["reuse_or_grow", "per_task"])
 def test_every_expert_is_in_the_group_of_its_slot(xors, growth):
     def make(model):
         first, second, _ = split(model, "layers.0.pool", "layers.1.pool")

@@ -106,14 +106,14 @@ def test_an_idle_expert_of_a_fixed_pool_and_its_moments_do_not_move_by_a_bit(str
 def test_the_optimizer_holds_exactly_the_trainable_parameters_while_training(stream):
     seen = []
 
-    class Look(SupervisedPlugin):
+    class Recorder(SupervisedPlugin):
         def after_update(self, strategy, **kwargs):
             held = {id(p) for g in strategy.optimizer.param_groups for p in g["params"]}
             trainable = {id(p) for p in strategy.model.parameters() if p.requires_grad}
             known = {id(p) for p in strategy.optimizer.state}
             seen.append((held == trainable, known <= trainable))
 
-    strategy = strategy_of(stream, plugins=[Look()])
+    strategy = strategy_of(stream, plugins=[Recorder()])
     for experience in stream.to_benchmark().train_stream:
         strategy.train(experience, eval_streams=[])
     assert len(seen) == 36
@@ -147,7 +147,7 @@ def test_a_grown_expert_learns_in_the_experience_in_which_it_was_grown(stream):
 
 
 def test_evaluation_changes_nothing(stream):
-    strategy = strategy_of(stream, growth="relatedness")
+    strategy = strategy_of(stream, growth="reuse_or_grow")
     benchmark = stream.to_benchmark()
     strategy.train(benchmark.train_stream[0], eval_streams=[])
     before, rng = snapshot(strategy.model), torch.random.get_rng_state()
@@ -176,7 +176,7 @@ def test_test_data_is_never_read_before_evaluation(stream):
     Guarded.reads = 0
     rows = []
     for which in (poisoned, clean):
-        strategy = strategy_of(which, growth="relatedness")
+        strategy = strategy_of(which, growth="reuse_or_grow")
         for experience in which.to_benchmark().train_stream:
             strategy.train(experience, eval_streams=[])
         rows.append((snapshot(strategy.model), [e["candidates"] for e in strategy.events]))
@@ -194,11 +194,11 @@ def test_test_data_is_never_read_before_evaluation(stream):
     ],
     ids=["ewc", "replay", "lwf"],
 )
-@pytest.mark.parametrize("growth", ["fixed", "per_task", "relatedness"])
+@pytest.mark.parametrize("growth", ["fixed", "per_task", "reuse_or_grow"])
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_it_composes_with_plugins_of_avalanche(stream, plugin, growth, order):
     moe, other = MoEPlugin(growth), plugin()
-    model = build_moe(NETWORK, stream.shape, seed=0, gate="evidence", experts=2)
+    model = build_moe(NETWORK, stream.shape, seed=0, gate="ensemble", experts=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         strategy = Naive(
@@ -227,7 +227,7 @@ def twice(n, **options):
     stream = TaskStream([first, again])
     strategy = strategy_of(
         stream,
-        growth="relatedness",
+        growth="reuse_or_grow",
         training=training,
         network=NetworkSpec(hidden=[32]),
         **options,
@@ -250,8 +250,10 @@ def accuracies(strategy, task):
 def test_a_task_that_is_taken_over_is_not_trained_and_still_ends_well():
     strategy, task, steps = twice(40, gate="task")
     event = strategy.events[1]
-    assert event["kind"] == "take over", event["sentence"]
-    assert event["sentence"].startswith("task 1 'again' took over the path of task 0 'a' (held-out")
+    assert event["kind"] == "matched", event["sentence"]
+    assert event["sentence"].startswith(
+        "task 1 'again' uses the path and head of task 0 'a', classes matched (held-out"
+    )
     assert event["experts"] == 1
     assert event["usage"] == [{"e0": 1.0}]
     assert steps == [1000, 0]
@@ -262,8 +264,8 @@ def test_a_task_that_is_taken_over_is_not_trained_and_still_ends_well():
 def test_a_task_that_is_answered_by_an_average_is_not_trained_and_still_ends_well():
     strategy, task, steps = twice(40)
     event = strategy.events[1]
-    assert event["kind"] == "average", event["sentence"]
-    assert event["sentence"] == "task 1 'again' is answered by an average: 100 % task 0 'a'"
+    assert event["kind"] == "ensemble", event["sentence"]
+    assert event["sentence"] == "task 1 'again' is answered by an ensemble: 100 % task 0 'a'"
     assert (event["experts"], event["path"], event["steps"]) == (1, [], 0)
     assert event["usage"] == [{"e0": pytest.approx(1.0)}]
     assert steps == [1000, 0]
@@ -301,7 +303,7 @@ class TestWhatATrialLearnedIsNotTaughtAgain:
         training = TRAINING.model_copy(update={"epochs": epochs})
         strategy = strategy_of(
             stream,
-            growth="relatedness",
+            growth="reuse_or_grow",
             growth_options={"margin": -5.0, "trial_share": share},
             training=training,
             network=NetworkSpec(hidden=[12, 8], layers=2),
@@ -321,14 +323,14 @@ class TestWhatATrialLearnedIsNotTaughtAgain:
         """With the whole budget spent in the trial, nothing moves after it."""
         seen = []
 
-        class Look(SupervisedPlugin):
+        class Recorder(SupervisedPlugin):
             def before_training_exp(self, strategy, **kwargs):
                 if strategy.clock.train_exp_counter:
                     seen.append(snapshot(strategy.model))
 
         options = {"margin": -5.0, "trial_share": 1.0}
         strategy = strategy_of(
-            stream, growth="relatedness", growth_options=options, plugins=[Look()]
+            stream, growth="reuse_or_grow", growth_options=options, plugins=[Recorder()]
         )
         first, second, _ = stream.to_benchmark().train_stream
         strategy.train(first, eval_streams=[])
@@ -363,7 +365,7 @@ def test_reassigning_keeps_the_budget_and_logs_what_was_lost(protect):
     hard = TaskStream([task_of("a", 300, 0), task_of("b", 300, 1, shift=2)])
     strategy = strategy_of(
         hard,
-        growth="relatedness",
+        growth="reuse_or_grow",
         growth_options={"max_experts": 1, "protect": protect, "reassign_margin": -1.0},
         training=TRAINING.model_copy(update={"epochs": 15}),
     )
@@ -384,7 +386,7 @@ def test_protection_keeps_more_of_the_old_task_than_none(kind, strong):
     for protect, strength in ((kind, strong), ("none", 0.0)):
         strategy = strategy_of(
             hard,
-            growth="relatedness",
+            growth="reuse_or_grow",
             growth_options={
                 "max_experts": 1,
                 "protect": protect,
@@ -449,9 +451,9 @@ def test_every_hook_is_one_that_avalanche_calls():
 
 def test_errors_say_what_is_wrong(stream):
     with pytest.raises(InputError, match=r"growth_options\.max_expert: .* 'max_experts'"):
-        make_growth("relatedness", {"max_expert": 3})
+        make_growth("reuse_or_grow", {"max_expert": 3})
     with pytest.raises(InputError, match="max_experts: 0 must be 1 or more"):
-        make_growth("relatedness", {"max_experts": 0})
+        make_growth("reuse_or_grow", {"max_experts": 0})
     with pytest.raises(InputError, match=r"gate_options\.kk"):
         build_moe(NETWORK, (6,), 0, gate_options={"kk": 2})
     with pytest.raises(InputError, match="layers: 3 cannot be cut"):

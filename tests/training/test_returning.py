@@ -20,7 +20,7 @@ from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.training.plugin import _decides_again
 
 DIM = 8
-GROWTHS = ["relatedness", "per_task", "fixed", "mntdp"]
+GROWTHS = ["reuse_or_grow", "per_task", "fixed", "mntdp"]
 
 
 def rows(n: int, classes: int, seed: int = 0):
@@ -68,7 +68,7 @@ def test_a_task_that_comes_back_with_a_class_more_learns_it_and_leaves_others_al
     assert accuracy(strategy, *two, 0) > 0.93
     assert [event["task"] for event in strategy.events] == [0, 1, 1]
     again = strategy.events[2]["kind"]  # what was averaged is decided on anew; an expert learns on
-    assert (again != "return") == (growth == "relatedness")
+    assert (again != "return") == (growth == "reuse_or_grow")
 
 
 def test_where_old_classes_are_missing_the_head_is_widened_and_learns_on():
@@ -76,8 +76,8 @@ def test_where_old_classes_are_missing_the_head_is_widened_and_learns_on():
     x, y = rows(300, 3, seed=1)
     new = y == 2
     few = (two[0][:24], two[1][:24])
-    strategy = learned("relatedness", (*two, 0), (*few, 1), (x[new], y[new], 1))
-    assert strategy.events[1]["kind"] == "average"
+    strategy = learned("reuse_or_grow", (*two, 0), (*few, 1), (x[new], y[new], 1))
+    assert strategy.events[1]["kind"] == "ensemble"
     assert strategy.events[2]["kind"] == "return"
     assert strategy.model(x, 1).shape == (300, 3)
     assert accuracy(strategy, x[new], y[new], 1) > 0.9
@@ -85,10 +85,10 @@ def test_where_old_classes_are_missing_the_head_is_widened_and_learns_on():
 
 def test_a_task_that_another_one_is_answered_through_is_not_decided_on_again():
     two, (x, y) = rows(200, 2), rows(300, 3, seed=1)
-    network = learned("relatedness", (*two, 0), (two[0][:24], two[1][:24], 1)).model.network
+    network = learned("reuse_or_grow", (*two, 0), (two[0][:24], two[1][:24], 1)).model.network
     view = TaskView(1, "t1", x, y, 3, 1, 1, torch.optim.SGD)
     assert not network.owns_path(1)
     assert _decides_again(view, network)
-    answers = Block(1, "answers")
+    answers = Block(1, "predictions")
     network.add_task(2, [], EnsembleHead({answers: torch.eye(2)}, torch.zeros(2), {1: 1.0}))
     assert not _decides_again(view, network)

@@ -24,19 +24,18 @@ from cl_moe.analysis.metrics.learning import (
 )
 from cl_moe.analysis.metrics.names import METRICS, Metric
 from cl_moe.analysis.metrics.transfer import (
-    alone_accuracies,
     forward_transfer,
     intransigence,
     last_task_transfer,
     learning_transfer,
     pair_gains,
+    single_task_accuracies,
     transfer_matrix,
 )
 
 __all__ = (
     "METRICS",
     "Metric",
-    "alone_accuracies",
     "average_accuracy",
     "average_incremental_accuracy",
     "backward_transfer",
@@ -52,6 +51,7 @@ __all__ = (
     "pair_gains",
     "probe_families",
     "samples_to_target",
+    "single_task_accuracies",
     "transfer_matrix",
     "unrelated_slope",
     "unrelated_split",

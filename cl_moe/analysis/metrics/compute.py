@@ -39,7 +39,7 @@ def compute(data: StudyData) -> pd.DataFrame:
     ``group`` is None for all tasks, or the name of a task group (a metric over that group's tasks
     only, in the place they have in the whole stream). A value is NaN where the metric is
     undefined for the run; ``METRICS[name].needs`` says what it would take. Metrics of probes, of
-    unrelated tasks and of cost are absent where the study has none of these. References (alone,
+    unrelated tasks and of cost are absent where the study has none of these. References (single_task,
     joint) are those of the same seed. Of a task that is no classification its score (r2, f1) stands
     for accuracy, in every metric and whatever it is called. ``diverged`` is 1 for a run whose loss
     is not finite and 0 for the others, and absent where there is no such run.
@@ -69,7 +69,7 @@ def compute(data: StudyData) -> pd.DataFrame:
     >>> values = compute(StudyData(rows, tasks, methods)).set_index("metric")["value"]
     >>> round(values["average_accuracy"], 3), round(values["forgetting"], 3)
     (np.float64(0.65), np.float64(0.4))
-    >>> values["learning_transfer"]  # no method of type alone
+    >>> values["learning_transfer"]  # no method of type single_task
     np.float64(nan)
     """
     if data not in _computed:
@@ -81,7 +81,7 @@ def _compute(data: StudyData) -> pd.DataFrame:
     matrices = data.accuracies()
     joint = {s: a_TT[-1] for (m, s), a_TT in matrices.items() if m == data.of_type("joint")}
     unknown = np.full(len(data.stream_tasks), np.nan)
-    references = _References(transfer.alone_accuracies(data), joint, unknown)
+    references = _References(transfer.single_task_accuracies(data), joint, unknown)
     probes = _probe_accuracies(data)
     timings = by_run(data.timings)
     diverged = {(run.method, run.seed) for run in divergences(data)}
@@ -109,12 +109,12 @@ def _compute(data: StudyData) -> pd.DataFrame:
 class _References:
     """Accuracies of the reference methods by seed, each of shape [T]."""
 
-    alone: Mapping[int, Array]
+    single_task: Mapping[int, Array]
     joint: Mapping[int, Array]
     unknown: Array
 
     def of(self, seed: int) -> tuple[Array, Array]:
-        return self.alone.get(seed, self.unknown), self.joint.get(seed, self.unknown)
+        return self.single_task.get(seed, self.unknown), self.joint.get(seed, self.unknown)
 
 
 def _of_stream(
@@ -131,7 +131,7 @@ def _of_stream(
     if a_TT is None:
         a_TT = np.full((len(tasks), len(tasks)), np.nan)
     initial_T = initial_accuracy(rows, method, seed, tasks)
-    alone_T, joint_T = references.of(seed)
+    single_task_T, joint_T = references.of(seed)
     curves = learning_curves(rows, method, seed)
     area_T = np.array([learning_curve_area(curves.get(task, [])) for task in tasks])
     a = a_TT
@@ -141,7 +141,7 @@ def _of_stream(
         "forgetting": lambda c: accuracy.forgetting(a, c),
         "backward_transfer": lambda c: accuracy.backward_transfer(a, c),
         "forward_transfer": lambda c: transfer.forward_transfer(a, initial_T, c),
-        "learning_transfer": lambda c: transfer.learning_transfer(a, alone_T, c),
+        "learning_transfer": lambda c: transfer.learning_transfer(a, single_task_T, c),
         "intransigence": lambda c: transfer.intransigence(a, joint_T, c),
         "learning_curve_area": lambda c: mean(area_T[list(c)]),
     }
@@ -149,7 +149,7 @@ def _of_stream(
         columns = [tasks.index(member) for member in members]
         for metric, function in grouped.items():
             yield metric, group, function(columns)
-    yield "last_task_transfer", None, transfer.last_task_transfer(a, alone_T)
+    yield "last_task_transfer", None, transfer.last_task_transfer(a, single_task_T)
     base, unrelated = unrelated_split(data)
     if unrelated:
         yield "unrelated_task_slope", None, unrelated_slope(a, base, unrelated)
@@ -172,18 +172,18 @@ def _of_probes(data: StudyData, probes: Probes, method: str, seed: int) -> Itera
     if not everything:
         return
     own, nan = probes.get((method, seed), {}), float("nan")
-    alone = probes.get((data.of_type("alone") or "", seed), {})
+    single_task = probes.get((data.of_type("single_task") or "", seed), {})
     families = probe_families(data).values()
     for group, members in [(None, everything), *data.groups(probe=True).items()]:
         yield "probe_accuracy", group, mean([own.get(p, nan) for p in members])
-        gains = [own.get(p, nan) - alone.get(p, nan) for p in members]
+        gains = [own.get(p, nan) - single_task.get(p, nan) for p in members]
         yield "probe_transfer", group, mean(gains)
         curves = [sizes for sizes in families if set(sizes.values()) <= set(members)]
         if curves:
             reached = [
                 samples_to_target(
                     {n: own[p] for n, p in sizes.items() if p in own},
-                    {n: alone[p] for n, p in sizes.items() if p in alone},
+                    {n: single_task[p] for n, p in sizes.items() if p in single_task},
                 )
                 for sizes in curves
             ]

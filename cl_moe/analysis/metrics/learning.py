@@ -45,30 +45,30 @@ def learning_curve_area(curve: Sequence[tuple[int, float]], beta: int = 5) -> fl
 
 
 def samples_to_target(
-    accuracy: Mapping[int, float], alone: Mapping[int, float], share: float = 0.95
+    accuracy: Mapping[int, float], single_task: Mapping[int, float], share: float = 0.95
 ) -> float:
-    """Return the smallest n whose accuracy reaches 95 % of what ``alone`` reaches with all data.
+    """Return the smallest n whose accuracy reaches 95 % of what ``single_task`` reaches with all data.
 
     Args:
         accuracy: test accuracy by number of training examples n.
-        alone: the same for a model that saw only this task; the largest n is "all data".
-        share: share of alone's accuracy to reach.
+        single_task: the same for a model that saw only this task; the largest n is "all data".
+        share: share of single_task's accuracy to reach.
 
     Returns:
         One of the n; infinity where none of them reaches the target (so that a mean over seeds
         does not forget the failures); NaN with fewer than two n, or where the accuracy is missing
-        at an n up to the answer or alone's at the largest.
+        at an n up to the answer or single_task's at the largest.
 
-    >>> alone = {8: 0.5, 32: 0.7, 128: 0.9}
-    >>> samples_to_target({8: 0.6, 32: 0.88, 128: 0.9}, alone)  # target 0.855
+    >>> single_task = {8: 0.5, 32: 0.7, 128: 0.9}
+    >>> samples_to_target({8: 0.6, 32: 0.88, 128: 0.9}, single_task)  # target 0.855
     32.0
-    >>> samples_to_target({8: 0.1, 32: 0.2, 128: 0.3}, alone)
+    >>> samples_to_target({8: 0.1, 32: 0.2, 128: 0.3}, single_task)
     inf
     >>> samples_to_target({8: 0.6}, {})
     nan
     """
-    sizes = sorted(set(accuracy) | set(alone))
-    if len(sizes) < 2 or np.isnan(target := share * alone.get(sizes[-1], np.nan)):
+    sizes = sorted(set(accuracy) | set(single_task))
+    if len(sizes) < 2 or np.isnan(target := share * single_task.get(sizes[-1], np.nan)):
         return float("nan")
     for n in sizes:
         reached = accuracy.get(n, np.nan)

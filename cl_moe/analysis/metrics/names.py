@@ -47,11 +47,11 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
             "a network with one head a task has neither",
         ),
         "learning_transfer": Metric(
-            "learning transfer", "share", True, f"{_OWN}, and a method of type alone"
+            "learning transfer", "share", True, f"{_OWN}, and a method of type single_task"
         ),
         "last_task_transfer": Metric(
             "last task's transfer", "share", True,
-            "two tasks or more, the last one's accuracy, and a method of type alone",
+            "two tasks or more, the last one's accuracy, and a method of type single_task",
         ),
         "intransigence": Metric(
             "intransigence", "share", False, f"{_OWN}, and a method of type joint"
@@ -66,11 +66,11 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
         ),
         "probe_accuracy": Metric("unseen tasks' accuracy", "share", True, _PROBES),
         "probe_transfer": Metric(
-            "unseen tasks' transfer", "share", True, f"{_PROBES}, also of a method of type alone"
+            "unseen tasks' transfer", "share", True, f"{_PROBES}, also of a method of type single_task"
         ),
         "samples_to_target": Metric(
             "samples to target", "examples", False,
-            "an unseen task at two sizes or more, also learned by a method of type alone",
+            "an unseen task at two sizes or more, also learned by a method of type single_task",
         ),
         "parameters": Metric("parameters", "count", False, "rows of this metric"),
         "active_parameters": Metric("active parameters", "count", False, "rows of this metric"),

@@ -1,6 +1,6 @@
 """What earlier tasks give to later ones, as functions of one run's accuracy matrix.
 
-``alone[j]`` is the test accuracy of a model trained on task j only, ``joint[j]`` of one trained on
+``single_task[j]`` is the test accuracy of a model trained on task j only, ``joint[j]`` of one trained on
 all tasks at once; both of the same seed, NaN where there is none.
 """
 
@@ -14,12 +14,12 @@ from cl_moe.analysis.frames import PAIR_COLUMNS
 from cl_moe.analysis.metrics.accuracy import Columns, mean, pick
 
 __all__ = (
-    "alone_accuracies",
     "forward_transfer",
     "intransigence",
     "last_task_transfer",
     "learning_transfer",
     "pair_gains",
+    "single_task_accuracies",
     "transfer_matrix",
 )
 
@@ -39,8 +39,8 @@ def forward_transfer(a_TT: Array, initial_T: Array, columns: Columns = None) -> 
     return mean([a_TT[j - 1, j] - initial_T[j] for j in pick(a_TT, columns) if j > 0])
 
 
-def learning_transfer(a_TT: Array, alone_T: Array, columns: Columns = None) -> float:
-    """Return mean_j ( a[j][j] - alone[j] ): what a task gains by coming after others.
+def learning_transfer(a_TT: Array, single_task_T: Array, columns: Columns = None) -> float:
+    """Return mean_j ( a[j][j] - single_task[j] ): what a task gains by coming after others.
 
     Veniat et al. 2021, eq. 3 (arxiv.org/abs/2012.12631), averaged over tasks.
 
@@ -48,11 +48,11 @@ def learning_transfer(a_TT: Array, alone_T: Array, columns: Columns = None) -> f
     >>> round(learning_transfer(a, np.array([0.9, 0.6])), 3)  # (0.0 + 0.2) / 2
     0.1
     """
-    return mean([a_TT[j, j] - alone_T[j] for j in pick(a_TT, columns)])
+    return mean([a_TT[j, j] - single_task_T[j] for j in pick(a_TT, columns)])
 
 
-def last_task_transfer(a_TT: Array, alone_T: Array) -> float:
-    """Return a[T][T] - alone[T], for a stream whose last task is the one asked about.
+def last_task_transfer(a_TT: Array, single_task_T: Array) -> float:
+    """Return a[T][T] - single_task[T], for a stream whose last task is the one asked about.
 
     Veniat et al. 2021, eq. 3 (arxiv.org/abs/2012.12631). Undefined for one task.
 
@@ -60,7 +60,7 @@ def last_task_transfer(a_TT: Array, alone_T: Array) -> float:
     >>> round(last_task_transfer(a, np.array([0.9, 0.6])), 3)
     0.2
     """
-    return float(a_TT[-1, -1] - alone_T[-1]) if len(a_TT) > 1 else float("nan")
+    return float(a_TT[-1, -1] - single_task_T[-1]) if len(a_TT) > 1 else float("nan")
 
 
 def intransigence(a_TT: Array, joint_T: Array, columns: Columns = None) -> float:
@@ -76,32 +76,32 @@ def intransigence(a_TT: Array, joint_T: Array, columns: Columns = None) -> float
     return mean([joint_T[j] - a_TT[j, j] for j in pick(a_TT, columns)])
 
 
-def transfer_matrix(pair_TT: Array, alone_T: Array) -> Array:
+def transfer_matrix(pair_TT: Array, single_task_T: Array) -> Array:
     """Return what each task gains from each other one that is learned before it, alone.
 
     Args:
         pair_TT: ``pair_TT[i, j]`` is the accuracy on task j right after the two-task stream (i, j).
-        alone_T: accuracy on each task of a model that saw only that one.
+        single_task_T: accuracy on each task of a model that saw only that one.
 
     Returns:
-        float64 of shape [T, T]: ``pair_TT[i, j] - alone_T[j]``; NaN where one of them is missing,
+        float64 of shape [T, T]: ``pair_TT[i, j] - single_task_T[j]``; NaN where one of them is missing,
         and on the diagonal.
 
     >>> pair = np.array([[np.nan, 0.75], [0.5, np.nan]])
-    >>> transfer_matrix(pair, alone_T=np.array([0.75, 0.5]))
+    >>> transfer_matrix(pair, single_task_T=np.array([0.75, 0.5]))
     array([[  nan,  0.25],
            [-0.25,   nan]])
     """
-    gain_TT = pair_TT - alone_T
+    gain_TT = pair_TT - single_task_T
     np.fill_diagonal(gain_TT, np.nan)
     return gain_TT
 
 
-def alone_accuracies(data: StudyData) -> dict[int, Array]:
-    """Return the accuracies, shape [T], of the study's method of type ``alone``, by seed."""
+def single_task_accuracies(data: StudyData) -> dict[int, Array]:
+    """Return the accuracies, shape [T], of the study's method of type ``single_task``, by seed."""
     found = {}
     for (method, seed), a_TT in data.accuracies().items():
-        if method == data.of_type("alone"):
+        if method == data.of_type("single_task"):
             # A model that saw one task never changes: the last row may stand for the diagonal.
             own_T = np.diag(a_TT)
             found[seed] = np.where(np.isnan(own_T), a_TT[-1], own_T)
@@ -112,15 +112,15 @@ def pair_gains(data: StudyData) -> pd.DataFrame:
     """Return every method's transfer matrix, one row a cell off the diagonal.
 
     Columns: method, seed, after, task, value. The reference is the study's method of type
-    ``alone`` with the same seed; a pair that was not measured, or has no reference, is NaN.
+    ``single_task`` with the same seed; a pair that was not measured, or has no reference, is NaN.
     """
-    tasks, alone = data.stream_tasks, alone_accuracies(data)
+    tasks, single_task = data.stream_tasks, single_task_accuracies(data)
     unknown_T = np.full(len(tasks), np.nan)
     found = []
     for (method, seed), rows in by_run(data.pairs).items():
         pairs = rows.pivot(index="after", columns="task", values="value")
         pair_TT = pairs.reindex(index=tasks, columns=tasks).to_numpy(dtype=np.float64)
-        gain_TT = transfer_matrix(pair_TT, alone.get(seed, unknown_T))
+        gain_TT = transfer_matrix(pair_TT, single_task.get(seed, unknown_T))
         found += [
             (method, seed, i, j, float(gain))
             for i, gain_T in zip(tasks, gain_TT, strict=True)

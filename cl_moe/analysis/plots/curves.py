@@ -16,7 +16,7 @@ from cl_moe.analysis.plots.style import (
     COLUMN,
     OTHER,
     AbsentError,
-    Look,
+    Style,
     context,
     evenly,
     figure,
@@ -77,7 +77,7 @@ class Forgetting(NamedTuple):
     """Forgetting curves: ``curves[task][method]`` for the tasks shown."""
 
     curves: dict[str, dict[str, Curve]]
-    looks: dict[str, Look]
+    styles: dict[str, Style]
     length: int
     score: str = "accuracy"
 
@@ -92,7 +92,7 @@ class Average(NamedTuple):
     """Mean accuracy over the tasks learned so far, by method."""
 
     curves: dict[str, Curve]
-    looks: dict[str, Look]
+    styles: dict[str, Style]
     length: int
     score: str = "accuracy"
 
@@ -138,12 +138,12 @@ def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
     return Forgetting(curves, _looks(data, runs), len(tasks), data.score)
 
 
-def _looks(data: StudyData, methods: Iterable[str]) -> dict[str, Look]:
+def _looks(data: StudyData, methods: Iterable[str]) -> dict[str, Style]:
     found = looks_highlighted(data)
     return {method: found[method] for method in methods}
 
 
-def draw_line(ax: Axes, curve: Curve, look: Look, *, among: int, **more: Any) -> None:
+def draw_line(ax: Axes, curve: Curve, style: Style, *, among: int, **more: Any) -> None:
     """Draw a curve with its band (a bar for one point) and a marker at ten points or fewer.
 
     Two seeds are thin lines in place of a band. A method of the look ``OTHER`` is a thin line
@@ -152,31 +152,31 @@ def draw_line(ax: Axes, curve: Curve, look: Look, *, among: int, **more: Any) ->
     Args:
         ax: where.
         curve: what.
-        look: the method's.
+        style: the method's.
         among: so many lines are drawn: the more bands on top of each other, the fainter each.
         more: keywords for ``Axes.plot``.
     """
     if len(curve.x) == 0:
         return
-    if look is OTHER:
+    if style is OTHER:
         behind = {"linewidth": 0.7, "zorder": 1, "marker": "." if len(curve.x) == 1 else ""}
-        ax.plot(curve.x, curve.mean, **look.line(clip_on=False) | more | behind)
+        ax.plot(curve.x, curve.mean, **style.line(clip_on=False) | more | behind)
         return
     every = max(1, round(len(curve.x) / 10))
-    ax.plot(curve.x, curve.mean, **look.line(markevery=every, clip_on=False, zorder=3) | more)
+    ax.plot(curve.x, curve.mean, **style.line(markevery=every, clip_on=False, zorder=3) | more)
     low, high = curve.ends
     if len(curve.x) == 1:
-        ax.vlines(curve.x, low, high, color=look.colour, linewidth=0.8, alpha=0.6)
+        ax.vlines(curve.x, low, high, color=style.colour, linewidth=0.8, alpha=0.6)
     elif curve.few:
         for run in curve.runs:
-            ax.plot(curve.x, run, color=look.colour, linewidth=0.4, alpha=0.6, zorder=2)
+            ax.plot(curve.x, run, color=style.colour, linewidth=0.4, alpha=0.6, zorder=2)
     else:
         opacity = 0.22 if among <= 5 else 0.6 / among
-        ax.fill_between(curve.x, low, high, color=look.colour, alpha=opacity, linewidth=0)
+        ax.fill_between(curve.x, low, high, color=style.colour, alpha=opacity, linewidth=0)
 
 
-def _coloured(shown: dict[str, Look]) -> dict[str, Look]:
-    return {method: look for method, look in shown.items() if look is not OTHER}
+def _coloured(shown: dict[str, Style]) -> dict[str, Style]:
+    return {method: style for method, style in shown.items() if style is not OTHER}
 
 
 def draw_forgetting(info: Forgetting) -> Figure:
@@ -184,18 +184,18 @@ def draw_forgetting(info: Forgetting) -> Figure:
     with context():
         drawn, panels = grid(len(info.curves), most=5, height=1.35, sharex=True, sharey=True)
         names = short(list(info.curves), 20)
-        among = len(_coloured(info.looks))
+        among = len(_coloured(info.styles))
         for ax, name, lines in zip(panels, names, info.curves.values(), strict=True):
             for method, curve in lines.items():
-                look = info.looks[method]
-                draw_line(ax, curve, look, among=among, markersize=2.6, linewidth=1)
+                style = info.styles[method]
+                draw_line(ax, curve, style, among=among, markersize=2.6, linewidth=1)
             ax.set_title(name)
             task_axis(ax, info.length)
         percent(panels[0].yaxis)
         fit_accuracy(panels[0], list(info.curves.values()))
         drawn.supxlabel("tasks learned" + (f" ({info.note})" if info.note else ""), fontsize=8)
         drawn.supylabel(f"test {info.score} (%)", fontsize=8)
-        legend(drawn, _coloured(info.looks), others_line(info.looks))
+        legend(drawn, _coloured(info.styles), others_line(info.styles))
         sns.despine(fig=drawn)
     return drawn
 
@@ -243,11 +243,11 @@ def draw_average(info: Average) -> Figure:
         drawn = figure(COLUMN, 2.5)
         ax = drawn.subplots()
         for method, curve in info.curves.items():
-            draw_line(ax, curve, info.looks[method], among=len(_coloured(info.looks)))
+            draw_line(ax, curve, info.styles[method], among=len(_coloured(info.styles)))
         task_axis(ax, info.length)
         percent(ax.yaxis)
         fit_accuracy(ax, [info.curves])
         ax.set(xlabel="tasks learned", ylabel=f"mean {info.score} of the\ntasks learned so far (%)")
-        legend(drawn, _coloured(info.looks), others_line(info.looks))
+        legend(drawn, _coloured(info.styles), others_line(info.styles))
         sns.despine(fig=drawn)
     return drawn

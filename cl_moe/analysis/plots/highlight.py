@@ -10,7 +10,7 @@ from cl_moe.analysis.best import joint_methods
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.divergence import diverged_methods
 from cl_moe.analysis.metrics import compute
-from cl_moe.analysis.plots.style import OTHER, Look, looks
+from cl_moe.analysis.plots.style import OTHER, Style, styles
 from cl_moe.analysis.shortfalls import method_of_interest
 from cl_moe.analysis.stats import intervals, summarize
 
@@ -26,13 +26,13 @@ def highlighted(data: StudyData) -> list[str]:
     """Return the five methods that stand out, in the study's order; all where there are no more.
 
     They are: the method that the study is about; the dense network; EWC; a network a task
-    (``alone``), or joint training where there is none; and of the others the best, by average
+    (``single_task``), or joint training where there is none; and of the others the best, by average
     accuracy. Where one of them is missing, the next best takes its place. A method that diverged or
     that sees all tasks at once is not among the best.
     """
     means = _average_accuracies(data)
     out = {*joint_methods(data), *diverged_methods(data)}
-    reference = data.of_type("alone") or data.of_type("joint")
+    reference = data.of_type("single_task") or data.of_type("joint")
     named = [method_of_interest(data), data.of_type("dense"), data.of_type("ewc"), reference]
     best = sorted((m for m in means if m not in out), key=lambda m: -means[m])
     order = dict.fromkeys([m for m in named if m is not None] + best + data.method_names)
@@ -48,15 +48,15 @@ def _average_accuracies(data: StudyData) -> dict[str, float]:
     }
 
 
-def looks_highlighted(data: StudyData) -> dict[str, Look]:
+def looks_highlighted(data: StudyData) -> dict[str, Style]:
     """Return the look of every method: its own where it stands out, else the grey of the others."""
     chosen = highlighted(data)
-    return {method: look if method in chosen else OTHER for method, look in looks(data).items()}
+    return {method: style if method in chosen else OTHER for method, style in styles(data).items()}
 
 
-def others_line(shown: dict[str, Look]) -> list[Line2D]:
+def others_line(shown: dict[str, Style]) -> list[Line2D]:
     """Return the legend's entry of the grey methods: up to three by name, more by number."""
-    grey = [method for method, look in shown.items() if look is OTHER]
+    grey = [method for method, style in shown.items() if style is OTHER]
     if not grey:
         return []
     label = ", ".join(grey) if len(grey) <= NAMED else f"{len(grey)} others"

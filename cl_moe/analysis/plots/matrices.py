@@ -73,11 +73,11 @@ def transfer_data(data: StudyData) -> Matrices:
     """Return each method's transfer matrix; see :func:`cl_moe.analysis.metrics.pair_gains`.
 
     Raises:
-        AbsentError: no pair of tasks was measured, or there is no method of type alone.
+        AbsentError: no pair of tasks was measured, or there is no method of type single_task.
     """
     gains = pair_gains(data).dropna()
     if gains.empty:
-        raise AbsentError("needs pairs of tasks (cl-moe transfer measures them) and alone")
+        raise AbsentError("needs pairs of tasks (cl-moe transfer measures them) and single_task")
     tasks = data.stream_tasks
     means = gains.groupby(["method", "after", "task"], sort=False)["value"].mean().unstack("task")
     matrices = {
@@ -92,7 +92,7 @@ def draw_transfer(info: Matrices) -> Figure:
     known = np.concatenate([m[~np.isnan(m)] for m in info.matrices.values()])
     limit = max(0.01, float(np.abs(known).max()))
     with context():
-        drawn = _panels(info, (-limit, limit), "RdBu", "gain over alone (points)", sign=True)
+        drawn = _panels(info, (-limit, limit), "RdBu", "gain over single_task (points)", sign=True)
         drawn.supylabel("learned first", fontsize=8)
         drawn.supxlabel("learned after it", fontsize=8)
     return drawn

@@ -25,15 +25,15 @@ __all__ = (
     "OTHER",
     "PAGE",
     "AbsentError",
-    "Look",
+    "Style",
     "context",
     "evenly",
     "figure",
     "grid",
     "legend",
-    "looks",
     "percent",
     "short",
+    "styles",
     "task_axis",
 )
 
@@ -50,7 +50,7 @@ class AbsentError(Exception):
     """A figure cannot be drawn because its data are not in the study; the message says which."""
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """A method's colour, marker and dash, the same in every figure."""
 
     colour: str
@@ -62,35 +62,35 @@ class Look(NamedTuple):
         return {"color": self.colour, "marker": self.marker, "linestyle": self.dash, **more}
 
 
-OTHER = Look("#B8B8B8", "", SOLID)
+OTHER = Style("#B8B8B8", "", SOLID)
 """Of methods that a figure does not tell apart."""
 
 # The look of a method's type in every study, so that figures can be laid side by side. Methods of
 # one family share a colour. References are no competitors: grey or black, and never solid.
-FIXED: Mapping[str, Look] = types.MappingProxyType(
+FIXED: Mapping[str, Style] = types.MappingProxyType(
     {
-        "moe": Look(RED, "o", SOLID),
-        "dense": Look(BLUE, "s", SOLID),
-        "dense_wide": Look(BLUE, "h", DASHED),
-        "ewc": Look(GREEN, "^", SOLID),
-        "ewc_avalanche": Look(GREEN, "<", DASHED),
-        "si": Look(GREEN, ">", DOTTED),
-        "mas": Look(GREEN, "p", DASHED),
-        "rwalk": Look(GREEN, "8", DOTTED),
-        "replay": Look(PINK, "D", SOLID),
-        "agem": Look(PINK, "*", DASHED),
-        "lwf": Look(SKY, "v", SOLID),
-        "packnet": Look(ORANGE, "X", SOLID),
-        "progressive": Look(ORANGE, "P", DASHED),
-        "ridge": Look("#999999", "1", DASHED),
-        "nearest_mean": Look("#999999", "2", DOTTED),
-        "alone": Look("#555555", "d", (0, (5, 2))),
-        "joint": Look("#000000", "x", (0, (1, 1.5))),
+        "moe": Style(RED, "o", SOLID),
+        "dense": Style(BLUE, "s", SOLID),
+        "dense_wide": Style(BLUE, "h", DASHED),
+        "ewc": Style(GREEN, "^", SOLID),
+        "ewc_avalanche": Style(GREEN, "<", DASHED),
+        "si": Style(GREEN, ">", DOTTED),
+        "mas": Style(GREEN, "p", DASHED),
+        "rwalk": Style(GREEN, "8", DOTTED),
+        "replay": Style(PINK, "D", SOLID),
+        "agem": Style(PINK, "*", DASHED),
+        "lwf": Style(SKY, "v", SOLID),
+        "packnet": Style(ORANGE, "X", SOLID),
+        "progressive": Style(ORANGE, "P", DASHED),
+        "ridge": Style("#999999", "1", DASHED),
+        "nearest_mean": Style("#999999", "2", DOTTED),
+        "single_task": Style("#555555", "d", (0, (5, 2))),
+        "joint": Style("#000000", "x", (0, (1, 1.5))),
     }
 )
 
 
-def looks(data: StudyData) -> dict[str, Look]:
+def styles(data: StudyData) -> dict[str, Style]:
     """Return the look of every method.
 
     The method that stands for a type in :data:`FIXED` has that look, in every study. Any other
@@ -99,7 +99,7 @@ def looks(data: StudyData) -> dict[str, Look]:
     found = {method: FIXED[kind] for method, kind in _plain(data) if kind in FIXED}
     for method in data.method_names:
         if method not in found:
-            found[method] = _spare(found.values())
+            found[method] = _rarest_style(found.values())
     return {method: found[method] for method in data.method_names}
 
 
@@ -109,15 +109,15 @@ def _plain(data: StudyData) -> Iterator[tuple[str, str]]:
         yield str(data.of_type(kind)), kind.replace("-", "_")
 
 
-def _spare(taken: Iterable[Look]) -> Look:
+def _rarest_style(taken: Iterable[Style]) -> Style:
     """Return the look whose marker, then colour, then dash is rarest among those taken.
 
     As long as there are others it is none of them. The colour of the mixture comes last.
     """
     taken = list(taken)
-    markers, colours, dashes = (Counter(look[i] for look in taken) for i in (1, 0, 2))
-    looks = [Look(*parts) for parts in itertools.product((*COLOURS[1:], RED), MARKERS, DASHES)]
-    every = [look for look in looks if look not in taken] or looks
+    markers, colours, dashes = (Counter(style[i] for style in taken) for i in (1, 0, 2))
+    styles = [Style(*parts) for parts in itertools.product((*COLOURS[1:], RED), MARKERS, DASHES)]
+    every = [style for style in styles if style not in taken] or styles
     return min(every, key=lambda k: (markers[k.marker], colours[k.colour], dashes[k.dash]))
 
 
@@ -187,12 +187,12 @@ def task_axis(ax: Axes, count: int) -> None:
         ax.set_xticks(range(1, count + 1))
 
 
-def legend(drawn: Figure, shown: dict[str, Look], more: Sequence[Line2D] = ()) -> None:
+def legend(drawn: Figure, shown: dict[str, Style], more: Sequence[Line2D] = ()) -> None:
     """Put one legend of methods (and of other lines, with their labels) above all panels.
 
     The figure grows by the legend's rows: the panels keep their size.
     """
-    handles = [Line2D([], [], label=method, **look.line()) for method, look in shown.items()]
+    handles = [Line2D([], [], label=method, **style.line()) for method, style in shown.items()]
     handles += more
     # Inches, about; a legend is filled column by column, each as wide as its longest entry.
     wide = np.array([0.4 + 0.058 * len(str(line.get_label())) for line in handles])

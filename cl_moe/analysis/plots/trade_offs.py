@@ -20,15 +20,15 @@ from cl_moe.analysis.plots.curves import Curve, draw_line, fit_accuracy, mean_ba
 from cl_moe.analysis.plots.style import (
     PAGE,
     AbsentError,
-    Look,
+    Style,
     context,
     evenly,
     figure,
     grid,
     legend,
-    looks,
     percent,
     short,
+    styles,
 )
 from cl_moe.analysis.scores import score_rows
 from cl_moe.analysis.stats import Interval, intervals, summarize
@@ -54,16 +54,16 @@ class Cost(NamedTuple):
     """Points of a panel: accuracy and a cost with their intervals, by cost metric and method."""
 
     panels: dict[str, dict[str, tuple[Interval, Interval]]]
-    looks: dict[str, Look]
+    styles: dict[str, Style]
     score: str = "accuracy"
 
 
 class Samples(NamedTuple):
-    """Accuracy against n by unseen task and method; 95 % of what alone reaches with all data."""
+    """Accuracy against n by unseen task and method; 95 % of what single_task reaches with all data."""
 
     curves: dict[str, dict[str, Curve]]
     targets: dict[str, float]
-    looks: dict[str, Look]
+    styles: dict[str, Style]
     note: str
     score: str = "accuracy"
 
@@ -87,7 +87,7 @@ def cost_data(data: StudyData) -> Cost:
             panels[metric] = points
     if not panels:
         raise AbsentError("needs average accuracies and rows of parameters or FLOPs, or timings")
-    return Cost(panels, {m: looks(data)[m] for m in accuracy}, data.score)
+    return Cost(panels, {m: styles(data)[m] for m in accuracy}, data.score)
 
 
 def draw_cost(info: Cost) -> Figure:
@@ -96,10 +96,10 @@ def draw_cost(info: Cost) -> Figure:
         drawn, panels = grid(len(info.panels), most=3, height=2.3, sharey=True)
         for ax, (metric, points) in zip(panels, info.panels.items(), strict=True):
             for method, (cost, accuracy) in points.items():
-                look = info.looks[method]
+                style = info.styles[method]
                 ax.errorbar(
                     cost.mean, accuracy.mean, xerr=_arms(cost), yerr=_arms_of_score(accuracy),
-                    fmt=look.marker, color=look.colour, markersize=5.5, elinewidth=0.8,
+                    fmt=style.marker, color=style.colour, markersize=5.5, elinewidth=0.8,
                 )  # fmt: skip
             _cost_axis(ax, [cost for cost, _ in points.values()], METRICS[metric].unit)
             ax.set_xlabel(heading(metric))
@@ -110,7 +110,7 @@ def draw_cost(info: Cost) -> Figure:
         )
         panels[0].set_ylim(low if below else max(0.0, low), min(1.02, high))
         panels[0].set_ylabel(f"average {info.score} (%)")
-        legend(drawn, info.looks)
+        legend(drawn, info.styles)
         sns.despine(fig=drawn)
     return drawn
 
@@ -166,7 +166,7 @@ def samples_data(data: StudyData, most: int = MOST_FAMILIES) -> Samples:
     kept = [list(families)[i] for i in evenly(len(families), most)] if families else []
     curves: dict[str, dict[str, Curve]] = {}
     targets = {}
-    alone = data.of_type("alone")
+    single_task = data.of_type("single_task")
     known = set(table.index.get_level_values("method"))
     for family in kept:
         wide = table.reindex(columns=list(families[family].values()))
@@ -177,13 +177,13 @@ def samples_data(data: StudyData, most: int = MOST_FAMILIES) -> Samples:
             if method in known
         }
         curves[family] = {method: line for method, line in lines.items() if len(line.x)}
-        if alone in curves[family] and curves[family][alone].x[-1] == sizes[-1]:
-            targets[family] = 0.95 * float(curves[family][alone].mean[-1])
+        if single_task in curves[family] and curves[family][single_task].x[-1] == sizes[-1]:
+            targets[family] = 0.95 * float(curves[family][single_task].mean[-1])
     curves = {family: lines for family, lines in curves.items() if lines}
     if not curves:
         raise AbsentError("needs an unseen task (probe) at two sizes or more")
     note = f"{len(curves)} of {len(families)} shown" if len(curves) < len(families) else ""
-    used = {m: look for m, look in looks(data).items() if any(m in c for c in curves.values())}
+    used = {m: style for m, style in styles(data).items() if any(m in c for c in curves.values())}
     return Samples(curves, targets, used, note, data.score)
 
 
@@ -198,7 +198,7 @@ def draw_samples(info: Samples) -> Figure:
         names = short(list(info.curves), 22)
         for ax, name, (family, lines) in zip(panels, names, info.curves.items(), strict=True):
             for method, curve in lines.items():
-                draw_line(ax, curve, info.looks[method], among=len(info.looks))
+                draw_line(ax, curve, info.styles[method], among=len(info.styles))
             _size_axis(ax, sorted({float(x) for curve in lines.values() for x in curve.x}))
             if family in info.targets:
                 ax.axhline(info.targets[family], **TARGET)
@@ -208,8 +208,8 @@ def draw_samples(info: Samples) -> Figure:
         note = f" ({info.note})" if info.note else ""
         drawn.supxlabel(f"training examples of the unseen task{note}", fontsize=8)
         drawn.supylabel(f"test {info.score} (%)", fontsize=8)
-        target = Line2D([], [], label="95 % of alone with all examples", **TARGET)
-        legend(drawn, info.looks, [target] if info.targets else [])
+        target = Line2D([], [], label="95 % of single_task with all examples", **TARGET)
+        legend(drawn, info.styles, [target] if info.targets else [])
         sns.despine(fig=drawn)
     return drawn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cl_moe.continual.use import importance, readers
+from cl_moe.continual.usage import importance, readers
 from cl_moe.moe.network import MoENetwork
 
 __all__ = ("full_layers", "least_important", "users")
@@ -25,10 +25,10 @@ def least_important(
     sources: Sequence[int],
     layers: Sequence[int],
     network: MoENetwork,
-    worth: Mapping[int, float],
+    task_importance: Mapping[int, float],
 ) -> int:
     """Return the task, among ``sources``, whose experts in ``layers`` matter least to all tasks."""
-    value = importance(network, worth)
+    value = importance(network, task_importance)
 
     def cost(task: int) -> float:
         path = network.path(task)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cl_moe.continual.candidates.trial import Trial, Tried
 
-__all__ = ("Look", "forecast", "hopeless", "race")
+__all__ = ("CurvePoint", "forecast", "hopeless", "race")
 
 HOPE = 2.0
 """A candidate in training may be expected to learn this times as fast as it has."""
@@ -18,7 +18,7 @@ PLATEAU = 0.9
 """Above this part of a guess's loss a candidate has hardly begun to learn."""
 
 
-class Look(NamedTuple):
+class CurvePoint(NamedTuple):
     """What a candidate has shown by then.
 
     Attributes:
@@ -57,7 +57,7 @@ def race(
         The last one, and what each showed when it was last looked at, by its place in ``trials``.
     """
     seen: dict[int, Tried] = {}
-    curves: list[list[Look]] = [[] for _ in trials]
+    curves: list[list[CurvePoint]] = [[] for _ in trials]
     running = list(range(len(trials)))
     steps = 0
     while steps < until:
@@ -66,8 +66,8 @@ def race(
         for i in running:
             trials[i].train(steps)
             seen[i] = trials[i].judge()
-            least = min([seen[i].loss, *(look.loss for look in curves[i][-1:])])
-            curves[i].append(Look(steps, least))
+            least = min([seen[i].loss, *(point.loss for point in curves[i][-1:])])
+            curves[i].append(CurvePoint(steps, least))
         running.sort(key=lambda i: seen[i].loss)
         running = running[: max(1, len(running) // 2)]
         first = running[0]
@@ -77,7 +77,7 @@ def race(
 
 
 def hopeless(
-    curve: Sequence[Look],
+    curve: Sequence[CurvePoint],
     until: int,
     to_beat: float,
     guess: float = math.inf,
@@ -96,14 +96,14 @@ def hopeless(
         guess: the loss of a guess.
         patient: whether a plateau is waited out whatever there is to beat.
 
-    >>> flat = [Look(10, 0.5), Look(20, 0.49), Look(30, 0.49)]
+    >>> flat = [CurvePoint(10, 0.5), CurvePoint(20, 0.49), CurvePoint(30, 0.49)]
     >>> hopeless(flat[:2], 100, to_beat=0.3), hopeless(flat, 100, to_beat=0.3)
     (False, True)
     >>> hopeless(flat, 100, to_beat=0.48, guess=0.5)
     False
     """
     now = curve[-1]
-    earlier = [look for look in curve if SINCE * look.steps <= now.steps]
+    earlier = [point for point in curve if SINCE * point.steps <= now.steps]
     if to_beat <= 0 or not earlier:
         return to_beat <= 0
     plateau = PLATEAU * guess
@@ -112,7 +112,7 @@ def hopeless(
     return forecast(earlier[-1], now, until) >= to_beat
 
 
-def forecast(before: Look, now: Look, until: int) -> float:
+def forecast(before: CurvePoint, now: CurvePoint, until: int) -> float:
     """Return the loss that a candidate might have after ``until`` steps, at its best.
 
     Learning curves are close to straight lines in the logarithms of steps and loss (Hestness et al.
@@ -124,7 +124,7 @@ def forecast(before: Look, now: Look, until: int) -> float:
         now: the last one.
         until: steps to look ahead to.
 
-    >>> round(forecast(Look(10, 1.0), Look(20, 0.9), until=40), 3)  # 0.9 * 0.9 ** 2
+    >>> round(forecast(CurvePoint(10, 1.0), CurvePoint(20, 0.9), until=40), 3)  # 0.9 * 0.9 ** 2
     0.729
     """
     (s, loss), (t, loss_now) = before, now

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cl_moe.continual.candidates.plan import Plan
-from cl_moe.continual.evidence.ensemble import Pool, Seen
+from cl_moe.continual.evidence.ensemble import Ensemble, EvidenceRows
 from cl_moe.continual.evidence.matching import match_classes
 from cl_moe.continual.evidence.ridge import fit_linear
 from cl_moe.continual.evidence.rows import Values, evenly
@@ -31,14 +31,14 @@ class Heads:
         network: where earlier heads are.
         values: values on the task's rows of the blocks that the heads begin from.
         seen: the rows that are looked at for evidence, see
-            :class:`~cl_moe.continual.evidence.ensemble.Pool`.
+            :class:`~cl_moe.continual.evidence.ensemble.Ensemble`.
     """
 
     def __init__(
-        self, view: TaskView, network: MoENetwork, values: Values, seen: Seen | None = None
+        self, view: TaskView, network: MoENetwork, values: Values, seen: EvidenceRows | None = None
     ) -> None:
         self.view, self.network, self.values = view, network, values
-        self._pool = Pool(values, view.y, view.n_classes, seen, view.objective)
+        self._ensemble = Ensemble(values, view.y, view.n_classes, seen, view.objective)
 
     @torch.no_grad()
     def of(self, plan: Plan, rows: Tensor | None = None) -> Head:
@@ -48,7 +48,7 @@ class Heads:
             weights = network.moe_layers[-1].gate.ensemble
             assert weights is not None, "the gate weighs no answers"
             draw = generator(network.seed, "route", view.task)  # the same paths for some rows
-            return self._pool.head(plan.opinions, weights, rows, draw)
+            return self._ensemble.head(plan.members, weights, rows, draw)
         if plan.head == "fresh" or (plan.head == "ridge" and not network.head_kind.fits):
             return network.new_head(view.task, view.n_classes)
         assert plan.source is not None

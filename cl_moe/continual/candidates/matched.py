@@ -13,11 +13,11 @@ from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import Block
 from cl_moe.moe.network import MoENetwork
 
-__all__ = ("best_matched", "matchable", "take_over_plans")
+__all__ = ("best_matched", "matchable", "matched_plans")
 
 
 def matchable(
-    view: TaskView, network: MoENetwork, paths: Sequence[int], borrowed: Collection[int]
+    view: TaskView, network: MoENetwork, paths: Sequence[int], matched_tasks: Collection[int]
 ) -> list[int]:
     """Return the tasks whose answers might be taken over: on a path in question, or pooled.
 
@@ -29,7 +29,7 @@ def matchable(
     return [
         task
         for task in network.tasks
-        if task not in borrowed
+        if task not in matched_tasks
         and view.classifies(task)
         and (not network.owns_path(task) or network.path(task) in known)
         and network.n_classes(task) >= view.n_classes
@@ -40,31 +40,31 @@ def matchable(
 def best_matched(
     answers: Iterable[Block], sample: Sample, n_classes: int, limit: int
 ) -> dict[Block, float]:
-    """Return the log-answers that match new labels best, and their losses, best first.
+    """Return the log-predictions that match new labels best, and their losses, best first.
 
     Each is judged by its calibrated loss on rows that its classes were not matched on: of dozens of
     tasks some always match a handful of labels by chance.
 
     Args:
-        answers: log-answers of earlier tasks.
+        answers: log-predictions of earlier tasks.
         sample: what to judge on.
         n_classes: number of new classes.
         limit: how many to return at most.
     """
-    log_answers = sample.reader.blocks(answers)
-    losses = {b: matching_evidence(v, sample.y, n_classes)[1] for b, v in log_answers.items()}
+    log_predictions = sample.reader.blocks(answers)
+    losses = {b: matching_evidence(v, sample.y, n_classes)[1] for b, v in log_predictions.items()}
     return {block: losses[block] for block in sorted(losses, key=losses.__getitem__)[:limit]}
 
 
-def take_over_plans(
+def matched_plans(
     view: TaskView,
     network: MoENetwork,
     gains: Mapping[int, float],
-    borrowed: Collection[int],
+    matched_tasks: Collection[int],
     sample: Sample,
     limit: int,
 ) -> list[Plan]:
-    """Return the most promising take-overs, best first.
+    """Return the most promising matched heads, best first.
 
     In the running are the tasks on the paths in ``gains``, and those answered by an average.
 
@@ -72,17 +72,17 @@ def take_over_plans(
         view: the new task.
         network: the network.
         gains: gain of the paths worth trying, by the task that stands for each.
-        borrowed: tasks whose head was itself taken over: they would give the same answers again.
+        matched_tasks: tasks whose head was itself taken over: they would give the same answers again.
         sample: what to judge on.
         limit: plans to return at most.
     """
     paths = {network.path(task): gain for task, gain in gains.items()}
     plans = []
-    tasks = matchable(view, network, list(gains), borrowed)
-    answers = (Block(task, "log answers") for task in tasks)
+    tasks = matchable(view, network, list(gains), matched_tasks)
+    answers = (Block(task, "log predictions") for task in tasks)
     for block in best_matched(answers, sample, view.n_classes, limit):
         own = network.owns_path(block.task)
         starts: tuple[Start, ...] = tuple("keep" for _ in network.moe_layers if own)
         gain = paths[network.path(block.task)] if own else None
-        plans.append(Plan("take over", starts, "match", block.task, gain, train=False))
+        plans.append(Plan("matched", starts, "match", block.task, gain, train=False))
     return plans

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import nn
 
 from cl_moe.continual.decision import Decision, Evidence, Expert, decide_path, fresh_expert
-from cl_moe.continual.evidence.ensemble import Opinion
+from cl_moe.continual.evidence.ensemble import EnsembleMember
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import Block
 from cl_moe.moe.heads.base import Head
@@ -48,7 +48,7 @@ class Plan:
         head: where its head begins.
         source: label of the earlier task whose path is kept, copied or retrained.
         gain: how much better the source's features are than the raw input.
-        opinions: what an evidence head pools.
+        members: what an evidence head pools.
         train: whether gradient descent follows.
     """
 
@@ -57,7 +57,7 @@ class Plan:
     head: HeadStart
     source: int | None = None
     gain: float | None = None
-    opinions: tuple[Opinion, ...] = ()
+    members: tuple[EnsembleMember, ...] = ()
     train: bool = True
     waiting: tuple[str | None, ...] = field(default=())
     """For each layer, the id of an unused expert that a fresh start would take; None for none."""
@@ -65,11 +65,11 @@ class Plan:
     @property
     def blocks(self) -> set[Block]:
         """The blocks of earlier paths that its head begins from."""
-        if self.opinions:
-            return {block for opinion in self.opinions for block in opinion.blocks}
+        if self.members:
+            return {block for member in self.members for block in member.blocks}
         if self.source is None or self.head == "fresh":
             return set()
-        return {Block(self.source, "log answers" if self.head == "match" else "features")}
+        return {Block(self.source, "log predictions" if self.head == "match" else "features")}
 
     @property
     def grows(self) -> bool:
@@ -92,7 +92,7 @@ class Plan:
         few examples. The answers that an average pools have their prices each.
 
         >>> fresh = Plan("fresh", ("fresh",), "fresh")
-        >>> matched = Plan("take over", ("keep",), "match", source=0)
+        >>> matched = Plan("matched", ("keep",), "match", source=0)
         >>> [round(plan.price(tasks=4, classes=3), 3) for plan in (fresh, matched)]
         [0.0, 3.178]
         """

@@ -1,4 +1,4 @@
-"""Which earlier paths are promising for a new task, and through which lens."""
+"""Which earlier paths are promising for a new task, and under which symmetry."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Literal
 
 from torch import Tensor
 
-from cl_moe.continual.candidates.ensemble import Part, Reading
+from cl_moe.continual.candidates.ensemble import FeatureChoice, Part
 from cl_moe.continual.evidence.alignment import Alignment
-from cl_moe.continual.evidence.matching import single_examples
+from cl_moe.continual.evidence.matching import is_one_shot
 from cl_moe.continual.evidence.sample import Sample
 from cl_moe.continual.evidence.scores import SCORES, of_targets
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 from cl_moe.objectives.classification import Classification
 
 __all__ = ("Ranking", "Score")
@@ -30,28 +30,28 @@ class Ranking:
     Args:
         score: closed-form score of features, for tasks with classes; others have the score
             ``ridge``.
-        lenses: pairs of a path and a lens that are scored beside the paths as they are.
+        symmetries: pairs of a path and a symmetry that are scored beside the paths as they are.
     """
 
-    def __init__(self, score: Score, lenses: int) -> None:
-        self.score, self.looks = SCORES[score], Alignment(lenses)
+    def __init__(self, score: Score, symmetries: int) -> None:
+        self.score, self.alignment = SCORES[score], Alignment(symmetries)
 
     def gains(self, sample: Sample, sources: Sequence[int]) -> dict[int, float]:
         """Score each earlier path's features against the raw input, on the same rows."""
         raw = self._of(RAW, sample)
         return {task: self._of(Block(task), sample) - raw for task in sources}
 
-    def lensed(self, sample: Sample, gains: Mapping[int, float]) -> list[tuple[int, Lens]]:
-        """Return the pair of a path and a lens with the best gain, if no path as it is has that."""
-        pairs = self.looks.lenses(sample.reader.z, gains)
+    def transformed(self, sample: Sample, gains: Mapping[int, float]) -> list[tuple[int, Symmetry]]:
+        """Return the pair of a path and a symmetry with the best gain, if no path as it is has that."""
+        pairs = self.alignment.symmetries(sample.reader.z, gains)
         if not pairs:
             return []
-        scores = [self._of(Block(task, lens=lens), sample) for task, lens in pairs]
+        scores = [self._of(Block(task, symmetry=symmetry), sample) for task, symmetry in pairs]
         best = max(range(len(pairs)), key=scores.__getitem__)
         ahead = scores[best] - self._of(RAW, sample) > max(gains.values())
         return [pairs[best]] if ahead else []
 
-    def reading(
+    def choose_features(
         self,
         y: Tensor,
         sample: Sample,
@@ -59,11 +59,11 @@ class Ranking:
         among: Sequence[int],
         parts: Sequence[Part],
         by_evidence: bool = True,
-    ) -> Reading:
-        """Return what an average reads: of the paths in question, and of one through a lens.
+    ) -> FeatureChoice:
+        """Return what an average reads: of the paths in question, and of one under a symmetry.
 
         With one or two examples a class, labels tell too little of how good a path's features are.
-        Then the path is read whose images the rows look most like, as they are or through a lens;
+        Then the path is read whose images the rows look most like, as they are or under a symmetry;
         its readings are not judged, and it is not asked what it takes the rows for. Earlier answers
         still have to earn their place. Where no looks are known, two examples are judged as more
         are, and with one the raw input answers.
@@ -76,17 +76,17 @@ class Ranking:
             parts: what of a path may be read.
             by_evidence: whether evidence weighs the answers.
         """
-        lone = single_examples(y)
-        if by_evidence and single_examples(y, most=2):
-            alike = self.looks.nearest(sample.reader.z, gains)
+        lone = is_one_shot(y)
+        if by_evidence and is_one_shot(y, most=2):
+            alike = self.alignment.nearest(sample.reader.z, gains)
             if alike is not None:
-                task, lens = alike
-                pairs = [] if lens is None else [(task, lens)]
-                seen = [part for part in parts if part != "answers"]
-                return Reading([] if pairs else [task], pairs, seen, judged=False)
+                task, symmetry = alike
+                pairs = [] if symmetry is None else [(task, symmetry)]
+                seen = [part for part in parts if part != "predictions"]
+                return FeatureChoice([] if pairs else [task], pairs, seen, scored=False)
             if lone:
-                parts = [part for part in parts if part == "take over"]
-        return Reading(among, self.lensed(sample, gains), parts, judged=not lone)
+                parts = [part for part in parts if part == "matched"]
+        return FeatureChoice(among, self.transformed(sample, gains), parts, scored=not lone)
 
     def learned(self, view: TaskView, network: MoENetwork, retrained: bool) -> None:
         """Remember the images that a path was trained on, by the task that stands for the path.
@@ -97,7 +97,7 @@ class Ranking:
             return
         first = network.first_on[network.path(view.task)]
         if first == view.task or retrained:
-            self.looks.add(first, view.x)
+            self.alignment.add(first, view.x)
 
     def _of(self, block: Block, sample: Sample) -> float:
         values = sample.reader.blocks([block])[block]

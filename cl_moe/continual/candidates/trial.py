@@ -73,7 +73,7 @@ def split_of(view: TaskView) -> Split:
 
 def best_of(
     found: Mapping[int, Tried],
-    handicaps: Sequence[float],
+    penalties: Sequence[float],
     dropped: Collection[int],
     criterion: Criterion,
 ) -> int:
@@ -88,7 +88,7 @@ def best_of(
 
     def value(i: int) -> float:
         merit = -found[i].loss if criterion == "loss" else found[i].accuracy
-        return merit - handicaps[i]
+        return merit - penalties[i]
 
     return max((i for i in sorted(found) if i not in dropped), key=value)
 
@@ -150,7 +150,7 @@ class Trial:
         self.top.eval()
         with torch.no_grad():
             held = self.view.y[self.split.held]
-            return Tried(*self.view.objective.judge(self.top(self._held), held))
+            return Tried(*self.view.objective.calibrated_score(self.top(self._held), held))
 
 
 class _Top(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cl_moe.objectives.classification import calibrated
 
-__all__ = ("calibrated", "match_classes", "matching_evidence", "single_examples", "spread")
+__all__ = ("calibrated", "is_one_shot", "match_classes", "matching_evidence", "spread")
 
 PARTS = 3
 """Parts that examples are cut into for out-of-sample evidence."""
@@ -53,7 +53,7 @@ def matching_evidence(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> tupl
     >>> loss < 0.2
     True
     """
-    if single_examples(y_N):
+    if is_one_shot(y_N):
         classes = match_classes(log_probs_NC, y_N, n_classes)
         temperature, losses = calibrated(log_probs_NC[:, classes], y_N)
         return temperature, losses.mean().item()
@@ -67,15 +67,15 @@ def matching_evidence(log_probs_NC: Tensor, y_N: Tensor, n_classes: int) -> tupl
     return temperature, losses.mean().item()
 
 
-def single_examples(y_N: Tensor, most: int = 1) -> bool:
+def is_one_shot(y_N: Tensor, most: int = 1) -> bool:
     """Tell whether most classes have but one example, or no more than so many.
 
     With one, nothing can be left out: none is there to learn the class from. Targets that are real
     numbers have no classes.
 
-    >>> single_examples(torch.tensor([0, 1, 2, 2])), single_examples(torch.tensor([0, 1, 1, 2, 2]))
+    >>> is_one_shot(torch.tensor([0, 1, 2, 2])), is_one_shot(torch.tensor([0, 1, 1, 2, 2]))
     (True, False)
-    >>> single_examples(torch.tensor([0, 1, 1, 2, 2]), most=2)
+    >>> is_one_shot(torch.tensor([0, 1, 1, 2, 2]), most=2)
     True
     """
     if y_N.is_floating_point():

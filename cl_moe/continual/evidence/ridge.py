@@ -11,7 +11,7 @@ from torch import Tensor
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 
-__all__ = ("LeaveOneOut", "RidgeAnswer", "fit_linear", "fit_ridge", "leave_one_out", "strength_of")
+__all__ = ("LeaveOneOut", "RidgeFit", "fit_linear", "fit_ridge", "leave_one_out", "strength_of")
 
 STRENGTHS = tuple(10.0**power for power in range(-4, 4))
 """Ridge strengths tried, as multiples of the mean eigenvalue of the features' covariance."""
@@ -20,7 +20,7 @@ TEMPERATURES = tuple(2.0**power for power in range(-1, 7))
 
 
 @dataclass(frozen=True)
-class RidgeAnswer:
+class RidgeFit:
     """A linear classifier fitted in closed form, with its own out-of-sample evidence.
 
     Attributes:
@@ -112,7 +112,7 @@ def _best(
     return best
 
 
-def fit_ridge(x_ND: Tensor, y_N: Tensor, classes: int) -> RidgeAnswer:
+def fit_ridge(x_ND: Tensor, y_N: Tensor, classes: int) -> RidgeFit:
     """Fit ridge regression to one-hot labels; choose strength and temperature by leave-one-out.
 
     See :func:`leave_one_out`; the mean of the features is taken out first.
@@ -130,7 +130,7 @@ def fit_ridge(x_ND: Tensor, y_N: Tensor, classes: int) -> RidgeAnswer:
     return fit_linear(x_ND, y_N, Classification(classes))
 
 
-def fit_linear(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeAnswer:
+def fit_linear(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeFit:
     """Fit ridge regression to encoded targets of any objective; see :func:`fit_ridge`.
 
     Args:
@@ -160,4 +160,4 @@ def fit_linear(x_ND: Tensor, targets: Tensor, objective: Objective) -> RidgeAnsw
     weight = best.temperature * (x.T @ shrunk @ y if dual else shrunk @ (x.T @ y)).T
     bias = best.temperature * target - weight @ mean
     assert best.log_probs is not None
-    return RidgeAnswer(weight.float(), bias.float(), best.log_probs.float(), best.loss)
+    return RidgeFit(weight.float(), bias.float(), best.log_probs.float(), best.loss)

@@ -28,7 +28,7 @@ class MNTDP(GrowthPolicy):
     """Trains every way of sharing the lower layers of the most related path; keeps the best.
 
     MNTDP-D (Veniat, Denoyer and Ranzato 2021, "Efficient continual learning with modular networks
-    and task-driven priors", section 4), the peer of :class:`Relatedness`:
+    and task-driven priors", section 4), the peer of :class:`ReuseOrGrow`:
 
     1. The most related path is the one on whose frozen features k nearest neighbours (Euclidean)
        are most accurate: neighbours from training rows, judged on validation rows.

@@ -52,8 +52,8 @@ class BatchEWC(Regularizer):
         assert batch_size > 0
         assert decay is None or 0 <= decay <= 1
         self.strength, self.batch_size, self.decay = strength, batch_size, decay
-        self.stiffness: dict[str, Tensor] = {}
-        self.slope: dict[str, Tensor] = {}
+        self.fisher: dict[str, Tensor] = {}
+        self.gradient: dict[str, Tensor] = {}
         self.centre: dict[str, Tensor] = {}
         self.value = 0.0
 
@@ -61,8 +61,8 @@ class BatchEWC(Regularizer):
         """Return the penalty; its gradient is ``2 strength sum_t F_t (theta - theta*_t)``."""
         total = next(iter(parameters.values())).new_zeros(()) + self.value
         for name, parameter in parameters.items():
-            if name in self.stiffness:
-                total = total + self._rise(name, parameter)
+            if name in self.fisher:
+                total = total + self._increase(name, parameter)
         return self.strength * total
 
     @torch.no_grad()
@@ -78,34 +78,34 @@ class BatchEWC(Regularizer):
         new = batch_fisher(parameters, log_likelihood, x_NX, y_N, self.batch_size, objective)
         for name, parameter in parameters.items():
             centre = parameter.detach().clone()
-            if name in self.stiffness and self.decay is not None:
-                self.stiffness[name] = self.decay * self.stiffness[name] + new[name]
-            elif name in self.stiffness:
-                self.value += float(self._rise(name, centre))
-                away = centre - self.centre[name]
-                self.slope[name] = self.slope[name] + 2 * self.stiffness[name] * away
-                self.stiffness[name] = self.stiffness[name] + new[name]
+            if name in self.fisher and self.decay is not None:
+                self.fisher[name] = self.decay * self.fisher[name] + new[name]
+            elif name in self.fisher:
+                self.value += float(self._increase(name, centre))
+                deviation = centre - self.centre[name]
+                self.gradient[name] = self.gradient[name] + 2 * self.fisher[name] * deviation
+                self.fisher[name] = self.fisher[name] + new[name]
             else:
-                self.stiffness[name], self.slope[name] = new[name], torch.zeros_like(centre)
+                self.fisher[name], self.gradient[name] = new[name], torch.zeros_like(centre)
             self.centre[name] = centre
 
     def state(self) -> State:
         """Return the parabola."""
-        kinds = {"stiffness": self.stiffness, "slope": self.slope, "centre": self.centre}
+        kinds = {"fisher": self.fisher, "gradient": self.gradient, "centre": self.centre}
         tensors = {f"{kind}.{n}": t.clone() for kind, of in kinds.items() for n, t in of.items()}
         return State({"value": self.value}, tensors)
 
     def restore(self, state: State) -> None:
         """Take back what :meth:`state` gave."""
         self.value = float(state.plain["value"])
-        self.stiffness = dict(part_of(state, "stiffness").tensors)
-        self.slope = dict(part_of(state, "slope").tensors)
+        self.fisher = dict(part_of(state, "fisher").tensors)
+        self.gradient = dict(part_of(state, "gradient").tensors)
         self.centre = dict(part_of(state, "centre").tensors)
 
-    def _rise(self, name: str, parameter: Tensor) -> Tensor:
+    def _increase(self, name: str, parameter: Tensor) -> Tensor:
         """Return by how much one tensor's parabola is higher than at its centre."""
-        away = parameter - self.centre[name]
-        return (torch.addcmul(self.slope[name], self.stiffness[name], away) * away).sum()
+        deviation = parameter - self.centre[name]
+        return (torch.addcmul(self.gradient[name], self.fisher[name], deviation) * deviation).sum()
 
 
 @torch.no_grad()

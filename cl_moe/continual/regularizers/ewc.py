@@ -79,8 +79,8 @@ class EWC(Regularizer):
         total = next(iter(parameters.values())).new_zeros(()) + self.constant
         for name, parameter in parameters.items():
             if name in self.importance:
-                away = parameter - self.anchor[name]
-                total = total + (self.importance[name] * away * away).sum()
+                deviation = parameter - self.anchor[name]
+                total = total + (self.importance[name] * deviation * deviation).sum()
         return 0.5 * self.strength * total
 
     @torch.no_grad()
@@ -121,22 +121,22 @@ class EWC(Regularizer):
         self.anchor = dict(part_of(state, "anchor").tensors)
         self._generator.set_state(state.tensors["generator"])
 
-    def _add_parabola(self, name: str, stiffness: Tensor, centre: Tensor) -> None:
-        """Join ``stiffness * (theta - centre)^2`` to the parabola held for ``name``.
+    def _add_parabola(self, name: str, importance: Tensor, centre: Tensor) -> None:
+        """Join ``importance * (theta - centre)^2`` to the parabola held for ``name``.
 
         The weighted mean is updated in the form that loses no digits where the two centres are
         close: a sum of F theta^2 minus its correction would.
         """
         if name not in self.importance:
-            self.importance[name], self.anchor[name] = stiffness.clone(), centre.clone()
+            self.importance[name], self.anchor[name] = importance.clone(), centre.clone()
             return
         old, anchor = self.importance[name], self.anchor[name]
-        total = old + stiffness
-        share = torch.where(total > 0, stiffness / total, torch.zeros_like(total))
-        away = centre - anchor
-        self.constant += float((old * share * away * away).double().sum())
+        total = old + importance
+        share = torch.where(total > 0, importance / total, torch.zeros_like(total))
+        deviation = centre - anchor
+        self.constant += float((old * share * deviation * deviation).double().sum())
         self.importance[name] = total
-        self.anchor[name] = anchor + share * away
+        self.anchor[name] = anchor + share * deviation
 
 
 @torch.no_grad()

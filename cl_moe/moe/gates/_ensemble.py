@@ -19,7 +19,7 @@ MARGIN = 0.005
 
 @dataclass(frozen=True)
 class EnsembleWeights:
-    """Weighs answers by their evidence; see :class:`~cl_moe.moe.gates.evidence.EvidenceGate`.
+    """Weighs answers by their evidence; see :class:`~cl_moe.moe.gates.ensemble.EnsembleGate`.
 
     Args:
         k: paths that are kept, best first.

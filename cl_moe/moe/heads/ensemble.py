@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from cl_moe.moe.blocks import Block
 from cl_moe.moe.heads.base import Head
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
 __all__ = ("EnsembleHead",)
 
@@ -68,7 +68,8 @@ class EnsembleHead(Head):
     def describe(self) -> dict[str, Any]:
         """Return the blocks and the shares."""
         blocks = [
-            [task, part, None if lens is None else list(lens)] for task, part, lens in self.blocks
+            [task, part, None if symmetry is None else list(symmetry)]
+            for task, part, symmetry in self.blocks
         ]
         return {"blocks": blocks, "shares": [[t, share] for t, share in self.shares.items()]}
 
@@ -76,8 +77,10 @@ class EnsembleHead(Head):
     def restored(cls, plain: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> EnsembleHead:
         """Return a head from what :meth:`describe` and ``state_dict`` gave."""
         weights = {
-            Block(task, part, None if lens is None else Lens(*lens)): tensors[f"weights.{number}"]
-            for number, (task, part, lens) in enumerate(plain["blocks"])
+            Block(task, part, None if symmetry is None else Symmetry(*symmetry)): tensors[
+                f"weights.{number}"
+            ]
+            for number, (task, part, symmetry) in enumerate(plain["blocks"])
         }
         return cls(weights, tensors["bias"], {int(t): float(s) for t, s in plain["shares"]})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.engines.spec import EngineLike, RaySpec
-from cl_moe.runs.plan import Streams, StudyPlan, Watcher
+from cl_moe.runs.plan import ProgressCallback, Streams, StudyPlan
 
 __all__ = ("ENGINES", "open_engine", "read_engine")
 
@@ -34,7 +34,11 @@ def read_engine(engine: EngineLike, jobs: int | None) -> RaySpec | None:
 
 
 def open_engine(
-    plan: StudyPlan, streams: Streams, jobs: int | None, cluster: RaySpec | None, tell: Watcher
+    plan: StudyPlan,
+    streams: Streams,
+    jobs: int | None,
+    cluster: RaySpec | None,
+    tell: ProgressCallback,
 ) -> Engine:
     """Return what runs a study's jobs.
 
@@ -52,6 +56,10 @@ def open_engine(
         from cl_moe.runs.engines.ray import RayEngine
 
         return RayEngine(plan, cluster, jobs, tell)
-    from cl_moe.runs.engines.local import Here, Pool
+    from cl_moe.runs.engines.local import InProcessEngine, ProcessEngine
 
-    return Here(plan, streams, tell) if jobs in (None, 1) else Pool(plan, jobs or 1, tell)
+    return (
+        InProcessEngine(plan, streams, tell)
+        if jobs in (None, 1)
+        else ProcessEngine(plan, jobs or 1, tell)
+    )

@@ -16,16 +16,16 @@ from typing import Any
 
 from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
-from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
+from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 from cl_moe.runs.worker import attempt
 
-__all__ = ("Here", "Pool")
+__all__ = ("InProcessEngine", "ProcessEngine")
 
 
-class Here(Engine):
+class InProcessEngine(Engine):
     """This process."""
 
-    def __init__(self, plan: StudyPlan, streams: Streams, tell: Watcher) -> None:
+    def __init__(self, plan: StudyPlan, streams: Streams, tell: ProgressCallback) -> None:
         self._plan, self._streams, self._tell = plan, streams, tell
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -74,7 +74,7 @@ class _Worker:
             with contextlib.suppress(BrokenPipeError):
                 stream.close()  # type: ignore[union-attr]
 
-    def last_words(self) -> str:
+    def exit_report(self) -> str:
         """Return how the process ended and the end of what it printed."""
         code = self._process.wait()
         self._log.seek(0)
@@ -97,10 +97,10 @@ class _Worker:
 _Reply = tuple[_Worker, dict[str, Any] | None]
 
 
-class Pool(Engine):
+class ProcessEngine(Engine):
     """Some workers, the queue of their replies, and the jobs that wait."""
 
-    def __init__(self, plan: StudyPlan, size: int, tell: Watcher) -> None:
+    def __init__(self, plan: StudyPlan, size: int, tell: ProgressCallback) -> None:
         self._plan, self._threads, self._tell = packed(plan), plan.threads, tell
         self._replies: queue.Queue[_Reply] = queue.Queue()
         self._waiting: list[tuple[Job, int]] = []
@@ -119,7 +119,7 @@ class Pool(Engine):
         while any(worker.job is not None for worker in self._workers):
             worker, reply = self._next_reply()
             if reply is None:
-                yield from self._bury(worker)
+                yield from self._replace_dead(worker)
             elif reply["kind"] == "progress":
                 self._tell(Progress(**reply["content"]))
             elif reply["kind"] == "unloadable":  # the plan; no other worker will fare better
@@ -155,12 +155,12 @@ class Pool(Engine):
     def _new_worker(self) -> _Worker:
         return _Worker(self._plan, self._threads, self._replies)
 
-    def _bury(self, worker: _Worker) -> Iterator[Outcome]:
+    def _replace_dead(self, worker: _Worker) -> Iterator[Outcome]:
         """Replace a dead worker; its job alone is lost, and is tried once more."""
         if worker not in self._workers:  # one that we have ended ourselves
             return
         self._workers.remove(worker)
-        words = worker.last_words()
+        words = worker.exit_report()
         worker.close()
         if worker.job is not None and worker.tries < TRIES:
             self._waiting.insert(0, (worker.job, worker.tries + 1))

@@ -22,7 +22,7 @@ from cl_moe.errors import InputError
 from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
 from cl_moe.runs.engines.spec import RaySpec, in_bytes
-from cl_moe.runs.plan import Failure, Job, Progress, RunResult, Streams, StudyPlan, Watcher
+from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 from cl_moe.runs.worker import attempt, throttled, unpacked
 
 __all__ = ("RayEngine",)
@@ -48,10 +48,12 @@ class RayEngine(Engine):
         InputError: Ray is not installed, or none answers at the address.
     """
 
-    def __init__(self, plan: StudyPlan, spec: RaySpec, jobs: int | None, tell: Watcher) -> None:
+    def __init__(
+        self, plan: StudyPlan, spec: RaySpec, jobs: int | None, tell: ProgressCallback
+    ) -> None:
         self._ray = _load_ray()
         self._address = spec.address or os.environ.get("RAY_ADDRESS") or "local"
-        _knock(self._address)
+        _probe(self._address)
         self._plan, self._threads, self._tell = packed(plan), plan.threads, tell
         self._most = math.inf if jobs is None else jobs
         gpus = float(plan.device.startswith("cuda")) if spec.gpus is None else spec.gpus
@@ -86,7 +88,7 @@ class RayEngine(Engine):
         elif self._started:
             for reference in self._under_way:
                 self._ray.cancel(reference, force=True)
-            self._ray.kill(self._mailbox)
+            self._ray.kill(self._actor)
         self._under_way, self._ours, self._started = {}, False, False
 
     def _start(self) -> None:
@@ -95,11 +97,11 @@ class RayEngine(Engine):
             self._ours = True
             self._connect(environment)
         self._check_room()
-        self._parcel = ray.put(self._plan)
+        self._plan_ref = ray.put(self._plan)
         here = ray.get_runtime_context().get_node_id()
         beside_us = importlib.import_module("ray.util.scheduling_strategies")
-        self._mailbox = (
-            ray.remote(_Mailbox)
+        self._actor = (
+            ray.remote(_ReportActor)
             .options(
                 num_cpus=0,
                 runtime_env=environment,
@@ -107,7 +109,7 @@ class RayEngine(Engine):
             )
             .remote()
         )
-        self._reports = self._mailbox.take.remote()
+        self._reports = self._actor.take.remote()
         self._task = ray.remote(_run).options(
             num_cpus=self._needs["CPU"],
             num_gpus=self._needs["GPU"],
@@ -150,7 +152,7 @@ class RayEngine(Engine):
 
     def _submit(self, job: Job) -> Any:
         # In a list, the parcel is passed on as it is, and opened once a process.
-        return self._task.remote([self._parcel], job, self._mailbox, str(Path.cwd()))
+        return self._task.remote([self._plan_ref], job, self._actor, str(Path.cwd()))
 
     def _outcome(self, reference: Any) -> RunResult | Failure:
         try:
@@ -163,10 +165,10 @@ class RayEngine(Engine):
         if self._ray.wait([self._reports], timeout=0)[0]:
             for report in self._ray.get(self._reports):
                 self._tell(Progress(**report))
-            self._reports = self._mailbox.take.remote()
+            self._reports = self._actor.take.remote()
 
 
-class _Mailbox:
+class _ReportActor:
     """An actor beside the driver that holds the runs' reports until they are asked for."""
 
     def __init__(self) -> None:
@@ -180,17 +182,17 @@ class _Mailbox:
         return reports
 
 
-def _run(parcel: list[Any], job: Job, mailbox: Any, folder: str) -> RunResult | Failure:
+def _run(plan_ref: list[Any], job: Job, actor: Any, folder: str) -> RunResult | Failure:
     """Run a job in a process of the cluster, in the driver's folder where there is such a one."""
     if Path(folder).is_dir():
         os.chdir(folder)
-    plan, streams = _opened(parcel[0])
-    return attempt(plan, streams, job, throttled(mailbox.put.remote, _SECONDS_BETWEEN_REPORTS))
+    plan, streams = _opened(plan_ref[0])
+    return attempt(plan, streams, job, throttled(actor.put.remote, _SECONDS_BETWEEN_REPORTS))
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(parcel: Any) -> tuple[StudyPlan, Streams]:
-    plan = unpacked(_load_ray().get(parcel))
+def _opened(plan_ref: Any) -> tuple[StudyPlan, Streams]:
+    plan = unpacked(_load_ray().get(plan_ref))
     return plan, Streams(plan)
 
 
@@ -211,7 +213,7 @@ def _load_ray() -> Any:
         ) from error
 
 
-def _knock(address: str) -> None:
+def _probe(address: str) -> None:
     """See that something answers: Ray itself would try for minutes, and then end the process."""
     if address in ("auto", "local"):
         return

@@ -89,7 +89,7 @@ class ClosedFormNetwork(TaskNetwork):
             x, y = x[drawn], y[drawn]
         self.heads[str(task)] = self._fit(x, y, n_classes).requires_grad_(False)
 
-    def take_back(self, task: int, n_outputs: int) -> None:
+    def restore_task(self, task: int, n_outputs: int) -> None:
         """Take in a task that was fitted before: a classifier of the same make."""
         rows = torch.zeros(n_outputs, self._dim)
         made = self._fit(rows, torch.arange(n_outputs), n_outputs)

@@ -96,7 +96,7 @@ class PackedNetwork(TaskNetwork):
             weight[owner == 0] = 0.0
         self.packed_tasks.fill_(len(self.heads))
 
-    def take_back(self, task: int, n_outputs: int) -> None:
+    def restore_task(self, task: int, n_outputs: int) -> None:
         """Take in a task that was learned before; which weights are its own is in the tensors."""
         self.add_task(task, n_outputs)
         self.pack(0.0)

@@ -63,8 +63,8 @@ class SynapticIntelligence(SupervisedPlugin):
         """Add the penalty to the loss."""
         for name, parameter in shared_parameters(strategy.model).items():
             if name in self.importance:
-                away = parameter - self.anchor[name]
-                penalty = (self.importance[name] * away.square()).sum()
+                deviation = parameter - self.anchor[name]
+                penalty = (self.importance[name] * deviation.square()).sum()
                 strategy.loss = strategy.loss + self.strength * penalty
 
     @torch.no_grad()
@@ -76,8 +76,8 @@ class SynapticIntelligence(SupervisedPlugin):
                 continue
             gradient = parameter.grad.clone()
             if name in self.importance:
-                away = parameter - self.anchor[name]
-                gradient -= 2 * self.strength * self.importance[name] * away
+                deviation = parameter - self.anchor[name]
+                gradient -= 2 * self.strength * self.importance[name] * deviation
             self._before[name] = (parameter.detach().clone(), gradient)
 
     @torch.no_grad()

@@ -48,9 +48,9 @@ def build_method(
     place = f"method '{name or type}'"
     target = catalog.resolve("method", type, place)
     if inspect.isclass(target):
-        from cl_moe.strategies.foreign import build_foreign
+        from cl_moe.strategies.external import build_external
 
-        method = build_foreign(target, parameters, context, place)
+        method = build_external(target, parameters, context, place)
     else:
         method = catalog.build(target, parameters, place, context)
     if not isinstance(method, Method):

@@ -14,8 +14,8 @@ __all__ = ("moe",)
 def moe(
     context: MethodContext,
     *,
-    gate: str = "evidence",
-    growth: str = "relatedness",
+    gate: str = "ensemble",
+    growth: str = "reuse_or_grow",
     experts: int = 1,
     max_experts: int | None = None,
     gate_options: Mapping[str, Any] | None = None,

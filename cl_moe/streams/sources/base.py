@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.named import make_objective
@@ -86,7 +86,7 @@ class SourceData:
             found.append(f"{place}: two classes have one name; give each its own")
         if not found:
             empty = set(range(len(self.classes))) - set(self.train_y.tolist())
-            found += one_a_cause(
+            found += one_per_cause(
                 (
                     None,
                     f"{place}: class '{self.classes[k]}' has no training example; add some or drop "
@@ -113,7 +113,7 @@ def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
         problems.append(f"inputs are {x.dtype}; give float32, uint8 images or int64 token ids")
     elif x.is_floating_point() and not bool(torch.isfinite(x).all()):
         bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
-        problems += one_a_cause(
+        problems += one_per_cause(
             (None, f"example {row} holds NaN or infinity; clean or drop it") for row in bad
         )
     classes = objective.n_outputs

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, did_you_mean, one_a_cause
+from cl_moe.errors import InputError, did_you_mean, one_per_cause
 from cl_moe.streams.scaling import standardised
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 
@@ -190,7 +190,7 @@ class Csv(Source):
                 found.append(("label", f"{place}, column '{self.label}': no label; give one"))
             values.append(numbers(row, place, columns, LEAVE_OUT))
         if found:
-            raise InputError(one_a_cause(found))
+            raise InputError(one_per_cause(found))
         return values, targets
 
 

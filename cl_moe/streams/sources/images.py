@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, one_a_cause
+from cl_moe.errors import InputError, one_per_cause
 from cl_moe.streams.sources._pixels import eight_bits
 from cl_moe.streams.sources.base import Source, SourceData, find_path, split_apart
 
@@ -103,7 +103,7 @@ class Images(Source):
                 images.append(image)
                 labels.append(label)
         if found:
-            raise InputError(one_a_cause(found))
+            raise InputError(one_per_cause(found))
         return torch.stack(images), torch.tensor(labels, dtype=torch.int64)
 
     def _image(self, path: Path, found: list[tuple[str, str]]) -> Tensor | None:

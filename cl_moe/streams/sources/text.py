@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, did_you_mean, one_a_cause
+from cl_moe.errors import InputError, did_you_mean, one_per_cause
 from cl_moe.streams.sources import _embeddings
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 
@@ -112,7 +112,7 @@ class Text(Source):
             elif not all(row[k].strip() for k in at):
                 found.append(("empty", f"{place}: an empty text or label; fill or drop it"))
         if found:
-            raise InputError(one_a_cause(found))
+            raise InputError(one_per_cause(found))
         texts = [tuple(row[k].strip() for k in at[:-1]) for _, row in rows]
         return texts, [row[at[-1]].strip() for _, row in rows]
 

@@ -44,7 +44,7 @@ def test_values_by_hand(study_of: Callable[..., StudyData]) -> None:
     data = study_of(
         {
             "moe": [[[0.9, nan], [0.8, 0.7]]],
-            "alone": [[[0.8, nan], [nan, 0.6]]],
+            "single_task": [[[0.8, nan], [nan, 0.6]]],
             "joint": [[[nan, nan], [1.0, 0.9]]],
         }
     )
@@ -72,14 +72,14 @@ def test_forward_transfer_where_heads_exist(study_of: Callable[..., StudyData]) 
 
 
 def test_references_are_of_the_same_seed(study_of: Callable[..., StudyData]) -> None:
-    data = study_of({"moe": [[[0.9]], [[0.9]]], "alone": [[[0.5]]]})
+    data = study_of({"moe": [[[0.9]], [[0.9]]], "single_task": [[[0.5]]]})
     frame = compute(data).query("method == 'moe' and metric == 'learning_transfer'")
     assert frame["value"].iloc[0] == pytest.approx(0.4)
     assert np.isnan(frame["value"].iloc[1])
 
 
 def test_the_reference_is_found_by_type_not_by_name(study_of: Callable[..., StudyData]) -> None:
-    data = study_of({"moe": [[[0.9]]], "one each": [[[0.7]]]}, types={"one each": "alone"})
+    data = study_of({"moe": [[[0.9]]], "one each": [[[0.7]]]}, types={"one each": "single_task"})
     assert value(data, "moe", "learning_transfer") == pytest.approx(0.2)
 
 
@@ -98,7 +98,7 @@ def test_probes_are_not_part_of_the_stream(
     for metric in ("average_accuracy", "forgetting", "steps"):
         assert value(study, "ewc", metric) == value(without, "ewc", metric)
     assert "probe_accuracy" not in set(compute(without)["metric"])
-    assert value(study, "alone", "probe_transfer") == 0
+    assert value(study, "single_task", "probe_transfer") == 0
     assert value(study, "experts", "probe_transfer") > 0
     assert value(study, "experts", "samples_to_target") in (8, 32, 128, 512)
 
@@ -127,7 +127,7 @@ def test_no_rows_give_no_metrics(study: StudyData) -> None:
 def test_relabelling_seeds_changes_no_value(
     make: Callable[..., StudyData], order: list[int]
 ) -> None:
-    study = make(methods=[("experts", "moe"), ("alone", "alone")])
+    study = make(methods=[("experts", "moe"), ("single_task", "single_task")])
     new = dict(enumerate(order))
     data = replace(
         study,

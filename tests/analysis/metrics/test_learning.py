@@ -36,22 +36,24 @@ def test_area_stops_at_beta_and_carries_values_over_gaps() -> None:
 
 
 @given(SIZES)
-def test_alone_reaches_its_own_target_with_all_data_at_the_latest(alone: dict[int, float]) -> None:
-    assert samples_to_target(alone, alone) <= max(alone)
+def test_alone_reaches_its_own_target_with_all_data_at_the_latest(
+    single_task: dict[int, float],
+) -> None:
+    assert samples_to_target(single_task, single_task) <= max(single_task)
 
 
 @given(SIZES, st.floats(0, 0.5))
-def test_better_at_every_size_never_needs_more(alone: dict[int, float], gain: float) -> None:
-    better = {n: value + gain for n, value in alone.items()}
-    assert samples_to_target(better, alone) <= samples_to_target(alone, alone)
+def test_better_at_every_size_never_needs_more(single_task: dict[int, float], gain: float) -> None:
+    better = {n: value + gain for n, value in single_task.items()}
+    assert samples_to_target(better, single_task) <= samples_to_target(single_task, single_task)
 
 
 def test_samples_need_two_sizes_and_no_holes_before_the_answer() -> None:
-    alone = {8: 0.5, 64: 0.9}
+    single_task = {8: 0.5, 64: 0.9}
     assert np.isnan(samples_to_target({8: 0.9}, {8: 0.9}))
-    assert np.isnan(samples_to_target({64: 0.9}, alone))
+    assert np.isnan(samples_to_target({64: 0.9}, single_task))
     assert np.isnan(samples_to_target({8: 0.9, 64: 0.9}, {8: 0.5}))
-    assert samples_to_target({8: 0.9}, alone) == 8
+    assert samples_to_target({8: 0.9}, single_task) == 8
 
 
 @given(st.floats(-0.05, 0.05), st.integers(1, 4), st.integers(1, 5))

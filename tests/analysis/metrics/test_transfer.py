@@ -58,8 +58,8 @@ def test_one_task_has_no_last_task_transfer() -> None:
 
 @given(FULL)
 def test_what_comes_second_as_well_as_alone_gains_nothing(pair_TT: np.ndarray) -> None:
-    alone_T = pair_TT[0]
-    gain_TT = transfer_matrix(np.tile(alone_T, (4, 1)), alone_T)
+    single_task_T = pair_TT[0]
+    gain_TT = transfer_matrix(np.tile(single_task_T, (4, 1)), single_task_T)
     off = ~np.eye(4, dtype=bool)
     assert (gain_TT[off] == 0).all()
     assert np.isnan(np.diag(gain_TT)).all()
@@ -76,7 +76,7 @@ def test_pair_gains_are_against_alone_of_the_same_seed(
     study_of: Callable[..., StudyData],
 ) -> None:
     nan = np.nan
-    data = study_of({"alone": [[[0.9, nan], [0.9, 0.5]], [[0.8, nan], [0.8, 0.6]]]})
+    data = study_of({"single_task": [[[0.9, nan], [0.9, 0.5]], [[0.8, nan], [0.8, 0.6]]]})
     pairs = [("moe", 0, "t0", "t1", 0.8), ("moe", 1, "t0", "t1", 0.8), ("moe", 2, "t1", "t0", 0.7)]
     gains = pair_gains(replace(data, pairs=pd.DataFrame(pairs, columns=list(PAIR_COLUMNS))))
     cells = {tuple(cell): value for *cell, value in gains.drop(columns="method").to_numpy()}

@@ -29,7 +29,7 @@ def test_every_figure_is_written_or_said_to_be_missing(drawn: tuple[list[Path], 
     ]  # fmt: skip
     assert all(path.stat().st_size > 5000 for path in paths)
     assert said == [
-        "no figure transfer_matrix: needs pairs of tasks (cl-moe transfer measures them) and alone"
+        "no figure transfer_matrix: needs pairs of tasks (cl-moe transfer measures them) and single_task"
     ]
 
 
@@ -58,7 +58,7 @@ def test_the_same_figure_is_the_same_file(study: StudyData, form: str) -> None:
 def test_only_what_is_asked_for_is_drawn(paired_study: StudyData, tmp_path: Path) -> None:
     (path,) = plot_all(paired_study, tmp_path, ["svg"], only=["transfer_matrix"])
     assert path.name == "transfer_matrix.svg"
-    assert "gain over alone" in path.read_text(encoding="utf-8")
+    assert "gain over single_task" in path.read_text(encoding="utf-8")
 
 
 def test_which_says_why(study: StudyData) -> None:

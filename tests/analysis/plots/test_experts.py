@@ -65,7 +65,7 @@ def test_marks_say_what_became_of_each_expert(study: StudyData) -> None:
     assert Mark(0, 0, "fresh") in first
     assert Mark(1, 0, "reuse") in first  # layer 1 is shared where only layer 2 was copied
     assert Mark(1, 1, "copy") in second
-    assert Mark(2, 0, "take over") in first
+    assert Mark(2, 0, "matched") in first
     assert Mark(5, 1, "reassign") in first
     assert {mark.kind for marks in info.marks for mark in marks} <= set(MARKS)
 
@@ -85,9 +85,9 @@ def test_only_what_was_retrained_is_reassigned(study: StudyData) -> None:
 
 
 def test_an_average_without_a_path_marks_what_it_uses(study: StudyData) -> None:
-    events = [{**e, "path": []} if e["kind"] == "average" else e for e in study.events]
+    events = [{**e, "path": []} if e["kind"] == "ensemble" else e for e in study.events]
     info = timeline_data(replace(study, events=events), "experts")
-    assert {mark.y for mark in info.marks[1] if mark.kind == "average"} == {0, 1, 2}
+    assert {mark.y for mark in info.marks[1] if mark.kind == "ensemble"} == {0, 1, 2}
 
 
 def test_a_kind_from_elsewhere_is_drawn_too(study: StudyData) -> None:

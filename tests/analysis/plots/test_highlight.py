@@ -20,7 +20,7 @@ ENDS = {
     "replay": 0.7,
     "packnet": 0.8,
     "ridge": 0.2,
-    "alone": 0.6,
+    "single_task": 0.6,
     "joint": 0.95,
     "moe": 0.9,
 }
@@ -34,11 +34,11 @@ def study_with(study_of: Maker, ends: dict[str, float]) -> StudyData:
 
 def test_the_five_are_moe_dense_ewc_alone_and_the_best_of_the_others(study_of: Maker) -> None:
     data = study_with(study_of, ENDS)
-    assert highlighted(data) == ["dense", "ewc", "packnet", "alone", "moe"]
+    assert highlighted(data) == ["dense", "ewc", "packnet", "single_task", "moe"]
 
 
 def test_a_method_that_is_missing_leaves_its_place_to_the_next_best(study_of: Maker) -> None:
-    without = {m: v for m, v in ENDS.items() if m not in ("ewc", "alone")}
+    without = {m: v for m, v in ENDS.items() if m not in ("ewc", "single_task")}
     found = highlighted(study_with(study_of, without))
     assert found == ["dense", "replay", "packnet", "joint", "moe"]
 
@@ -61,7 +61,7 @@ def test_grey_methods_are_thin_lines_behind_and_one_entry_of_the_legend(study_of
     for drawn in (draw_forgetting(forgetting_data(data)), draw_average(average_data(data))):
         (legend,) = drawn.legends
         entries = [text.get_text() for text in legend.get_texts()]
-        assert entries == ["dense", "ewc", "packnet", "alone", "moe", "4 others"]
+        assert entries == ["dense", "ewc", "packnet", "single_task", "moe", "4 others"]
         lines = drawn.axes[0].lines
         grey = [line for line in lines if line.get_color() == OTHER.colour]
         assert len(grey) == 4

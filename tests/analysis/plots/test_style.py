@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from cl_moe import catalog
 from cl_moe.analysis.data import StudyData
-from cl_moe.analysis.plots.style import FIXED, context, evenly, figure, legend, looks, short
+from cl_moe.analysis.plots.style import FIXED, context, evenly, figure, legend, short, styles
 
 
 def test_twelve_methods_and_the_references_look_different(study: StudyData) -> None:
-    names = [*(f"m{i}" for i in range(12)), "alone", "joint"]
-    types = [*["dense"] * 12, "alone", "joint"]
+    names = [*(f"m{i}" for i in range(12)), "single_task", "joint"]
+    types = [*["dense"] * 12, "single_task", "joint"]
     methods = pd.DataFrame({"method": names, "type": types})
     data = replace(
         study, rows=study.rows.iloc[:0], events=[], timings=study.timings.iloc[:0],
         methods=methods, baseline=None,
     )  # fmt: skip
-    found = looks(data)
+    found = styles(data)
     assert len(set(found.values())) == 14
-    assert len({look.marker for look in found.values()}) == 14
-    assert found["alone"] == FIXED["alone"]
+    assert len({style.marker for style in found.values()}) == 14
+    assert found["single_task"] == FIXED["single_task"]
 
 
 @pytest.mark.parametrize("left_out", ["", "rwalk", "ewc_avalanche", "packnet"])
@@ -40,12 +40,12 @@ def test_every_type_and_its_variants_look_different(
         study, rows=study.rows.iloc[:0], events=[], timings=study.timings.iloc[:0],
         methods=pd.DataFrame({"method": names, "type": types}), baseline=None,
     )  # fmt: skip
-    assert len(set(looks(data).values())) == len(names)
+    assert len(set(styles(data).values())) == len(names)
 
 
 def test_a_methods_look_does_not_depend_on_which_ran(study: StudyData) -> None:
     part = replace(study, rows=study.rows[study.rows["method"] == "ewc"])
-    assert looks(part)["ewc"] == looks(study)["ewc"]
+    assert styles(part)["ewc"] == styles(study)["ewc"]
 
 
 def test_a_type_looks_the_same_in_every_study(study: StudyData) -> None:
@@ -54,12 +54,12 @@ def test_a_type_looks_the_same_in_every_study(study: StudyData) -> None:
     )
     names = ["own", "moe", "second", "dense-wide"]
     types = ["a:B", "moe", "moe", "dense-wide"]
-    found = looks(replace(empty, methods=pd.DataFrame({"method": names, "type": types})))
+    found = styles(replace(empty, methods=pd.DataFrame({"method": names, "type": types})))
     assert list(found) == names
-    assert found["moe"] == looks(study)["experts"] == FIXED["moe"]
+    assert found["moe"] == styles(study)["experts"] == FIXED["moe"]
     assert found["dense-wide"] == FIXED["dense_wide"]
-    assert len({look.marker for look in found.values()}) == 4
-    assert len(set(FIXED.values())) == len({look.marker for look in FIXED.values()}) == len(FIXED)
+    assert len({style.marker for style in found.values()}) == 4
+    assert len(set(FIXED.values())) == len({style.marker for style in FIXED.values()}) == len(FIXED)
 
 
 def test_the_catalogues_methods_have_a_look() -> None:

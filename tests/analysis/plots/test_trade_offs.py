@@ -26,7 +26,7 @@ def test_costs_are_paired_with_accuracy(study: StudyData) -> None:
 
 def test_costs_of_one_size_and_of_many_are_drawn(study: StudyData) -> None:
     rows = study.rows.copy()
-    rows.loc[(rows["metric"] == "parameters") & (rows["method"] == "alone"), "value"] *= 1000
+    rows.loc[(rows["metric"] == "parameters") & (rows["method"] == "single_task"), "value"] *= 1000
     panels = draw_cost(cost_data(replace(study, rows=rows))).axes
     assert panels[0].get_xscale() == "log"
     assert panels[1].get_xscale() == "log"
@@ -54,8 +54,8 @@ def test_samples_by_size_with_alones_target(study: StudyData) -> None:
     info = samples_data(study)
     assert list(info.curves) == ["digits"]
     np.testing.assert_array_equal(info.curves["digits"]["ewc"].x, [8, 32, 128, 512])
-    alone = info.curves["digits"]["alone"]
-    assert info.targets["digits"] == pytest.approx(0.95 * alone.mean[-1])
+    single_task = info.curves["digits"]["single_task"]
+    assert info.targets["digits"] == pytest.approx(0.95 * single_task.mean[-1])
     ax = draw_samples(info).axes[0]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["8", "32", "128", "512"]
 

@@ -8,11 +8,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cl_moe.continual.candidates.ensemble import TAKE_OVERS, Reading, _earned, menu
-from cl_moe.continual.candidates.matched import matchable, take_over_plans
+from cl_moe.continual.candidates.ensemble import (
+    MATCHED_HEADS,
+    FeatureChoice,
+    _earned,
+    ensemble_members,
+)
+from cl_moe.continual.candidates.matched import matchable, matched_plans
 from cl_moe.continual.candidates.trial import split_of
-from cl_moe.continual.evidence.alignment import LENSES
-from cl_moe.continual.evidence.ensemble import Opinion
+from cl_moe.continual.evidence.alignment import SYMMETRIES
+from cl_moe.continual.evidence.ensemble import EnsembleMember
 from cl_moe.continual.evidence.rows import EVIDENCE_ROWS
 from cl_moe.continual.evidence.sample import sample_of
 from cl_moe.continual.view import TaskView
@@ -21,22 +26,22 @@ from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
 from cl_moe.moe.features import PathReader
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.heads.linear import LinearHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
 ORDER = torch.tensor([3, 1, 0, 2])
-ALL = ("features", "answers", "stages", "take over")
+ALL = ("features", "predictions", "stages", "matched")
 
 
 @pytest.fixture
 def network():
     """Two paths of three stages each."""
     (factory,) = cut(MLPExpert([9, 8, 4]).stages(), 1)
-    network = MoENetwork(Chain([MoELayer(factory, EvidenceGate(4), (4,), experts=2)]))
+    network = MoENetwork(Chain([MoELayer(factory, EnsembleGate(4), (4,), experts=2)]))
     network.add_task(0, [["e0"]], network.new_head(0, 4))
     network.add_task(1, [["e1"]], network.new_head(1, 4))
     return network.requires_grad_(False)
@@ -52,21 +57,21 @@ def sampled(view, network):
     return sample_of(view, network, split_of(view).fit)
 
 
-def parts(opinions, task):
-    return {b.part for o in opinions for b in o.blocks if b.task == task}
+def parts(members, task):
+    return {b.part for o in members for b in o.blocks if b.task == task}
 
 
 def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, network):
-    found = menu(view, network, Reading([0], [], ALL), (), sampled(view, network))
+    found = ensemble_members(view, network, FeatureChoice([0], [], ALL), (), sampled(view, network))
     price = math.log(2)  # one of two tasks
     matching = price + math.lgamma(4)  # and one of 3! matchings
     assert set(found) == {
-        Opinion((RAW,)),
-        Opinion((RAW, Block(0)), price),
-        Opinion((RAW, Block(0, "answers")), price),
-        Opinion((Block(0, 0),), price),
-        Opinion((Block(0, 1),), price),
-        Opinion((Block(0, "log answers"),), matching, matched=True, route=0),
+        EnsembleMember((RAW,)),
+        EnsembleMember((RAW, Block(0)), price),
+        EnsembleMember((RAW, Block(0, "predictions")), price),
+        EnsembleMember((Block(0, 0),), price),
+        EnsembleMember((Block(0, 1),), price),
+        EnsembleMember((Block(0, "log predictions"),), matching, matched=True, route=0),
     }
 
 
@@ -75,15 +80,17 @@ def test_a_path_is_read_beside_the_raw_input_and_in_each_inner_stage(view, netwo
     [
         ([], set()),
         (["features"], {"features"}),
-        (["answers"], {"answers"}),
+        (["predictions"], {"predictions"}),
         (["stages"], {0, 1}),
-        (["take over"], {"log answers"}),
+        (["matched"], {"log predictions"}),
         (["stages", "features"], {0, 1, "features"}),
     ],
 )
 def test_only_what_is_asked_for_is_read(view, network, reads, expected):
-    found = menu(view, network, Reading([0, 1], [], reads), (), sampled(view, network))
-    assert found[0] == Opinion((RAW,))
+    found = ensemble_members(
+        view, network, FeatureChoice([0, 1], [], reads), (), sampled(view, network)
+    )
+    assert found[0] == EnsembleMember((RAW,))
     assert parts(found, 0) == parts(found, 1) == expected
 
 
@@ -106,12 +113,20 @@ def test_answers_may_be_taken_over_if_they_are_other_ones_and_classes_enough(vie
     assert matchable(view, network, [0], ()) == [0, 4]
     assert matchable(view, network, [0, 1], {2, 4}) == [0, 1]
     assert (
-        parts(menu(view, network, Reading([1], [], ["take over"]), {2}, sampled(view, network)), 2)
+        parts(
+            ensemble_members(
+                view, network, FeatureChoice([1], [], ["matched"]), {2}, sampled(view, network)
+            ),
+            2,
+        )
         == set()
     )
     assert parts(
-        menu(view, network, Reading([1], [], ["take over"]), (), sampled(view, network)), 4
-    ) == {"log answers"}
+        ensemble_members(
+            view, network, FeatureChoice([1], [], ["matched"]), (), sampled(view, network)
+        ),
+        4,
+    ) == {"log predictions"}
 
 
 def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, network):
@@ -121,11 +136,13 @@ def test_the_answers_that_match_best_are_pooled_and_no_more_than_a_few(view, net
     view = replace(view, y=y, n_classes=4)
     found = [
         o
-        for o in menu(view, network, Reading([0, 1], [], ["take over"]), (), sampled(view, network))
+        for o in ensemble_members(
+            view, network, FeatureChoice([0, 1], [], ["matched"]), (), sampled(view, network)
+        )
         if o.matched
     ]
-    assert len(found) == TAKE_OVERS
-    assert found[0].blocks == (Block(10, "log answers"),)
+    assert len(found) == MATCHED_HEADS
+    assert found[0].blocks == (Block(10, "log predictions"),)
 
 
 def test_rows_that_lie_class_by_class_are_matched_in_all_classes(view, network):
@@ -142,18 +159,20 @@ def test_rows_that_lie_class_by_class_are_matched_in_all_classes(view, network):
         network.add_task(task, [], EnsembleHead({RAW: weight}, bias, {-1: 1.0}))
     found = [
         o
-        for o in menu(view, network, Reading([0], [], ["take over"]), (), sampled(view, network))
+        for o in ensemble_members(
+            view, network, FeatureChoice([0], [], ["matched"]), (), sampled(view, network)
+        )
         if o.matched
     ]
-    assert found[0].blocks == (Block(10, "log answers"),)
+    assert found[0].blocks == (Block(10, "log predictions"),)
 
 
-def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, network):
+def test_of_many_matched_heads_those_that_hold_up_on_other_rows_are_kept(view, network):
     for task in range(2, 6):
         network.add_task(task, [["e1"]], network.new_head(task, 4))
     y = ORDER[add_reader(network, view, 6)]
     view = replace(view, y=y, n_classes=4)
-    plans = take_over_plans(view, network, {1: 0.1}, {2}, sampled(view, network), limit=2)
+    plans = matched_plans(view, network, {1: 0.1}, {2}, sampled(view, network), limit=2)
     assert len(plans) == 2
     assert plans[0].source == 6
     assert (plans[0].gain, plans[0].starts, plans[0].train) == (0.1, ("keep",), False)
@@ -161,31 +180,37 @@ def test_of_many_take_overs_those_that_hold_up_on_other_rows_are_kept(view, netw
     values = torch.eye(4)
     network.add_task(7, [], EnsembleHead({RAW: values}, torch.zeros(4), {-1: 1.0}))
     view = replace(view, y=view.x.argmax(1))
-    first, *_ = take_over_plans(view, network, {1: 0.1}, (), sampled(view, network), limit=2)
+    first, *_ = matched_plans(view, network, {1: 0.1}, (), sampled(view, network), limit=2)
     assert (first.source, first.gain, first.starts) == (7, None, ())
 
 
-def test_a_path_may_be_read_through_a_lens_too_and_that_has_its_price(view, network):
-    lens, sample = Lens(turns=1), sampled(view, network)
+def test_a_path_may_be_read_through_a_symmetry_too_and_that_has_its_price(view, network):
+    symmetry, sample = Symmetry(turns=1), sampled(view, network)
     sample = sample._replace(reader=ThroughAnything(network.backbone, network.heads, view.x))
-    plain = menu(view, network, Reading([0], [], ALL), (), sample)
-    both = menu(view, network, Reading([0], [(0, lens)], ALL), (), sample)
+    plain = ensemble_members(view, network, FeatureChoice([0], [], ALL), (), sample)
+    both = ensemble_members(view, network, FeatureChoice([0], [(0, symmetry)], ALL), (), sample)
     assert set(plain) < set(both)
     more = set(both) - set(plain)
-    assert all(block.lens == lens for o in more for block in o.blocks if block != RAW)
+    assert all(block.symmetry == symmetry for o in more for block in o.blocks if block != RAW)
     seen = {o.blocks[-1]: o.price for o in both}
-    assert seen[Block(0, "features", lens)] == pytest.approx(seen[Block(0)] + math.log(LENSES))
-    answers = Block(0, "log answers")
-    assert seen[answers._replace(lens=lens)] == pytest.approx(seen[answers] + math.log(LENSES))
-    borrowed = menu(view, network, Reading([0], [(0, lens)], ALL), (0,), sample)
-    assert not any(opinion.matched for opinion in borrowed)
+    assert seen[Block(0, "features", symmetry)] == pytest.approx(
+        seen[Block(0)] + math.log(SYMMETRIES)
+    )
+    answers = Block(0, "log predictions")
+    assert seen[answers._replace(symmetry=symmetry)] == pytest.approx(
+        seen[answers] + math.log(SYMMETRIES)
+    )
+    matched_tasks = ensemble_members(
+        view, network, FeatureChoice([0], [(0, symmetry)], ALL), (0,), sample
+    )
+    assert not any(member.matched for member in matched_tasks)
 
 
 class ThroughAnything(PathReader):
-    """Reads rows that are no images, with a lens that leaves them as they are."""
+    """Reads rows that are no images, with a symmetry that leaves them as they are."""
 
     def blocks(self, wanted):
-        plain = [(block, block._replace(lens=None)) for block in wanted]
+        plain = [(block, block._replace(symmetry=None)) for block in wanted]
         return {block: super(ThroughAnything, self).blocks([p])[p] for block, p in plain}
 
 

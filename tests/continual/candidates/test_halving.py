@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cl_moe.continual.candidates.halving import Look, forecast, hopeless, race
+from cl_moe.continual.candidates.halving import CurvePoint, forecast, hopeless, race
 from cl_moe.continual.candidates.trial import Tried
 
 
@@ -70,7 +70,7 @@ def test_one_that_learns_fast_enough_to_catch_up_is_not_given_up():
 
 
 def curve_of(loss, *steps):
-    return [Look(step, loss(step)) for step in steps]
+    return [CurvePoint(step, loss(step)) for step in steps]
 
 
 @pytest.mark.parametrize(("slope", "given_up"), [(-0.09, True), (-0.11, False)])
@@ -127,9 +127,9 @@ def test_each_candidate_has_its_own_loss_to_beat():
 
 @given(st.integers(1, 50), st.floats(0.01, 5), st.integers(51, 90), st.floats(0.01, 5))
 def test_a_forecast_goes_on_the_way_it_went(s, loss, t, loss_now):
-    ahead = forecast(Look(s, loss), Look(t, loss_now), until=100)
+    ahead = forecast(CurvePoint(s, loss), CurvePoint(t, loss_now), until=100)
     assert ahead == pytest.approx(loss_now) or (ahead < loss_now) == (loss_now < loss)
-    assert forecast(Look(s, loss), Look(t, loss_now), until=t) == loss_now
+    assert forecast(CurvePoint(s, loss), CurvePoint(t, loss_now), until=t) == loss_now
 
 
 def test_a_lap_is_never_longer_than_the_race():

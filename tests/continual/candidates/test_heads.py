@@ -13,7 +13,7 @@ from cl_moe.continual.candidates.plan import (
     Plan,
     fresh_plan,
 )
-from cl_moe.continual.evidence.ensemble import Opinion
+from cl_moe.continual.evidence.ensemble import EnsembleMember
 from cl_moe.continual.evidence.matching import match_classes
 from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.view import TaskView
@@ -22,21 +22,21 @@ from cl_moe.moe.blocks import OWN, RAW, Block
 from cl_moe.moe.edits import set_trainable
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
 FIT, HELD = torch.arange(40), torch.arange(40, 60)
-OPINIONS = (Opinion((RAW,)), Opinion((RAW, Block(0))), Opinion((Block(1),)))
-AVERAGE = Plan("average", (), "evidence", opinions=OPINIONS, train=False)
-MATCH = Plan("take over", ("keep",), "match", source=1, train=False)
+MEMBERS = (EnsembleMember((RAW,)), EnsembleMember((RAW, Block(0))), EnsembleMember((Block(1),)))
+ENSEMBLE = Plan("ensemble", (), "evidence", members=MEMBERS, train=False)
+MATCH = Plan("matched", ("keep",), "match", source=1, train=False)
 RIDGE = Plan("reuse", ("keep",), "ridge", source=0)
 
 
 def network_of(layers=1, **options):
     shape, made = (4,), []
     for depth, factory in enumerate(cut(MLPExpert([6, 5]).stages(), layers)):
-        gate = EvidenceGate(4, **options)
+        gate = EnsembleGate(4, **options)
         made.append(MoELayer(factory, gate, shape, experts=2, seed=depth))
         shape = made[-1].out_shape
     network = MoENetwork(Chain(made))
@@ -65,13 +65,13 @@ def test_the_gate_decides_the_weights_of_an_average_and_nothing_else(view):
 
     def head_of(weights):
         network = network_of(k=3, weights=weights)
-        return heads_of(view, network, AVERAGE).of(AVERAGE)
+        return heads_of(view, network, ENSEMBLE).of(ENSEMBLE)
 
     evidence, uniform = head_of("evidence"), head_of("uniform")
     assert uniform.shares == pytest.approx({-1: 1 / 3, 0: 1 / 3, 1: 1 / 3})
     assert evidence.shares != pytest.approx(uniform.shares, abs=0.01)
     one, two = (
-        weight / head.shares[1]  # a block that one opinion alone reads
+        weight / head.shares[1]  # a block that one member alone reads
         for head in (evidence, uniform)
         for block, weight in zip(head.blocks, head.weights, strict=True)
         if block == Block(1)
@@ -84,8 +84,8 @@ def test_random_paths_are_the_same_for_some_rows_and_for_all(view):
     for seed in range(5):
         network = network_of(k=1, weights="random")
         network.seed = seed
-        heads = heads_of(view, network, AVERAGE)
-        assert heads.of(AVERAGE, FIT).shares == heads.of(AVERAGE).shares
+        heads = heads_of(view, network, ENSEMBLE)
+        assert heads.of(ENSEMBLE, FIT).shares == heads.of(ENSEMBLE).shares
 
 
 def test_heads_are_fitted_to_the_rows_given(view):
@@ -131,16 +131,16 @@ def test_rows_that_lie_class_by_class_are_looked_at_in_all_classes():
     view = TaskView(2, "t", x, y, 3, 10, 8, lambda p: torch.optim.Adam(p))
     blocks = {RAW: x, Block(0): clue, Block(1): torch.randn(n, 2, generator=draw)}
     heads = Heads(view, network_of(), blocks)
-    assert heads.of(AVERAGE).shares == {0: 1.0}
+    assert heads.of(ENSEMBLE).shares == {0: 1.0}
 
 
-@pytest.mark.parametrize("plan", [AVERAGE, MATCH, RIDGE], ids=lambda plan: plan.kind)
+@pytest.mark.parametrize("plan", [ENSEMBLE, MATCH, RIDGE], ids=lambda plan: plan.kind)
 class TestAnswers:
     def test_are_those_of_the_head_that_was_fitted_to_the_other_rows(self, plan, view):
         network = network_of()
         heads = heads_of(view, network, plan)
         found, head = heads.answers(plan, FIT, HELD), heads.of(plan, FIT)
-        if plan.opinions:
+        if plan.members:
             expected = head(network.blocks(view.x[HELD], plan.blocks))
         else:
             expected = head({OWN: network.features(view.x[HELD], plan.source)[0]})
@@ -161,9 +161,9 @@ class TestAnswers:
 
 def test_an_average_can_be_taken_over(view):
     network = network_of()
-    network.add_task(2, [], heads_of(view, network, AVERAGE).of(AVERAGE))
+    network.add_task(2, [], heads_of(view, network, ENSEMBLE).of(ENSEMBLE))
     later = replace(view, task=3, y=1 - view.y)
-    plan = Plan("take over", (), "match", source=2, train=False)
+    plan = Plan("matched", (), "match", source=2, train=False)
     heads = heads_of(later, network, plan)
     head = heads.of(plan)
     assert head.shares == network.heads["2"].shares

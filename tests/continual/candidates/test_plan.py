@@ -15,29 +15,29 @@ from cl_moe.continual.candidates.plan import (
     fresh_plan,
     module_of,
 )
-from cl_moe.continual.evidence.ensemble import Opinion
+from cl_moe.continual.evidence.ensemble import EnsembleMember
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.edits import set_trainable
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.heads.linear import LinearHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 
-OPINIONS = (Opinion((RAW,)), Opinion((RAW, Block(0))), Opinion((Block(1),)))
-AVERAGE = Plan("average", (), "evidence", opinions=OPINIONS, train=False)
-MATCH = Plan("take over", ("keep",), "match", source=1, train=False)
+MEMBERS = (EnsembleMember((RAW,)), EnsembleMember((RAW, Block(0))), EnsembleMember((Block(1),)))
+ENSEMBLE = Plan("ensemble", (), "evidence", members=MEMBERS, train=False)
+MATCH = Plan("matched", ("keep",), "match", source=1, train=False)
 RIDGE = Plan("reuse", ("keep",), "ridge", source=0)
 
 
 def network_of(layers=1, **options):
     shape, made = (4,), []
     for depth, factory in enumerate(cut(MLPExpert([6, 5]).stages(), layers)):
-        gate = EvidenceGate(4, **options)
+        gate = EnsembleGate(4, **options)
         made.append(MoELayer(factory, gate, shape, experts=2, seed=depth))
         shape = made[-1].out_shape
     network = MoENetwork(Chain(made))
@@ -60,8 +60,8 @@ def average(shares):
 
 
 def test_a_plan_names_the_blocks_that_its_head_begins_from():
-    assert AVERAGE.blocks == {RAW, Block(0), Block(1)}
-    assert MATCH.blocks == {Block(1, "log answers")}
+    assert ENSEMBLE.blocks == {RAW, Block(0), Block(1)}
+    assert MATCH.blocks == {Block(1, "log predictions")}
     assert RIDGE.blocks == {Block(0)}
     assert replace(RIDGE, head="fresh").blocks == set()
     assert Plan("fresh", ("fresh",), "fresh").blocks == set()
@@ -69,13 +69,13 @@ def test_a_plan_names_the_blocks_that_its_head_begins_from():
 
 def test_a_plan_grows_where_it_copies_or_begins_anew_and_keeps_what_is_below():
     assert not RIDGE.grows
-    assert not AVERAGE.grows
+    assert not ENSEMBLE.grows
     assert not replace(RIDGE, starts=("retrain",)).grows
     branch = Plan("branch", ("keep", "keep", "copy"), "ridge", source=0)
     assert branch.grows
     assert branch.kept == 2
     assert RIDGE.kept == 1
-    assert AVERAGE.kept == 0
+    assert ENSEMBLE.kept == 0
 
 
 def test_a_path_is_stood_for_by_the_first_task_that_learned_it():
@@ -100,7 +100,7 @@ def test_of_the_nearest_tasks_their_own_paths_are_looked_at_and_those_that_they_
 
 def test_a_fresh_start_takes_the_expert_that_waits():
     (factory,) = cut(MLPExpert([6]).stages(), 1)
-    layer = MoELayer(factory, EvidenceGate(4), (4,))
+    layer = MoELayer(factory, EnsembleGate(4), (4,))
     network, waiting = MoENetwork(Chain([layer])), layer.pool["e0"]
     plan = fresh_plan(network)
     assert plan.waiting == ("e0",)

@@ -25,8 +25,8 @@ from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.classification import Classification
 
 
-def judged(logits, y):
-    return Tried(*Classification(logits.shape[1]).judge(logits, y))
+def scored(logits, y):
+    return Tried(*Classification(logits.shape[1]).calibrated_score(logits, y))
 
 
 def adam(parts):
@@ -77,12 +77,12 @@ class TestSplit:
 def test_loudness_is_calibrated_away_and_wrongness_is_not():
     y = torch.tensor([0, 1, 0, 1])
     right = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    assert judged(right, y).loss == pytest.approx(judged(8 * right, y).loss, rel=1e-3)
-    assert judged(right, y).accuracy == 0.75
-    assert judged(-right, y).loss > judged(right, y).loss
+    assert scored(right, y).loss == pytest.approx(scored(8 * right, y).loss, rel=1e-3)
+    assert scored(right, y).accuracy == 0.75
+    assert scored(-right, y).loss > scored(right, y).loss
 
 
-@pytest.fixture(params=[False, True], ids=["alone", "shared"])
+@pytest.fixture(params=[False, True], ids=["single_task", "shared"])
 def network(request):
     """One task on a path through two layers, with a shared expert or without."""
     shape, layers = (6,), []
@@ -176,7 +176,7 @@ class TestTrial:
         network.add_task(view.task, path, trial.top.head)
         held = trial.split.held
         with torch.no_grad():
-            assert trial.judge() == judged(network(view.x[held], view.task), view.y[held])
+            assert trial.judge() == scored(network(view.x[held], view.task), view.y[held])
 
 
 def test_an_epoch_is_every_row_to_fit_once_in_an_order_of_its_own(view, network):

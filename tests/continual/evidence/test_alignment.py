@@ -1,4 +1,4 @@
-"""The lens that undoes a shift is found by how images look, and none where they look familiar."""
+"""The symmetry that undoes a shift is found by how images look, and none where they look familiar."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from cl_moe.continual.evidence.alignment import Alignment
-from cl_moe.moe.symmetry import Lens
+from cl_moe.moe.symmetry import Symmetry
 
 SHIFTS = [
-    Lens(t, f, i)
+    Symmetry(t, f, i)
     for t, f, i in product(range(4), (False, True), (None, 1.0))
-    if (t, f, i) != Lens()
+    if (t, f, i) != Symmetry()
 ]
 
 
@@ -33,48 +33,48 @@ def alignment():
 
 
 @pytest.mark.parametrize("shift", SHIFTS, ids=str)
-def test_the_lens_that_undoes_a_shift_is_the_first(alignment, shift):
+def test_the_symmetry_that_undoes_a_shift_is_the_first(alignment, shift):
     images = pictures(30, seed=1)
-    task, lens = alignment.lenses(shift(images), [4])[0]
+    task, symmetry = alignment.symmetries(shift(images), [4])[0]
     assert task == 4
-    assert torch.allclose(lens(shift(images)), images, atol=1e-6)
+    assert torch.allclose(symmetry(shift(images)), images, atol=1e-6)
 
 
-def test_what_looks_familiar_needs_no_lens(alignment):
-    assert alignment.lenses(pictures(30, seed=1), [4]) == []
+def test_what_looks_familiar_needs_no_symmetry(alignment):
+    assert alignment.symmetries(pictures(30, seed=1), [4]) == []
 
 
-def test_images_that_look_alike_from_all_sides_have_no_lens(alignment):
+def test_images_that_look_alike_from_all_sides_have_no_symmetry(alignment):
     draw = torch.Generator().manual_seed(5)
     alignment.add(9, torch.rand(400, 1, 12, 12, generator=draw))
-    assert alignment.lenses(torch.rand(400, 1, 12, 12, generator=draw), [9]) == []
+    assert alignment.symmetries(torch.rand(400, 1, 12, 12, generator=draw), [9]) == []
 
 
-def test_a_lens_is_found_for_the_path_that_it_suits(alignment):
+def test_a_symmetry_is_found_for_the_path_that_it_suits(alignment):
     other = 1 - 0.1 * torch.rand(200, 1, 12, 12, generator=torch.Generator().manual_seed(3))
     alignment.add(5, other)
-    assert alignment.lenses(1 - pictures(30, seed=1), [5, 4])[0][0] == 4
+    assert alignment.symmetries(1 - pictures(30, seed=1), [5, 4])[0][0] == 4
 
 
 @pytest.mark.parametrize("shift", [None, *SHIFTS], ids=str)
-def test_the_nearest_is_found_at_first_sight_or_through_a_lens(alignment, shift):
+def test_the_nearest_is_found_at_first_sight_or_through_a_symmetry(alignment, shift):
     images = pictures(30, seed=1)
     shown = images if shift is None else shift(images)
-    task, lens = alignment.nearest(shown, [4])
+    task, symmetry = alignment.nearest(shown, [4])
     assert task == 4
-    assert (lens is None) == (shift is None)
-    assert torch.allclose(shown if lens is None else lens(shown), images, atol=1e-6)
+    assert (symmetry is None) == (shift is None)
+    assert torch.allclose(shown if symmetry is None else symmetry(shown), images, atol=1e-6)
 
 
-@pytest.mark.parametrize(("more", "lens"), [(0.002, None), (0.05, Lens(flipped=True))])
-def test_a_lens_has_to_show_more_than_a_trifle(more, lens):
+@pytest.mark.parametrize(("more", "symmetry"), [(0.002, None), (0.05, Symmetry(flipped=True))])
+def test_a_symmetry_has_to_show_more_than_a_trifle(more, symmetry):
     images = 0.1 * torch.rand(200, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     images = (images + images.flip(3)) / 2
     images[:, :, :3] += 0.7
     images[:, :, :, 0] += more
     alignment = Alignment(most=3)
     alignment.add(4, images)
-    assert alignment.nearest(images.flip(3), [4]) == (4, lens)
+    assert alignment.nearest(images.flip(3), [4]) == (4, symmetry)
 
 
 def test_of_several_tasks_the_nearest_is_named(alignment):
@@ -97,22 +97,22 @@ def test_values_beyond_0_and_1_are_inverted_in_their_range(alignment):
     alignment.add(6, 4 * pictures(200) - 2)
     images = 4 * pictures(30, seed=1) - 2
     upside = float(images.min() + images.max()) - images
-    task, lens = alignment.lenses(upside, [6])[0]
+    task, symmetry = alignment.symmetries(upside, [6])[0]
     assert task == 6
-    assert torch.allclose(lens(upside), images, atol=1e-5)
+    assert torch.allclose(symmetry(upside), images, atol=1e-5)
 
 
 def test_images_that_are_not_square_are_never_turned_on_their_side(alignment):
     wide = pictures(200)[:, :, :6]
     alignment.add(7, wide)
-    lenses = alignment.lenses(wide.flip(2), [7])
-    assert lenses
-    assert all(lens(wide).shape == wide.shape for _, lens in lenses)
+    symmetries = alignment.symmetries(wide.flip(2), [7])
+    assert symmetries
+    assert all(symmetry(wide).shape == wide.shape for _, symmetry in symmetries)
 
 
-def test_rows_that_are_no_images_have_no_lens(alignment):
+def test_rows_that_are_no_images_have_no_symmetry(alignment):
     alignment.add(8, torch.rand(50, 144))
-    assert alignment.lenses(torch.rand(20, 144), [8, 4]) == []
+    assert alignment.symmetries(torch.rand(20, 144), [8, 4]) == []
 
 
 def test_no_more_are_named_than_asked_for():
@@ -120,11 +120,11 @@ def test_no_more_are_named_than_asked_for():
     for most in (0, 1, 2):
         found = Alignment(most)
         found.add(0, images)
-        assert len(found.lenses(images.rot90(2, (2, 3)), [0])) == most
+        assert len(found.symmetries(images.rot90(2, (2, 3)), [0])) == most
 
 
 def test_fewer_than_none_is_an_error():
-    with pytest.raises(ValueError, match="lenses: -1 must be 0"):
+    with pytest.raises(ValueError, match="symmetries: -1 must be 0"):
         Alignment(-1)
 
 
@@ -140,5 +140,5 @@ def test_what_it_remembers_can_be_given_to_another(alignment):
     expected = Alignment(most=3)
     expected.add(4, pictures(200))
     expected.add(9, pictures(50, side=8))
-    assert other.lenses(images, [4]) == expected.lenses(images, [4]) != []
+    assert other.symmetries(images, [4]) == expected.symmetries(images, [4]) != []
     assert other.nearest(images, [1, 4]) == expected.nearest(images, [4])

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from cl_moe.continual.evidence.matching import (
     calibrated,
+    is_one_shot,
     match_classes,
     matching_evidence,
-    single_examples,
     spread,
 )
 
@@ -74,4 +74,4 @@ def test_the_temperature_undoes_what_logits_are_multiplied_by(factor):
 
 
 def test_real_numbers_have_no_classes_to_be_short_of():
-    assert not single_examples(torch.tensor([[0.5], [1.5]]))
+    assert not is_one_shot(torch.tensor([[0.5], [1.5]]))

@@ -13,7 +13,7 @@ from cl_moe.moe.blocks import RAW
 from cl_moe.moe.edits import apply
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.task import TaskGate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
@@ -40,9 +40,9 @@ def view_of(n: int) -> TaskView:
 @pytest.mark.parametrize("n", [2, 8, 40])
 @pytest.mark.parametrize("score", ["ncm", "logme", "ridge", "knn"])
 def test_an_average_reads_the_raw_input_alone(value, n, score):
-    network, view = network_of(EvidenceGate, value), view_of(n)
-    decision = make_growth("relatedness", {"score": score}).decide(view, network)
-    assert decision.kind == "average"
+    network, view = network_of(EnsembleGate, value), view_of(n)
+    decision = make_growth("reuse_or_grow", {"score": score}).decide(view, network)
+    assert decision.kind == "ensemble"
     assert set(decision.head.sources) == {RAW.task}
     apply(network, decision.edits)
     assert bool(network(view.x, 1).isfinite().all())
@@ -51,15 +51,15 @@ def test_an_average_reads_the_raw_input_alone(value, n, score):
 @pytest.mark.parametrize("weights", ["uniform", "random"])
 def test_the_controls_leave_it_out_too(weights):
     network, view = (
-        network_of(lambda d: EvidenceGate(d, weights=weights), float("nan")),
+        network_of(lambda d: EnsembleGate(d, weights=weights), float("nan")),
         view_of(40),
     )
-    decision = make_growth("relatedness").decide(view, network)
+    decision = make_growth("reuse_or_grow").decide(view, network)
     assert set(decision.head.sources) == {RAW.task}
 
 
-def test_take_overs_and_reuse_lose_to_what_is_finite():
+def test_matched_heads_and_reuse_lose_to_what_is_finite():
     network, view = network_of(TaskGate, float("nan")), view_of(40)
-    policy = make_growth("relatedness", {"kinds": ["take over", "reuse"]})
+    policy = make_growth("reuse_or_grow", {"kinds": ["matched", "reuse"]})
     decision = policy.decide(view, network)
     assert all(c.loss is None or c.loss == float("inf") for c in decision.evidence.candidates)

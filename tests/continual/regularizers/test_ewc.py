@@ -114,13 +114,13 @@ def test_one_parabola_equals_the_sum_of_a_penalty_a_task(tasks, strength, seed):
         log_likelihood = log_likelihood_of(module)
         parameters = dict(module.named_parameters())
         ewc.consolidate(parameters, log_likelihood, x_NX, y_N)
-        stiffness = fisher(parameters, log_likelihood, x_NX, y_N, labels="true")
-        terms.append((stiffness, {n: p.detach().clone() for n, p in parameters.items()}))
+        importance = fisher(parameters, log_likelihood, x_NX, y_N, labels="true")
+        terms.append((importance, {n: p.detach().clone() for n, p in parameters.items()}))
 
     now = dict(network(seed + 1000).named_parameters())
     separate = sum(
-        0.5 * strength * (stiffness[name] * (now[name] - star[name]) ** 2).sum()
-        for stiffness, star in terms
+        0.5 * strength * (importance[name] * (now[name] - star[name]) ** 2).sum()
+        for importance, star in terms
         for name in now
     )
     together = ewc.penalty(now)
@@ -140,8 +140,8 @@ def test_the_gradient_agrees_in_single_precision_too():
         parameters = dict(module.named_parameters())
         log_likelihood = log_likelihood_of(module)
         ewc.consolidate(parameters, log_likelihood, x_NX.float(), y_N)
-        stiffness = fisher(parameters, log_likelihood, x_NX.float(), y_N, labels="true")
-        terms.append((stiffness, {n: p.detach().clone() for n, p in parameters.items()}))
+        importance = fisher(parameters, log_likelihood, x_NX.float(), y_N, labels="true")
+        terms.append((importance, {n: p.detach().clone() for n, p in parameters.items()}))
     now = dict(network(99).float().named_parameters())
     gradient = torch.autograd.grad(ewc.penalty(now), now.values())
     for name, found in zip(now, gradient, strict=True):

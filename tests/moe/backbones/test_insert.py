@@ -91,7 +91,7 @@ def test_the_users_own_network_is_left_as_it_is():
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
-@pytest.mark.parametrize("growth", ["relatedness", "per_task", "mntdp"])
+@pytest.mark.parametrize("growth", ["reuse_or_grow", "per_task", "mntdp"])
 @pytest.mark.parametrize("expert", KINDS)
 def test_earlier_tasks_answer_the_same_bit_for_bit(growth, expert):
     x = torch.randn(9, DIM)
@@ -266,7 +266,7 @@ def test_heads_of_the_other_kinds_learn_and_are_read_back(tmp_path):
         assert all(torch.equal(again(x, task), model(x, task)) for task in (0, 1))
 
 
-@pytest.mark.parametrize("growth", ["relatedness", "per_task"])
+@pytest.mark.parametrize("growth", ["reuse_or_grow", "per_task"])
 @pytest.mark.parametrize("expert", KINDS)
 def test_it_is_read_back_to_the_bit_and_goes_on_as_if_never_saved(tmp_path, growth, expert):
     net = Net()
@@ -296,7 +296,7 @@ def test_a_network_of_their_own_is_refused_to_experts_that_need_a_host():
         cl_moe.build_moe(cl_moe.NetworkSpec(kind="lora"), shape=(4,), seed=0)
 
 
-@pytest.mark.parametrize("growth", ["relatedness", "per_task"])
+@pytest.mark.parametrize("growth", ["reuse_or_grow", "per_task"])
 def test_the_plugin_grows_them_in_a_strategy_of_avalanche(growth):
     from avalanche.training import Naive
     from avalanche.training.plugins import EvaluationPlugin

@@ -8,7 +8,7 @@ import pytest
 
 from cl_moe.errors import InputError
 from cl_moe.runs.engines.choice import open_engine
-from cl_moe.runs.engines.local import Pool, _Worker
+from cl_moe.runs.engines.local import ProcessEngine, _Worker
 from cl_moe.runs.plan import Failure, Job, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.study import run_plan
@@ -68,7 +68,7 @@ class Unloadable:
 def test_data_that_cannot_be_received(stream: TaskStream, misbehaving: str) -> None:
     tasks = [Task("t", Unloadable(stream[0].train), stream[0].test, stream[0].classes)]  # type: ignore[arg-type]
     plan = make_plan(TaskStream(tasks), [f"{misbehaving}:fail"], seeds=2)
-    with contextlib.closing(Pool(plan, 2, lambda _: None)) as pool:
+    with contextlib.closing(ProcessEngine(plan, 2, lambda _: None)) as pool:
         outcomes = list(pool.run(plan.jobs()))
     assert len(outcomes) == 2
     assert all("no number" in outcome.traceback for _, outcome in outcomes)  # type: ignore[union-attr]

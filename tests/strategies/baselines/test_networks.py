@@ -8,8 +8,8 @@ import torch
 from cl_moe.moe.experts.base import cut
 from cl_moe.moe.experts.conv import ConvExpert
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.strategies.baselines.alone import AloneNetwork
 from cl_moe.strategies.baselines.progressive import ProgressiveNetwork
+from cl_moe.strategies.baselines.single_task import SingleTaskNetwork
 
 
 def grown(network, tasks: int):
@@ -18,15 +18,15 @@ def grown(network, tasks: int):
     return network
 
 
-def alone() -> AloneNetwork:
-    return AloneNetwork(*cut(MLPExpert([6, 5]).stages(), 1), in_shape=(4,))
+def single_task() -> SingleTaskNetwork:
+    return SingleTaskNetwork(*cut(MLPExpert([6, 5]).stages(), 1), in_shape=(4,))
 
 
 def progressive() -> ProgressiveNetwork:
     return ProgressiveNetwork(MLPExpert([6, 5]).stages(), in_shape=(4,))
 
 
-@pytest.mark.parametrize("make", [alone, progressive])
+@pytest.mark.parametrize("make", [single_task, progressive])
 def test_only_the_newest_task_is_trainable(make):
     network = grown(make(), 3)
     assert network.tasks == [0, 1, 2]
@@ -36,7 +36,7 @@ def test_only_the_newest_task_is_trainable(make):
     assert network.n_experts == 3
 
 
-@pytest.mark.parametrize("make", [alone, progressive])
+@pytest.mark.parametrize("make", [single_task, progressive])
 def test_where_a_task_stands_in_the_stream_does_not_change_its_start(make):
     early, late = make(), grown(make(), 2)
     early.add_task(5, 2)

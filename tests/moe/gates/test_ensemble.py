@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cl_moe.moe.gates._ensemble import ENOUGH, MARGIN
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.gates.task import TaskGate
 
 
 def gate_of(**options):
-    return EvidenceGate(4, **options)
+    return EnsembleGate(4, **options)
 
 
 def test_other_gates_weigh_no_answers():
     assert TaskGate(4).ensemble is None
-    assert isinstance(EvidenceGate(4), TaskGate)
+    assert isinstance(EnsembleGate(4), TaskGate)
 
 
 def test_concentrates_as_examples_pile_up():

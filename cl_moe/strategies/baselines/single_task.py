@@ -11,10 +11,10 @@ from cl_moe.moe.experts.base import Shape, StageFactory
 from cl_moe.moe.extract import frozen_copy
 from cl_moe.strategies.baselines.freezing import FreezingNetwork
 
-__all__ = ("AloneNetwork",)
+__all__ = ("SingleTaskNetwork",)
 
 
-class AloneNetwork(FreezingNetwork):
+class SingleTaskNetwork(FreezingNetwork):
     """One trunk and one head a task; earlier ones are frozen when a task arrives.
 
     Each starts from the numbers that the dense network and a mixture's fresh experts start from:
@@ -28,7 +28,7 @@ class AloneNetwork(FreezingNetwork):
     >>> import torch
     >>> from cl_moe.moe.experts.base import cut
     >>> from cl_moe.moe.experts.mlp import MLPExpert
-    >>> network = AloneNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,))
+    >>> network = SingleTaskNetwork(*cut(MLPExpert([8]).stages(), 1), in_shape=(4,))
     >>> network.add_task(0, 2)
     >>> network.add_task(1, 3)
     >>> network(torch.rand(5, 4), 1).shape

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cl_moe.continual.use import importance, readers
+from cl_moe.continual.usage import importance, readers
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.experts.mlp import MLPExpert
-from cl_moe.moe.gates.evidence import EvidenceGate
+from cl_moe.moe.gates.ensemble import EnsembleGate
 from cl_moe.moe.heads.ensemble import EnsembleHead
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
@@ -19,8 +19,8 @@ from cl_moe.moe.network import MoENetwork
 def network():
     """Tasks 0 and 1 have paths through two layers; the lower expert of task 1 is task 0's."""
     low, high = MLPExpert([6, 5]).stages()
-    layers = [MoELayer(low, EvidenceGate(4), (4,), experts=2)]
-    layers.append(MoELayer(high, EvidenceGate(6), (6,), experts=2, seed=1))
+    layers = [MoELayer(low, EnsembleGate(4), (4,), experts=2)]
+    layers.append(MoELayer(high, EnsembleGate(6), (6,), experts=2, seed=1))
     network = MoENetwork(Chain(layers))
     network.add_task(0, [["e0"], ["e0"]], network.new_head(0, 3))
     network.add_task(1, [["e0"], ["e1"]], network.new_head(1, 3))
@@ -28,7 +28,7 @@ def network():
 
 
 def average(network, shares, classes=3):
-    blocks = [RAW if task < 0 else Block(task, "log answers") for task in shares]
+    blocks = [RAW if task < 0 else Block(task, "log predictions") for task in shares]
     values = network.blocks(torch.zeros(1, 4), blocks)
     weights = {block: torch.zeros(classes, value.shape[1]) for block, value in values.items()}
     return EnsembleHead(weights, torch.zeros(classes), shares)
@@ -71,7 +71,7 @@ def test_an_expert_is_worth_what_its_readers_are(network):
 
 
 def test_experts_side_by_side_share_a_task_evenly():
-    layer = MoELayer(MLPExpert([6]).stages()[0], EvidenceGate(4, k=2), (4,), experts=2)
+    layer = MoELayer(MLPExpert([6]).stages()[0], EnsembleGate(4, k=2), (4,), experts=2)
     network = MoENetwork(Chain([layer]))
     network.add_task(0, [["e0", "e1"]], network.new_head(0, 3))
     assert readers(network) == {(0, "e0"): {0: 0.5}, (0, "e1"): {0: 0.5}}

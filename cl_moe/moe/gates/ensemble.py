@@ -7,10 +7,10 @@ from typing import Literal
 from cl_moe.moe.gates._ensemble import EnsembleWeights
 from cl_moe.moe.gates.task import TaskGate
 
-__all__ = ("EvidenceGate",)
+__all__ = ("EnsembleGate",)
 
 
-class EvidenceGate(TaskGate):
+class EnsembleGate(TaskGate):
     """Weighs the paths of earlier tasks by how well each one explains the new task.
 
     A path is what an earlier task is answered by, from the input to its features. For a task with
@@ -40,7 +40,7 @@ class EvidenceGate(TaskGate):
             all paths alike, ``random`` draws ``k`` paths and weighs theirs alike. The answers
             are the same closed-form ones, so what differs is the routing alone.
 
-    >>> EvidenceGate(in_features=4, k=2).ensemble
+    >>> EnsembleGate(in_features=4, k=2).ensemble
     EnsembleWeights(k=2, kind='evidence')
     """
 

@@ -34,14 +34,16 @@ def readers(network: MoENetwork) -> dict[tuple[int, str], dict[int, float]]:
     return found
 
 
-def importance(network: MoENetwork, worth: Mapping[int, float]) -> dict[tuple[int, str], float]:
+def importance(
+    network: MoENetwork, task_importance: Mapping[int, float]
+) -> dict[tuple[int, str], float]:
     """Return what each (layer, expert id) is worth: sum over tasks of share x worth of the task.
 
     Args:
         network: the network.
-        worth: accuracy above chance of each task when it was learned, 0 to 1; unknown counts 1.
+        task_importance: accuracy above chance of each task when it was learned, 0 to 1; unknown counts 1.
     """
     return {
-        place: sum(share * worth.get(task, 1.0) for task, share in shares.items())
+        place: sum(share * task_importance.get(task, 1.0) for task, share in shares.items())
         for place, shares in readers(network).items()
     }

@@ -22,7 +22,7 @@ from cl_moe.training.criterion import TaskCriterion
 from cl_moe.training.optimizer import make_optimizer
 from cl_moe.training.strategy import epochs_for
 
-__all__ = ("BudgetPlugin", "build_foreign")
+__all__ = ("BudgetPlugin", "build_external")
 
 
 class BudgetPlugin(SupervisedPlugin):
@@ -55,7 +55,7 @@ class BudgetPlugin(SupervisedPlugin):
             strategy.model.train()
 
 
-def build_foreign(
+def build_external(
     target: type, parameters: Mapping[str, Any], context: MethodContext, place: str
 ) -> Method:
     """Return an Avalanche strategy as a method.

@@ -9,10 +9,10 @@ from typing import Literal, get_args
 import torch
 
 from cl_moe.continual.candidates.budget import full_layers, least_important, users
-from cl_moe.continual.candidates.ensemble import Part, menu
+from cl_moe.continual.candidates.ensemble import Part, ensemble_members
 from cl_moe.continual.candidates.halving import race
 from cl_moe.continual.candidates.heads import Heads
-from cl_moe.continual.candidates.matched import take_over_plans
+from cl_moe.continual.candidates.matched import matched_plans
 from cl_moe.continual.candidates.plan import (
     Plan,
     decision_of,
@@ -32,8 +32,8 @@ from cl_moe.continual.candidates.trial import (
     split_of,
 )
 from cl_moe.continual.decision import Candidate, Decision, Evidence
-from cl_moe.continual.evidence.ensemble import Seen
-from cl_moe.continual.evidence.matching import single_examples
+from cl_moe.continual.evidence.ensemble import EvidenceRows
+from cl_moe.continual.evidence.matching import is_one_shot
 from cl_moe.continual.evidence.sample import Sample, sample_of
 from cl_moe.continual.evidence.signatures import Shortlist
 from cl_moe.continual.growth.base import GrowthPolicy
@@ -41,24 +41,24 @@ from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
 from cl_moe.state import State, merged, part_of
 
-__all__ = ("Relatedness",)
+__all__ = ("ReuseOrGrow",)
 
-Kind = Literal["average", "take over", "reuse", "branch", "copy", "fresh"]
+Kind = Literal["ensemble", "matched", "reuse", "branch", "copy", "fresh"]
 
 LAP = 0.05
 """Share of the task's steps after which the worse half of the candidates in training drops out."""
 
 
-class Relatedness(GrowthPolicy):
+class ReuseOrGrow(GrowthPolicy):
     """Builds on what is most related, where that holds up on examples held out.
 
     Earlier paths are ranked by gain: a closed-form score on the path's features minus the same
     score on the raw input. The candidates, on the best few of them:
 
-    * *average*: closed-form answers on earlier paths, stage by stage, and on the raw input, and
-      earlier answers with their classes matched, pooled by evidence (with the evidence gate, for
-      tasks of up to ``average_up_to`` examples); nothing is trained.
-    * *take over*: an earlier task's answers as they are, classes matched one to one; nothing is
+    * *ensemble*: closed-form answers on earlier paths, stage by stage, and on the raw input, and
+      earlier answers with their classes matched, pooled by evidence (with the ensemble gate, for
+      tasks of up to ``ensemble_up_to`` examples); nothing is trained.
+    * *matched*: an earlier task's answers as they are, classes matched one to one; nothing is
       trained.
     * *reuse*: an earlier path, frozen, under a new head.
     * *branch*: its lower layers frozen, its upper ones copied and trained (with several layers).
@@ -91,12 +91,12 @@ class Relatedness(GrowthPolicy):
         protect: what shields earlier tasks while an expert is retrained: ``distillation`` on the
             new inputs, ``ewc`` on that expert alone, or ``none``.
         protect_strength: its factor in the loss.
-        average_up_to: most examples for which averages of closed-form answers are considered.
+        ensemble_up_to: most examples for which averages of closed-form answers are considered.
         kinds: candidates that are considered, of those above; where none of them is to be had the
             task grows fresh experts, or with ``max_experts`` in use is given some.
-        reads: what an average reads of an earlier path: its ``features``, its ``answers``, its
-            inner ``stages``, and ``take over`` for its answers with their classes matched.
-        lenses: pairs of an earlier path and a lens (images turned, flipped or inverted) that an
+        reads: what an average reads of an earlier path: its ``features``, its ``predictions``, its
+            inner ``stages``, and ``matched`` for its answers with their classes matched.
+        symmetries: pairs of an earlier path and a symmetry (images turned, flipped or inverted) that an
             average looks at beside the paths as they are, and whether one or two examples a class
             are answered by the path that knows such images; 0 for none, as behind an encoder
             (:mod:`cl_moe.continual.evidence.alignment`).
@@ -116,10 +116,10 @@ class Relatedness(GrowthPolicy):
         reassign_margin: float = 0.05,
         protect: Literal["distillation", "ewc", "none"] = "distillation",
         protect_strength: float = 1.0,
-        average_up_to: int = 2048,
+        ensemble_up_to: int = 2048,
         kinds: Sequence[Kind] = get_args(Kind),
         reads: Sequence[Part] = get_args(Part),
-        lenses: int = 4,
+        symmetries: int = 4,
         shortlist: int = 64,
     ) -> None:
         if max_experts is not None and max_experts < 1:
@@ -134,18 +134,18 @@ class Relatedness(GrowthPolicy):
         self.criterion = criterion
         self.candidates, self.trial_share, self.train_from = candidates, trial_share, train_from
         self.margin, self.reassign_margin = margin, reassign_margin
-        self.max_experts, self.average_up_to = max_experts, average_up_to
+        self.max_experts, self.ensemble_up_to = max_experts, ensemble_up_to
         self.protect, self.protect_strength = protect, protect_strength
-        self.worth: dict[int, float] = {}
-        self.borrowed: set[int] = set()
+        self.task_importance: dict[int, float] = {}
+        self.matched_tasks: set[int] = set()
         self.near = Shortlist(shortlist)
-        self.ranking = Ranking(score, lenses)
+        self.ranking = Ranking(score, symmetries)
 
     def decide(self, view: TaskView, network: MoENetwork) -> Decision:
         """Return the candidate that does best on rows held out; ties go to the cheaper one."""
         near = self.near.of(view, network)
         sources = distinct_paths(network, near)
-        skipped = self.borrowed.union(set(network.tasks).difference(near))
+        skipped = self.matched_tasks.union(set(network.tasks).difference(near))
         if not sources:
             fresh = fresh_plan(network)
             return decision_of(fresh, view, network, network.new_head(view.task, view.n_classes))
@@ -155,13 +155,13 @@ class Relatedness(GrowthPolicy):
             gains = self.ranking.gains(sample, sources)
             plans = self._plans(view, network, gains, sample, skipped)
             reader = sample.reader if len(sample.y) == len(view.y) else network.reader(view.x)
-            seen = None if sample.fitted is None else Seen(sample.fitted, sample.reader)
+            seen = None if sample.fitted is None else EvidenceRows(sample.fitted, sample.reader)
             heads = Heads(view, network, reader, seen)
         trials: dict[int, Trial] = {}
         tried = [Candidate(plan.kind, plan.source, gain=plan.gain) for plan in plans]
         best = next((i for i, plan in enumerate(plans) if plan.head != "match"), 0)
-        if not single_examples(view.y) and (len(plans) > 1 or self.max_experts):
-            trials, tried, best = self._judged(plans, view, network, split, heads)
+        if not is_one_shot(view.y) and (len(plans) > 1 or self.max_experts):
+            trials, tried, best = self._scored(plans, view, network, split, heads)
         plan, trial = plans[best], trials.get(best)
         evidence = Evidence(plan.source, tuple(tried), best)
         steps = sum(one.steps for one in trials.values())
@@ -178,27 +178,31 @@ class Relatedness(GrowthPolicy):
         """Remember what the task's data and images look like, and how well it was answered."""
         self.near.add(view.task, view.x, view.y)
         self.ranking.learned(view, network, retrained=bool(decision.retrain))
-        if decision.kind == "take over":
-            self.borrowed.add(view.task)
+        if decision.kind == "matched":
+            self.matched_tasks.add(view.task)
         winner = decision.evidence.winner
         if winner is not None and winner.accuracy is not None:
-            self.worth[view.task] = max(0.0, winner.accuracy - view.objective.chance)
+            self.task_importance[view.task] = max(0.0, winner.accuracy - view.objective.chance)
 
     def state(self) -> State:
         """Return what is remembered of the tasks so far."""
-        worth = {str(task): value for task, value in self.worth.items()}
-        own = State({"worth": worth, "matched": sorted(self.borrowed)})
-        return merged({"own": own, "near": self.near.state(), "looks": self.ranking.looks.state()})
+        task_importance = {str(task): value for task, value in self.task_importance.items()}
+        own = State({"task_importance": task_importance, "matched": sorted(self.matched_tasks)})
+        return merged(
+            {"own": own, "near": self.near.state(), "alignment": self.ranking.alignment.state()}
+        )
 
     def restore(self, state: State) -> None:
         """Take back what :meth:`state` gave."""
         own = part_of(state, "own").plain
-        self.worth = {int(task): float(value) for task, value in own["worth"].items()}
-        self.borrowed = set(own["matched"])
+        self.task_importance = {
+            int(task): float(value) for task, value in own["task_importance"].items()
+        }
+        self.matched_tasks = set(own["matched"])
         self.near.restore(part_of(state, "near"))
-        self.ranking.looks.restore(part_of(state, "looks"))
+        self.ranking.alignment.restore(part_of(state, "alignment"))
 
-    def _judged(
+    def _scored(
         self,
         plans: Sequence[Plan],
         view: TaskView,
@@ -219,27 +223,27 @@ class Relatedness(GrowthPolicy):
                 trials[i] = Trial(plan, view, network, split, heads)
             else:
                 answers = heads.answers(plan, *split)
-                found[i] = Tried(*view.objective.judge(answers, view.y[split.held]))
-        handicaps = [self._handicap(plan, view, network, len(split.held)) for plan in plans]
+                found[i] = Tried(*view.objective.calibrated_score(answers, view.y[split.held]))
+        penalties = [self._penalty(plan, view, network, len(split.held)) for plan in plans]
         last = None
         if trials:
             lap = max(1, round(LAP * view.steps))
             until = max(1, round(self.trial_share * view.steps))
-            standing = min((found[i].loss + handicaps[i] for i in found), default=math.inf)
-            to_beat = [standing - handicaps[i] for i in trials]
-            guess = view.objective.guess(view.y[split.fit])
-            rich = not any(plan.opinions for plan in plans)  # nothing to average
+            standing = min((found[i].loss + penalties[i] for i in found), default=math.inf)
+            to_beat = [standing - penalties[i] for i in trials]
+            guess = view.objective.constant_loss(view.y[split.fit])
+            rich = not any(plan.members for plan in plans)  # nothing to average
             last, seen = race(list(trials.values()), lap, until, to_beat, guess, patient=rich)
             found |= {list(trials)[i]: tried for i, tried in seen.items()}
         dropped = {i for i, trial in trials.items() if trial is not last}
-        best = best_of(found, handicaps, dropped, self.criterion)
+        best = best_of(found, penalties, dropped, self.criterion)
         candidates = [
             Candidate(p.kind, p.source, found[i].accuracy, p.gain, found[i].loss, i in dropped)
             for i, p in enumerate(plans)
         ]
         return trials, candidates, best
 
-    def _handicap(self, plan: Plan, view: TaskView, network: MoENetwork, rows: int) -> float:
+    def _penalty(self, plan: Plan, view: TaskView, network: MoENetwork, rows: int) -> float:
         """Return what a plan must win by: its price a row held out, and what it does to experts.
 
         That is what it costs to grow, or what those may lose whose expert it takes.
@@ -262,18 +266,20 @@ class Relatedness(GrowthPolicy):
         """Return what is worth trying, cheapest first: on a tie the first one wins."""
         ranked = sorted(gains, key=lambda task: -gains[task])[: self.candidates]
         weights = network.moe_layers[-1].gate.ensemble
-        few = len(view.y) <= self.average_up_to and "average" in self.kinds
+        few = len(view.y) <= self.ensemble_up_to and "ensemble" in self.kinds
         if few and weights is not None:
             by_evidence = weights.kind == "evidence"
             among = ranked if by_evidence else list(gains)
-            reading = self.ranking.reading(view.y, sample, gains, among, self.reads, by_evidence)
-            opinions = menu(view, network, reading, skipped, sample)
-            plans = [Plan("average", (), "evidence", opinions=opinions, train=False)]
+            choice = self.ranking.choose_features(
+                view.y, sample, gains, among, self.reads, by_evidence
+            )
+            members = ensemble_members(view, network, choice, skipped, sample)
+            plans = [Plan("ensemble", (), "evidence", members=members, train=False)]
             if len(view.y) < self.train_from:
                 return plans
         else:
             best = {task: gains[task] for task in ranked}
-            plans = take_over_plans(view, network, best, skipped, sample, self.candidates)
+            plans = matched_plans(view, network, best, skipped, sample, self.candidates)
             keep = in_all("keep", len(network.moe_layers))
             plans += [Plan("reuse", keep, "ridge", t, gains[t]) for t in ranked[:2]]
         grown = self._grown(network, gains, ranked)
@@ -295,5 +301,5 @@ class Relatedness(GrowthPolicy):
         full = full_layers(network, self.max_experts)
         if not full:
             return fresh_plan(network)
-        victim = least_important(ranked, full, network, self.worth)
+        victim = least_important(ranked, full, network, self.task_importance)
         return reassign_plan(victim, gains[victim], full, len(network.moe_layers))
