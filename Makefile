@@ -39,8 +39,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 demo: $(DONE)/install ## install, run the built-in study, print its table and where its figures are
-	@$(say) "running the built-in study digits_quick (under a minute; it needs no data; whole runs are not run again)"
-	@$(BIN)/cl-moe run digits_quick --jobs $(JOBS) --out $(DEMO)
+	@$(say) "running the built-in study demo (a minute on two cores; nothing is downloaded; whole runs are not run again)"
+	@$(BIN)/cl-moe run demo --jobs $(JOBS) --out $(DEMO)
 	@$(say) "done"
 	@echo "to read:       open $(DEMO)/report.html (figures: $(DEMO)/figures/)"
 	@echo "the command:   $(BIN)/cl-moe --help, or: source $(BIN)/activate, and then cl-moe"
@@ -57,8 +57,9 @@ results: $(DONE)/text ## run the studies of results/ again on real data (hours; 
 	done
 	@$(MAKE) --no-print-directory claims
 
-claims: $(DONE)/install ## print what is claimed and what results/ has measured; write results/claims.md
+claims: $(DONE)/install ## print what results/ has measured of what is claimed; write claims.md, headline.md and the README's sentence
 	@$(BIN)/python results/claims.py
+	@$(BIN)/python results/headline.py
 
 bench: $(DONE)/bench ## take every benchmark again, side by side (BENCH=name takes one); write results/benchmarks
 	@for bench in $(BENCH); do \

@@ -46,7 +46,7 @@ def _low_resource(study: str, over: Mapping[str, float], best: float) -> tuple[L
     few, control, at = "low_resource", "control", (study,)
     relations = ("shifted input", "permuted labels", "new classes")
     return (
-        Line(at, f"{few}: moe - best of {', '.join(RIVALS)}",
+        Line(at, f"{few}: moe - best of the selection {', '.join(RIVALS)}",
              gain_over_best(*RIVALS, group=few), Target("≥", best)),
         *(Line(at, f"{few}: moe - {m}", gain(m, few), Target("≥", v)) for m, v in over.items()),
         Line(at, f"{control}: moe - single_task", gain("single_task", control), Target("≥", -1)),
@@ -174,7 +174,8 @@ def _row(finding: Finding) -> str:
             measured += f" [{', '.join(ends)}]"
         seeds = f"{found.seeds}" + (f" of {finding.seeds}" if found.seeds < finding.seeds else "")
         what += f" ({finding.note})" if finding.note else ""
-    study = line.studies[0] if len(line.studies) == 1 else f"{len(line.studies)} studies"
+    one = line.studies[0] if len(line.studies) == 1 else None
+    study = f"[{one}]({one}/README.md#results)" if one else f"{len(line.studies)} studies"
     return f"| {study} | {what} | {asked} | {measured} | {seeds} | {finding.verdict} |"
 
 
@@ -184,7 +185,7 @@ HEAD = """# What is claimed, and what was measured
 interval (Student's t below ten seeds), differences and quotients paired by seed. Differences of accuracies are in points, at the end of
 the stream and on test data. Quotients are averaged on the log scale. A target is asked of the mean, unless it says of the whole interval;
 "not for sure" is said where the interval has the target in it. Lines without a target are told along. Seconds are of the machine that ran
-the study.
+the study. The page of a study, which its name leads to, has all methods: a line with a selection leaves out others, better ones too.
 """  # noqa: E501
 COLUMNS = ("study", "what", "asked for", "measured", "seeds", "verdict")
 

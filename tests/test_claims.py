@@ -330,7 +330,8 @@ def test_the_command_prints_the_page_and_writes_it(
     mean, low, high, *_ = differences["moe", "average_accuracy", "low_resource"]
     measured = f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
     assert f"low_resource: moe - joint | ≥ 8 | {measured} | 5 | " in text
-    assert "| capacity | half the experts - moe | ≥ -3 |  |  | not run |" in text
+    link = "[capacity](capacity/README.md#results)"
+    assert f"| {link} | half the experts - moe | ≥ -3 |  |  | not run |" in text
     assert 'make results STUDY="unseen_images unseen_text"' in text
 
 

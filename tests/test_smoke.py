@@ -13,6 +13,7 @@ from cl_moe.runs.loading import load_study
 from cl_moe.streams.scenario import ScenarioSpec, load_scenario, shipped_scenarios
 
 PROMISED = {
+    "demo",
     *("digits_quick", "related_unrelated", "low_resource", "unseen_task", "adding_unrelated"),
     *("recurring", "split_mnist", "permuted_mnist", "long_stream"),
     *("ctrl_minus", "ctrl_plus", "ctrl_in", "ctrl_out", "ctrl_plastic"),

@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cl_moe.analysis.caveats import remarks
+    from cl_moe.analysis.caveats import few_seeds, remarks
     from cl_moe.analysis.data import StudyData, accuracy_matrix
     from cl_moe.analysis.divergence import divergence_warnings
     from cl_moe.analysis.document import report
@@ -30,6 +30,7 @@ __all__ = (
     "accuracy_matrix",
     "compute",
     "divergence_warnings",
+    "few_seeds",
     "paired",
     "plot_all",
     "remarks",
@@ -49,6 +50,7 @@ _HOME = {
     "accuracy_matrix": "data",
     "compute": "metrics",
     "divergence_warnings": "divergence",
+    "few_seeds": "caveats",
     "paired": "stats",
     "plot_all": "plots",
     "remarks": "caveats",

@@ -8,7 +8,7 @@ from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.divergence import diverged_methods
 from cl_moe.analysis.metrics import compute
 from cl_moe.analysis.metrics.names import metric_called
-from cl_moe.analysis.stats import Interval, differences, intervals
+from cl_moe.analysis.stats import ENOUGH, Interval, differences, intervals
 
 __all__ = ("RACED", "clear_best", "joint_methods")
 
@@ -26,8 +26,8 @@ def clear_best(
     """Return the method that is ahead of each other one, beyond what seeds may do; or None.
 
     Its difference to each other method, paired by seed, has a 95 % interval that leaves out 0. So
-    there is none with one seed, none where methods tie, and none where a mean is not finite. A
-    method that diverged is not in the race, nor is one that sees all tasks at once.
+    there is none where methods tie, none where a mean is not finite, and none with fewer than three
+    seeds. A method that diverged is not in the race, nor is one that sees all tasks at once.
 
     Args:
         data: the study.
@@ -47,4 +47,5 @@ def clear_best(
     own = values["group"].isna() if group is None else values["group"] == group
     gaps = intervals(differences(values[own & (values["metric"] == metric)], best))
     behind = [gaps.get((m, metric, group)) for m in racing if m != best]
-    return best if all(g and max(sign * g.low, sign * g.high) < 0 for g in behind) else None
+    clear = all(g and g.seeds >= ENOUGH and max(sign * g.low, sign * g.high) < 0 for g in behind)
+    return best if clear else None

@@ -6,16 +6,19 @@ import numpy as np
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.divergence import divergence_warnings, divergences
+from cl_moe.analysis.stats import ENOUGH
+from cl_moe.analysis.verdict import verdict
 
-__all__ = ("CHANCE", "data_line", "remarks", "warnings")
+__all__ = ("CHANCE", "data_line", "few_seeds", "remarks", "warnings")
 
 CHANCE = 0.02  # an accuracy (or R2) this near to guessing, or lower, is chance
 
 
 def remarks(data: StudyData) -> list[str]:
-    """Return the lines to print below a study's table: its data, then its warnings."""
-    line = data_line(data)
-    return [*([line] if line else []), *(f"Warning: {text}" for text in warnings(data))]
+    """Return the lines to print below a study's table: its verdict, its data, its warnings."""
+    said = verdict(data)
+    lines = [f"Verdict: {said}" if said else "", data_line(data)]
+    return [*filter(None, lines), *(f"Warning: {text}" for text in warnings(data))]
 
 
 def data_line(data: StudyData) -> str:
@@ -30,11 +33,22 @@ def data_line(data: StudyData) -> str:
 def warnings(data: StudyData) -> list[str]:
     """Return a sentence for every result that is not what it seems.
 
-    A run whose loss is not finite has diverged, whatever its accuracy. A parameter chosen at the
-    edge of its grid may be better beyond it, so that a method looks worse than it is; a method that
-    ends at chance on a task has not learned or has lost it.
+    Fewer than three seeds settle nothing. A run whose loss is not finite has diverged, whatever its
+    accuracy. A parameter chosen at the edge of its grid may be better beyond it, so that a method
+    looks worse than it is; a method that ends at chance on a task has not learned or has lost it.
     """
-    return [*divergence_warnings(data), *_edges(data), *_at_chance(data)]
+    return [*few_seeds(data), *divergence_warnings(data), *_edges(data), *_at_chance(data)]
+
+
+def few_seeds(data: StudyData) -> list[str]:
+    """Return a warning where there are fewer than three seeds."""
+    seeds = len(data.seeds)
+    if not 0 < seeds < ENOUGH:  # there is none where pairs of tasks alone were measured
+        return []
+    return [
+        f"{seeds} seed{'s' if seeds != 1 else ''}: no difference between methods is settled by "
+        f"fewer than {ENOUGH}."
+    ]
 
 
 def _edges(data: StudyData) -> list[str]:

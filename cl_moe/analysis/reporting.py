@@ -20,6 +20,7 @@ from cl_moe.analysis.tables import (
     table_data,
     transfer_tables,
 )
+from cl_moe.analysis.verdict import verdict
 
 __all__ = ("Section", "markdown_page", "sections")
 
@@ -118,7 +119,11 @@ def _results(data: StudyData) -> list[str | list[str] | TableData]:
         for metric in metrics
         if metric not in defined and (known := metric_called(metric))
     ]
-    blocks: list[str | list[str] | TableData] = [table_data(data)]
+    said = verdict(data)
+    blocks: list[str | list[str] | TableData] = [
+        table_data(data),
+        *([f"Verdict: {said}"] if said else []),
+    ]
     return [*blocks, "Undefined in this study:", lost] if lost else blocks
 
 

@@ -15,6 +15,7 @@ from cl_moe.analysis.metrics import compute, pair_gains
 from cl_moe.errors import InputError, did_you_mean
 
 __all__ = (
+    "ENOUGH",
     "LEVEL",
     "Interval",
     "differences",
@@ -30,6 +31,7 @@ __all__ = (
 )
 
 LEVEL = 0.95
+ENOUGH = 3  # seeds; an interval over two is a dozen times as wide as they are apart
 FEW = 10  # seeds; below, the bootstrap's intervals are too narrow
 KEYS = ["method", "metric", "group"]
 RECORD = ("mean", "low", "high", "seeds")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from cl_moe.analysis.best import RACED, clear_best, joint_methods
+from cl_moe.analysis.best import RACED, clear_best
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.divergence import diverged_methods
 from cl_moe.analysis.metrics.names import METRICS, heading, metric_called
+from cl_moe.analysis.notes import DIVERGED, STEPS, over_seeds, table_note
 from cl_moe.analysis.stats import (
     RECORD,
     Interval,
@@ -23,7 +24,6 @@ from cl_moe.analysis.stats import (
 from cl_moe.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table
 
 __all__ = (
@@ -38,17 +38,6 @@ WIDE, WIDEST = 8, 16  # tasks; a transfer matrix that is printed with intervals,
 NOT_REACHED = "not reached"
 FIRST = ("average_accuracy", "forgetting", "learning_transfer")
 LAST = ("probe_accuracy", "samples_to_target", "parameters", "experts", "steps")
-STEPS = (
-    "Steps are all of a run's optimizer steps; those of candidates that a method tried for its "
-    "decisions are extra training that others do not get."
-)
-DIVERGED = (
-    "Diverged: the loss is not finite and accuracies say nothing; such a method is not in the race."
-)
-STAR = (
-    "* better than every other method in the race: the 95 % intervals of the differences, paired "
-    "by seed, leave out 0."
-)
 
 
 class Cell(NamedTuple):
@@ -106,7 +95,8 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
     methods are dropped. Values are means over seeds with their 95 % interval: ± for Student's t,
     [low, high] for the bootstrap; by default, costs are means alone. The best of a column is marked
     where its difference to each other method, paired by seed, has an interval that leaves out 0:
-    not with one seed, and not where methods tie. A method of type joint is not in the race.
+    not with fewer than three seeds, and not where methods tie. A method of type joint, which sees
+    all tasks at once, is not in the race.
 
     Raises:
         InputError: a metric is not known.
@@ -132,7 +122,7 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
     kept = [i for i, column in enumerate(columns) if any(cell.text for cell in column)]
     cells = [[columns[i][row] for i in kept] for row in range(len(methods))]
     has_groups = any(titles[i] == g.replace("_", " ") for i in kept for g in data.groups())
-    note = _note(data, {found.kind for found in means.values()}, has_groups)
+    note = table_note(data, {found.kind for found in means.values()}, has_groups)
     if diverged:
         note += f" {DIVERGED}"
     if metrics is None and any(titles[i] == heading("steps") for i in kept):
@@ -187,28 +177,6 @@ def _differences(data: StudyData, methods: list[str]) -> list[Cell]:
     return [Cell(_text(found[key], "share", sign=True) if key in found else "") for key in keys]
 
 
-def _over_seeds(rows: pd.DataFrame, kinds: Iterable[str]) -> str:
-    """Say over how many seeds means are taken, and what kind their intervals are of."""
-    ways = {"t": "Student's t (±)", "bootstrap": "bootstrap ([low, high])"}
-    way = " or ".join(text for kind, text in ways.items() if kind in set(kinds))
-    seeds = rows["seed"].nunique()
-    over = f"Mean over {seeds} seed{'s' if seeds != 1 else ''}; "
-    return over + (f"95 % interval: {way}." if way else "one seed has no interval.")
-
-
-def _note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
-    score = data.score
-    points = {"accuracy": "Accuracies in points (per cent)."}.get(
-        score, f"{score[0].upper()}{score[1:]} in points (hundredths of 1)."
-    )
-    note = f"{points} {_over_seeds(data.rows, kinds)}"
-    if has_groups:
-        note += f" A column named after a group of tasks is its average {score}."
-    joint = ", ".join(joint_methods(data))
-    sees = f" Not in the race: {joint}, which sees all tasks at once." if joint else ""
-    return f"{note} {STAR}{sees}" if data.rows["seed"].nunique() > 1 else note
-
-
 def numbered(tasks: Sequence[str]) -> list[str]:
     """Return tasks' names after their numbers, from 0 as in decisions, unless they have their own.
 
@@ -235,7 +203,7 @@ def transfer_tables(data: StudyData) -> list[TableData]:
     )
     note += "model of the column's task alone. "
     note += (
-        f"{_over_seeds(data.pairs, frame['interval'])} They are not corrected for their number."
+        f"{over_seeds(data.pairs, frame['interval'])} They are not corrected for their number."
         if len(tasks) <= WIDE
         else "Means over seeds; there is no room for their intervals."
     )
@@ -269,12 +237,16 @@ def rich_table(found: TableData) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(title=found.title, caption=found.note, caption_justify="left")
+    # Text, not markup, here and below: a note, a name or an interval may hold square brackets.
+    shown = Table(
+        title=Text(found.title, "table.title") if found.title else None,
+        caption=Text(found.note, "table.caption") if found.note else None,
+        caption_justify="left",
+    )
     shown.add_column(found.first, no_wrap=True)
     for column in found.columns:
         shown.add_column(column, justify="right")
     for method, cells in zip(found.methods, found.cells, strict=True):
-        # Text, not markup: a name or an interval may hold square brackets.
         texts = [Text(f"{c.text} *", "bold") if c.best else Text(c.text) for c in cells]
         shown.add_row(Text(method), *texts)
     return shown

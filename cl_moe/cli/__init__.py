@@ -19,8 +19,8 @@ __all__ = ("app", "main")
 _EXAMPLES = """\b
 Examples:
   cl-moe list scenarios
-  cl-moe run digits_quick
-  cl-moe summary runs/digits_quick
+  cl-moe run demo
+  cl-moe summary runs/demo
 """
 
 app = typer.Typer(
@@ -57,7 +57,7 @@ def _options(
 app.command(
     epilog="""\b
 Examples:
-  cl-moe run digits_quick
+  cl-moe run demo
   cl-moe run mine.toml --methods dense,moe --seeds 3 --jobs 2 --out runs/mine
   cl-moe run related_unrelated --data-dir ~/data --set training.epochs=3
   cl-moe run mine.toml --engine ray --address 10.0.0.1:6379 --memory-per-run 2GiB
@@ -88,9 +88,9 @@ Examples:
 app.command(
     epilog="""\b
 Examples:
-  cl-moe summary runs/digits_quick
-  cl-moe summary runs/digits_quick --json > summary.json
-  cl-moe summary runs/digits_quick --metric my_package.metrics:mine
+  cl-moe summary runs/demo
+  cl-moe summary runs/demo --json > summary.json
+  cl-moe summary runs/demo --metric my_package.metrics:mine
 """
 )(summary)
 app.command(

@@ -55,13 +55,15 @@ def summary(
     metrics: OwnMetrics = None,
 ) -> None:
     """Print the methods side by side, means over seeds with 95 % intervals."""
-    from cl_moe.analysis import summary_records
+    from cl_moe.analysis import few_seeds, summary_records
     from cl_moe.runs.loading import load_study
     from cl_moe.runs.store import StudyFolder
 
     data = replace(load_study(folder), metrics=metrics or ())
     if as_json:
         typer.echo(json.dumps(summary_records(data), indent=2))
+        for text in few_seeds(data):
+            typer.echo(f"Warning: {text}", err=True)
     else:
         show(data)
         for line, file in StudyFolder(folder).failures():
@@ -174,11 +176,14 @@ def _print(tables: Iterable[TableData]) -> None:
     from rich.console import Console
 
     from cl_moe.analysis import rich_table
+    from cl_moe.analysis.fitting import fitting, width
 
-    # A pipe or a file has no width of its own, and tables are wider than the 80 it would get.
-    console = Console(width=None if sys.stdout.isatty() else 140, force_jupyter=False)
     for found in tables:
-        console.print(rich_table(found))
+        # A pipe or a file has no width of its own, and tables are wider than the 80 it would get.
+        wide = None if sys.stdout.isatty() else max(140, width(found))
+        console = Console(width=wide, force_jupyter=False)
+        for part in fitting(found, console.width):
+            console.print(rich_table(part))
 
 
 def draw(data: StudyData, folder: Path) -> None:

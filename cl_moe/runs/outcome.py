@@ -64,10 +64,12 @@ class Study:
         from rich.console import Console
 
         from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables
+        from cl_moe.analysis.fitting import fitting
 
         console = Console(width=120, color_system=None, force_jupyter=False)
         with console.capture() as captured:
-            console.print(rich_table(table_data(self.data)))
+            for part in fitting(table_data(self.data), console.width):
+                console.print(rich_table(part))
             for line in remarks(self.data):
                 console.print(line, markup=False, highlight=False)
             for found in transfer_tables(self.data):

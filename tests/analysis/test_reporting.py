@@ -8,6 +8,8 @@ import pytest
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.document import report
+from cl_moe.analysis.reporting import sections
+from cl_moe.analysis.tables import TableData
 
 
 def test_the_report_says_what_ran_what_came_out_and_where_it_is_behind(study: StudyData) -> None:
@@ -77,3 +79,9 @@ def test_writing_markdown_leaves_nothing_else_behind(study: StudyData, tmp_path:
     path = report(study, tmp_path / "new" / "report.md")
     assert path.read_text(encoding="utf-8") == report(study)
     assert [p.name for p in path.parent.iterdir()] == ["report.md"]
+
+
+def test_the_verdict_stands_below_the_table(study: StudyData) -> None:
+    results = next(section for section in sections(study) if section.title == "Results")
+    assert isinstance(results.blocks[0], TableData)
+    assert str(results.blocks[1]).startswith("Verdict: experts leads over all tasks (+")

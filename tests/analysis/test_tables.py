@@ -28,6 +28,14 @@ def test_columns_in_points_with_intervals_and_the_best_marked(study: StudyData) 
     assert not any(best for _, best in ties.values())
 
 
+@pytest.mark.parametrize(("seeds", "starred"), [(2, False), (3, True)])
+def test_a_star_takes_three_seeds(
+    study_of: Callable[..., StudyData], seeds: int, starred: bool
+) -> None:
+    data = study_of({m: [[[v]]] * seeds for m, v in (("dense", 0.5), ("moe", 0.9))})
+    assert column(data, "average accuracy")["moe"][1] == starred
+
+
 def test_a_lead_that_seeds_do_not_settle_has_no_star(study_of: Callable[..., StudyData]) -> None:
     def stars(ahead: list[float], behind: list[float]) -> list[bool]:
         data = study_of({"a": [[[v]] for v in ahead], "b": [[[v]] for v in behind]})
@@ -74,7 +82,7 @@ def test_wholly_undefined_columns_are_dropped(study_of: Callable[..., StudyData]
 def test_joint_is_not_in_the_race_and_costs_have_no_best(
     study_of: Callable[..., StudyData], study: StudyData
 ) -> None:
-    data = study_of({m: [[[v]], [[v]]] for m, v in (("a", 0.5), ("b", 0.6), ("joint", 0.9))})
+    data = study_of({m: [[[v]]] * 3 for m, v in (("a", 0.5), ("b", 0.6), ("joint", 0.9))})
     assert "Not in the race: joint" in table_data(data).note
     found = column(data, "average accuracy")
     assert [found[m][1] for m in ("a", "b", "joint")] == [False, True, False]
@@ -84,7 +92,10 @@ def test_joint_is_not_in_the_race_and_costs_have_no_best(
 def test_ten_seeds_print_the_bootstraps_ends(make: Callable[..., StudyData]) -> None:
     data = make(seeds=10, methods=[("experts", "moe")], probes=())
     assert "[" in column(data, "average accuracy")["experts"][0]
-    assert "bootstrap" in table_data(data).note
+    console = Console(width=200, color_system=None, force_jupyter=False)
+    with console.capture() as captured:
+        console.print(table(data))
+    assert "bootstrap ([low, high])" in captured.get()  # brackets are not taken for markup
 
 
 def test_a_target_never_reached_is_said_and_is_not_the_best(study: StudyData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cl_moe.analysis.data import Array, StudyData
+from cl_moe.analysis.plots.highlight import looks_highlighted, others_line
 from cl_moe.analysis.plots.style import (
     COLUMN,
+    OTHER,
     AbsentError,
     Style,
     context,
@@ -21,7 +24,6 @@ from cl_moe.analysis.plots.style import (
     legend,
     percent,
     short,
-    styles,
     task_axis,
 )
 from cl_moe.analysis.stats import t_band
@@ -133,13 +135,19 @@ def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
         tasks[j]: {method: mean_band(steps[j:], a_STT[:, j:, j]) for method, a_STT in runs.items()}
         for j in evenly(len(tasks), most)
     }
-    return Forgetting(curves, {m: styles(data)[m] for m in runs}, len(tasks), data.score)
+    return Forgetting(curves, _looks(data, runs), len(tasks), data.score)
+
+
+def _looks(data: StudyData, methods: Iterable[str]) -> dict[str, Style]:
+    found = looks_highlighted(data)
+    return {method: found[method] for method in methods}
 
 
 def draw_line(ax: Axes, curve: Curve, style: Style, *, among: int, **more: Any) -> None:
     """Draw a curve with its band (a bar for one point) and a marker at ten points or fewer.
 
-    Two seeds are thin lines in place of a band.
+    Two seeds are thin lines in place of a band. A method of the look ``OTHER`` is a thin line
+    behind the others, without a band.
 
     Args:
         ax: where.
@@ -149,6 +157,10 @@ def draw_line(ax: Axes, curve: Curve, style: Style, *, among: int, **more: Any) 
         more: keywords for ``Axes.plot``.
     """
     if len(curve.x) == 0:
+        return
+    if style is OTHER:
+        behind = {"linewidth": 0.7, "zorder": 1, "marker": "." if len(curve.x) == 1 else ""}
+        ax.plot(curve.x, curve.mean, **style.line(clip_on=False) | more | behind)
         return
     every = max(1, round(len(curve.x) / 10))
     ax.plot(curve.x, curve.mean, **style.line(markevery=every, clip_on=False, zorder=3) | more)
@@ -163,12 +175,16 @@ def draw_line(ax: Axes, curve: Curve, style: Style, *, among: int, **more: Any) 
         ax.fill_between(curve.x, low, high, color=style.colour, alpha=opacity, linewidth=0)
 
 
+def _coloured(shown: dict[str, Style]) -> dict[str, Style]:
+    return {method: style for method, style in shown.items() if style is not OTHER}
+
+
 def draw_forgetting(info: Forgetting) -> Figure:
     """Draw one panel a task, one line a method."""
     with context():
         drawn, panels = grid(len(info.curves), most=5, height=1.35, sharex=True, sharey=True)
         names = short(list(info.curves), 20)
-        among = len(info.styles)
+        among = len(_coloured(info.styles))
         for ax, name, lines in zip(panels, names, info.curves.values(), strict=True):
             for method, curve in lines.items():
                 style = info.styles[method]
@@ -179,7 +195,7 @@ def draw_forgetting(info: Forgetting) -> Figure:
         fit_accuracy(panels[0], list(info.curves.values()))
         drawn.supxlabel("tasks learned" + (f" ({info.note})" if info.note else ""), fontsize=8)
         drawn.supylabel(f"test {info.score} (%)", fontsize=8)
-        legend(drawn, info.styles)
+        legend(drawn, _coloured(info.styles), others_line(info.styles))
         sns.despine(fig=drawn)
     return drawn
 
@@ -218,7 +234,7 @@ def average_data(data: StudyData) -> Average:
         raise AbsentError(
             "needs the accuracy on all tasks so far, on a stream of two tasks or more"
         )
-    return Average(curves, {m: styles(data)[m] for m in curves}, len(tasks), data.score)
+    return Average(curves, _looks(data, curves), len(tasks), data.score)
 
 
 def draw_average(info: Average) -> Figure:
@@ -227,11 +243,11 @@ def draw_average(info: Average) -> Figure:
         drawn = figure(COLUMN, 2.5)
         ax = drawn.subplots()
         for method, curve in info.curves.items():
-            draw_line(ax, curve, info.styles[method], among=len(info.styles))
+            draw_line(ax, curve, info.styles[method], among=len(_coloured(info.styles)))
         task_axis(ax, info.length)
         percent(ax.yaxis)
         fit_accuracy(ax, [info.curves])
         ax.set(xlabel="tasks learned", ylabel=f"mean {info.score} of the\ntasks learned so far (%)")
-        legend(drawn, info.styles)
+        legend(drawn, _coloured(info.styles), others_line(info.styles))
         sns.despine(fig=drawn)
     return drawn

@@ -43,6 +43,10 @@ from cl_moe.errors import InputError, did_you_mean
 __all__ = ("FIGURES", "caption", "draw_all", "figures_of", "plot_all", "rendered", "save", "which")
 
 logger = logging.getLogger(__name__)
+IN_COLOUR = (
+    "of more than five methods in colour the one that the study is about, dense, ewc, a network a "
+    "task and the best of the others, which are grey"
+)
 FORMATS = ("png", "pdf", "svg")
 
 
@@ -50,13 +54,13 @@ FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
     {
         "forgetting": FigureSpec(
             "each task's test accuracy from when it was learned to the end, with 95 % intervals "
-            "(thin lines: each of two seeds)",
+            f"(thin lines: each of two seeds); {IN_COLOUR}",
             forgetting_data,
             draw_forgetting,
         ),
         "average_accuracy": FigureSpec(
             "mean test accuracy on the tasks learned so far, with 95 % intervals (thin lines: each "
-            "of two seeds)",
+            f"of two seeds); {IN_COLOUR}",
             average_data,
             draw_average,
         ),

@@ -22,6 +22,7 @@ from cl_moe.analysis.data import StudyData
 
 __all__ = (
     "COLUMN",
+    "OTHER",
     "PAGE",
     "AbsentError",
     "Style",
@@ -60,6 +61,9 @@ class Style(NamedTuple):
         """Return keywords for ``Axes.plot``."""
         return {"color": self.colour, "marker": self.marker, "linestyle": self.dash, **more}
 
+
+OTHER = Style("#B8B8B8", "", SOLID)
+"""Of methods that a figure does not tell apart."""
 
 # The look of a method's type in every study, so that figures can be laid side by side. Methods of
 # one family share a colour. References are no competitors: grey or black, and never solid.
@@ -108,11 +112,11 @@ def _plain(data: StudyData) -> Iterator[tuple[str, str]]:
 def _rarest_style(taken: Iterable[Style]) -> Style:
     """Return the look whose marker, then colour, then dash is rarest among those taken.
 
-    As long as there are others it is none of them.
+    As long as there are others it is none of them. The colour of the mixture comes last.
     """
     taken = list(taken)
     markers, colours, dashes = (Counter(style[i] for style in taken) for i in (1, 0, 2))
-    styles = [Style(*parts) for parts in itertools.product(COLOURS, MARKERS, DASHES)]
+    styles = [Style(*parts) for parts in itertools.product((*COLOURS[1:], RED), MARKERS, DASHES)]
     every = [style for style in styles if style not in taken] or styles
     return min(every, key=lambda k: (markers[k.marker], colours[k.colour], dashes[k.dash]))
 

@@ -1,0 +1,71 @@
+"""What stands below a table: of which tasks its means are, over how many seeds, what a star is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from cl_moe.analysis.best import joint_methods
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.stats import ENOUGH
+
+__all__ = ("DIVERGED", "STEPS", "averaged", "over_seeds", "table_note")
+
+STEPS = (
+    "Steps are all of a run's optimizer steps; those of candidates that a method tried for its "
+    "decisions are extra training that others do not get."
+)
+DIVERGED = (
+    "Diverged: the loss is not finite and accuracies say nothing; such a method is not in the race."
+)
+STAR = (
+    "* better than every other method in the race: the 95 % intervals of the differences, paired "
+    "by seed, leave out 0."
+)
+
+
+def table_note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
+    """Return a table's note.
+
+    Args:
+        data: the study.
+        kinds: of the table's intervals, ``Interval.kind``.
+        has_groups: the table has columns for groups of tasks.
+    """
+    score = data.score
+    points = {"accuracy": "Accuracies in points (per cent)."}.get(
+        score, f"{score[0].upper()}{score[1:]} in points (hundredths of 1)."
+    )
+    note = f"{points} {averaged(data)} {over_seeds(data.rows, kinds)}"
+    if has_groups:
+        note += f" A column named after a group of tasks is its average {score}."
+    joint = ", ".join(joint_methods(data))
+    sees = f" Not in the race: {joint}, which sees all tasks at once." if joint else ""
+    return f"{note} {STAR}{sees}" if data.rows["seed"].nunique() >= ENOUGH else note
+
+
+def averaged(data: StudyData) -> str:
+    """Say of which kinds of tasks an average is the mean: tasks without a group are of no kind."""
+    tasks, groups = data.stream_tasks, data.groups()
+    of_groups = [f"{len(members)} {group.replace('_', ' ')}" for group, members in groups.items()]
+    rest = len(tasks) - sum(map(len, groups.values()))
+    kinds = [*of_groups, *([f"{rest} of no group"] if rest and groups else [])]
+    of = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}"
+    return f"Averages are means of {of}{': ' + ', '.join(kinds) if kinds else ''}."
+
+
+def over_seeds(rows: pd.DataFrame, kinds: Iterable[str]) -> str:
+    """Say over how many seeds means are taken, and what kind their intervals are of.
+
+    >>> over_seeds(pd.DataFrame({"seed": [0, 1, 2]}), {"t"})
+    "Mean over 3 seeds; 95 % interval: Student's t (±)."
+    >>> over_seeds(pd.DataFrame({"seed": [0]}), {"none"})
+    'Mean over 1 seed, which is fewer than 3; one seed has no interval.'
+    """
+    ways = {"t": "Student's t (±)", "bootstrap": "bootstrap ([low, high])"}
+    way = " or ".join(text for kind, text in ways.items() if kind in set(kinds))
+    seeds = rows["seed"].nunique()
+    over = f"Mean over {seeds} seed{'s' if seeds != 1 else ''}"
+    over += f", which is fewer than {ENOUGH}; " if seeds < ENOUGH else "; "
+    return over + (f"95 % interval: {way}." if way else "one seed has no interval.")

@@ -1,0 +1,110 @@
+"""What the studies say in a sentence each: ``python results/headline.py [RESULTS_DIR]``.
+
+Reads the studies in RESULTS_DIR (by default the folder of this file), writes their verdicts and a
+table of :data:`STUDY` to RESULTS_DIR/headline.md, and the sentence of that study into the README
+beside RESULTS_DIR, between two comments. ``make claims`` calls it, so that no figure of either is
+typed by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from cl_moe import InputError, load_study
+from cl_moe.analysis import table_data
+from cl_moe.analysis.data import StudyData
+from cl_moe.analysis.notes import averaged
+from cl_moe.analysis.plots.highlight import highlighted
+from cl_moe.analysis.tables import TableData, markdown
+from cl_moe.analysis.verdict import verdict
+from cl_moe.runs.exported import is_exported
+from cl_moe.runs.files import write_text
+
+__all__ = ("STUDY", "main", "page", "selection", "sentence", "with_sentence")
+
+STUDY = "related_unrelated"
+MARKED = re.compile(r"(<!-- headline: [^\n]*-->\n).*?(<!-- end of headline -->)", re.DOTALL)
+HEAD = """# What each study says
+
+`make claims` writes this page from the studies beside it, and the sentence in the README; no figure in either is typed by hand.
+Differences are in points of average accuracy at the end of the stream, on test data, paired by seed, with 95 % intervals. What was asked
+for before it was measured stands in [claims.md](claims.md)."""  # noqa: E501
+
+
+def selection(data: StudyData) -> TableData:
+    """Return a study's table with the methods that its figures highlight, and joint training.
+
+    What is left out is said below it. A star is won against all methods, those left out too.
+    """
+    whole = table_data(data)
+    joint = data.of_type("joint")
+    chosen = {*highlighted(data), *([joint] if joint else [])}
+    kept = [i for i, method in enumerate(whole.methods) if method in chosen]
+    note = (
+        f"Selection: {len(kept)} of {len(whole.methods)} methods; "
+        f"[all of them]({data.name}/README.md#results). Shown are the one that the study is about, "
+        "dense, ewc, a network a task, joint training, and the best of the others."
+    )
+    return whole._replace(
+        methods=[whole.methods[i] for i in kept],
+        cells=[whole.cells[i] for i in kept],
+        note=f"{note} {whole.note}" if len(kept) < len(whole.methods) else whole.note,
+    )
+
+
+def sentence(data: StudyData) -> str:
+    """Return a study's verdict, after which tasks its averages are means of."""
+    seeds = len(data.seeds)
+    return f"{averaged(data)[:-1]}; {seeds} seeds. Verdict: {verdict(data)}"
+
+
+def page(studies: Mapping[str, StudyData]) -> str:
+    """Return the page of verdicts, the table of :data:`STUDY` first."""
+    parts = [HEAD]
+    if STUDY in studies:
+        parts += [f"## {STUDY}", markdown(selection(studies[STUDY]))]
+    parts.append("## Verdicts")
+    parts += [f"[{name}]({name}): {sentence(data)}" for name, data in studies.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def with_sentence(readme: str, data: StudyData) -> str:
+    """Return the README's text with a study's sentence between its two comments.
+
+    Raises:
+        InputError: the comments are not there.
+    """
+    if not MARKED.search(readme):
+        raise InputError(
+            "README.md: no lines '<!-- headline: ... -->' and '<!-- end of headline -->' to write "
+            "the headline between"
+        )
+    return MARKED.sub(lambda found: f"{found[1]}{sentence(data)}\n{found[2]}", readme)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, and the README's sentence; 1 where there is no such folder, or no place."""
+    folder = Path(arguments[0]) if arguments else Path(__file__).resolve().parent
+    try:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; give the one that holds the studies")
+        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and is_exported(p))
+        studies = {name: load_study(folder / name) for name in names}
+        readme = folder.parent / "README.md"
+        text = None
+        if STUDY in studies and readme.exists():
+            text = with_sentence(readme.read_text(encoding="utf-8"), studies[STUDY])
+    except InputError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    write_text(folder / "headline.md", page(studies))
+    if text is not None:
+        write_text(readme, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
