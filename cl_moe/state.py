@@ -81,7 +81,7 @@ def save_state(folder: Path, state: State) -> None:
     from safetensors.torch import save_file
 
     if folder.exists() and not (folder / PLAIN).is_file():
-        raise InputError(f"{folder}: is there already and is no saved model; give another name")
+        raise InputError(f"{folder}: exists and is not a saved model; give another name")
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -207,7 +207,7 @@ def moe_network(
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
     """Return a function from a number of features to the gate ``name``, with checked options."""
     if "in_features" in options:
-        raise InputError("gate_options.in_features: is set by the network; take it out")
+        raise InputError("gate_options.in_features: is set by the network; remove it")
     given = {"in_features": 1, **options}
     tried: Gate = catalog.make("gate", Gate, name, given, "gate_options", name_place="gate")
     return partial(type(tried), **options)

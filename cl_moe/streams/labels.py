@@ -163,7 +163,7 @@ def _numbers(
     if not any(name.isdecimal() for name in classes):
         position |= {y: int(y) for y in plain if isinstance(y, str) and y.isdecimal()}
     found = [
-        ("name", f"label '{y}' of sample {row} is no class; {did_you_mean(y, classes)}")
+        ("name", f"label '{y}' of sample {row} is not a class; {did_you_mean(y, classes)}")
         for row, y in zip(rows or range(len(plain)), plain, strict=True)
         if isinstance(y, str) and y not in position
     ]

@@ -127,7 +127,7 @@ def _table(path: Path, shape: Sequence[int], label: str | None, features: Sequen
             continue
         values.append([_number(row[k]) for k in at])
         problems += [
-            f"{path}, line {line}, column '{name}': {row[k]!r} is not a finite number; mend it"
+            f"{path}, line {line}, column '{name}': {row[k]!r} is not a finite number; correct it"
             for name, k, value in zip(wanted, at, values[-1], strict=True)
             if not math.isfinite(value)
         ]
@@ -165,7 +165,7 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
         )
     elif not np.isfinite(x).all():
         bad = int(np.argwhere(~np.isfinite(x))[0][0])
-        problems.append(f"{path}, array 'x', row {bad}: holds NaN or infinity; clean or drop it")
+        problems.append(f"{path}, array 'x', row {bad}: holds NaN or infinity; clean or remove it")
     if y is not None and (y.dtype.kind not in "uiU" or y.ndim != 1 or len(y) != len(x)):
         problems.append(
             f"{path}, array 'y': {y.dtype} of shape {y.shape}; give whole numbers or texts, one a "
@@ -234,7 +234,7 @@ def _image(path: Path, shape: Sequence[int]) -> Tensor:
         with Image.open(path) as file:
             pixels = torch.from_numpy(np.array(file.convert("RGB" if colour else "L")))
     except (OSError, SyntaxError) as error:  # what Pillow makes of damaged files
-        raise InputError(f"{path}: not a readable image ({error}); drop or replace it") from error
+        raise InputError(f"{path}: not a readable image ({error}); remove or replace it") from error
     return (pixels.permute(2, 0, 1) if colour else pixels.unsqueeze(0)).unsqueeze(0).contiguous()
 
 

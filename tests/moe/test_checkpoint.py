@@ -309,7 +309,7 @@ def test_a_folder_that_is_something_else_is_left_alone(learned: Any, tmp_path: P
     (tmp_path / "notes/mine.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for name in ("notes", "file"):
-        with pytest.raises(InputError, match="is no saved model; give another name"):
+        with pytest.raises(InputError, match="is not a saved model; give another name"):
             learned.save(tmp_path / name)
         with pytest.raises(InputError, match="no saved model"):
             cl_moe.load(tmp_path / name)

@@ -90,7 +90,7 @@ def test_an_avalanche_strategy_has_the_budget_of_all(context, learn):
 
 
 def test_what_is_no_strategy_is_refused(context):
-    assert "is no Avalanche strategy" in problems("collections:OrderedDict", {}, context)[0]
+    assert "is not an Avalanche strategy" in problems("collections:OrderedDict", {}, context)[0]
 
 
 def mine(context, /, *, width: float = 1.0):
@@ -143,11 +143,11 @@ def test_problems_of_parameters_name_the_method(context):
     [
         (
             {"gate": "collections:OrderedDict"},
-            "gate: 'collections:OrderedDict' is no gate",
+            "gate: 'collections:OrderedDict' is not a valid gate",
         ),
         (
             {"growth": "collections:OrderedDict"},
-            "growth: 'collections:OrderedDict' is no growth",
+            "growth: 'collections:OrderedDict' is not a valid growth",
         ),
         ({"gate_options": {"k": 0}}, "gate_options.k: 0 must be 1 or more experts"),
         (

@@ -27,7 +27,7 @@ def test_all_problems_of_a_table_are_told(tmp_path: Path) -> None:
     path.write_text("a,b\n1,x\ninf,2\n" + "?,?\n" * 30)
     with pytest.raises(InputError) as error:
         read_rows(path, (2,))
-    assert f"{path}, line 2, column 'b': 'x' is not a finite number; mend it" in str(error.value)
+    assert f"{path}, line 2, column 'b': 'x' is not a finite number; correct it" in str(error.value)
     assert f"{path}, line 3, column 'a'" in str(error.value)
     assert error.value.problems[-1] == "... and 42 more"
     path.write_text("a,a\n1,2\n")

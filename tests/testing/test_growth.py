@@ -111,7 +111,7 @@ BROKEN = {
     "a decision changes nothing / itself": (ChangesItself, "note it in learned"),
     "a decision changes nothing / random": (GlobalDraw, "global random state"),
     "inputs untouched": (Mutates, "the task's rows are changed"),
-    "same seed same result": (Dice, "the same task gets another decision a second time"),
+    "same seed same result": (Dice, "the same task gets another decision the second time"),
     "state round trips": (Forgets, "a policy that is restored decides differently"),
     "one example": (ManyRows, "index 2 is out of bounds"),
     "one class": (TwoClasses, ""),

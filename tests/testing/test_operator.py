@@ -76,7 +76,7 @@ BROKEN = {
     "state round trips": (Loose, "its fields can be changed"),
     "the relation is said": (Unsaid, "derived_from is None"),
     "inputs untouched": (Mutates, "the task that it is given is changed"),
-    "same seed same result": (Dice, "the same seed gives another task a second time"),
+    "same seed same result": (Dice, "the same seed gives another task the second time"),
     "finite": (Divides, "NaN"),
     "one row": (ManyRows, "index 5 is out of bounds"),
     "tasks of vectors": (Images, "a task of vectors ends in IndexError"),

@@ -40,12 +40,12 @@ def packed(plan: StudyPlan) -> bytes:
     """Return a plan as it is sent to other processes; :func:`cl_moe.runs.worker.unpacked` opens it.
 
     Raises:
-        InputError: the data of its stream cannot be sent.
+        InputError: the stream's data cannot be pickled.
     """
     try:
         return pickle.dumps(plan)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
-            f"jobs: this stream cannot be sent to other processes ({error}); use jobs=1, "
-            "or data sets of classes and functions that stand in a module"
+            f"jobs: this stream cannot be pickled for other processes ({error}); use jobs=1, "
+            "or data sets whose classes and functions are defined in a module"
         ) from error

@@ -79,7 +79,7 @@ class _Worker:
         code = self._process.wait()
         self._log.seek(0)
         printed = self._log.read().decode(errors="replace").strip().splitlines()[-20:]
-        return "\n".join([f"the process of this run ended by itself (exit code {code})", *printed])
+        return "\n".join([f"the process of this run died (exit code {code})", *printed])
 
     def _send(self, message: bytes) -> None:
         assert self._process.stdin is not None

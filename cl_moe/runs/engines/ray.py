@@ -137,7 +137,7 @@ class RayEngine(Engine):
             why = str(error).strip().split("\n")[0]
             raise InputError(
                 f"address: the Ray at '{self._address}' cannot be used ({why}); give the address "
-                "that `ray start` has printed, or none for a Ray on this machine"
+                "printed by `ray start`, or none for a local Ray"
             ) from error
 
     def _check_room(self) -> None:
@@ -147,7 +147,8 @@ class RayEngine(Engine):
             cpus, gpus, memory = self._needs.values()
             raise InputError(
                 f"engine: a run takes {cpus:g} CPU, {gpus:g} GPU and {memory / 2**30:.3g} GiB, "
-                f"and none of the cluster's {len(there)} machines has that; ask for less a run"
+                f"but none of the cluster's {len(there)} machines has that; reduce the resources "
+                "per run"
             )
 
     def _submit(self, job: Job) -> Any:
@@ -158,7 +159,7 @@ class RayEngine(Engine):
         try:
             outcome: RunResult | Failure = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            return Failure(f"Ray has lost this run: {error}", crashed=True)
+            return Failure(f"Ray lost this run: {error}", crashed=True)
         return outcome
 
     def _read_reports(self) -> None:
@@ -220,12 +221,12 @@ def _probe(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit() and int(port) < 2**16):
         raise InputError(
-            f"address: '{address}' is none; give auto, 10.0.0.1:6379 or ray://10.0.0.1:10001"
+            f"address: '{address}' is not an address; give auto, 10.0.0.1:6379 or ray://10.0.0.1:10001"
         )
     try:
         socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
     except OSError as error:
         raise InputError(
             f"address: no Ray answers at '{address}' ({error}); give the address that `ray start` "
-            "has printed, or none for a Ray on this machine"
+            "printed, or none for a local Ray"
         ) from error

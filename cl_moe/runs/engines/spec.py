@@ -34,7 +34,7 @@ class RaySpec:
     >>> RaySpec(cpus=0)
     Traceback (most recent call last):
     ...
-    cl_moe.errors.InputError: cpus: 0 is no number of cores; give 0.5, 1, 2, ...
+    cl_moe.errors.InputError: cpus: 0 is not a valid number of cores; give 0.5, 1, 2, ...
     """
 
     address: str | None = None
@@ -45,9 +45,13 @@ class RaySpec:
     def __post_init__(self) -> None:
         problems = []
         if self.cpus is not None and not _is_share(self.cpus, least=0.001):
-            problems.append(f"cpus: {self.cpus!r} is no number of cores; give 0.5, 1, 2, ...")
+            problems.append(
+                f"cpus: {self.cpus!r} is not a valid number of cores; give 0.5, 1, 2, ..."
+            )
         if self.gpus is not None and not _is_share(self.gpus, least=0.0):
-            problems.append(f"gpus: {self.gpus!r} is no number of GPUs; give 0, 0.25, 1, 2, ...")
+            problems.append(
+                f"gpus: {self.gpus!r} is not a valid number of GPUs; give 0, 0.25, 1, 2, ..."
+            )
         try:
             in_bytes(self.memory)
         except InputError as error:
@@ -68,7 +72,7 @@ def in_bytes(memory: int | str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(memory))
     unit = _UNITS.get((found[2] or "B").upper()) if found else None
     if isinstance(memory, bool) or found is None or unit is None:
-        raise InputError(f"'{memory}' is no amount of memory; give 2GiB, 500MiB, or bytes")
+        raise InputError(f"'{memory}' is not an amount of memory; give 2GiB, 500MiB, or bytes")
     return int(float(found[1]) * unit)
 
 

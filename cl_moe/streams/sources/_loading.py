@@ -77,8 +77,8 @@ def _loaded(source: Source, seed: int, data_dir: Path | None, place: str) -> Sou
     except Exception as error:  # damaged files and users' functions may raise anything
         raise InputError(
             f"{place}: cannot be loaded ({type(error).__name__}: {error}); "
-            "see that its files are whole, and its parameters right"
+            "check that its files are complete and its parameters valid"
         ) from error
     if not isinstance(data, SourceData):
-        raise InputError(f"{place}: gives {type(data).__name__}; a source gives SourceData")
+        raise InputError(f"{place}: returns {type(data).__name__}; a source must return SourceData")
     return data

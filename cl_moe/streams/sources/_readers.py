@@ -42,15 +42,15 @@ def read_idx(path: Path) -> Tensor:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read()
     except (OSError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); fetch it again") from error
+        raise InputError(f"{path}: cannot be read ({error}); download it again") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != 8:
-        raise InputError(f"{path}: not an IDX file of bytes; fetch it again")
+        raise InputError(f"{path}: not an IDX file of bytes; download it again")
     start = 4 + 4 * content[3]
     shape = np.frombuffer(content[4:start], dtype=">u4").astype(np.int64)
     if len(content) - start != int(shape.prod()):
         raise InputError(
-            f"{path}: {len(content) - start} values where its head says {int(shape.prod())}; "
-            "fetch it again"
+            f"{path}: {len(content) - start} values, but its header says {int(shape.prod())}; "
+            "download it again"
         )
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
 

@@ -76,21 +76,21 @@ class SourceData:
         if not found and self.train_x.shape[1:] != self.test_x.shape[1:]:
             found.append(
                 f"{place}: train inputs have shape {tuple(self.train_x.shape[1:])}, test inputs "
-                f"{tuple(self.test_x.shape[1:])}; give both one shape"
+                f"{tuple(self.test_x.shape[1:])}; give both the same shape"
             )
         if not self.classifies:
             return found
         if len(self.classes) < 2:
             found.append(f"{place}: {len(self.classes)} class; a task needs two or more")
         if len(set(self.classes)) < len(self.classes):
-            found.append(f"{place}: two classes have one name; give each its own")
+            found.append(f"{place}: two classes have the same name; rename one")
         if not found:
             empty = set(range(len(self.classes))) - set(self.train_y.tolist())
             found += one_per_cause(
                 (
                     None,
-                    f"{place}: class '{self.classes[k]}' has no training example; add some or drop "
-                    "it",
+                    f"{place}: class '{self.classes[k]}' has no training example; add some or "
+                    "remove the class",
                 )
                 for k in sorted(empty)
             )
@@ -99,11 +99,11 @@ class SourceData:
 
 def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
     if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim and y.ndim):
-        return ["inputs or labels are no list of examples; give tensors (N, ...) and (N,)"]
+        return ["inputs or labels are not lists of examples; give tensors (N, ...) and (N,)"]
     if len(x) != len(y):
-        return [f"{len(x)} inputs but {len(y)} labels; give one label an input"]
+        return [f"{len(x)} inputs but {len(y)} labels; give one label per input"]
     if len(x) == 0:
-        return ["no example; give at least one a class"]
+        return ["no example; give at least one per class"]
     problems = []
     if x.ndim not in (2, 4) or 0 in x.shape:
         problems.append(
@@ -114,7 +114,7 @@ def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
     elif x.is_floating_point() and not bool(torch.isfinite(x).all()):
         bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
         problems += one_per_cause(
-            (None, f"example {row} holds NaN or infinity; clean or drop it") for row in bad
+            (None, f"example {row} holds NaN or infinity; clean or remove it") for row in bad
         )
     classes = objective.n_outputs
     if not isinstance(objective, Classification):

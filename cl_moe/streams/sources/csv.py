@@ -18,7 +18,7 @@ from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, s
 
 __all__ = ("Csv",)
 
-LEAVE_OUT = "mend it, or leave the column out of features"
+LEAVE_OUT = "correct it, or leave the column out of features"
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,14 @@ class Csv(Source):
         if self.delimiter is not None and len(self.delimiter) != 1:
             problems.append(f"delimiter: {self.delimiter!r} is not one character")
         problems += [
-            f"features: '{name}' is the label, which is to be learned"
+            f"features: '{name}' is the label column; remove it"
             for name in self.targets
             if name in self.features
         ]
         if len(set(self.features)) < len(self.features):
-            problems.append(f"features: {list(self.features)} has a column twice; give each once")
+            problems.append(
+                f"features: {list(self.features)} contains a column twice; give each once"
+            )
         if problems:
             raise InputError(problems)
 
@@ -116,7 +118,7 @@ class Csv(Source):
         if unknown:
             raise InputError(
                 f"{path}, column '{self.label}': label '{unknown[0]}' is not in the "
-                "training file; add training rows or drop it"
+                "training file; add training rows or remove it"
             )
         return torch.tensor([classes.index(word) for word in read])
 
@@ -182,10 +184,10 @@ class Csv(Source):
             place = f"{path}, row {number}"
             if len(row) != len(header):
                 wide = f"{len(row)} values for {len(header)} columns"
-                found.append(("length", f"{place}: {wide}; mend it"))
+                found.append(("length", f"{place}: {wide}; correct it"))
                 continue
             if self.objective != "classification":
-                targets.append(numbers(row, place, at, "mend it"))
+                targets.append(numbers(row, place, at, "correct it"))
             elif not row[at[0]].strip():
                 found.append(("label", f"{place}, column '{self.label}': no label; give one"))
             values.append(numbers(row, place, columns, LEAVE_OUT))

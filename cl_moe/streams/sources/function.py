@@ -60,7 +60,7 @@ class Function(Source):
             if name not in known and inspect.Parameter.VAR_KEYWORD not in kinds
         ]
         problems += [
-            f"arguments.{name}: missing; the function needs it"
+            f"arguments.{name}: missing; the function requires it"
             for name, parameter in known.items()
             if parameter.default is parameter.empty
             and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)

@@ -62,7 +62,7 @@ class Images(Source):
             if extra:
                 raise InputError(
                     f"{folder / 'test'}: class '{min(extra)}' is not in {folder / 'train'}; "
-                    "add training images or drop it"
+                    "add training images or remove it"
                 )
             train_x, train_y = self._read(folder / "train", classes)
             test_x, test_y = self._read(folder / "test", classes)
@@ -75,7 +75,7 @@ class Images(Source):
     def _classes(self, folder: Path) -> tuple[str, ...]:
         names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
         if not names:
-            raise InputError(f"{folder}: no subfolder; give one a class, with its images")
+            raise InputError(f"{folder}: no subfolder; create one per class, with its images")
         return names
 
     def _read(self, folder: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
@@ -85,7 +85,7 @@ class Images(Source):
             paths = sorted(p for p in inside.glob("*") if p.suffix.lower() in _ENDINGS)
             if not paths:
                 ways = ", ".join(_ENDINGS)
-                found.append(("none", f"{inside}: no image; add some ({ways}) or drop it"))
+                found.append(("none", f"{inside}: no image; add some ({ways}) or remove it"))
             for path in paths:
                 image = self._image(path, found)
                 if image is None:
@@ -114,7 +114,7 @@ class Images(Source):
             with Image.open(path) as file:
                 image = eight_bits(file, "L" if self.grey else "RGB")
         except OSError as error:
-            found.append(("file", f"{path}: not a readable image ({error}); drop or replace it"))
+            found.append(("file", f"{path}: not a readable image ({error}); remove or replace it"))
             return None
         except InputError as error:
             found.append((str(error), f"{path}: {error}"))

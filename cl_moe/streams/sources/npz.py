@@ -90,7 +90,7 @@ class Npz(Source):
     def _data(self, path: Path, arrays: Mapping[str, Any]) -> SourceData:
         bad = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
         if bad:
-            raise InputError(f"{path}: '{bad[0]}' is no array; save it with numpy.savez")
+            raise InputError(f"{path}: '{bad[0]}' is not an array; save it with numpy.savez")
         problems = [
             f"{path}, array '{name}': {arrays[name].dtype} is not a number; give numbers"
             for name in (self.x, self.test_x)
@@ -117,7 +117,7 @@ class Npz(Source):
         if unknown:
             raise InputError(
                 f"{path}, array '{self.test_y}': label {unknown[0]} is not among the training "
-                "labels; add training examples or drop it"
+                "labels; add training examples or remove it"
             )
         test_y = torch.tensor([classes.index(word) for word in test_words])
         return SourceData(x, y, _inputs(arrays[self.test_x]), test_y, classes)

@@ -77,7 +77,7 @@ class Text(Source):
         if unknown:
             raise InputError(
                 f"{test_file}, column '{self.label}': label '{unknown[0]}' is not in the training "
-                "file; add training examples or drop it"
+                "file; add training examples or remove it"
             )
         test_y = torch.tensor([classes.index(word) for word in test_words])
         return SourceData(self._embed(texts), y, self._embed(test_texts), test_y, classes)
@@ -108,9 +108,11 @@ class Text(Source):
         for number, row in rows:
             place = f"{path}, line {number}"
             if len(row) != len(header):
-                found.append(("length", f"{place}: {len(row)} columns for {len(header)}; mend it"))
+                found.append(
+                    ("length", f"{place}: {len(row)} columns for {len(header)}; correct it")
+                )
             elif not all(row[k].strip() for k in at):
-                found.append(("empty", f"{place}: an empty text or label; fill or drop it"))
+                found.append(("empty", f"{place}: an empty text or label; fill or remove it"))
         if found:
             raise InputError(one_per_cause(found))
         texts = [tuple(row[k].strip() for k in at[:-1]) for _, row in rows]

@@ -61,7 +61,7 @@ class Torchvision(Source):
             problems.append(f"dataset: no '{self.dataset}'; {did_you_mean(self.dataset, _NAMES)}")
         only = {"coarse": "CIFAR100", "alphabet": "Omniglot"}
         problems += [
-            f"{key}: goes with dataset {name!r} only; leave it out for {self.dataset!r}"
+            f"{key}: only valid for dataset {name!r}; remove it for {self.dataset!r}"
             for key, name in only.items()
             if getattr(self, key) and self.dataset != name
         ]

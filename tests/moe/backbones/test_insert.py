@@ -207,7 +207,7 @@ def test_what_its_author_switched_off_is_not_trained_in_copies():
         ({"slots": "bdy"}, "slots: Net has no module 'bdy'"),
         ({"slots": ["body", "body.0"]}, "slots: 'body.0' lies within 'body'"),
         ({"slots": "body", "expert": "lorra"}, "no expert is called 'lorra'; did you mean 'lora'"),
-        ({"slots": "body", "expert": "conv"}, "expert: 'conv' is no expert"),
+        ({"slots": "body", "expert": "conv"}, "expert: 'conv' is not a valid expert"),
         ({"slots": "body", "expert_options": {"rnak": 2}}, "expert_options.rnak: no such param"),
         ({"slots": "body", "expert_options": {"rank": 0}}, "rank: 0 must be 1 or more"),
         ({"slots": "body", "gate": "taks"}, "no gate is called 'taks'"),

@@ -89,12 +89,12 @@ def test_all_faults_of_a_table_are_named_at_once_and_each_cause_once(tmp_path: P
     text = "a,b,kind\n" + "q,1,x\n" * 3 + "1,inf,y\n" + "1,2,\n" * 2 + "1\n" * 50
     path = write(tmp_path / "t.csv", text)
     assert failing(Csv(path=path, label="kind")) == [
-        f"{path}, row 2, column 'a': 'q' is not a finite number; mend it, or leave the column out "
-        "of features (and 2 more like it)",
-        f"{path}, row 5, column 'b': 'inf' is not a finite number; mend it, or leave the column "
+        f"{path}, row 2, column 'a': 'q' is not a finite number; correct it, or leave the column "
+        "out of features (and 2 more like it)",
+        f"{path}, row 5, column 'b': 'inf' is not a finite number; correct it, or leave the column "
         "out of features",
         f"{path}, row 6, column 'kind': no label; give one (and 1 more like it)",
-        f"{path}, row 8: 1 values for 3 columns; mend it (and 49 more like it)",
+        f"{path}, row 8: 1 values for 3 columns; correct it (and 49 more like it)",
     ]
 
 
@@ -455,9 +455,9 @@ def test_what_is_wrong_with_targets_in_a_table(tmp_path: Path) -> None:
     )
     mine = Csv(path=path, label="first", objective="regression")
     assert failing(mine) == [
-        f"{path}, row 2, column 'first': 'high' is not a finite number; mend it "
+        f"{path}, row 2, column 'first': 'high' is not a finite number; correct it "
         "(and 1 more like it)",
-        f"{path}, row 11, column 'a': 'q' is not a finite number; mend it, or leave the column "
+        f"{path}, row 11, column 'a': 'q' is not a finite number; correct it, or leave the column "
         "out of features",
     ]
     path = write(tmp_path / "u.csv", RATED)
@@ -493,7 +493,10 @@ def test_arrays_of_real_targets(tmp_path: Path) -> None:
     [
         (["a"] * 20, "array 'y': targets are no numbers (sample 0 has "),
         (np.zeros((20, 3, 1)), "array 'y': targets are torch.float64 of shape (20, 3, 1)"),
-        (np.full(20, np.nan), "array 'y': sample 0 has a target NaN or infinity; clean or drop it"),
+        (
+            np.full(20, np.nan),
+            "array 'y': sample 0 has a target NaN or infinity; clean or remove it",
+        ),
         (np.ones(20) * 1j, "array 'y': targets are complex; give real numbers"),
         (np.ones(19), "20 inputs but 19 targets; give as many"),
     ],
