@@ -119,7 +119,7 @@ def load_state(folder: Path) -> State:
         raise InputError(f"{folder / PLAIN}: schema is {found!r}, and this version reads {SCHEMA}")
     try:
         if _digest(folder / TENSORS) != plain.get("digest"):
-            raise InputError(f"{folder / TENSORS}: is not what was saved; save the model again")
+            raise InputError(f"{folder / TENSORS}: does not match its digest; save the model again")
         tensors = load_file(folder / TENSORS)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{folder / TENSORS}: cannot be read ({error})") from None

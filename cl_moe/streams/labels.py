@@ -95,7 +95,7 @@ def plain_labels(
     if hasattr(values, "__array__") and not isinstance(values, Tensor):
         values = np.asarray(values)
     if isinstance(values, str) or not hasattr(values, "__len__") or not getattr(values, "ndim", 1):
-        raise InputError(f"labels are {type(values).__name__}; give one an input, (N,)")
+        raise InputError(f"labels are {type(values).__name__}; give one per input, (N,)")
     if isinstance(values, (Tensor, np.ndarray)) and values.ndim == 1:
         values = values.tolist()
     plain: list[int | str] = []

@@ -49,10 +49,10 @@ def test_leads_losses_and_what_was_forgotten_are_said(study_of: Maker) -> None:
     )
     said = verdict(data)
     assert said == (
-        "moe leads over all tasks (+7.5 points against single_task, 95 % interval +7.5 to +7.5) and "
-        "on related tasks (+20.0 points against single_task, 95 % interval +20.0 to +20.0); experts "
-        "do not help on unrelated tasks (-5.0 points against single_task, 95 % interval -5.0 to "
-        "-5.0); points forgotten: 30.0 by dense, 10.0 by ewc and 0.0 by moe."
+        "moe leads over all tasks (+7.5 points against single_task, 95 % interval +7.5 to +7.5) "
+        "and on related tasks (+20.0 points against single_task, 95 % interval +20.0 to +20.0); "
+        "experts do not help on unrelated tasks (-5.0 points against single_task, 95 % interval "
+        "-5.0 to -5.0); points forgotten: 30.0 by dense, 10.0 by ewc and 0.0 by moe."
     )
 
 

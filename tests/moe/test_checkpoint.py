@@ -262,8 +262,8 @@ def flipped(folder: Path) -> None:
         (lambda f: (f / PLAIN).unlink(), "no saved model"),
         (lambda f: (f / TENSORS).unlink(), "model.safetensors: cannot be read"),
         (lambda f: cut_short(f, PLAIN), "model.json: is damaged"),
-        (lambda f: cut_short(f, TENSORS), "model.safetensors: is not what was saved"),
-        (flipped, "model.safetensors: is not what was saved"),
+        (lambda f: cut_short(f, TENSORS), "model.safetensors: does not match its digest"),
+        (flipped, "model.safetensors: does not match its digest"),
         (without_head, "model: is damaged"),
         (without_an_expert, r"expert\.layer1\.e0\S* is missing"),
         (wider, r"has shape \(24, 8\), not \(12, 8\)"),
@@ -271,7 +271,7 @@ def flipped(folder: Path) -> None:
         (lambda f: rewrite(f, lambda p: p.update(schema=9)), "schema is 9, and this version reads"),
         (lambda f: (f / PLAIN).write_text("[]"), "schema is None"),
         (lambda f: (f / PLAIN).write_bytes(b"\xff\xfe"), "model.json: is damaged"),
-        (lambda f: rewrite(f, lambda p: p.pop("origin")), "does not say how the model was made"),
+        (lambda f: rewrite(f, lambda p: p.pop("origin")), "has no description of the model"),
         (lambda f: rewrite(f, lambda p: p.pop("network")), "is damaged, or of another version"),
         (lambda f: rewrite(f, lambda p: p.pop("memory")), None),
         (lambda f: rewrite(f, lambda p: p["origin"].update(kind="x")), "kind 'x' is not known"),
@@ -316,7 +316,7 @@ def test_a_folder_that_is_something_else_is_left_alone(learned: Any, tmp_path: P
     assert (tmp_path / "notes/mine.txt").read_text() == "mine"
     with pytest.raises(InputError, match="no saved model"):
         cl_moe.load(tmp_path / "none")
-    with pytest.raises(InputError, match="it is not known how it was made"):
+    with pytest.raises(InputError, match="its construction is unknown"):
         TaskModel(learned.network).save(tmp_path / "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "notes"]
 

@@ -128,7 +128,7 @@ def test_a_function_of_ones_own_is_a_method(context, monkeypatch):
     monkeypatch.setitem(sys.modules, "my_methods", module)
     assert isinstance(build_method("my_methods:mine", {"width": 2.0}, context), Method)
     assert "did you mean 'width'?" in problems("my_methods:mine", {"widht": 2.0}, context)[0]
-    assert "not a Method" in problems("my_methods:nothing", {}, context)[0]
+    assert "instead of a Method" in problems("my_methods:nothing", {}, context)[0]
     assert isinstance(build_method("my_methods:plain", {}, context), Method)
 
 

@@ -73,8 +73,8 @@ def test_a_text_is_a_name_first_and_a_number_only_where_no_name_is_one() -> None
             r"label 'x' of sample 1 is not a class; known: a, b \(and 1 more like it",
         ),
         ([0, 2, 3, -1], r"label 2 for 2 classes; labels are 0 to 1 \(and 2 more like it\)"),
-        (torch.tensor(3), "labels are Tensor; give one an input"),
-        ("ab", "labels are str; give one an input"),
+        (torch.tensor(3), "labels are Tensor; give one per input"),
+        ("ab", "labels are str; give one per input"),
     ],
 )
 def test_what_is_no_label_is_named_once(values: Any, words: str) -> None:

@@ -72,5 +72,5 @@ def test_images_are_resized_and_files_beside_subfolders_have_no_label(tmp_path: 
     rows = read_rows(tmp_path, (3, 4, 4))
     assert (rows.names, rows.labels) == (["b.png", "left/a.png"], None)
     assert torch.allclose(rows.x[0], torch.full((3, 4, 4), 0.2))
-    with pytest.raises(InputError, match=r"rows of shape \(1, 7, 5\), and the model takes \(16,\)"):
+    with pytest.raises(InputError, match=r"rows of shape \(1, 7, 5\), but the model takes \(16,\)"):
         read_rows(tmp_path, (16,))

@@ -119,7 +119,7 @@ def test_a_scenario_survives_being_written_down() -> None:
         ("tasks.0.source", "e", "tasks[0].source: no source 'e'; known: d, s"),
         ("tasks.0.from", "s1", "tasks[0]: give either source or from"),
         ("tasks.0.classes", [0], "tasks[0].classes: a task needs two classes or more"),
-        ("tasks.0.classes", [0, 0], "tasks[0].classes: a class is named twice"),
+        ("tasks.0.classes", [0, 0], "tasks[0].classes: a class is given twice"),
         ("tasks.0.classes", 1.5, "tasks[0].classes: 1.5 is not a list"),
         ("tasks.0.per_class", -1, "tasks[0].per_class: -1 is too small; give 1 or more"),
         ("tasks.0.name", "b", "tasks: two are called 'b'"),
@@ -127,7 +127,7 @@ def test_a_scenario_survives_being_written_down() -> None:
         ("name", "../x", "name: '../x' cannot name the folder of results"),
         ("seeds", 10**20, "seeds: 100000000000000000000 is too large; give 10000 or less"),
         ("training.learning_rate", float("inf"), "training.learning_rate: inf is not a finite"),
-        ("tasks.0.name", "a@1", "tasks[0].name: 'a@1' holds an @"),
+        ("tasks.0.name", "a@1", "tasks[0].name: 'a@1' contains an @"),
         ("tasks.0.variant", "v", "tasks[0].variant: source 'd' (digits) has no variants"),
         (
             "tasks.1",

@@ -68,7 +68,7 @@ def few(data):
 
 
 BROKEN = {
-    "says what it shows": (spec(caption="It shows accuracies."), "leave out the full stop"),
+    "says what it shows": (spec(caption="It shows accuracies."), "remove the full stop"),
     "draws a figure": (spec(draw=empty), "the figure has no axes"),
     "draws a figure / none": (spec(draw=lambda heights: None), "draw gives NoneType"),
     "same seed same result": (spec(draw=drifts), "the same study gives another picture"),

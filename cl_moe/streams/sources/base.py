@@ -142,16 +142,16 @@ class Source(ABC):
         """Return all examples.
 
         Raises:
-            InputError: the data cannot be used; every problem found, with file and value.
+            InputError: the data are invalid: all problems, with file and value.
         """
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the data are available, else the reason and a remedy."""
+        """Return None if the data are available, else the reason and a remedy."""
         return None
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for this package, where the system keeps such."""
+    """Return the user's cache folder for this package."""
     from platformdirs import user_cache_path
 
     return user_cache_path("cl_moe")
@@ -166,12 +166,12 @@ def data_folder(data_dir: Path | None) -> Path:
 
 
 def find_path(path: str, data_dir: Path | None) -> Path:
-    """Return where a user's file or folder is: as given, in the data folder, or where it would be.
+    """Return the path of a user's file or folder.
 
     A relative path is looked up in the data folder first and then in the current folder.
     """
     given = Path(path)
-    with contextlib.suppress(RuntimeError):  # ~name of nobody: then it is a name like any other
+    with contextlib.suppress(RuntimeError):  # ~name of an unknown user is an ordinary name
         given = given.expanduser()
     inside = data_folder(data_dir) / given
     return inside if inside.exists() or not given.exists() else given
@@ -191,7 +191,7 @@ def split_apart(y: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
 
 
 def encode(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
-    """Return labels as int64 (N,) and the class names, sorted (as numbers where all are).
+    """Return labels as int64 (N,) and the class names, sorted (as numbers if all are).
 
     >>> encode(["b", "a", "b"])
     (tensor([1, 0, 1]), ('a', 'b'))

@@ -20,15 +20,15 @@ _ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True)
 class Images(Source):
-    """A folder of images with one subfolder a class, or ``train`` and ``test`` folders of such.
+    """A folder of images with one subfolder per class, or ``train`` and ``test`` folders of such.
 
-    Images of 16 bits, and of floats from 0 to 1, are brought to 8 bits by their whole range.
+    Images of 16 bits, and of floats from 0 to 1, are scaled to 8 bits.
 
     Args:
         path: the folder; a relative one is looked up in the data folder, then the current one.
-        size: [height, width] all images are resized to; may be left out where all have one size.
-        grey: one channel in place of three.
-        test_fraction: of each class, held out as test set where there is no ``test`` folder.
+        size: [height, width] all images are resized to; optional if all have the same size.
+        grey: one channel instead of three.
+        test_fraction: share of each class held out as test set if there is no ``test`` folder.
 
     >>> Images(path="cats-and-dogs", size=(32, 32)).size
     (32, 32)
@@ -49,7 +49,7 @@ class Images(Source):
             raise InputError(problems)
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the folder exists."""
+        """Return None if the folder exists."""
         folder = find_path(self.path, data_dir)
         return None if folder.is_dir() else f"{folder} is not a folder; correct path"
 
@@ -107,7 +107,7 @@ class Images(Source):
         return torch.stack(images), torch.tensor(labels, dtype=torch.int64)
 
     def _image(self, path: Path, found: list[tuple[str, str]]) -> Tensor | None:
-        """Return an image (C, H, W), or None and why not in ``found``."""
+        """Return an image (C, H, W), or None with the reason in ``found``."""
         from PIL import Image
 
         try:

@@ -27,16 +27,16 @@ class Npz(Source):
 
     Inputs are vectors (N, d), or images (N, H, W), (N, C, H, W) or (N, H, W, C); bytes are scaled
     to [0, 1], and vectors of whole numbers are token ids. Labels are whole numbers or texts (N,),
-    or one-hot rows; targets of regression numbers, those of several labels a row 0 and 1, (N,) or
-    (N, outputs). Pickled arrays are refused.
+    or one-hot rows; targets of regression are numbers, those of multilabel tasks 0 and 1, (N,) or
+    (N, outputs). Pickled arrays raise an error.
 
     Args:
         path: the file; a relative path is looked up in the data folder, then the current one.
         x: name of the array of (training) inputs.
         y: name of the array of (training) labels.
-        test_x: name of the array of test inputs; where left out, ``test_fraction`` is held out.
+        test_x: name of the array of test inputs; by default ``test_fraction`` is held out.
         test_y: name of the array of test labels.
-        test_fraction: of each class (of all, where there are none), the same examples in every run.
+        test_fraction: share of each class (without classes, of all), the same in every run.
         objective: ``classification``, ``regression`` or ``multilabel``.
 
     >>> Npz(path="embeddings.npz").x

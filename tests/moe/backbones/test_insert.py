@@ -292,7 +292,7 @@ def test_it_is_read_back_to_the_bit_and_goes_on_as_if_never_saved(tmp_path, grow
 
 
 def test_a_network_of_their_own_is_refused_to_experts_that_need_a_host():
-    with pytest.raises(InputError, match="experts 'lora' work at modules of another network"):
+    with pytest.raises(InputError, match="experts 'lora' need a host network"):
         cl_moe.build_moe(cl_moe.NetworkSpec(kind="lora"), shape=(4,), seed=0)
 
 

@@ -200,7 +200,7 @@ def test_images_in_an_archive(tmp_path: Path, shape: tuple[int, ...]) -> None:
         ({"x": np.zeros((4, 2)), "y": np.array([None, 1, 2, 3])}, "pickled objects"),
         ({"x": np.zeros((4, 2)), "y": np.zeros((4, 2), int)}, "array 'y': labels are not whole"),
         ({"x": np.zeros((4, 2)), "y": np.full(4, 0.5)}, "(sample 0 has 0.5)"),
-        ({"x": np.zeros((4, 2)), "y": np.array(3)}, "labels are ndarray; give one an input"),
+        ({"x": np.zeros((4, 2)), "y": np.array(3)}, "labels are ndarray; give one per input"),
         ({"x": np.array(["a"] * 4), "y": np.arange(4)}, "is not a number"),
         ({"x": np.zeros((4, 2)), "y": np.arange(3)}, "4 inputs but 3 labels"),
         ({"x": np.full((4, 2), np.nan), "y": np.arange(4) % 2}, "holds NaN"),
@@ -390,7 +390,7 @@ def test_faults_of_functions_are_named(users: str) -> None:
     for name, words in {
         "raising": "cannot be loaded (KeyError: 'boom')",
         "words": "words: inputs are str; give tensors or arrays of numbers",
-        "one_number": "one_number: labels are int; give one an input",
+        "one_number": "one_number: labels are int; give one per input",
         "half": "labels are not whole numbers",
         "huge": "label 1000000000000 for 2 classes",
         "nothing": "no example",
