@@ -44,9 +44,8 @@ def trunk_of(subject: Subject) -> tuple[ExpertFactory, Shape]:
     (factory,) = cut(kind.stages(), 1)
     why = ""
     for shape in SHAPES:
-        why = require_refusal(
-            partial(make_module, factory, shape, 0), f"an expert for rows {shape}"
-        )
+        make = partial(make_module, factory, shape, 0)
+        why = require_refusal(make, f"an expert for rows {shape}")
         if not why:
             return kind, shape
     raise AssertionError(f"it takes neither images {SHAPES[0]} nor vectors {SHAPES[1]}: {why}")
@@ -156,9 +155,8 @@ def one_row(subject: Subject) -> None:
     expert, shape = expert_of(subject)
     among = require_features(expert.eval(), rows(shape))[:1]
     alone = require_features(expert, rows(shape)[:1])
-    require(
-        torch.allclose(among, alone, atol=1e-5), "a single row has other outputs than in a batch"
-    )
+    close = torch.allclose(among, alone, atol=1e-5)
+    require(close, "a single row has other outputs than in a batch")
 
 
 def learns(subject: Subject) -> None:
@@ -222,7 +220,7 @@ def stages_follow_one_another(subject: Subject) -> None:
     kind, shape = trunk_of(subject)
     trunk = make_module(cut(kind.stages(), 1)[0], shape, 0).eval()
     stages, x = stages_of(trunk), rows(shape)
-    require(len(stages) == len(kind.stages()), "the trunk has another number of stages")
+    require(len(stages) == len(kind.stages()), "it has another number of stages")
     z = x
     for stage in stages:
         z = stage(z)

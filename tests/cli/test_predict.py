@@ -172,7 +172,7 @@ def change(text: str, line: int, old: str, new: str) -> str:
         (["MODEL", "iris.csv", "--task", "all"], "5 columns of features, but the model takes row"),
         (["MODEL", "iris.csv", "--task", "all", "--label", "speces"], "did you mean 'species'?"),
         (["MODEL", "none.csv", "--task", "all"], "none.csv: no such file"),
-        (["MODEL", "iris.toml", "--task", "all"], "iris.toml: not .csv, .tsv or .npz"),
+        (["MODEL", "iris.toml", "--task", "all"], "iris.toml: neither .csv, .tsv or .npz"),
         (["MODEL", "nan.csv", "--task", "all", "--label", "species"], "nan.csv, line 3, column "),
         (["MODEL", "short.csv", "--task", "all"], "short.csv, line 2: 1 values for 4 columns"),
         (["MODEL", "empty.csv", "--task", "all"], "empty.csv: no row below the header"),

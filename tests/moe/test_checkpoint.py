@@ -295,7 +295,7 @@ def test_another_backbone_is_refused(experiences: list[Any], tmp_path: Path) -> 
     strategy = aware(cl_moe.mixture(network(), slots="3"))
     learn(strategy, experiences[0])
     strategy.model.save(tmp_path / "model")
-    with pytest.raises(InputError, match="experts in a Sequential; give load"):
+    with pytest.raises(InputError, match="experts in a Sequential; pass a network"):
         cl_moe.load(tmp_path / "model")
     wide = nn.Sequential(nn.Linear(8, 13), nn.BatchNorm1d(13), nn.ReLU(), nn.Linear(13, 10))
     with pytest.raises(InputError, match=r"does not fit this network: .* has shape"):

@@ -84,7 +84,7 @@ class Numbered(Good):
             Unfinished,
             "it lacks decide; define the abstract methods of its base class",
         ),
-        ("readable", Numbered, "two made alike have different reprs"),
+        ("readable", Numbered, "two equal parts have different reprs"),
     ],
 )
 def test_each_check_catches(check, part, words):

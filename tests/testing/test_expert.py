@@ -181,9 +181,9 @@ class Wordless(AtHost):
 
 
 BROKEN = {
-    "gives modules": (Pair, "ends in AttributeError ('tuple'"),
+    "gives modules": (Pair, "raises AttributeError ('tuple'"),
     "same seed same result": (Drifts, "'linear.bias' differs between two experts of one seed"),
-    "inputs untouched": (Mutates, "the rows that it is given are changed"),
+    "inputs untouched": (Mutates, "its input rows are changed"),
     "state round trips": (Forgets, "one that loads its state_dict gives other outputs"),
     "dtypes": (Float, "dtype"),
     "finite": (Divides, "not finite"),
@@ -194,11 +194,11 @@ BROKEN = {
     "any cut is the same trunk": (Growing, "cut into 1 layers it"),
     "stages follow one another": (Fickle, "the trunk has another number of stages"),
     "widening multiplies the features": (Narrow, "widened by 2, features are 4 and not 8"),
-    "begins as the host": (Loud, "it changes what the host gives before it has learned"),
-    "the host is left alone": (TheHost, "it holds parameters of the host's"),
+    "begins as the host": (Loud, "it changes the outputs of the host before training"),
+    "the host is left alone": (TheHost, "it holds parameters of the host,"),
     "the host is left alone / moved": (MovesTheHost, "the host is changed"),
-    "tokens are mapped one by one": (Mixes, "a token by itself is mapped differently"),
-    "a host that does not fit is refused": (Wordless, "ends in AssertionError"),
+    "tokens are mapped one by one": (Mixes, "a single token is mapped differently"),
+    "a host that does not fit is refused": (Wordless, "raises AssertionError"),
 }
 
 

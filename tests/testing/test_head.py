@@ -107,7 +107,7 @@ class Counts(Good):
 BROKEN = {
     "gives an output a class": (Narrow, "outputs are (7, 1); give (B, C), here (7, 3)"),
     "same seed same result": (Dice, "the same rows have other outputs the second time"),
-    "inputs untouched": (Mutates, "the rows that it is given are changed"),
+    "inputs untouched": (Mutates, "its input rows are changed"),
     "state round trips": (Forgets, "a restored head has other outputs"),
     "state round trips / JSON": (Unplain, "JSON"),
     "dtypes": (Float, "outputs are torch.float32 for doubles"),
@@ -115,7 +115,7 @@ BROKEN = {
     "one class": (Standardizes, "outputs are not finite"),
     "one row": (Batch, "a single row has other outputs than in a batch"),
     "outputs are selected": (Sorts, "select([2, 0]) gives other outputs"),
-    "outputs are selected / shared": (Shares, "gives"),
+    "outputs are selected / shared": (Shares, "shares tensors"),
     "outputs are added": (Anew, "widened changes the first outputs"),
     "on features it is the same": (Copies, "does not hold the head's own parameters"),
     "learns": (Detached, "bias gets no gradient"),

@@ -438,7 +438,7 @@ def test_every_hook_is_one_that_avalanche_calls():
 def test_errors_say_what_is_wrong(stream):
     with pytest.raises(InputError, match=r"growth_options\.max_expert: .* 'max_experts'"):
         make_growth("reuse_or_grow", {"max_expert": 3})
-    with pytest.raises(InputError, match="max_experts: 0 must be 1 or more"):
+    with pytest.raises(InputError, match="max_experts: 0 is too small; give 1 or more"):
         make_growth("reuse_or_grow", {"max_experts": 0})
     with pytest.raises(InputError, match=r"gate_options\.kk"):
         build_moe(NETWORK, (6,), 0, gate_options={"kk": 2})

@@ -395,7 +395,7 @@ def test_faults_of_functions_are_named(users: str) -> None:
         "huge": "label 1000000000000 for 2 classes",
         "nothing": "no example",
         "narrow": "inputs of shape (0,)",
-        "twins": "two classes have one name",
+        "twins": "two classes have the same name",
     }.items():
         assert words in failing(Function(f"{users}:{name}"))[0]
     spec = SourceSpec.model_validate({"type": f"{users}:blobs", "m": 8})
@@ -491,7 +491,7 @@ def test_arrays_of_real_targets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (["a"] * 20, "array 'y': targets are no numbers (sample 0 has "),
+        (["a"] * 20, "array 'y': targets are not numbers (sample 0 has "),
         (np.zeros((20, 3, 1)), "array 'y': targets are torch.float64 of shape (20, 3, 1)"),
         (
             np.full(20, np.nan),
