@@ -40,11 +40,12 @@ class Watched(ReuseOrGrow):
         chosen = [task for task in known if task == decision.evidence.source or task in shares]
         paths = {network.path(task) for task in chosen if network.owns_path(task)}
         averaged = {task for task in chosen if not network.owns_path(task)}
+        assert self.near is not None
         for length in self.lengths if len(known) > max(self.lengths) else ():
             near = _nearest(self.near, length, view, known)
             read = {s for task in near for s in network.reads(task)}
-            at_hand = {network.path(s) for s in read if network.owns_path(s)}
-            self.found[length] += [path in at_hand for path in paths]
+            near_paths = {network.path(s) for s in read if network.owns_path(s)}
+            self.found[length] += [path in near_paths for path in paths]
             self.found[length] += [task in near for task in averaged]
         return decision
 

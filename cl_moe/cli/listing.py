@@ -49,7 +49,7 @@ def describe(kind: str, name: str) -> str:
         InputError: there is none of that name.
 
     >>> print(describe("operators", "invert").splitlines()[0])  # doctest: +ELLIPSIS
-    Inputs are mirrored in their range...
+    Mirrors inputs in their range...
     """
     if kind == "scenarios":
         from cl_moe.streams.scenario import shipped_scenarios

@@ -49,10 +49,10 @@ def test_leads_losses_and_what_was_forgotten_are_said(study_of: Maker) -> None:
     )
     said = verdict(data)
     assert said == (
-        "moe leads over all tasks (+7.5 points against alone, 95 % interval +7.5 to +7.5) and on "
-        "related tasks (+20.0 points against alone, 95 % interval +20.0 to +20.0); experts do not "
-        "help on unrelated tasks (-5.0 points against alone, 95 % interval -5.0 to -5.0); points "
-        "forgotten: 30.0 by dense, 10.0 by ewc and 0.0 by moe."
+        "moe leads over all tasks (+7.5 points against single_task, 95 % interval +7.5 to +7.5) "
+        "and on related tasks (+20.0 points against single_task, 95 % interval +20.0 to +20.0); "
+        "experts do not help on unrelated tasks (-5.0 points against single_task, 95 % interval "
+        "-5.0 to -5.0); points forgotten: 30.0 by dense, 10.0 by ewc and 0.0 by moe."
     )
 
 
@@ -73,7 +73,7 @@ def noisy(related: Sequence[float], unrelated: float) -> list[np.ndarray]:
             {"single_task": (0.6, 0.9, 0.7)},
             "no gain from experts is settled over all tasks",
         ),
-        (  # ahead of alone, behind another
+        (  # ahead of single_task, behind another
             (0.8, 0.81, 0.82),
             {"single_task": (0.5, 0.51, 0.52), "replay": (0.9, 0.91, 0.92)},
             "moe gains but has no lead over all tasks (-5.0 points against replay,",
@@ -100,8 +100,8 @@ def test_a_lead_takes_an_interval_without_0_against_each_other_method(
 @pytest.mark.parametrize(
     ("seeds", "moe", "said"),
     [
-        (1, 0.8, "Too few seeds to tell: over 1 seed moe is 10.0 points ahead of alone"),
-        (2, 0.4, "Too few seeds to tell: over 2 seeds moe is 10.0 points behind alone"),
+        (1, 0.8, "Too few seeds to tell: over 1 seed moe is 10.0 points ahead of single_task"),
+        (2, 0.4, "Too few seeds to tell: over 2 seeds moe is 10.0 points behind single_task"),
     ],
 )
 def test_fewer_than_three_seeds_tell_nothing(
