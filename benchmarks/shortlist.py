@@ -40,6 +40,7 @@ class Watched(ReuseOrGrow):
         chosen = [task for task in known if task == decision.evidence.source or task in shares]
         paths = {network.path(task) for task in chosen if network.owns_path(task)}
         pooled = {task for task in chosen if not network.owns_path(task)}
+        assert self.near is not None
         for length in self.lengths if len(known) > max(self.lengths) else ():
             near = _nearest(self.near, length, view, known)
             read = {s for task in near for s in network.reads(task)}

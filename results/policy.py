@@ -56,7 +56,7 @@ def measured(folder: Path) -> pd.DataFrame:
                 values = measure(data).values.dropna()
             except NotMeasuredError:
                 continue
-            rows += [(study, name, int(seed), value) for seed, value in values.items()]
+            rows += [(study, name, seed, value) for seed, value in values.items()]
     return pd.DataFrame(rows, columns=["study", "measure", "seed", "value"])
 
 

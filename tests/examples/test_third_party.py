@@ -110,7 +110,7 @@ def done(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Done:
         ["plot", "study", "--figure", "worst_case"],
     ]
     said = call(commands, installed, folder)
-    assert [one.code for one in said[-3:]] == [0, 0, 0]
+    assert [one.code for one in said[-3:]] == [0, 0, 0], said
     return Done(said[: len(PARTS)], said[len(PARTS) : -3], folder / "study")
 
 

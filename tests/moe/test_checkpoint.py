@@ -98,7 +98,7 @@ def goes_on(
     return two
 
 
-def built(experts: int = 1, gate: str = "ensemble", **network: Any) -> Any:
+def built(experts: int = 1, gate: str = "task", **network: Any) -> Any:
     return cl_moe.build_moe(
         NetworkSpec(**{"hidden": [12, 10], "layers": 2, **network}), (8,), 0, gate, None, experts
     )

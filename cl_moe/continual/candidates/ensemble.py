@@ -116,7 +116,9 @@ def ensemble_members(
     found = [EnsembleMember((RAW,))]
     for task, symmetry in sources if not is_one_shot(view.y) else ():
         stages = network.inner_stages(task) if "stages" in reads else 0
-        blocks = [(Block(task, stage, symmetry),) for stage in range(stages)]
+        blocks: list[tuple[Block, ...]] = [
+            (Block(task, stage, symmetry),) for stage in range(stages)
+        ]
         if "features" in reads:
             blocks.insert(0, (RAW, Block(task, "features", symmetry)))
         found += [EnsembleMember(pair, _price(network, symmetry)) for pair in blocks]

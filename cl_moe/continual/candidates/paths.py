@@ -100,7 +100,8 @@ class CandidatePath:
         """
         path: list[tuple[Expert, ...]] = []
         for depth, start in enumerate(self.starts):
-            layer, expert = network.moe_layers[depth], None
+            layer = network.moe_layers[depth]
+            expert: Expert
             if start in ("keep", "retrain"):
                 assert self.source is not None
                 (expert,) = layer.assigned[self.source]
@@ -108,7 +109,9 @@ class CandidatePath:
                 expert = trained[depth - self.kept]
             elif start == "fresh":
                 expert = fresh_expert(layer)
-            path.append((self.expert(depth, network) if expert is None else expert,))
+            else:
+                expert = self.expert(depth, network)
+            path.append((expert,))
         retrain = tuple((depth, str(path[depth][0])) for depth in self.retrained)
         edits = decide_path(network, view.task, path, head, retrain)
         evidence = evidence or Evidence(self.source)
@@ -119,7 +122,8 @@ def fresh_path(network: MoENetwork) -> CandidatePath:
     """Return the path of new experts; unused experts of a pool are taken first."""
     waiting = [fresh_expert(layer) for layer in network.moe_layers]
     ids = tuple(id_ if isinstance(id_, str) else None for id_ in waiting)
-    return CandidatePath("fresh", ("fresh",) * len(ids), waiting=ids)
+    starts: tuple[Start, ...] = tuple("fresh" for _ in ids)
+    return CandidatePath("fresh", starts, waiting=ids)
 
 
 def copied_path(source: int, gain: float, slots: int) -> CandidatePath:
@@ -128,7 +132,8 @@ def copied_path(source: int, gain: float, slots: int) -> CandidatePath:
     >>> copied_path(source=0, gain=0.1, slots=2).starts
     ('copy', 'copy')
     """
-    return CandidatePath("copy", ("copy",) * slots, source, gain, ridge=True)
+    starts: tuple[Start, ...] = tuple("copy" for _ in range(slots))
+    return CandidatePath("copy", starts, source, gain, ridge=True)
 
 
 def retrained_path(source: int, gain: float, full: Collection[int], slots: int) -> CandidatePath:

@@ -27,6 +27,7 @@ from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.symmetry import Symmetry
 from cl_moe.state import State, merged, part_of
 
 __all__ = ("ReuseOrGrow",)
@@ -196,7 +197,7 @@ class ReuseOrGrow(GrowthPolicy):
         if "ensemble" not in self.kinds or by_row:
             return None
         ranked = _ranked(gains)[: self.paths] if self.weights.kind == "evidence" else list(gains)
-        sources = [*((task, None) for task in ranked)]
+        sources: list[tuple[int, Symmetry | None]] = [(task, None) for task in ranked]
         sources += best_symmetry(self.alignment, sample, gains)
         members = ensemble_members(view, network, sources, self.reads, sample, near)
         return EnsembleCandidate(view, network, members, self.weights, sample)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.plots.base import FigureSpec
-from cl_moe.analysis.plots.style import COLUMN, AbsentError, Look, context, figure, looks, percent
+from cl_moe.analysis.plots.style import COLUMN, AbsentError, Style, context, figure, percent, styles
 from cl_moe.analysis.stats import Interval, interval
 from cl_moe_parts_example.metric import worst_case_accuracy
 
@@ -17,10 +17,10 @@ __all__ = ("worst_case",)
 
 
 class WorstCase(NamedTuple):
-    """For each method its worst-case and its average accuracy at the end, and its look."""
+    """For each method its worst-case and its average accuracy at the end, and its style."""
 
     pairs: dict[str, tuple[Interval, Interval]]
-    looks: dict[str, Look]
+    styles: dict[str, Style]
 
 
 def worst_case_data(data: StudyData) -> WorstCase:
@@ -37,7 +37,7 @@ def worst_case_data(data: StudyData) -> WorstCase:
     if not found or len(data.stream_tasks) < 2:
         raise AbsentError(f"needs two tasks or more, and {worst_case_accuracy.needs}")
     pairs = {m: (interval(w for w, _ in v), interval(a for _, a in v)) for m, v in found.items()}
-    return WorstCase(pairs, looks(data))
+    return WorstCase(pairs, styles(data))
 
 
 def draw_worst_case(info: WorstCase) -> Figure:
@@ -46,11 +46,11 @@ def draw_worst_case(info: WorstCase) -> Figure:
         drawn = figure(COLUMN, 0.6 + 0.22 * len(info.pairs))
         ax = drawn.subplots()
         for place, (method, (worst, average)) in enumerate(info.pairs.items()):
-            look = info.looks[method]
-            ax.plot([worst.mean, average.mean], [place, place], color=look.colour, lw=0.8)
-            for value, fill in ((worst, "white"), (average, look.colour)):
+            style = info.styles[method]
+            ax.plot([worst.mean, average.mean], [place, place], color=style.colour, lw=0.8)
+            for value, fill in ((worst, "white"), (average, style.colour)):
                 ends = [[value.mean - value.low], [value.high - value.mean]]
-                ax.errorbar(value.mean, place, xerr=ends, fmt=look.marker, color=look.colour,
+                ax.errorbar(value.mean, place, xerr=ends, fmt=style.marker, color=style.colour,
                             mfc=fill, elinewidth=0.5)  # fmt: skip
         ax.set_yticks(range(len(info.pairs)), list(info.pairs))
         ax.margins(y=0.3)
