@@ -188,7 +188,7 @@ def test_another_policy_cannot_read_what_one_remembers(
     learn(strategy, experiences[0])
     strategy.model.save(tmp_path / "model")
     other = aware(cl_moe.load(tmp_path / "model"), growth="mntdp")
-    with pytest.raises(InputError, match=r"was saved with growth '\S*:ReuseOrGrow' and"):
+    with pytest.raises(InputError, match=r"was saved with growth '\S*:ReuseOrGrow' but"):
         other.train(experiences[1], eval_streams=[])
 
 
@@ -274,7 +274,7 @@ def flipped(folder: Path) -> None:
         (lambda f: rewrite(f, lambda p: p.pop("origin")), "has no description of the model"),
         (lambda f: rewrite(f, lambda p: p.pop("network")), "is damaged, or of another version"),
         (lambda f: rewrite(f, lambda p: p.pop("memory")), None),
-        (lambda f: rewrite(f, lambda p: p["origin"].update(kind="x")), "kind 'x' is not known"),
+        (lambda f: rewrite(f, lambda p: p["origin"].update(kind="x")), "kind 'x' is unknown"),
         (lambda f: rewrite(f, lambda p: p["origin"].pop("shape")), "is damaged, or of another"),
         (lambda f: rewrite(f, lambda p: p["origin"].update(shape=[3])), "does not fit"),
         (lambda f: rewrite(f, lambda p: p["network"]["slots"].pop("layer1")), "its slots are"),

@@ -192,7 +192,7 @@ BROKEN = {
     "frozen do not move": (Stubborn, "changes though the expert is frozen"),
     "evaluation changes nothing": (Counts, "'seen' changes in evaluation"),
     "any cut is the same trunk": (Growing, "cut into 1 layers it"),
-    "stages follow one another": (Fickle, "the trunk has another number of stages"),
+    "stages follow one another": (Fickle, "it has another number of stages"),
     "widening multiplies the features": (Narrow, "widened by 2, features are 4 and not 8"),
     "begins as the host": (Loud, "it changes the outputs of the host before training"),
     "the host is left alone": (TheHost, "it holds parameters of the host,"),
