@@ -1,4 +1,4 @@
-"""What is lost where a decision looks at the nearest earlier tasks alone, and what is saved."""
+"""Accuracy and time of decisions that consider only the nearest earlier tasks."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class Watched(ReuseOrGrow):
         self.found: dict[int, list[bool]] = {length: [] for length in self.lengths}
 
     def decide(self, view: TaskView, network: MoENetwork) -> Decision:
-        """Decide by the full search, and look up each task whose path or answers were chosen."""
+        """Decide by the full search, and look up each task whose path or head was chosen."""
         decision = super().decide(view, network)
         shares, known = decision.head.sources, network.tasks
         chosen = [task for task in known if task == decision.evidence.source or task in shares]
         paths = {network.path(task) for task in chosen if network.owns_path(task)}
-        averaged = {task for task in chosen if not network.owns_path(task)}
+        pooled = {task for task in chosen if not network.owns_path(task)}
         assert self.near is not None
         for length in self.lengths if len(known) > max(self.lengths) else ():
             near = _nearest(self.near, length, view, known)
             read = {s for task in near for s in network.reads(task)}
-            near_paths = {network.path(s) for s in read if network.owns_path(s)}
-            self.found[length] += [path in near_paths for path in paths]
-            self.found[length] += [task in near for task in averaged]
+            listed = {network.path(s) for s in read if network.owns_path(s)}
+            self.found[length] += [path in listed for path in paths]
+            self.found[length] += [task in near for task in pooled]
         return decision
 
 
@@ -60,13 +60,13 @@ def _nearest(near: Shortlist, length: int, view: TaskView, among: Sequence[int])
 
 @dataclass(frozen=True)
 class Learned:
-    """What a stream learned with one shortlist came to.
+    """The results of a stream that was learned with one shortlist.
 
     Attributes:
         accuracy: mean accuracy at the end, 0 to 1.
         decision_seconds: of all decisions.
         experts: at the end.
-        recall: of a full search, by the length of a list: share of what it chose that is on it.
+        recall: of a full search, by the length of the shortlist: the share of its choices on it.
     """
 
     accuracy: float
@@ -76,13 +76,13 @@ class Learned:
 
 
 def learned(tasks: int, seed: int, shortlist: int | None, lengths: Sequence[int]) -> Learned:
-    """Learn the stream; without a shortlist by the full search, which is watched.
+    """Learn the stream; without a shortlist by the full search, whose choices are recorded.
 
     Args:
-        tasks: how many tasks of ``thousand_tasks``.
+        tasks: number of tasks of ``thousand_tasks``.
         seed: of examples and network.
-        shortlist: tasks that a decision looks at; None for all.
-        lengths: of the lists that the full search is compared with.
+        shortlist: number of tasks that a decision considers; None for all.
+        lengths: of the shortlists that the full search is compared with.
     """
     from cl_moe.runs.randomness import isolated, seed_all
     from cl_moe.seeding import derive
@@ -115,14 +115,14 @@ def learned(tasks: int, seed: int, shortlist: int | None, lengths: Sequence[int]
 
 
 def searches(sizes: Sequence[int], rounds: int = 7) -> list[Figure]:
-    """Return how long the exact search takes among so many tasks."""
+    """Return the time of the exact search among each number of tasks."""
     draw = torch.Generator().manual_seed(0)
     figures = []
     for size in sizes:
         near = Shortlist(64)
         for task in range(64):
             near.add(task, torch.rand(40, 64, generator=draw), torch.arange(40) % 4)
-        # many signatures at once: what they hold does not matter to the time
+        # many random signatures at once: their values do not affect the time
         near._rows = {task: task for task in range(size)}
         near._parts = [torch.rand(size, part.shape[1], generator=draw) for part in near._parts]
         x, y, among = torch.rand(40, 64, generator=draw), torch.arange(40) % 4, list(range(size))
@@ -142,10 +142,10 @@ def main() -> None:
     page = Page(
         "shortlist",
         "A shortlist of earlier tasks against the full search",
-        f"The first {given.tasks} tasks of `thousand_tasks`, with {given.seeds} seeds, learned by "
-        "the mixture several times: a decision looks at all earlier tasks, or at so many as have "
-        "the nearest signatures. Recall is of what the full search chose: the share of the paths, "
-        "and of the answers that it averaged or took over, that the list would have had.",
+        f"The first {given.tasks} tasks of `thousand_tasks` with {given.seeds} seeds. A decision "
+        "considers all earlier tasks, or only those with the nearest signatures (the shortlist). "
+        "Recall: the share of the paths and heads chosen by the full search that the shortlist "
+        "contains.",
         given.folder,
     )
     names: list[int | None] = [None, *given.lengths]

@@ -1,4 +1,4 @@
-"""How often a trial of new experts decides wrongly, and what it costs where it is lost."""
+"""How often a trial of new experts decides wrongly, and how many steps a lost trial takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STUDIES = (
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial that was trained to the task's last step, whatever the forecast said.
+    """A trial that was trained to the task's last step, whatever the forecast predicted.
 
     Attributes:
         used: share of the task's steps that the trial took before the forecast decided.
@@ -46,13 +46,13 @@ class Finished:
 
     @property
     def wrong(self) -> bool:
-        """Whether the decision was not the one that the end would have been."""
+        """Whether the decision differs from that by the losses at the last step."""
         return self.chosen != (self.lead > 0)
 
 
 @contextmanager
 def to_the_end(found: list[Finished]) -> Iterator[None]:
-    """Train a twin of each trial to its end, and note what came of it in ``found``."""
+    """Train a copy of each trial to its end, and record the result in ``found``."""
     race = Trial.race
 
     def noted(trial: Trial, to_beat: float) -> Score:
@@ -84,7 +84,7 @@ def finished(study: str, seeds: int) -> list[Finished]:
                 shape=stream.shape, network=spec.network, training=spec.training, seed=seed
             )
             experiences = stream.to_benchmark().train_stream
-            for position, task in enumerate(stream.tasks):  # probes come behind them
+            for position, task in enumerate(stream.tasks):  # probes come after them
                 seed_all(derive(seed, "task", task.name, position))
                 strategy.train(experiences[position], eval_streams=[])
     return found
@@ -120,8 +120,8 @@ def main() -> None:
         "trials",
         "Decisions by a forecast",
         "The default mixture learns the streams of some scenarios with "
-        f"{given.seeds} seeds; a twin of every trial of new experts is trained to the task's last "
-        "step, whatever the forecast says. Losses are on rows held out of the training data.",
+        f"{given.seeds} seeds; a copy of every trial of new experts is trained to the task's last "
+        "step, whatever the forecast predicts. Losses are on rows held out of the training data.",
         given.folder,
     )
     everything: list[Finished] = []
@@ -129,7 +129,7 @@ def main() -> None:
         trials = finished(study, given.seeds)
         everything += trials
         lost = [trial.used for trial in trials if not trial.chosen]
-        if len(lost) > 1:  # one alone has no spread
+        if len(lost) > 1:  # a single value has no spread
             page.add(study, [spread("steps of a lost trial", lost, unit="of the task's")])
         page.note(f"{study}: {summary(trials)}")
     page.note(f"In all: {summary(everything)}")

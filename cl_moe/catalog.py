@@ -229,7 +229,7 @@ def make(
     where = f"{base.__module__}:{base.__qualname__}"
     if not (inspect.isclass(part) and issubclass(part, base)):
         word = _WORDS.get(kind, kind)
-        raise InputError(f"{at}: '{name}' is no {word}; give a subclass of {where}")
+        raise InputError(f"{at}: '{name}' is not a valid {word}; give a subclass of {where}")
     abstract = getattr(part, "__abstractmethods__", ())
     missing = ", ".join(f"'{method}'" for method in sorted(abstract))
     if missing:

@@ -81,7 +81,7 @@ def save_state(folder: Path, state: State) -> None:
     from safetensors.torch import save_file
 
     if folder.exists() and not (folder / PLAIN).is_file():
-        raise InputError(f"{folder}: is there already and is no saved model; give another name")
+        raise InputError(f"{folder}: exists and is not a saved model; give another name")
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -119,7 +119,7 @@ def load_state(folder: Path) -> State:
         raise InputError(f"{folder / PLAIN}: schema is {found!r}, and this version reads {SCHEMA}")
     try:
         if _digest(folder / TENSORS) != plain.get("digest"):
-            raise InputError(f"{folder / TENSORS}: is not what was saved; save the model again")
+            raise InputError(f"{folder / TENSORS}: does not match its digest; save the model again")
         tensors = load_file(folder / TENSORS)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{folder / TENSORS}: cannot be read ({error})") from None

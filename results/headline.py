@@ -1,9 +1,8 @@
-"""What the studies say in a sentence each: ``python results/headline.py [RESULTS_DIR]``.
+"""The verdicts of all studies: ``python results/headline.py [RESULTS_DIR]``.
 
 Reads the studies in RESULTS_DIR (by default the folder of this file), writes their verdicts and a
 table of :data:`STUDY` to RESULTS_DIR/headline.md, and the sentence of that study into the README
-beside RESULTS_DIR, between two comments. ``make claims`` calls it, so that no figure of either is
-typed by hand.
+beside RESULTS_DIR, between two comments. ``make claims`` runs it.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ __all__ = ("STUDY", "main", "page", "selection", "sentence", "with_sentence")
 
 STUDY = "related_unrelated"
 MARKED = re.compile(r"(<!-- headline: [^\n]*-->\n).*?(<!-- end of headline -->)", re.DOTALL)
-HEAD = """# What each study says
+HEAD = """# Verdicts of all studies
 
-`make claims` writes this page from the studies beside it, and the sentence in the README; no figure in either is typed by hand.
-Differences are in points of average accuracy at the end of the stream, on test data, paired by seed, with 95 % intervals. What was asked
-for before it was measured stands in [claims.md](claims.md)."""  # noqa: E501
+`make claims` generates this page and the sentence in the README from the studies in this folder. Differences are in points of average
+accuracy after the last task, on test data, paired by seed, with 95 % intervals. [claims.md](claims.md) compares them with the targets set
+in advance."""  # noqa: E501
 
 
 def selection(data: StudyData) -> TableData:
     """Return a study's table with the methods that its figures highlight, and joint training.
 
-    What is left out is said below it. A star is won against all methods, those left out too.
+    The note below names the selection. Stars refer to all methods, including omitted ones.
     """
     whole = table_data(data)
     joint = data.of_type("joint")
@@ -45,8 +44,8 @@ def selection(data: StudyData) -> TableData:
     kept = [i for i, method in enumerate(whole.methods) if method in chosen]
     note = (
         f"Selection: {len(kept)} of {len(whole.methods)} methods; "
-        f"[all of them]({data.name}/README.md#results). Shown are the one that the study is about, "
-        "dense, ewc, a network a task, joint training, and the best of the others."
+        f"[all of them]({data.name}/README.md#results). Shown are the method of interest, "
+        "dense, ewc, single_task, joint training, and the best of the others."
     )
     return whole._replace(
         methods=[whole.methods[i] for i in kept],

@@ -109,7 +109,11 @@ class Moody(GrowthPolicy):
     ("name", "options", "said"),
     [
         ("users_part:Unfinished", {}, ["growth: 'users_part:Unfinished' lacks 'decide'; "]),
-        ("users_part:TaskGate", {}, ["growth: 'users_part:TaskGate' is no growth policy; give a "]),
+        (
+            "users_part:TaskGate",
+            {},
+            ["growth: 'users_part:TaskGate' is not a valid growth policy; give a "],
+        ),
         ("users_part:Moody", {"size": 3}, ["growth_options.size: 3 is too large"]),
         ("users_part:Moody", {"size": 2}, ["growth_options: Moody refuses its parameters (KeyErr"]),
         (

@@ -14,7 +14,7 @@ def test_each_cause_is_told_once_in_the_order_of_first_places() -> None:
 
 
 def test_problems_that_differ_in_their_places_alone_are_told_once() -> None:
-    nan = "task '{}', {} data: sample {} holds NaN or infinity; clean or drop it"
+    nan = "task '{}', {} data: sample {} holds NaN or infinity; clean or remove it"
     problems = [
         nan.format("t0", "train", 5) + " (and 3 more like it)",
         "task 't0': 11 classes of 10; give fewer",

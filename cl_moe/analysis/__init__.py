@@ -1,7 +1,7 @@
 """From a study's tidy rows to metrics, intervals, tables, figures and a report.
 
-Everything here is a pure function of :class:`StudyData`. Names are imported when they are first
-asked for, so that importing the package costs nothing.
+All functions are pure functions of :class:`StudyData`. Names are imported on first access, so that
+importing the package is fast.
 
 >>> from cl_moe.analysis import StudyData
 >>> StudyData.__name__
@@ -69,5 +69,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = found  # looked up once
+    globals()[name] = found  # cached
     return found

@@ -1,4 +1,4 @@
-"""Which method is clearly the best of a column: ahead by more than seeds account for."""
+"""The method that is significantly the best in a column."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from cl_moe.analysis.stats import ENOUGH, Interval, differences, intervals
 
 __all__ = ("RACED", "clear_best", "joint_methods")
 
-RACED = ("share", "examples")  # units in which there is a best; costs are what they are
+RACED = ("share", "examples")  # units of metrics that have a best value; costs are not compared
 
 
 def joint_methods(data: StudyData) -> list[str]:
-    """Return the methods that see all tasks at once: they are not in the race."""
+    """Return the methods that are trained on all tasks at once, which are not compared."""
     return [str(m) for m in data.methods.loc[data.methods["type"] == "joint", "method"]]
 
 
 def clear_best(
     data: StudyData, found: Mapping[str, Interval], metric: str, group: str | None
 ) -> str | None:
-    """Return the method that is ahead of each other one, beyond what seeds may do; or None.
+    """Return the method that is significantly better than every other one, or None.
 
-    Its difference to each other method, paired by seed, has a 95 % interval that leaves out 0. So
-    there is none where methods tie, none where a mean is not finite, and none with fewer than three
-    seeds. A method that diverged is not in the race, nor is one that sees all tasks at once.
+    The 95 % interval of its difference to each other method, paired by seed, excludes 0. There is
+    none where methods tie, where a mean is not finite, or with fewer than three seeds. Methods that
+    diverged or that are trained on all tasks at once are not compared.
 
     Args:
         data: the study.

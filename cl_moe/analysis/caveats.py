@@ -1,4 +1,4 @@
-"""What a reader must know before the numbers: which data they are of, and what looks wrong."""
+"""Notes on a study's results: the verdict, the data used, and warnings."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from cl_moe.analysis.verdict import verdict
 
 __all__ = ("CHANCE", "data_line", "few_seeds", "remarks", "warnings")
 
-CHANCE = 0.02  # an accuracy (or R2) this near to guessing, or lower, is chance
+CHANCE = 0.02  # an accuracy (or R2) this close to that of random guessing, or lower, is at chance
 
 
 def remarks(data: StudyData) -> list[str]:
-    """Return the lines to print below a study's table: its verdict, its data, its warnings."""
+    """Return the lines below a study's table: verdict, data and warnings."""
     said = verdict(data)
     lines = [f"Verdict: {said}" if said else "", data_line(data)]
     return [*filter(None, lines), *(f"Warning: {text}" for text in warnings(data))]
 
 
 def data_line(data: StudyData) -> str:
-    """Return what data the scenario's sources really were; empty where that is not known.
+    """Return the data that each source of the scenario used; empty where that is not known.
 
-    A scenario's ``mnist`` may be a slot that other images have filled.
+    A slot of a scenario takes the first of its data sets that is available.
     """
     pairs = "; ".join(f"{name} = {what}" for name, what in data.sources.items())
     return f"Data: {pairs}." if pairs else ""
 
 
 def warnings(data: StudyData) -> list[str]:
-    """Return a sentence for every result that is not what it seems.
+    """Return a sentence for every result that may be misleading.
 
-    Fewer than three seeds settle nothing. A run whose loss is not finite has diverged, whatever its
-    accuracy. A parameter chosen at the edge of its grid may be better beyond it, so that a method
-    looks worse than it is; a method that ends at chance on a task has not learned or has lost it.
+    These are: fewer than three seeds; runs whose loss is not finite (diverged); hyperparameters
+    chosen at the edge of their grid, since the best value may lie outside; and methods whose final
+    accuracy on a task is at chance, since they did not learn the task or forgot it.
     """
     return [*few_seeds(data), *divergence_warnings(data), *_edges(data), *_at_chance(data)]
 
@@ -43,11 +43,11 @@ def warnings(data: StudyData) -> list[str]:
 def few_seeds(data: StudyData) -> list[str]:
     """Return a warning where there are fewer than three seeds."""
     seeds = len(data.seeds)
-    if not 0 < seeds < ENOUGH:  # there is none where pairs of tasks alone were measured
+    if not 0 < seeds < ENOUGH:  # 0 where only pairs of tasks were measured
         return []
     return [
-        f"{seeds} seed{'s' if seeds != 1 else ''}: no difference between methods is settled by "
-        f"fewer than {ENOUGH}."
+        f"{seeds} seed{'s' if seeds != 1 else ''}: no difference between methods is significant "
+        f"with fewer than {ENOUGH}."
     ]
 
 
@@ -55,14 +55,14 @@ def _edges(data: StudyData) -> list[str]:
     found = []
     for method, parameters in data.tuned.items():
         for name, (value, grid) in parameters.items():
-            numeric = all(type(v) in (int, float) for v in grid)  # a bool has no beyond
+            numeric = all(type(v) in (int, float) for v in grid)  # a bool has no larger value
             if method not in data.method_names or not numeric or min(grid) == max(grid):
                 continue
             edges = {min(grid): "lowest", max(grid): "highest"}
             if value in edges:
                 found.append(
                     f"{method}: {name} = {value:g} was chosen, the {edges[value]} value of its "
-                    f"grid ({min(grid):g} to {max(grid):g}); the best may lie beyond it."
+                    f"grid ({min(grid):g} to {max(grid):g}); the best value may lie outside."
                 )
     return found
 
@@ -71,7 +71,7 @@ def _at_chance(data: StudyData) -> list[str]:
     stream = data.tasks[~data.tasks["probe"]]
     classes_T = stream["n_classes"].to_numpy(dtype=float)
     guess_T = np.where(classes_T > 1, 1 / np.maximum(classes_T, 1), -np.inf)
-    # Without a look at the input: the mean explains nothing, and labels have no such guess.
+    # The scores of constant predictions; F1 has no such value.
     guesses = {"r2": 0.0, "f1": -np.inf}
     scores = [data.scores[str(task)] for task in stream["task"]]
     guess_T = np.array([guesses.get(s, g) for s, g in zip(scores, guess_T, strict=True)])

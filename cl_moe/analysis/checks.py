@@ -1,4 +1,4 @@
-"""What a study's frames must hold, and every way in which they do not."""
+"""Validation of a study's frames."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ EVENT_KEYS: Mapping[str, type] = {
     "method": str, "seed": int, "task": int, "name": str, "kind": str, "sentence": str,
 }  # fmt: skip
 EVENT_LISTS = ("path", "new_experts", "retrained", "frozen", "candidates", "usage")
-"""What an event may hold besides; a method of one's own may leave it out."""
+"""Optional keys of an event, which are lists."""
 
 
 def missing_columns(data: Frames) -> list[str]:
-    """Name the columns that a study's frames lack, and the keys that its events lack."""
+    """Return an error for every missing column of the frames and missing key of the events."""
     wanted = {
         "rows": ROW_COLUMNS, "tasks": TASK_COLUMNS,
         "methods": ("method", "type"), "timings": TIMING_COLUMNS, "pairs": PAIR_COLUMNS,
@@ -44,12 +44,12 @@ def missing_columns(data: Frames) -> list[str]:
             problems.append(f"events[{number}]: no {', '.join(missing)}")
         wrong = [k for k, kind in EVENT_KEYS.items() if k in event and type(event[k]) is not kind]
         wrong += [k for k in EVENT_LISTS if not isinstance(event.get(k, []), list)]
-        problems += [f"events[{number}].{k}: {event[k]!r:.60} is of a wrong kind" for k in wrong]
+        problems += [f"events[{number}].{k}: {event[k]!r:.60} has the wrong type" for k in wrong]
     return problems
 
 
 def bad_names(data: Frames) -> list[str]:
-    """Name what is called twice, or is in no table."""
+    """Return an error for every duplicate name, and for names that are in no table."""
     tasks, methods = set(map(str, data.tasks["task"])), data.method_names
     problems = [
         f"{place}: '{name}' is given {count} times; names must differ"
@@ -80,7 +80,7 @@ def bad_names(data: Frames) -> list[str]:
 
 
 def bad_values(data: Frames) -> list[str]:
-    """Name accuracies that are none, and rows that are given twice."""
+    """Return an error for values out of range, and for duplicate rows."""
     steps, tasks = data.rows["after_task"], int((~data.tasks["probe"]).sum())
     problems = [
         f"rows: after_task {step} of {tasks} tasks; the last is {tasks - 1}, probes have {tasks}"

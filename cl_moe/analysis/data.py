@@ -1,4 +1,4 @@
-"""A finished (or half-finished) study as frames: all that metrics and figures look at."""
+"""A study, complete or not, as data frames: the input of metrics and figures."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class StudyData(Frames):
-    """What a study left behind; metrics, statistics and figures are pure functions of it.
+    """The results of a study; metrics, statistics and figures are pure functions of it.
 
-    Its frames are not to be changed in place (``dataclasses.replace`` makes another study).
+    The frames must not be changed in place (``dataclasses.replace`` makes another study).
 
     Args:
         rows: method, seed, after_task (position of the task learned last; -1 before the first;
             T, the number of stream tasks, for probes), task (name), metric, value and epoch
             (empty except for learning curves). Accuracies are in 0..1. A task without a head has
-            no row: undefined, never 0. A task that is no classification has another score in its
-            place: r2 (at most 1, below 0 where the mean would be better) or f1 (0..1).
+            no row: undefined, never 0. Tasks other than classification have another score
+            instead: r2 (at most 1, below 0 if worse than the mean) or f1 (0..1).
         tasks: position, task, group, derived_from, relation, n_train, n_test, n_classes, probe;
-            one row a task, probes after the stream; objective, where a task is no classification.
+            one row per task, probes after the stream; objective, if not classification.
         methods: method (label), type (its kind; ``single_task`` and ``joint`` are the references).
-        events: one dict a decision, with at least method, seed, task (position), name, kind and
+        events: one dict per decision, with at least method, seed, task (position), name, kind and
             sentence.
         timings: method, seed, after_task, and seconds in columns that end in ``_seconds``;
-            peak_memory in MiB where it is known.
-        baseline: the method that differences are taken against, or None.
+            peak_memory in MiB if known.
+        baseline: the method that differences refer to, or None.
         name: the study's name.
         pairs: method, seed, after, task, value: test accuracy (score) on a task right after it was
-            learned by a method that had learned one other task before, ``after``, and no more.
-            The transfer matrix is measured on these; methods may have pairs and no rows.
-        sources: what data the scenario's sources really were, by their names.
+            learned by a method that had learned only one other task before, ``after``.
+            The transfer matrix is computed from these; methods may have pairs and no rows.
+        sources: the data that each source of the scenario used, by its name.
         tuned: for methods whose parameters were chosen: parameter -> (value, its grid).
         metrics: further metrics that are computed, ``package.module:object``.
         figures: further figures that are drawn, ``package.module:object``.
 
     Raises:
-        InputError: columns are missing, names do not match, values are out of range or given
-            twice; every problem is named.
+        InputError: columns are missing, names do not match, values are out of range or
+            duplicate: all problems.
 
     >>> from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
     >>> row = ("dense", 0, 0, "mnist", "accuracy", 0.9)
@@ -78,7 +78,7 @@ class StudyData(Frames):
 
     @property
     def stream_tasks(self) -> list[str]:
-        """Names of the stream's tasks in the order they are learned (no probes)."""
+        """Names of the stream's tasks in the order of learning (without probes)."""
         return [str(name) for name in self.tasks.loc[~self.tasks["probe"], "task"]]
 
     @property
@@ -101,14 +101,14 @@ class StudyData(Frames):
 
     @property
     def score(self) -> str:
-        """What all tasks are measured by, in words: accuracy, R2, F1, or score (of which kinds)."""
+        """The label of the score of all tasks: accuracy, R2, F1, or score (with the kinds)."""
         return score_label(self.scores.values())
 
     def of_type(self, kind: str) -> str | None:
         """Return the name of the study's method of a type (``single_task``, ``joint``).
 
-        Of several methods of the type it is the one with the type's own name, else the first one;
-        None where the study has none. A variant with another name does not represent its type.
+        If there are several, it is the one with the name of the type, else the first; None if
+        there is none.
         """
         found = [str(m) for m in self.methods.loc[self.methods["type"] == kind, "method"]]
         return kind if kind in found else next(iter(found), None)
@@ -174,11 +174,11 @@ def accuracy_matrix(rows: pd.DataFrame, method: str, seed: int, tasks: Sequence[
 
 
 def initial_accuracy(rows: pd.DataFrame, method: str, seed: int, tasks: Sequence[str]) -> Array:
-    """Return the accuracies before anything was learned (rows with after_task = -1).
+    """Return the accuracies before the first task (rows with after_task = -1).
 
     Returns:
-        float64 of shape [T]; NaN where there is none: a network with one head a task has no head
-        to be tested with before its first task.
+        float64 of shape [T]; NaN where there is none: a network with one head per task has no
+        head before the task is learned.
 
     >>> rows = pd.DataFrame(
     ...     [("dense", 0, -1, "a", "accuracy", 0.1)],

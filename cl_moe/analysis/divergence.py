@@ -1,4 +1,4 @@
-"""Which runs diverged: their loss is not finite, so that their accuracies say nothing."""
+"""Runs that diverged: their loss is not finite, so their accuracies are meaningless."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cl_moe.analysis.data import StudyData
 __all__ = ("Divergence", "diverged_methods", "divergence_warnings", "divergences")
 
 MOST_RUNS = 5
-ADVICE = "its accuracies say nothing; a lower learning_rate may help."
+ADVICE = "its accuracies are meaningless; try a lower learning_rate."
 
 
 class Divergence(NamedTuple):
-    """A run whose loss is not finite, and since when.
+    """A run whose loss is not finite.
 
     Attributes:
         method: its label.
         seed: of the run.
-        loss: the first one that is not finite: nan or inf, in nats.
-        when: ``after task 'mnist'``: the first task whose training left it so.
+        loss: the first loss that is not finite: nan or inf, in nats.
+        when: ``after task 'mnist'``: the first task after which it is not finite.
     """
 
     method: str
@@ -31,7 +31,7 @@ class Divergence(NamedTuple):
 
 
 def divergences(data: StudyData) -> list[Divergence]:
-    """Return the runs that diverged, in the order of the study's methods and of their seeds.
+    """Return the runs that diverged, in the order of methods and seeds.
 
     >>> import pandas as pd
     >>> from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
@@ -59,7 +59,7 @@ def divergences(data: StudyData) -> list[Divergence]:
 
 
 def _when(data: StudyData, after: int, evaluated: str) -> str:
-    """Say after which task a row was measured; a probe is learned from a copy, as itself."""
+    """Return in words after which task a row was measured; for a probe, its own name."""
     if after < 0:
         return "before the first task"
     tasks = data.stream_tasks
@@ -67,13 +67,13 @@ def _when(data: StudyData, after: int, evaluated: str) -> str:
 
 
 def diverged_methods(data: StudyData) -> dict[str, int]:
-    """Return the methods of which runs diverged, and how many did."""
+    """Return the number of diverged runs by method."""
     methods = [run.method for run in divergences(data)]
     return {method: methods.count(method) for method in dict.fromkeys(methods)}
 
 
 def divergence_warnings(data: StudyData) -> list[str]:
-    """Return a sentence for each method of which runs diverged, of the stream or of pairs."""
+    """Return a sentence for each method with diverged runs, on the stream or on pairs."""
     runs, found = divergences(data), []
     seeds = data.rows.groupby("method")["seed"].nunique()
     for method, count in diverged_methods(data).items():
@@ -89,7 +89,7 @@ def divergence_warnings(data: StudyData) -> list[str]:
 
 
 def _in_pairs(data: StudyData) -> list[str]:
-    """A pair's accuracy is undefined where its run diverged, and nowhere else."""
+    """Return a sentence for each method with diverged pairs, whose accuracy is undefined."""
     found = []
     for method, pairs in data.pairs.groupby("method", sort=False):
         lost = pairs[pairs["value"].isna()]
@@ -97,7 +97,7 @@ def _in_pairs(data: StudyData) -> list[str]:
             first = lost.iloc[0]
             found.append(
                 f"{method} diverged in {len(lost)} of {len(pairs)} runs of a pair (seed "
-                f"{first['seed']}: task '{first['task']}' after '{first['after']}'): they are left "
-                "out; a lower learning_rate may help."
+                f"{first['seed']}: task '{first['task']}' after '{first['after']}'): they are "
+                "excluded; try a lower learning_rate."
             )
     return found

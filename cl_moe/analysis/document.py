@@ -1,4 +1,4 @@
-"""A study's report as one document: Markdown, or a page of HTML with its figures inside."""
+"""A study's report as one document: Markdown, or HTML with embedded figures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def report(data: StudyData, path: str | os.PathLike[str] | None = None) -> str |
 
     Args:
         data: the study.
-        path: ``.html`` for one file with all figures in it, to mail; any other ending for
+        path: ``.html`` for one file with all figures embedded; any other ending for
             Markdown.
 
     Returns:
-        The text, or the path where one is given.
+        The text, or the path if one is given.
     """
     if path is None:
         return _markdown(data)

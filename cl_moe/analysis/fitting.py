@@ -1,4 +1,4 @@
-"""Tables as wide as there is room: how wide one has to be, and several where it is wider."""
+"""Splitting tables that are wider than the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ("fitting", "width")
 
 
 def width(found: TableData) -> int:
-    """Return how many characters wide a table has to be for every word and value of it.
+    """Return the width of a table in characters, without breaking words or values.
 
     >>> from cl_moe.analysis.tables import Cell
     >>> width(TableData("t", ["average accuracy"], ["dense"], [[Cell("80.0 ± 1.1", True)]], ""))
@@ -18,7 +18,7 @@ def width(found: TableData) -> int:
 
 
 def _widths(found: TableData) -> list[int]:
-    """Return the least width of the first column and of each other one, with their rule."""
+    """Return the minimum width of the first column and of each other one, with its border."""
     texts = [[found.first, *found.methods]]
     for column, title in enumerate(found.columns):
         cells = [row[column] for row in found.cells]
@@ -27,14 +27,14 @@ def _widths(found: TableData) -> list[int]:
 
 
 def fitting(found: TableData, room: int) -> list[TableData]:
-    """Return a table as several with fewer columns, where it is wider than a screen.
+    """Return a table, split into several with fewer columns if it is too wide.
 
     Args:
         found: the table.
-        room: characters of a line; a column that is wider stands alone.
+        room: characters per line; a wider column gets its own table.
 
     Returns:
-        Tables of the same rows, the title above the first, the note below the last.
+        Tables with the same rows, the title above the first, the note below the last.
 
     >>> from cl_moe.analysis.tables import Cell
     >>> cells = [[Cell("80.0"), Cell("7.0")]]

@@ -36,7 +36,7 @@ def _no_pairs() -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """What a study holds, unchecked; :class:`cl_moe.analysis.data.StudyData` says what it means."""
+    """The frames of a study, not validated; see :class:`cl_moe.analysis.data.StudyData`."""
 
     rows: pd.DataFrame
     tasks: pd.DataFrame

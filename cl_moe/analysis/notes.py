@@ -1,4 +1,4 @@
-"""What stands below a table: of which tasks its means are, over how many seeds, what a star is."""
+"""Notes below a table: the tasks and seeds of its means, and the meaning of a star."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from cl_moe.analysis.stats import ENOUGH
 __all__ = ("DIVERGED", "STEPS", "averaged", "over_seeds", "table_note")
 
 STEPS = (
-    "Steps are all of a run's optimizer steps; those of candidates that a method tried for its "
-    "decisions are extra training that others do not get."
+    "Steps are all optimizer steps of a run, including those of candidates that a method trained "
+    "for its decisions, which are extra training."
 )
-DIVERGED = (
-    "Diverged: the loss is not finite and accuracies say nothing; such a method is not in the race."
-)
+DIVERGED = "Diverged: the loss is not finite, so accuracies are meaningless; not compared."
 STAR = (
-    "* better than every other method in the race: the 95 % intervals of the differences, paired "
-    "by seed, leave out 0."
+    "* significantly better than every other compared method: the 95 % intervals of the "
+    "differences, paired by seed, exclude 0."
 )
 
 
@@ -30,7 +28,7 @@ def table_note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
 
     Args:
         data: the study.
-        kinds: of the table's intervals, ``Interval.kind``.
+        kinds: ``Interval.kind`` of the table's intervals.
         has_groups: the table has columns for groups of tasks.
     """
     score = data.score
@@ -41,12 +39,12 @@ def table_note(data: StudyData, kinds: set[str], has_groups: bool) -> str:
     if has_groups:
         note += f" A column named after a group of tasks is its average {score}."
     joint = ", ".join(joint_methods(data))
-    sees = f" Not in the race: {joint}, which sees all tasks at once." if joint else ""
+    sees = f" Not compared: {joint}, which is trained on all tasks at once." if joint else ""
     return f"{note} {STAR}{sees}" if data.rows["seed"].nunique() >= ENOUGH else note
 
 
 def averaged(data: StudyData) -> str:
-    """Say of which kinds of tasks an average is the mean: tasks without a group are of no kind."""
+    """Return a sentence on the groups of tasks that averages are taken over."""
     tasks, groups = data.stream_tasks, data.groups()
     of_groups = [f"{len(members)} {group.replace('_', ' ')}" for group, members in groups.items()]
     rest = len(tasks) - sum(map(len, groups.values()))
@@ -56,7 +54,7 @@ def averaged(data: StudyData) -> str:
 
 
 def over_seeds(rows: pd.DataFrame, kinds: Iterable[str]) -> str:
-    """Say over how many seeds means are taken, and what kind their intervals are of.
+    """Return a sentence on the number of seeds and the kind of the intervals.
 
     >>> over_seeds(pd.DataFrame({"seed": [0, 1, 2]}), {"t"})
     "Mean over 3 seeds; 95 % interval: Student's t (±)."

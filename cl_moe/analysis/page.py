@@ -1,4 +1,4 @@
-"""The report as one HTML file, its figures inside: nothing to fetch, nothing to lose."""
+"""The report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ figcaption, .note { color: #555; font-size: 13px; }
 
 
 def html(data: StudyData) -> str:
-    """Return the report as a page that stands on its own, with every figure drawn."""
+    """Return the report as a self-contained page with all figures."""
     body = [f"<h1>{escape(data.name)}</h1>"]
     for section in sections(data):
         body.append(_section(section))

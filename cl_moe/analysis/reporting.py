@@ -1,4 +1,4 @@
-"""A study on one page: what was run, what came out, where the method of interest is behind."""
+"""The sections of a study's report."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ COSTS = (
     "decision_seconds", "decision_share", "eval_seconds", "cpu_seconds", "peak_memory",
 )  # fmt: skip
 COSTS_NOTE = (
-    "Of a run, over its stream: sizes are those at the end, operations and active parameters a "
-    "task's, the rest sums; means over seeds with 95 % intervals. Times and memory are of the "
-    "machine it ran on. CPU time is all threads', while training. Peak memory is the most that "
-    "the process of a run ever held, with Python and torch; runs that follow one another in a "
-    "process share it."
+    "Per run, over its stream: sizes at the end, operations and active parameters per task, sums "
+    "of the rest; means over seeds with 95 % intervals. Times and memory depend on the machine. "
+    "CPU time is that of all threads while training. Peak memory is the maximum of the process, "
+    "including Python and torch; consecutive runs in one process share it."
 )
 DIFFERENCES = ("average_accuracy", "forgetting", "learning_transfer", "probe_accuracy")
 
@@ -62,7 +61,7 @@ def markdown_page(title: str, content: Iterable[Section]) -> str:
 
 
 def sections(data: StudyData) -> list[Section]:
-    """Return the report's text, all of it computed from the study."""
+    """Return the report's sections, computed from the study."""
     return [
         Section("What was run", _what_was_run(data)),
         *_warnings(data),
@@ -88,7 +87,7 @@ def _what_was_run(data: StudyData) -> list[str | list[str] | TableData]:
         for method in data.method_names
         if int(ran.get(method, 0)) < len(data.seeds)
     ]
-    partial = [f"Not whole: {'; '.join(short)}."] if short else []
+    partial = [f"Incomplete: {'; '.join(short)}."] if short else []
     shown = tasks.head(MOST_LINES)
     columns = ["group", "derived_from", "relation", "n_train", "n_test", "n_classes"]
     columns += ["objective"] if "objective" in tasks else []
@@ -152,22 +151,24 @@ def _shortfalls(data: StudyData) -> list[Section]:
     blocks: list[str | list[str] | TableData] = [
         f"{method} was compared with every other method, paired by seed: {compared} comparisons of "
         f"average {data.score} (all tasks and each group), forgetting, unseen tasks and the "
-        "samples they need. The intervals are not corrected for that number."
+        "samples they need. The intervals are not corrected for multiple comparisons."
     ]
     if clear:
-        blocks += [f"Behind, and the interval leaves out 0 ({len(clear)}):", clear]
+        blocks += [f"Significantly behind: the interval excludes 0 ({len(clear)}):", clear]
     if unclear:
-        blocks += [f"Behind on average, but the seeds do not settle it ({len(unclear)}):", unclear]
+        blocks += [f"Behind on average, not significant ({len(unclear)}):", unclear]
     if not shortfalls:
-        blocks.append("Its mean is behind in none of them." if compared else "None is defined.")
+        blocks.append(
+            "Its mean is behind in no comparison." if compared else "No comparison is defined."
+        )
     tasks = task_shortfalls(data, method)
     if tasks:
         worst = sorted(tasks, key=lambda shortfall: shortfall.difference.mean)[:MOST_LINES]
         blocks += [
-            "At the end of the stream it is worse than a model of the task alone on "
+            "After the last task, its accuracy is lower than that of a single-task model on "
             f"{len(tasks)} of {len(data.stream_tasks)} tasks:",
             [
-                shortfall.sentence + ("" if shortfall.clear else ", not settled")
+                shortfall.sentence + ("" if shortfall.clear else ", not significant")
                 for shortfall in worst
             ],
         ]
@@ -189,7 +190,7 @@ def _costs(data: StudyData) -> list[Section]:
     found = table_data(data, COSTS)
     if not found.columns:
         return []
-    return [Section("What it cost", [found._replace(note=COSTS_NOTE)])]
+    return [Section("Costs", [found._replace(note=COSTS_NOTE)])]
 
 
 def _figures(data: StudyData) -> list[str | list[str] | TableData]:

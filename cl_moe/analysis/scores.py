@@ -1,4 +1,4 @@
-"""The score of a task, by which it is compared: accuracy, or what its objective has for it."""
+"""The score of a task: accuracy, or the score of its objective."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ("LEAST", "NAMES", "score_label", "score_rows")
 LABELS = {"accuracy": "accuracy", "r2": "R2", "f1": "F1"}
 NAMES = {"accuracy": "accuracies", "r2": "R2 scores", "f1": "F1 scores"}
 LEAST = {"accuracy": 0.0, "r2": -math.inf, "f1": 0.0}
-"""The least that each can be; the most is 1."""
+"""The minimum of each score; the maximum is 1."""
 
 
 def score_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def score_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_label(scores: Iterable[str]) -> str:
-    """Return what tasks with these primary metrics are measured by, together.
+    """Return the common label of tasks with these primary metrics.
 
     >>> score_label(["accuracy", "accuracy"]), score_label(["r2"]), score_label(["r2", "accuracy"])
     ('accuracy', 'R2', 'score (accuracy, R2)')

@@ -1,4 +1,4 @@
-"""Where a method is behind: compared with every other method, on all that a reader may weigh."""
+"""Comparisons in which a method is worse than another one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cl_moe.analysis.tables import quantity
 
 __all__ = ("Shortfall", "compare", "method_of_interest", "task_shortfalls")
 
-# Quality, not cost; one metric for each thing that can go wrong.
+# Quality, not cost: accuracy, forgetting, and transfer to unseen tasks.
 COMPARED = ("average_accuracy", "forgetting", "probe_accuracy", "samples_to_target")
 
 EQUAL = 1e-9  # a difference this small is rounding
@@ -31,12 +31,12 @@ class Shortfall(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """Tell whether the 95 % interval of the paired difference leaves out 0."""
+        """Whether the 95 % interval of the paired difference excludes 0."""
         return self.difference.low > 0 or self.difference.high < 0
 
     @property
     def sentence(self) -> str:
-        """Say it in words, with the interval.
+        """The difference in words, with its interval.
 
         >>> Shortfall(
         ...     "single_task", "unrelated", Interval(-0.01, -0.02, 0.0, 5, "t"), "share"
@@ -55,8 +55,8 @@ class Shortfall(NamedTuple):
 def method_of_interest(data: StudyData) -> str | None:
     """Return the method a report is about.
 
-    Of those that log decisions the one that stands for its type, before its variants; else the
-    first that is no reference and not the baseline; else the first.
+    Among methods that log decisions, one with the name of its type precedes variants; otherwise the
+    first that is neither a reference nor the baseline; otherwise the first.
     """
     logged = {str(event["method"]) for event in data.events}
     references = {data.of_type("single_task"), data.of_type("joint"), data.baseline}
@@ -68,7 +68,7 @@ def method_of_interest(data: StudyData) -> str | None:
 
 
 def compare(data: StudyData, method: str) -> tuple[list[Shortfall], int]:
-    """Return where a method's mean is worse than another's, and how many were compared.
+    """Return the comparisons in which a method's mean is worse, and the number of comparisons.
 
     Compared are average accuracy (of all tasks and of every group), forgetting, the accuracy on
     unseen tasks and the samples they need, each against every other method, paired by seed.
@@ -92,7 +92,7 @@ def compare(data: StudyData, method: str) -> tuple[list[Shortfall], int]:
 
 
 def task_shortfalls(data: StudyData, method: str) -> list[Shortfall]:
-    """Return the tasks on which a method ends worse than a model trained on that task alone."""
+    """Return the tasks on which a method's final accuracy is below that of ``single_task``."""
     single_task, tasks = data.of_type("single_task"), data.stream_tasks
     if single_task is None or single_task == method:
         return []

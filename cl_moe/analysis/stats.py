@@ -31,14 +31,14 @@ __all__ = (
 )
 
 LEVEL = 0.95
-ENOUGH = 3  # seeds; an interval over two is a dozen times as wide as they are apart
-FEW = 10  # seeds; below, the bootstrap's intervals are too narrow
+ENOUGH = 3  # seeds; with two, a t interval is 12.7 times as wide as their difference
+FEW = 10  # seeds; with fewer, bootstrap intervals are too narrow
 KEYS = ["method", "metric", "group"]
 RECORD = ("mean", "low", "high", "seeds")
 
 
 class Interval(NamedTuple):
-    """A mean over seeds, its 95 % interval, the number of seeds, and how it was found.
+    """A mean over seeds, its 95 % interval, the number of seeds, and its kind.
 
     ``kind`` is ``t`` (Student), ``bootstrap`` or ``none`` (fewer than two seeds, or not finite:
     low and high are NaN).
@@ -74,7 +74,7 @@ def interval(values: Iterable[float]) -> Interval:
     if count < 2 or not np.isfinite(sample).all():
         return Interval(centre, nan, nan, count, "none")
     if sample[-1] - sample[0] <= 1e-12 * max(1.0, abs(centre)):
-        # All the same: both ways give a point, but the bootstrap's acceleration is 0 / 0.
+        # All values are equal: the interval is a point; the bootstrap would divide 0 by 0.
         return Interval(centre, centre, centre, count, "t" if count < FEW else "bootstrap")
     if count < FEW:
         low, high = t_band(sample)
@@ -93,7 +93,7 @@ def t_band(
     """Return the ends of Student's 95 % interval over the first axis, NaN left out.
 
     Args:
-        values_S: shape [S, ...], one entry a seed.
+        values_S: shape [S, ...], one entry per seed.
 
     Returns:
         Two arrays of shape [...]; NaN where fewer than two values are defined.
@@ -116,10 +116,10 @@ def t_band(
 
 
 def summarize(values: pd.DataFrame, keys: Sequence[str] = KEYS) -> pd.DataFrame:
-    """Return one row per key with mean, low, high, seeds and interval (which kind it is).
+    """Return one row per key with mean, low, high, seeds and interval (its kind).
 
     Args:
-        values: tidy frame with the keys and ``value``, one row a seed.
+        values: tidy frame with the keys and ``value``, one row per seed.
         keys: columns that name an aggregate; the order of first appearance is kept.
 
     >>> frame = pd.DataFrame(
@@ -172,7 +172,7 @@ def intervals(frame: pd.DataFrame) -> dict[tuple[str, str, str | None], Interval
 def summary_records(data: StudyData) -> list[dict[str, Any]]:
     """Return :func:`summary` for JSON: {method, metric, group, mean, low, high, seeds}.
 
-    What is undefined or infinite is None.
+    Undefined and infinite values are None.
     """
     return _records(summary(data), [*KEYS, *RECORD])
 

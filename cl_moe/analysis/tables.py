@@ -1,4 +1,4 @@
-"""The table people read: methods down, metrics across, intervals, a clear best marked."""
+"""The table of methods and metrics, with intervals; the significantly best value is marked."""
 
 from __future__ import annotations
 
@@ -34,21 +34,24 @@ __all__ = (
 Means = dict[tuple[str, str, str | None], Interval]
 
 MAX_GROUPS = 4
-WIDE, WIDEST = 8, 16  # tasks; a transfer matrix that is printed with intervals, and at all
+WIDE, WIDEST = 8, 16  # most tasks of a transfer matrix that is printed with intervals, and without
 NOT_REACHED = "not reached"
 FIRST = ("average_accuracy", "forgetting", "learning_transfer")
 LAST = ("probe_accuracy", "samples_to_target", "parameters", "experts", "steps")
 
 
 class Cell(NamedTuple):
-    """A printed value, and whether it is clearly the best of its column."""
+    """A printed value, and whether it is significantly the best in its column."""
 
     text: str
     best: bool = False
 
 
 class TableData(NamedTuple):
-    """A table as text: a method a row, ``cells[row][column]``, a note below, and what rows are."""
+    """A table as text: one row per method, ``cells[row][column]``, and a note below.
+
+    ``first`` is the heading of the rows.
+    """
 
     title: str
     columns: list[str]
@@ -59,7 +62,7 @@ class TableData(NamedTuple):
 
 
 def quantity(value: float, unit: str, *, sign: bool = False) -> str:
-    """Return a value in the unit people read: accuracies in points, counts with k, M, G.
+    """Format a value in its unit: accuracies in points, counts with k, M, G.
 
     >>> quantity(0.874, "share"), quantity(-0.0131, "share", sign=True)
     ('87.4', '-1.3')
@@ -89,14 +92,13 @@ def table_data(data: StudyData, metrics: Sequence[str] | None = None) -> TableDa
         data: the study.
         metrics: names of metrics, or ``package.module:object``; by default average accuracy (also
             against the baseline), forgetting, learning transfer, the average accuracy of up to four
-            task groups, unseen tasks, costs, and metrics from outside.
+            task groups, unseen tasks, costs, and third-party metrics.
 
-    Where runs diverged, the first column says of how many seeds. Columns that are undefined for all
-    methods are dropped. Values are means over seeds with their 95 % interval: ± for Student's t,
-    [low, high] for the bootstrap; by default, costs are means alone. The best of a column is marked
-    where its difference to each other method, paired by seed, has an interval that leaves out 0:
-    not with fewer than three seeds, and not where methods tie. A method of type joint, which sees
-    all tasks at once, is not in the race.
+    If runs diverged, the first column holds their number. Columns that are undefined for all
+    methods are omitted. Values are means over seeds with their 95 % interval: ± for Student's t,
+    [low, high] for the bootstrap; by default, costs have no interval. The best value of a column is
+    marked if the interval of its difference to each other method, paired by seed, excludes 0 (never
+    with fewer than three seeds). Methods of type joint are not compared.
 
     Raises:
         InputError: a metric is not known.
@@ -178,7 +180,7 @@ def _differences(data: StudyData, methods: list[str]) -> list[Cell]:
 
 
 def numbered(tasks: Sequence[str]) -> list[str]:
-    """Return tasks' names after their numbers, from 0 as in decisions, unless they have their own.
+    """Return the tasks' names with their numbers from 0, unless the names contain them.
 
     >>> numbered(["mnist", "fashion"]), numbered(["000-fmnist", "001-mnist"])
     (['0 mnist', '1 fashion'], ['000-fmnist', '001-mnist'])
@@ -189,23 +191,24 @@ def numbered(tasks: Sequence[str]) -> list[str]:
 
 
 def transfer_tables(data: StudyData) -> list[TableData]:
-    """Return every method's transfer matrix as text: rows are learned first, columns after it.
+    """Return every method's transfer matrix as text: the row's task is learned before the column's.
 
-    Columns are numbered as the rows are. Gains are in points, means over seeds with their 95 %
-    interval up to eight tasks, without it up to sixteen; for more there is the figure alone.
+    Columns have the numbers of the rows. Gains are in points, means over seeds, with their 95 %
+    interval for up to eight tasks. For more than sixteen tasks there is no table.
     """
     tasks = data.stream_tasks
     if len(tasks) > WIDEST:
         return []
     frame = transfer_summary(data)
     note = (
-        f"Points of {data.score} on the column's task, learned after that of the row alone, over a "
+        f"Gain in points of {data.score} on the column's task, learned after only the row's task, "
+        "over single_task. "
     )
-    note += "model of the column's task alone. "
     note += (
-        f"{over_seeds(data.pairs, frame['interval'])} They are not corrected for their number."
+        f"{over_seeds(data.pairs, frame['interval'])} Intervals are not corrected for multiple "
+        "comparisons."
         if len(tasks) <= WIDE
-        else "Means over seeds; there is no room for their intervals."
+        else "Means over seeds, without intervals."
     )
     tables = []
     for method, rows in frame.groupby("method", sort=False):
@@ -213,7 +216,7 @@ def transfer_tables(data: StudyData) -> list[TableData]:
         cells = {(i, j): Interval(*found) for i, j, *found in columns}
         texts = [[_gain(cells.get((i, j)), len(tasks)) for j in tasks] for i in tasks]
         numbers = [str(number) for number in range(len(tasks))]
-        title = f"What {method} gains on a task after one other"
+        title = f"Transfer matrix of {method}"
         tables.append(
             TableData(title, numbers, numbered(tasks), texts, note, first="learned first")
         )
@@ -228,7 +231,7 @@ def _gain(found: Interval | None, tasks: int) -> Cell:
 
 
 def table(data: StudyData, metrics: Sequence[str] | None = None) -> Table:
-    """Return the table for the terminal; the best of a column is bold and starred."""
+    """Return the table for the terminal; the best value of a column is bold, with a star."""
     return rich_table(table_data(data, metrics))
 
 
@@ -237,7 +240,7 @@ def rich_table(found: TableData) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    # Text, not markup, here and below: a note, a name or an interval may hold square brackets.
+    # Text, not markup, since notes, names and intervals may contain square brackets.
     shown = Table(
         title=Text(found.title, "table.title") if found.title else None,
         caption=Text(found.note, "table.caption") if found.note else None,

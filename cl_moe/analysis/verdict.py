@@ -1,4 +1,4 @@
-"""One sentence on a study, made from its numbers: who leads on which tasks, and who forgot what."""
+"""The verdict of a study: one sentence on significant leads, gains and forgetting."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ("Standing", "standings", "verdict")
 
 METRIC = "average_accuracy"
 FORGETFUL = ("dense", "ewc")
-"""Types of method whose forgetting is told beside that of the method of interest."""
+"""Types of methods whose forgetting is reported with that of the method of interest."""
 
 
 class Standing(NamedTuple):
-    """Where a method stands on a kind of tasks.
+    """The comparison of a method with the others on a group of tasks.
 
     Attributes:
-        group: of tasks; None for all.
-        leads: it is ahead of every other method in the race, and each interval leaves out 0.
-        rival: the best of the methods that it does not lead; of all others where it leads.
+        group: the group of tasks; None for all.
+        leads: it is ahead of every other compared method, and each interval excludes 0.
+        rival: the best of the methods that it does not lead; of all others if it leads.
         gap: method - rival, average accuracy (a share), paired by seed.
-        gain: method - alone, the same; None where no method of type single_task is in the race.
+        gain: method - single_task, the same; None without a compared method of type single_task.
     """
 
     group: str | None
@@ -41,10 +41,10 @@ class Standing(NamedTuple):
 
 
 def standings(data: StudyData, method: str) -> list[Standing]:
-    """Return where a method stands over all tasks, and on each group of them.
+    """Compare a method with the others on all tasks and on each group of tasks.
 
-    Not in the race are methods that see all tasks at once or that diverged. A kind of tasks is left
-    out where no other method's average accuracy is defined. One group alone is all tasks.
+    Methods that are trained on all tasks at once or that diverged are not compared. Groups on which
+    no other method's average accuracy is defined are omitted, and so is a single group.
     """
     out = {*joint_methods(data), *diverged_methods(data)}
     values = compute(data)
@@ -64,7 +64,7 @@ def standings(data: StudyData, method: str) -> list[Standing]:
 
 
 def _gap(values: pd.DataFrame, method: str, rival: str, group: str | None) -> Interval:
-    """Return method - rival on a group; over no seed where they share none."""
+    """Return method - rival on a group; with 0 seeds if they share none."""
     of_group = values[values["group"].isna() if group is None else values["group"] == group]
     nan = float("nan")
     found = intervals(differences(of_group, rival))
@@ -72,21 +72,22 @@ def _gap(values: pd.DataFrame, method: str, rival: str, group: str | None) -> In
 
 
 def verdict(data: StudyData) -> str:
-    """Return what a study's numbers say of the method that it is about, in one sentence.
+    """Return the verdict on the method of interest, in one sentence.
 
-    Where it leads, and by how much over the best other method; where it gains over a network a
-    task and has no lead; where no gain over that is settled, and where experts do not help, as they
-    are behind it; and what it, a dense network and EWC forgot. A lead is a difference to each other
-    method, paired by seed, whose 95 % interval leaves out 0. Fewer than three seeds tell nothing.
+    It names the groups of tasks on which the method leads, and the difference to the best other
+    method; those on which it gains over ``single_task`` without a lead; those without a significant
+    gain; those on which it is behind ``single_task``; and the forgetting of the method, a dense
+    network and EWC. A lead is a difference to each other method, paired by seed, whose 95 %
+    interval excludes 0. Fewer than three seeds give no verdict.
 
     Returns:
-        The sentence; empty where there is no other method to compare with, or no accuracy.
+        The sentence; empty without another method to compare with, or without accuracies.
     """
     method = method_of_interest(data)
     if method is None:
         return ""
     if method in diverged_methods(data):
-        return f"Nothing can be said of {method}: it diverged."
+        return f"No verdict: {method} diverged."
     found = standings(data, method)
     if not found:
         return ""
@@ -105,25 +106,25 @@ def verdict(data: StudyData) -> str:
 def _too_few(method: str, overall: Standing, seeds: int) -> str:
     way = "ahead of" if overall.gap.mean >= 0 else "behind"
     return (
-        f"Too few seeds to tell: over {seeds} seed{'s' if seeds != 1 else ''} {method} is "
-        f"{quantity(abs(overall.gap.mean), 'share')} points {way} {overall.rival}, and it takes "
-        f"{ENOUGH} or more to say whether that is chance."
+        f"Too few seeds for a verdict: over {seeds} seed{'s' if seeds != 1 else ''} {method} is "
+        f"{quantity(abs(overall.gap.mean), 'share')} points {way} {overall.rival}; {ENOUGH} "
+        "or more are needed."
     )
 
 
 def _clause(data: StudyData, method: str, standing: Standing) -> tuple[str, str]:
-    """Return how a clause begins, and what it says of a kind of tasks."""
+    """Return the beginning of a clause, and its part on a group of tasks."""
     gap = _against(standing.group, standing.rival, standing.gap)
     if standing.leads:
         return f"{method} leads", gap
     if standing.gain is None or not _has_experts(data, method):
-        return f"{method} has no lead", gap
+        return f"{method} has no significant lead", gap
     gain = _against(standing.group, str(data.of_type("single_task")), standing.gain)
     if standing.gain.low > 0:
-        return f"{method} gains but has no lead", gap
+        return f"{method} gains but has no significant lead", gap
     if standing.gain.high < 0:
         return "experts do not help", gain
-    return "no gain from experts is settled", gain
+    return "no significant gain from experts", gain
 
 
 def _has_experts(data: StudyData, method: str) -> bool:
@@ -131,7 +132,7 @@ def _has_experts(data: StudyData, method: str) -> bool:
 
 
 def _against(group: str | None, rival: str, gap: Interval) -> str:
-    """Return what is said of a kind of tasks.
+    """Return the comparison on a group of tasks in words.
 
     >>> _against("few_shot", "replay", Interval(0.148, 0.091, 0.205, 5, "t"))
     'on few-shot tasks (+14.8 points against replay, 95 % interval +9.1 to +20.5)'
@@ -146,7 +147,7 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _forgot(data: StudyData, method: str) -> list[str]:
-    """Return what dense, EWC and the method forgot, as a clause; nothing where that is unknown."""
+    """Return a clause on the forgetting of dense, EWC and the method; none if unknown."""
     values = compute(data)
     means = intervals(summarize(values[values["metric"] == "forgetting"]))
     known = {m: v for (m, _, group), v in means.items() if group is None and v.seeds}

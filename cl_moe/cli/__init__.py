@@ -1,4 +1,4 @@
-"""The command ``cl-moe``; nothing heavy is imported before a command needs it."""
+"""The command ``cl-moe``; heavy packages are imported by the commands that use them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Examples:
 
 app = typer.Typer(
     name="cl-moe",
-    help="Simulate continual learning: tasks stream in, methods learn them one after the other, "
-    "and forgetting and transfer come out.",
+    help="Simulate continual learning: methods learn a stream of tasks, one after the other; "
+    "forgetting and transfer are measured.",
     epilog=_EXAMPLES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -51,7 +51,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Options before any command."""
+    """Options of the program."""
 
 
 app.command(
@@ -81,7 +81,7 @@ app.command(
     epilog="""\b
 Examples:
   cl-moe predict runs/digits_quick rows.csv --method moe --task low-digits
-  cl-moe predict runs/iris rows.csv --method moe --source iris --out answers.csv
+  cl-moe predict runs/iris rows.csv --method moe --source iris --out predictions.csv
   cl-moe predict runs/digits_quick/runs/moe/seed_0/model images --task 0
 """
 )(predict)
@@ -147,22 +147,22 @@ Examples:
   cl-moe check related_unrelated --data-dir ~/data
   cl-moe check my_package.gates:MyGate
   cl-moe check parts.py:Blur --set degrees=30
-  cl-moe check evidence --kind gate
+  cl-moe check task --kind gate
 """
 )(check)
 
 
 def main() -> None:
-    """Run the command line; what the user can put right goes to standard error, exit code 2."""
-    if "" not in sys.path:  # the current folder, last: ``mine:Gate`` beside a scenario is found,
-        sys.path.append("")  # and no file there can stand in for an installed package
+    """Run the command line; invalid input is reported on standard error, with exit code 2."""
+    if "" not in sys.path:  # the current folder, last, so that ``mine:Gate`` is found
+        sys.path.append("")  # but no file there shadows an installed package
     try:
         app()
     except InputError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
         sys.exit(2)
-    except OSError as error:  # a folder that cannot be written, a full disk, a file of another's
+    except OSError as error:  # a folder that cannot be written, a full disk, missing permissions
         if error.filename is None:
             raise
         typer.echo(f"error: {error.filename}: {error.strerror}; give another path", err=True)

@@ -1,4 +1,4 @@
-"""The options that say where runs take place."""
+"""The options that select the engine of the runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ("Address", "Cpus", "Engine", "EngineName", "Gpus", "Jobs", "Memory", 
 
 
 class EngineName(str, enum.Enum):
-    """Where runs take place."""
+    """The engine that executes runs."""
 
     local = "local"
     ray = "ray"
@@ -24,31 +24,32 @@ class EngineName(str, enum.Enum):
 
 Jobs = Annotated[
     int | None,
-    typer.Option(help="Runs at once. Default: 1; with --engine ray, all that there is room for."),
+    typer.Option(help="Number of parallel runs. Default: 1; with --engine ray, as many as fit."),
 ]
 Engine = Annotated[
-    EngineName, typer.Option(help="Processes of this machine, or tasks on a cluster of Ray.")
+    EngineName, typer.Option(help="local: processes on this machine; ray: tasks on a Ray cluster.")
 ]
 Address = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Ray's; auto: the one that runs here. Default: RAY_ADDRESS, or a Ray of our own.",
+        help="Address of Ray; auto: a running local one. Default: RAY_ADDRESS, or a new local Ray.",
     ),
 ]
 Cpus = Annotated[
     float | None,
-    typer.Option("--cpus-per-run", help="Cores a run takes of Ray. Default: its torch threads."),
+    typer.Option("--cpus-per-run", help="Cores per run, with Ray. Default: its torch threads."),
 ]
 Gpus = Annotated[
     float | None,
     typer.Option(
-        "--gpus-per-run", help="GPUs a run takes of Ray (0.25: four share one). Default: 1 on cuda."
+        "--gpus-per-run",
+        help="GPUs per run, with Ray (0.25: four runs share one). Default: 1 on cuda.",
     ),
 ]
 Memory = Annotated[
     str | None,
-    typer.Option("--memory-per-run", help="Memory a run takes of Ray. Default: 1GiB."),
+    typer.Option("--memory-per-run", help="Memory per run, with Ray. Default: 1GiB."),
 ]
 
 
@@ -59,10 +60,10 @@ def chosen_engine(
     gpus: float | None,
     memory: str | None,
 ) -> EngineLike:
-    """Return the engine that the options ask for.
+    """Return the engine given by the options.
 
     Raises:
-        InputError: options of Ray without Ray, or numbers that it cannot use; all of them.
+        InputError: Ray options without Ray, or invalid numbers: all problems.
 
     >>> chosen_engine(EngineName.ray, None, 2, None, None)
     RaySpec(address=None, cpus=2, gpus=None, memory='1GiB')
@@ -79,7 +80,7 @@ def chosen_engine(
     words = [*(["--address"] if address is not None else []), *(f"--{k}-per-run" for k in given)]
     if words:
         raise InputError(
-            [f"{word}: is for Ray; add --engine ray, or take it out" for word in words]
+            [f"{word}: requires Ray; add --engine ray, or remove the option" for word in words]
         )
     return "local"
 

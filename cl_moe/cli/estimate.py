@@ -1,4 +1,4 @@
-"""``cl-moe estimate``: what a study will take."""
+"""``cl-moe estimate``: the duration, memory and experts of a study."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def estimate(
     scenario: Scenario,
     methods: Methods = None,
     seeds: Seeds = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of parallel runs.")] = 1,
     device: Device = "cpu",
     data_dir: DataDir = None,
     settings: Settings = None,
     threads: Threads = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers, in seconds.")] = False,
 ) -> None:
-    """Say how long a study will take, how much memory, and how many experts, before it is run.
+    """Estimate the duration, memory and number of experts of a study before it is run.
 
-    Some steps of its network are timed here; what methods cost beside a dense network comes from
-    studies that were measured. Ranges span these studies.
+    Some steps of its network are timed on this machine; the cost of methods relative to a dense
+    network is taken from measured studies, whose range is given.
     """
     from cl_moe.runs.estimate import estimate as estimated
     from cl_moe.runs.planning import make_plan
@@ -99,7 +99,7 @@ def lines(name: str, found: Estimate) -> list[str]:
         f"in all, {at_once}: {mid} ({low} to {high}), {_memory(found.memory)} of memory",
     ]
     if not all(method.measured for method in found.methods):
-        text.append("* no study has measured this kind of method: taken for a dense network")
+        text.append("* no measurements of this type of method: estimated as a dense network")
     return text
 
 
@@ -112,7 +112,7 @@ def _range(experts: Spread | None) -> str:
 
 
 def _memory(size: float) -> str:
-    for unit, worth in (("PiB", 2**50), ("TiB", 2**40), ("GiB", 2**30)):
-        if size >= worth:
-            return f"{size / worth:.1f} {unit}"
+    for unit, bytes_ in (("PiB", 2**50), ("TiB", 2**40), ("GiB", 2**30)):
+        if size >= bytes_:
+            return f"{size / bytes_:.1f} {unit}"
     return f"{size / 2**20:.0f} MiB"

@@ -1,4 +1,4 @@
-"""What ``cl-moe list`` says of scenarios, parts and the keys of a scenario's tables."""
+"""The output of ``cl-moe list``: scenarios, parts and the keys of a scenario's tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ("describe", "lines")
 
 
 def lines(kind: str) -> dict[str, str]:
-    """Return the names of a kind, in the plural, and a line on each.
+    """Return the names of a kind (in the plural), with one line on each.
 
     >>> lines("keys")["training.epochs"]
     '5'
@@ -27,7 +27,7 @@ def lines(kind: str) -> dict[str, str]:
     if kind == "scenarios":
         from cl_moe.streams.scenario import read_toml, shipped_scenarios
 
-        # Not checked here: that would import every method.
+        # Not validated here, since that would import every method.
         found = shipped_scenarios().items()
         return {name: str(read_toml(path).get("title", "")) for name, path in found}
     if kind == "keys":
@@ -43,13 +43,13 @@ def lines(kind: str) -> dict[str, str]:
 
 
 def describe(kind: str, name: str) -> str:
-    """Return all about one: a scenario's file, a part's description and parameters, a table's keys.
+    """Return a scenario's file, a part's description and parameters, or a table's keys.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: the name is unknown.
 
     >>> print(describe("operators", "invert").splitlines()[0])  # doctest: +ELLIPSIS
-    Mirrors inputs in their range...
+    Mirrors inputs in their range: ...
     """
     if kind == "scenarios":
         from cl_moe.streams.scenario import shipped_scenarios
@@ -76,7 +76,7 @@ def _tables() -> dict[str, type[BaseModel]]:
 
 
 def _described(part: Any) -> str:
-    """Return what a metric or a figure says of itself; one from outside may be anything."""
+    """Return the description of a metric or figure; a third-party one may be any object."""
     if hasattr(part, "needs"):
         return f"{part.label}; needs {part.needs}"
     return str(getattr(part, "caption", part))
@@ -93,7 +93,7 @@ def _one_of(known: dict[str, Any], name: str, kind: str) -> Any:
 
 
 def _written(name: str, parameter: inspect.Parameter) -> str:
-    """Return a parameter with its type, as its annotation is written, and its default."""
+    """Return a parameter with its type, as written in the source, and its default."""
     kind = parameter.annotation
     kind = kind if isinstance(kind, str) else getattr(kind, "__name__", str(kind))
     required = parameter.default is parameter.empty

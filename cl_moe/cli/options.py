@@ -1,4 +1,4 @@
-"""What several commands ask for: their common options, and how their values are read."""
+"""Options shared by several commands, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -29,17 +29,20 @@ __all__ = (
 )
 
 Scenario = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario's file, or the name of a shipped one.")
+    str,
+    typer.Argument(metavar="SCENARIO", help="A scenario file, or the name of a built-in scenario."),
 ]
 Methods = Annotated[
     str | None,
-    typer.Option(help="Names of methods, with commas between. Default: the scenario's."),
+    typer.Option(help="Names of methods, separated by commas. Default: those of the scenario."),
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option(help="How many (5: seeds 0 to 4), or which (0,3,4). Default: the scenario's."),
+    typer.Option(
+        help="Number of seeds (5: seeds 0 to 4), or a list (0,3,4). Default: those of the scenario."
+    ),
 ]
-Out = Annotated[Path | None, typer.Option(help="The study's folder. Default: runs/NAME.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the study. Default: runs/NAME.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")]
 DataDir = Annotated[
     Path | None,
@@ -47,7 +50,7 @@ DataDir = Annotated[
         "--data-dir",
         envvar="CL_MOE_DATA_DIR",
         show_envvar=True,
-        help="Folder of real data, for scenarios that have a use for it.",
+        help="Folder of real data, for scenarios that use them.",
     ),
 ]
 Settings = Annotated[
@@ -56,15 +59,13 @@ Settings = Annotated[
         "--set", metavar="KEY=VALUE", help="Change the scenario: training.epochs=3. Repeatable."
     ),
 ]
-Threads = Annotated[int, typer.Option(help="Torch threads of each run.")]
-Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Start over: remove earlier results in the folder.")
-]
+Threads = Annotated[int, typer.Option(help="Torch threads per run.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Remove earlier results in the folder first.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
 def specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
-    """Return the scenario that is asked for, with its ``--set`` settings."""
+    """Return the scenario, with the ``--set`` settings applied."""
     from cl_moe.streams.scenario import load_scenario
 
     spec = load_scenario(scenario)
@@ -72,19 +73,19 @@ def specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
 
 
 def parse_words(text: str, option: str) -> list[str]:
-    """Return the words between commas.
+    """Split a list of words at commas.
 
     >>> parse_words("dense, moe", "--methods")
     ['dense', 'moe']
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:
-        raise InputError(f"{option}: '{text}' names nothing; give names with commas between")
+        raise InputError(f"{option}: '{text}' contains no name; give names separated by commas")
     return words
 
 
 def parse_seeds(text: str) -> int | list[int]:
-    """Return a number of seeds, or a list where there is a comma.
+    """Return a number of seeds, or a list if there is a comma.
 
     >>> parse_seeds("5"), parse_seeds("0,3,4"), parse_seeds("3,")
     (5, [0, 3, 4], [3])
@@ -97,5 +98,5 @@ def parse_seeds(text: str) -> int | list[int]:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"--seeds: '{text}' is not understood; give a number of seeds (5) or a list (0,3,4)"
+            f"--seeds: '{text}' is invalid; give a number of seeds (5) or a list (0,3,4)"
         ) from error

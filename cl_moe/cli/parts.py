@@ -16,7 +16,7 @@ __all__ = ("check_named", "is_part")
 
 
 def is_part(name: str) -> bool:
-    """Tell a part, ``package.module:Object`` or ``file.py:Object``, from a scenario.
+    """Whether a name is that of a part (``package.module:Object``, ``file.py:Object``).
 
     >>> is_part("mine:Gate"), is_part("mine.toml")
     (True, False)
@@ -25,23 +25,23 @@ def is_part(name: str) -> bool:
 
 
 def check_named(name: str, kind: str | None, settings: list[str], data_dir: Path | None) -> None:
-    """Hold a part to the checks of its kind, and print what each found.
+    """Run the checks of its kind on a part, and print each result.
 
     Args:
-        name: as above, or with a kind a name of the catalogue.
-        kind: one of :data:`cl_moe.testing.KINDS`; None to go by what the part is.
-        settings: its parameters, ``key=value``.
+        name: as above, or the name of a built-in part if ``kind`` is given.
+        kind: one of :data:`cl_moe.testing.KINDS`; None to infer it from the part.
+        settings: its parameters, as ``key=value``.
         data_dir: folder of real data, for sources.
 
     Raises:
-        InputError: no such part, or parameters that do not fit.
-        typer.Exit: with 1, a check failed.
+        InputError: the part is unknown, or its parameters are invalid.
+        typer.Exit: with code 1 if a check failed.
     """
     from cl_moe.streams.overrides import apply_overrides
     from cl_moe.testing import KINDS, kind_of, run_checks
 
     if kind is not None and kind not in KINDS:
-        raise InputError(f"--kind: no kind is called '{kind}'; {did_you_mean(kind, KINDS)}")
+        raise InputError(f"--kind: unknown kind '{kind}'; {did_you_mean(kind, KINDS)}")
     part = catalog.resolve(kind or "metric", name, "PART")
     kind = kind_of(part, name, kind)
     parameters = apply_overrides({}, settings)
@@ -65,18 +65,23 @@ def check_named(name: str, kind: str | None, settings: list[str], data_dir: Path
 
 
 def _require_parameters(name: str, kind: str, part: Any, parameters: dict[str, Any]) -> None:
-    """Raise an InputError with every parameter that does not fit, or is missing."""
+    """Raise an InputError with every invalid or missing parameter."""
     from cl_moe.testing.common import GIVEN
 
     if callable(part):
         given = tuple(f"--set.{key}: missing" for key in GIVEN.get(kind, ()))
-        foreign = kind == "method" and inspect.isclass(part)  # Avalanche's: the rest is given to it
+        foreign = kind == "method" and inspect.isclass(
+            part
+        )  # an Avalanche strategy gets the other parameters from the checks
         problems = [
             problem.replace("--set.", "--set ", 1)
             for problem in catalog.check_parameters(part, parameters, "--set")
             if not problem.startswith(given) and not (foreign and ": missing; " in problem)
         ]
     else:
-        problems = [f"--set {key}: '{name}' is a value, and takes nothing" for key in parameters]
+        problems = [
+            f"--set {key}: '{name}' is a value and has no parameters; remove the option"
+            for key in parameters
+        ]
     if problems:
         raise InputError(problems)

@@ -19,38 +19,39 @@ def predict(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="A saved model's folder, or DIR of a study (--method)."
+            metavar="MODEL", help="Folder of a saved model, or of a study (with --method)."
         ),
     ],
     data: Annotated[
         Path,
         typer.Argument(
-            metavar="DATA", help="A .csv, .tsv or .npz file (arrays x and, if known, y), or images."
+            metavar="DATA",
+            help="A .csv, .tsv or .npz file (arrays x and, if known, y), or a folder of images.",
         ),
     ],
     task: Annotated[
         str | None,
-        typer.Option(help="Name or label of the rows' task. Default: the model's only one."),
+        typer.Option(help="Name or label of the rows' task. Default: the only task of the model."),
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option(help="A table's column of labels, left out and compared with."),
+        typer.Option(help="Label column of a table: not an input, used for the accuracy."),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Of a study: standardise columns as its source of this name did."),
+        typer.Option(help="For a study: standardise columns as this source of the scenario."),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Of a study: whose model.")] = None,
-    seed: Annotated[int, typer.Option(help="Of a study: the run's seed.")] = 0,
-    out: Annotated[Path, typer.Option(help="The table to write; - prints it.")] = Path(
-        "predictions.csv"
-    ),
+    method: Annotated[
+        str | None, typer.Option(help="For a study: the method of the model.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="For a study: the seed of the run.")] = 0,
+    out: Annotated[Path, typer.Option(help="Output table; - prints it.")] = Path("predictions.csv"),
 ) -> None:
-    """Answer rows with a model that cl-moe run --keep-models or model.save has kept.
+    """Predict rows with a model saved by cl-moe run --keep-models or model.save.
 
-    A table with the prediction for each row and the probability of every class. Columns are taken
-    as they are, all but the label, or with --source as that source took them; images are brought to
-    the model's size and channels; labels that come with the rows give the accuracy.
+    Writes a table with the prediction of each row and the probability of every class. Columns
+    except the label are used unchanged, or standardised with --source; images are converted to the
+    model's size and channels; if labels are given, the accuracy is printed.
     """
     from cl_moe.runs.files import write_text
     from cl_moe.runs.predict import predictions, scaling, standardising, study_of, task_of
@@ -61,7 +62,7 @@ def predict(
     scale = None
     if source is not None:
         if study is None:
-            raise InputError(f"--source: {model} belongs to no study; take it out")
+            raise InputError(f"--source: {model} is not part of a study; remove the option")
         scale = scaling(study, source)
         if (
             label is None
@@ -72,8 +73,8 @@ def predict(
             (label,) = scale.labels
     elif data.suffix in (".csv", ".tsv") and study is not None and (names := standardising(study)):
         typer.echo(
-            f"note: columns are taken as they are; --source {names[0]} standardises them as the "
-            "study's source did",
+            f"note: columns are used unchanged; --source {names[0]} standardises them like the "
+            "source of the study",
             err=True,
         )
     rows = read_rows(data, _shape(found, model), label, scale.features if scale else ())
@@ -85,7 +86,9 @@ def predict(
         typer.echo(answers.table(), nl=False)
     else:
         if not out.parent.is_dir():
-            raise InputError(f"--out: {out.parent} is no folder; give a file in one that is there")
+            raise InputError(
+                f"--out: {out.parent} is not a folder; give a file in an existing folder"
+            )
         write_text(out, answers.table())
         typer.echo(f"predictions: {out} ({len(rows.names)} rows)")
     if accuracy is not None:
@@ -98,15 +101,17 @@ def _model(path: Path, method: str | None, seed: int) -> TaskModel:
 
     if (path / "study.json").is_file():
         if method is None:
-            raise InputError(f"{path}: a study; say whose model, with --method NAME")
+            raise InputError(f"{path}: is a study; name the method of the model with --method NAME")
         return kept_model(path, method, seed)
     if method is not None:
-        raise InputError(f"--method: {path} is no study; take it out, or give a study's folder")
+        raise InputError(
+            f"--method: {path} is not a study; remove the option, or give the folder of a study"
+        )
     return load(path)
 
 
 def _shape(model: TaskModel, path: Path) -> tuple[int, ...]:
     shape = model.origin.get("shape")
     if shape is None:
-        raise InputError(f"{path}: does not say what shape its rows have; answer them in Python")
+        raise InputError(f"{path}: the model has no input shape; use model(x, task) in Python")
     return tuple(shape)

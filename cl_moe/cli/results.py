@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ("draw", "export", "plot", "report", "show", "show_transfer", "summary", "unpack")
 
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The folder that cl-moe run has written.")
+    Path, typer.Argument(metavar="DIR", help="Folder of a study, written by cl-moe run.")
 ]
 
 
@@ -31,7 +31,7 @@ OwnMetrics = Annotated[
     typer.Option(
         "--metric",
         metavar="NAME",
-        help="A further metric: package.module:object, or one of cl-moe list metrics. Repeatable.",
+        help="Additional metric: package.module:object, or one of cl-moe list metrics. Repeatable.",
     ),
 ]
 OwnFigures = Annotated[
@@ -54,7 +54,7 @@ def summary(
     ] = False,
     metrics: OwnMetrics = None,
 ) -> None:
-    """Print the methods side by side, means over seeds with 95 % intervals."""
+    """Print the table of methods: means over seeds with 95 % intervals."""
     from cl_moe.analysis import few_seeds, summary_records
     from cl_moe.runs.loading import load_study
     from cl_moe.runs.store import StudyFolder
@@ -73,14 +73,12 @@ def summary(
 def plot(
     folder: Folder,
     formats: Annotated[
-        str, typer.Option("--format", help="png, pdf, svg; several with commas between.")
+        str, typer.Option("--format", help="png, pdf or svg; several separated by commas.")
     ] = "png",
-    out: Annotated[
-        Path | None, typer.Option(help="Where to write them. Default: DIR/figures.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder. Default: DIR/figures.")] = None,
     figures: OwnFigures = None,
 ) -> None:
-    """Draw every figure that the study has data for, or those that are named."""
+    """Draw all figures for which the study has data, or those given."""
     from cl_moe.analysis import plot_all
     from cl_moe.runs.loading import load_study
 
@@ -92,13 +90,11 @@ def plot(
 
 def report(
     folder: Folder,
-    out: Annotated[
-        Path | None, typer.Option(help="The file to write. Default: DIR/report.html.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file. Default: DIR/report.html.")] = None,
     metrics: OwnMetrics = None,
     figures: OwnFigures = None,
 ) -> None:
-    """Write one HTML file with the table, the figures and the decisions, to read or to mail."""
+    """Write one self-contained HTML file with the table, the figures and the growth decisions."""
     from cl_moe.analysis import report as write_report
     from cl_moe.runs.loading import load_study
 
@@ -109,17 +105,19 @@ def report(
 def export(
     folder: Folder,
     target: Annotated[
-        Path, typer.Argument(metavar="TARGET", help="The folder to write, say results/NAME.")
+        Path, typer.Argument(metavar="TARGET", help="Output folder, for example results/NAME.")
     ],
     command: Annotated[
         str | None,
-        typer.Option(help="What runs the study again, for the page. Default: a cl-moe run."),
+        typer.Option(
+            help="The command that reproduces the study, for the page. Default: cl-moe run ..."
+        ),
     ] = None,
 ) -> None:
-    """Write a study small enough for a repository: numbers, figures, and a page to read.
+    """Write a study as a folder small enough for a repository: numbers, figures and a page.
 
-    The other commands read the folder as they read the study's own. A findings.md in it stays and
-    stands at the head of the page, README.md.
+    The other commands can read that folder, too. An existing findings.md in it is kept and included
+    at the top of the page, README.md.
     """
     from cl_moe.runs.export import export as write_export
 
@@ -128,18 +126,16 @@ def export(
 
 def unpack(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="An exported study, say results/NAME.")
+        Path, typer.Argument(metavar="DIR", help="An exported study, for example results/NAME.")
     ],
-    target: Annotated[
-        Path, typer.Argument(metavar="TARGET", help="The folder to write, new or empty.")
-    ],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Output folder, new or empty.")],
     without: Annotated[
-        str, typer.Option(help="Methods to leave out, with commas between: they run again.")
+        str, typer.Option(help="Methods to exclude, separated by commas; they are run again.")
     ] = "",
 ) -> None:
-    """Make an exported study a folder that cl-moe run goes on from.
+    """Turn an exported study into a folder that cl-moe run can resume.
 
-    So a method of your own is compared with baselines that need not be run again.
+    For example, to compare your own method with the baselines without running them again.
     """
     from cl_moe.runs.unpack import unpack as write_unpacked
 
@@ -148,7 +144,7 @@ def unpack(
 
 
 def show(data: StudyData) -> None:
-    """Print the table of methods, what to know of it, and the transfer matrices, if any."""
+    """Print the table of methods, the verdict, warnings, and transfer matrices, if any."""
     from cl_moe.analysis import remarks, table_data, transfer_tables
 
     _print([table_data(data)])
@@ -158,7 +154,7 @@ def show(data: StudyData) -> None:
 
 
 def show_transfer(study: Study, folder: Path) -> None:
-    """Print the transfer matrices; write them as a table and a figure, and say where."""
+    """Print the transfer matrices; write them as a table and a figure, and print the paths."""
     from cl_moe.analysis import divergence_warnings, plot_all, transfer_tables
     from cl_moe.runs.files import write_text
 
@@ -179,7 +175,7 @@ def _print(tables: Iterable[TableData]) -> None:
     from cl_moe.analysis.fitting import fitting, width
 
     for found in tables:
-        # A pipe or a file has no width of its own, and tables are wider than the 80 it would get.
+        # Pipes and files have no width; the default of 80 characters is too narrow.
         wide = None if sys.stdout.isatty() else max(140, width(found))
         console = Console(width=wide, force_jupyter=False)
         for part in fitting(found, console.width):
@@ -187,7 +183,7 @@ def _print(tables: Iterable[TableData]) -> None:
 
 
 def draw(data: StudyData, folder: Path) -> None:
-    """Draw the figures and write the report of a study into its folder, and say where."""
+    """Draw the figures and write the report of a study into its folder, and print the paths."""
     from cl_moe.analysis import plot_all
     from cl_moe.analysis import report as write_report
 

@@ -1,4 +1,4 @@
-"""``cl-moe list``, ``new`` and ``check``: what there is, and scenarios and parts of one's own."""
+"""``cl-moe list``, ``new`` and ``check``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ("Kind", "check", "list_parts", "new")
 
 
 class Kind(str, enum.Enum):
-    """What can be listed."""
+    """The kinds of objects that can be listed."""
 
     scenarios = "scenarios"
     methods = "methods"
@@ -40,11 +40,9 @@ def list_parts(
             "figures, or keys (of the tables training, network and stream).",
         ),
     ],
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One of them: tell all about it.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Describe this one.")] = None,
 ) -> None:
-    """List scenarios or parts, a line each; with a name, tell all about that one."""
+    """List scenarios or parts, one line each; with a name, describe that one."""
     from cl_moe.cli import listing
 
     if name is not None:
@@ -58,22 +56,22 @@ def list_parts(
 
 def new(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The new scenario's name: writes NAME.toml here.")
+        str, typer.Argument(metavar="NAME", help="Name of the new scenario; writes NAME.toml.")
     ],
 ) -> None:
-    """Write a commented scenario to start from."""
+    """Write a commented scenario as a template."""
     from cl_moe.cli.template import TEMPLATE
 
     path = Path(name if name.endswith(".toml") else f"{name}.toml")
     if not path.stem.replace("-", "_").isidentifier():
-        raise InputError(f"NAME: '{path.stem}' is no name; use letters, digits, _ and -")
+        raise InputError(f"NAME: '{path.stem}' is not a valid name; use letters, digits, _ and -")
     if not path.parent.is_dir():
-        raise InputError(f"NAME: there is no folder '{path.parent}'; make it first")
+        raise InputError(f"NAME: the folder '{path.parent}' does not exist; create it first")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.replace("NAME", path.stem))
     except FileExistsError as error:
-        raise InputError(f"NAME: {path} exists and is left as it is; give another name") from error
+        raise InputError(f"NAME: {path} exists; give another name") from error
     typer.echo(f"{path}: edit it, then\n  cl-moe check {path}\n  cl-moe run {path}")
 
 
@@ -82,15 +80,15 @@ def check(
         str,
         typer.Argument(
             metavar="FILE|PART",
-            help="A scenario's file, or a shipped one's name; or a part: package.module:Object or "
-            "file.py:Object, or its name in the catalogue, with --kind.",
+            help="A scenario file or the name of a built-in scenario; or a part: "
+            "package.module:Object or file.py:Object, or with --kind the name of a built-in part.",
         ),
     ],
     kind: Annotated[
         str | None,
         typer.Option(
-            help="The part's kind: gate, head, expert, growth, source, operator, method, metric or "
-            "figure. Default: what it is a subclass or a value of; a function is a method."
+            help="Kind of the part: gate, head, expert, growth, source, operator, method, metric "
+            "or figure. Default: inferred from its type; a function is a method."
         ),
     ] = None,
     settings: Annotated[
@@ -98,16 +96,16 @@ def check(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Give a part a parameter, or change the scenario: training.epochs=3. Repeatable.",
+            help="Set a parameter of the part, or change the scenario: training.epochs=3. "
+            "Repeatable.",
         ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Say everything that is wrong with a scenario; if nothing is, show its tasks and methods.
+    """Report all errors of a scenario; if there are none, show its tasks and methods.
 
-    Of a part: hold it to the checks that the parts shipped here are held to, and print a line a
-    check: passed, failed (and why), or not applicable (and why). The exit code is 1 where one
-    failed.
+    For a part, run the checks that built-in parts must pass, and print one line per check: passed,
+    failed or not applicable, with the reason. The exit code is 1 if a check failed.
     """
     if kind is not None or is_part(file):
         check_named(file, kind, settings or [], data_dir)

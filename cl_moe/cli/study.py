@@ -63,22 +63,22 @@ def run(
     settings: Settings = None,
     threads: Threads = 1,
     curves: Annotated[
-        bool, typer.Option(help="Record learning curves while each task is learned.")
+        bool, typer.Option(help="Record learning curves during the training of each task.")
     ] = True,
     keep_models: Annotated[
         bool,
         typer.Option(
             "--keep-models",
-            help="Keep each run's model at the end of the stream, for cl-moe predict.",
+            help="Save the model of each run after the last task, for cl-moe predict.",
         ),
     ] = False,
-    figures: Annotated[bool, typer.Option(help="Draw figures and a report at the end.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw the figures and write the report.")] = True,
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a study: every method learns the tasks of a scenario, with every seed.
 
-    Ctrl-C keeps the runs that are whole; the same command goes on from there.
+    After Ctrl-C, completed runs are kept; the same command resumes the study.
     """
     from cl_moe.cli.results import draw, show
     from cl_moe.runs.planning import make_plan
@@ -119,7 +119,7 @@ def transfer(
             "--method",
             "--methods",
             metavar="NAME",
-            help="Who learns; several names with commas between.",
+            help="Method, or several separated by commas.",
         ),
     ] = "moe",
     seeds: Seeds = None,
@@ -137,11 +137,11 @@ def transfer(
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure what each task gains when it is learned after each other one, over learning it alone.
+    """Measure the transfer matrix: the gain on each task when it is learned after one other task.
 
-    Every method learns each task alone and then, from copies of that state, each other task. The
-    folder may be one that cl-moe run has written: its runs of single_task are used; summary, plot
-    and report show the matrix too. Ctrl-C keeps the runs that are whole; the same command goes on.
+    Every method learns each task alone and then, from copies of that state, each other task. In the
+    folder of a study, its runs of single_task are used, and summary, plot and report include the
+    matrix. After Ctrl-C, completed runs are kept; the same command resumes.
     """
     from cl_moe.cli.results import show_transfer
     from cl_moe.runs.transfer import make_pair_plan
@@ -167,9 +167,9 @@ def transfer(
 def _carry_out(
     plan: StudyPlan, out: Path | None, **how: Any
 ) -> tuple[Study | None, Path, StudyError | None]:
-    """Run a plan and return the study, its folder, and what failed of it.
+    """Run a plan and return the study, its folder, and the error of failed runs.
 
-    The study is None where no run is whole. When stopped, say how to go on, and exit.
+    The study is None if no run is complete. If interrupted, print how to resume, and exit.
     """
     from cl_moe.runs.failures import StudyError, StudyInterrupted
     from cl_moe.runs.study import run_plan
@@ -180,14 +180,14 @@ def _carry_out(
     except StudyError as failed:
         return failed.study, folder, failed
     except StudyInterrupted as stopped:
-        typer.echo(f"{stopped}\nto go on: {_again()}", err=True)
+        typer.echo(f"{stopped}\nto resume: {_again()}", err=True)
         raise typer.Exit(130) from None
 
 
 def _end(failed: StudyError | None) -> None:
-    """Say what has failed, and exit with 1."""
+    """Report failed runs, and exit with code 1."""
     if failed is not None:
-        typer.echo(f"error: {failed}\nto try again: {_again()}", err=True)
+        typer.echo(f"error: {failed}\nto retry: {_again()}", err=True)
         raise typer.Exit(1)
 
 
@@ -196,7 +196,7 @@ def _again() -> str:
 
 
 def _asked_for(data: StudyData, plan: StudyPlan) -> StudyData:
-    """Return what a plan asked for of a folder, which may hold other methods and seeds too."""
+    """Return the methods and seeds of a plan from a folder that may hold others, too."""
     names = [method.name for method in plan.methods]
 
     def only(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,33 +1,33 @@
-"""What ``cl-moe new`` writes."""
+"""The template of ``cl-moe new``."""
 
 from __future__ import annotations
 
 __all__ = ("TEMPLATE",)
 
 TEMPLATE = """\
-# A scenario: the tasks, the network, the budget, and who learns them.
-# `cl-moe check NAME.toml` says what is wrong with it, `cl-moe run NAME.toml` runs it.
+# A scenario: tasks, network, training and methods.
+# `cl-moe check NAME.toml` reports its errors, `cl-moe run NAME.toml` runs it.
 
 name = "NAME"
-title = "One line that says what this study is about"
-seeds = 3            # every method is run with the seeds 0, 1 and 2
-baseline = "dense"   # the method that the others are compared with
+title = "One line about this study"
+seeds = 3            # every method is run with seeds 0, 1 and 2
+baseline = "dense"   # the method that differences refer to
 
-# --- where data come from --------------------------------------------------------------------
-# `cl-moe list sources` lists the types. A source may be a slot, of which the first type whose
-# data are at hand is taken:
+# --- sources of data -------------------------------------------------------------------------
+# `cl-moe list sources` lists the types. A source may be a slot, which takes the first type
+# whose data are available:
 #   any_of = [{ type = "torchvision", dataset = "MNIST" }, { type = "digits" }]
 
 [sources.digits]
 type = "digits"      # scikit-learn's 8x8 digits: nothing is downloaded
 
-# --- the tasks, in the order in which they are learned -----------------------------------------
+# --- tasks, in the order of learning -----------------------------------------------------------
 
 [[tasks]]
 name = "low_digits"
 source = "digits"
 classes = [0, 1, 2, 3, 4]
-per_class = 60       # training examples a class
+per_class = 60       # training examples per class
 
 [[tasks]]
 name = "high_digits"
@@ -36,24 +36,24 @@ classes = [5, 6, 7, 8, 9]
 per_class = 60
 
 [[tasks]]
-name = "turned"      # made from an earlier task; `cl-moe list operators` lists what can be done
+name = "turned"      # derived from an earlier task; see `cl-moe list operators`
 from = "low_digits"
 per_class = 10
-group = "low_resource"   # tasks of a group are also averaged by themselves
+group = "low_resource"   # results are also averaged over the tasks of a group
 operators = [{ operator = "rotate", degrees = 90 }]
 
-# An unseen task is learned from a copy of the state after the last task, then forgotten; a list
-# of sizes gives one for each.
+# A probe is an unseen task, learned from a copy of the state after the last task. A list of sizes
+# gives one probe per size.
 [[probes]]
 name = "inverted"
 from = "high_digits"
 per_class = [5, 20]
 operators = ["invert"]
 
-# --- the same network and budget for every method ------------------------------------------------
+# --- network and training, the same for every method---------------------------------------------
 
 [network]
-kind = "mlp"         # `cl-moe list experts`
+kind = "mlp"         # see `cl-moe list experts`
 hidden = [64]
 
 [training]
@@ -61,9 +61,9 @@ epochs = 5
 batch_size = 32
 optimizer = "adam"
 learning_rate = 0.001
-min_steps = 100      # the default: a small task gets more epochs, until it has had so many steps
+min_steps = 100      # the default; small tasks get more epochs, up to this number of steps
 
-# --- who learns: `cl-moe list methods`; all other keys are the method's parameters ---------------
+# --- methods (see `cl-moe list methods`); other keys are the method's parameters -----------------
 
 [[methods]]
 name = "dense"

@@ -108,7 +108,7 @@ def _restore_heads(network: MoENetwork, state: State) -> None:
         task = int(saved["task"])
         kind = catalog.resolve("head", saved["kind"], "saved model: heads")
         if not (isinstance(kind, type) and issubclass(kind, Head)):
-            raise InputError(f"saved model: '{saved['kind']}' is no head")
+            raise InputError(f"saved model: '{saved['kind']}' is not a kind of head")
         start = f"head.{task}."
         held = {k[len(start) :]: t for k, t in state.tensors.items() if k.startswith(start)}
         network.heads[str(task)] = kind.restored(saved, held)

@@ -54,7 +54,7 @@ class Regression(Objective):
         values = self.targets(y)
         bad = (~values.isfinite().all(1)).nonzero()
         if len(bad):
-            return [f"sample {int(bad[0])} has a target NaN or infinity; clean or drop it"]
+            return [f"sample {int(bad[0])} has a target NaN or infinity; clean or remove it"]
         alike = (values == values[:1]).all(0).nonzero().flatten().tolist()
         return [
             f"targets of output {k} are all {values[0, k]:g}; give samples whose targets differ"

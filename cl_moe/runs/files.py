@@ -58,7 +58,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_json_lines(path: Path, items: Iterable[Any]) -> None:
-    """Write one JSON value a line."""
+    """Write one JSON value per line."""
     write_text(path, "".join(json.dumps(item) + "\n" for item in items))
 
 
@@ -75,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file with one JSON object a line.
+    """Read a file with one JSON object per line.
 
     Raises:
         InputError: as :func:`read_json`.

@@ -38,7 +38,7 @@ def folder_for_models(out: str | Path | None, *, here: bool) -> Path:
             "--keep-models out, or run with the engine 'local'"
         )
     if out is None:
-        raise InputError("keep_models: the study is kept in no folder; give out, or leave it out")
+        raise InputError("keep_models: the study has no folder; give out, or remove keep_models")
     return Path(out).absolute()
 
 

@@ -52,7 +52,7 @@ def load_study(path: str | Path) -> StoredStudy:
         rows, timings, events = _read_runs(folder, every, len(tasks))
         pairs = _read_pairs(folder, every, tasks)
     if not rows and not pairs:
-        raise InputError(f"{path}: no run is whole yet; run the study again to go on")
+        raise InputError(f"{path}: no run is complete; run the study again to resume it")
     ran = {row["method"] for row in rows}
     methods = [(m["name"], m["type"]) for m in description["methods"] if m["name"] in ran]
     names = [name for name, _ in methods]

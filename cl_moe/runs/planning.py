@@ -105,7 +105,7 @@ def _source(source: object) -> ScenarioSpec | TaskStream:
     if isinstance(getattr(source, "streams", None), Mapping):  # Avalanche's
         return TaskStream.from_benchmark(source)
     raise InputError(
-        f"source: {_short(source)} is no scenario; give its name or file, a TaskStream or an "
+        f"source: {_short(source)} is not a scenario; give its name or file, a TaskStream or an "
         "Avalanche benchmark"
     )
 
@@ -171,7 +171,7 @@ def _seeds(seeds: Any) -> tuple[tuple[int, ...], list[str]]:
             return (), [f"seeds: {seeds} is too {fault}"]
         return tuple(range(seeds)), []
     if not isinstance(seeds, Iterable):
-        return (), [f"seeds: {seeds!r} is no number of seeds; give 1 or more, or a list of them"]
+        return (), [f"seeds: {seeds!r} is not a number of seeds; give 1 or more, or a list of them"]
     listed = tuple(seeds)
     problems = [
         f"seeds: {seed!r} is not a seed; give whole numbers from 0"
@@ -197,7 +197,9 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
     if isinstance(given, (str, Mapping)):
         given = [given]
     if not isinstance(given, Iterable):
-        return [], [f"methods: {given!r} is no list; give names, or tables such as {{'type': ...}}"]
+        return [], [
+            f"methods: {given!r} is not a list; give names, or tables such as {{'type': ...}}"
+        ]
     chosen, problems = [], []
     for position, item in enumerate(given):
         place = f"methods[{position}]"
@@ -272,6 +274,6 @@ def _table(
     if isinstance(given, model):
         return given, []
     if given is not None and not isinstance(given, Mapping):
-        return None, [f"{place}: {given!r} is no table; give a dict such as {{'...': ...}}"]
+        return None, [f"{place}: {given!r} is not a table; give a dict such as {{'...': ...}}"]
     values = base.model_dump() if base is not None else {}
     return read_table(model, {**values, **dict(given or {})}, place)

@@ -85,8 +85,8 @@ class Predictions:
         unknown = sorted(set(labels) - set(known))
         if unknown:
             raise InputError(
-                f"label '{unknown[0]}' is no class of task '{self.task}', whose classes are "
-                f"{', '.join(self.classes)}; mend it, or leave labels out"
+                f"label '{unknown[0]}' is not a class of task '{self.task}', whose classes are "
+                f"{', '.join(self.classes)}; correct it, or remove the labels"
             )
         found = self.probabilities.argmax(1).tolist()
         right = sum(known[k] == label for k, label in zip(found, labels, strict=True))
@@ -187,7 +187,7 @@ def scaling(study: Path, name: str) -> Scaling:
     if name not in known:
         words = did_you_mean(name, known) if known else "it has none"
         raise InputError(
-            f"--source: '{name}' is no source of {study} that standardises columns; {words}"
+            f"--source: '{name}' is not a source of {study} that standardises columns; {words}"
         )
     parameters = _sources(study)[name]["parameters"].items()
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in parameters}

@@ -69,7 +69,7 @@ def build_external(
     """
     if not issubclass(target, SupervisedTemplate):
         raise InputError(
-            f"{place}: '{target.__name__}' is no Avalanche strategy; give a subclass of "
+            f"{place}: '{target.__name__}' is not an Avalanche strategy; give a subclass of "
             "avalanche.training.templates.SupervisedTemplate"
         )
     signature = _signature(target)
@@ -77,7 +77,7 @@ def build_external(
     problems = []
     for name in parameters:
         if name in supplied:
-            problems.append(f"{place}.{name}: is set by [network] and [training]; take it out")
+            problems.append(f"{place}.{name}: is set by [network] and [training]; remove it")
         elif name not in signature:
             own = set(signature) - set(supplied)
             problems.append(f"{place}.{name}: no such parameter; {did_you_mean(name, own)}")

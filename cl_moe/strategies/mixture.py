@@ -110,7 +110,9 @@ def _kind(kind: str, base: type, name: str, options: Mapping[str, Any]) -> Any:
     """Return a class by name, after a check of its parameters."""
     found = catalog.resolve(kind, name, kind)
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise InputError(f"{kind}: '{name}' is no {kind}; give a subclass of {base.__name__}")
+        raise InputError(
+            f"{kind}: '{name}' is not a valid {kind}; give a subclass of {base.__name__}"
+        )
     problems = catalog.check_parameters(found, dict(options), f"{kind}_options")
     if problems:
         raise InputError(problems)

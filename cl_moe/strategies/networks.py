@@ -53,8 +53,8 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
     bases = kind.__mro__ if inspect.isclass(kind) else ()
     if HostExpert in bases and ExpertFactory not in bases:
         raise InputError(
-            f"network.kind: experts '{network.kind}' work at modules of another network; give them "
-            "one with cl_moe.mixture, or kind = 'mlp' or 'conv' for a network of their own"
+            f"network.kind: experts '{network.kind}' need a host network; use cl_moe.mixture, "
+            "or kind = 'mlp' or 'conv'"
         )
     if ExpertFactory not in bases:
         return AnyModule(_own_expert(kind, network.kind))
@@ -128,7 +128,7 @@ def _classes_of_all(stream: TaskStream) -> int:
             raise InputError(
                 f"network.heads: 'shared' is for tasks with the same classes, but "
                 f"'{first.name}' has {first.n_classes} and '{other.name}' {other.n_classes}; "
-                "give 'task', or as many classes to each"
+                "give 'task', or tasks with the same number of classes"
             )
         if other.objective != first.objective:
             raise InputError(
@@ -207,7 +207,7 @@ def moe_network(
 def _gate(name: str, options: dict[str, Any]) -> Callable[[int], Gate]:
     """Return a function from a number of features to the gate ``name``, with checked options."""
     if "in_features" in options:
-        raise InputError("gate_options.in_features: is set by the network; take it out")
+        raise InputError("gate_options.in_features: is set by the network; remove it")
     given = {"in_features": 1, **options}
     tried: Gate = catalog.make("gate", Gate, name, given, "gate_options", name_place="gate")
     return partial(type(tried), **options)

@@ -46,7 +46,7 @@ def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
         state = load_state(folder)
         origin = state.plain.get("origin")
         if not isinstance(origin, dict):
-            raise InputError(f"{folder}: does not say how the model was made; save it again")
+            raise InputError(f"{folder}: has no description of the model; save it again")
         model = _made(origin, backbone, folder)
         model.restore(state)
         known = state.plain.get("tasks", {})
@@ -111,14 +111,14 @@ def _made(origin: Mapping[str, Any], backbone: nn.Module | None, folder: Path) -
     if origin["kind"] == "mixture":
         if backbone is None:
             raise InputError(
-                f"{folder}: experts in a {origin['backbone']}; give load(path, backbone=...) a "
-                "network of that make"
+                f"{folder}: experts in a {origin['backbone']}; pass a network of that "
+                "class as load(path, backbone=...)"
             )
         own = ("slots", "expert", "expert_options", "gate", "gate_options", "head")
         given = {name: origin[name] for name in (*own, "experts", "train_base", "seed")}
         return mixture(backbone, **given)
     if backbone is not None:
-        raise InputError(f"{folder}: the model has a network of its own; leave backbone out")
+        raise InputError(f"{folder}: the model contains its network; remove backbone")
     if origin["kind"] == "moe":
         spec = NetworkSpec.model_validate(origin["network"])
         names = ("seed", "gate", "gate_options", "experts")
@@ -126,7 +126,7 @@ def _made(origin: Mapping[str, Any], backbone: nn.Module | None, folder: Path) -
         return build_moe(spec, tuple(origin["shape"]), **options)
     if origin["kind"] == "method":
         return _of_method(origin, folder)
-    raise InputError(f"{folder}: a model of kind {origin['kind']!r} is not known here")
+    raise InputError(f"{folder}: a model of kind {origin['kind']!r} is unknown")
 
 
 def _of_method(origin: Mapping[str, Any], folder: Path) -> TaskModel:
@@ -143,8 +143,8 @@ def _of_method(origin: Mapping[str, Any], folder: Path) -> TaskModel:
         model = build_method(origin["type"], origin["parameters"], context).strategy.model
     if not isinstance(model, TaskModel):
         raise InputError(
-            f"{folder}: method '{origin['type']}' makes a {type(model).__name__} now; go back to "
-            "the version of it that the model was saved with"
+            f"{folder}: method '{origin['type']}' makes a {type(model).__name__} now; use the "
+            "version with which the model was saved"
         )
     model.origin = dict(origin)
     return model

@@ -176,7 +176,7 @@ def _make(
     if recipe.classes is not None and not data.classifies:
         raise InputError(
             f"{place}: classes are chosen, but source '{recipe.source_name}' is for "
-            f"{data.objective}, which has none; leave classes out"
+            f"{data.objective}, which has none; remove classes"
         )
     classes = choose_classes(
         recipe.classes, data.classes, place, derive(seed, "classes", recipe.classes_of)

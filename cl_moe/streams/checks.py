@@ -128,7 +128,8 @@ def _task_problems(
         raw = _list(data.get("tasks")) + _list(data.get("probes"))
         earlier.append(_name(raw[position]))
     problems += [
-        f"{place}.name: '{task.name}' holds an @, which is kept for the sizes of probes; rename it"
+        f"{place}.name: '{task.name}' contains an @, which is reserved for the sizes of "
+        "probes; rename it"
         for place, task in places
         if task is not None and "@" in task.name
     ]
@@ -172,7 +173,7 @@ def _variant_problems(
                 key = "variant" if task.variant is not None else "related_to"
                 problems.append(
                     f"{place}.{key}: source '{task.source}' ({choice.type}) has no variants; "
-                    "use a synthetic source, or leave it out"
+                    "use a synthetic source, or remove it"
                 )
     known = variants.setdefault(task.source, [])
     if task.related_to is not None:
@@ -181,7 +182,7 @@ def _variant_problems(
     if task.related_to is not None and variant in known:
         problems.append(
             f"{place}.related_to: variant '{variant}' is set by an earlier task; "
-            "give the relation there, or another variant here"
+            "give the relation there, or use another variant"
         )
     known.append(variant)
     return problems

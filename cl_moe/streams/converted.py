@@ -188,7 +188,7 @@ def _kind(dtype: torch.dtype) -> str:
 
 def not_finite(row: int) -> str:
     """Return the problem of a sample that is not finite."""
-    return f"sample {row} holds NaN or infinity; clean or drop it"
+    return f"sample {row} holds NaN or infinity; clean or remove it"
 
 
 def placed(place: str, make: Callable[[], Tensor]) -> Tensor:

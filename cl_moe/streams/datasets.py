@@ -119,7 +119,7 @@ def _from_arrays(x: Any, y: Any, place: str, convert: Convert) -> TensorDataset:
         parts.append(convert(y, None))
     if not problems and len(parts[0]) != len(parts[1]):
         problems.append(
-            f"{len(parts[0])} inputs but {len(parts[1])} labels; give one label an input"
+            f"{len(parts[0])} inputs but {len(parts[1])} labels; give one label per input"
         )
     if problems:
         raise InputError([f"{place}: {problem}" for problem in problems])
@@ -207,10 +207,10 @@ def data_problems(data: Dataset[Any], classes: Sequence[str], *, complete: bool)
     """
     size = len(cast(Any, data))
     if size == 0:
-        return ["no sample; give at least one a class"]
+        return ["no sample; give at least one per class"]
     problems = _input_problems(data, size)
     if complete and len(set(classes)) < len(classes):
-        problems.append("two classes have one name; give each its own")
+        problems.append("two classes have the same name; rename one")
     if problems or not complete:
         return problems
     found = set(labels(data).tolist())

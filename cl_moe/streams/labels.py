@@ -95,7 +95,7 @@ def plain_labels(
     if hasattr(values, "__array__") and not isinstance(values, Tensor):
         values = np.asarray(values)
     if isinstance(values, str) or not hasattr(values, "__len__") or not getattr(values, "ndim", 1):
-        raise InputError(f"labels are {type(values).__name__}; give one an input, (N,)")
+        raise InputError(f"labels are {type(values).__name__}; give one per input, (N,)")
     if isinstance(values, (Tensor, np.ndarray)) and values.ndim == 1:
         values = values.tolist()
     plain: list[int | str] = []
@@ -163,7 +163,7 @@ def _numbers(
     if not any(name.isdecimal() for name in classes):
         position |= {y: int(y) for y in plain if isinstance(y, str) and y.isdecimal()}
     found = [
-        ("name", f"label '{y}' of sample {row} is no class; {did_you_mean(y, classes)}")
+        ("name", f"label '{y}' of sample {row} is not a class; {did_you_mean(y, classes)}")
         for row, y in zip(rows or range(len(plain)), plain, strict=True)
         if isinstance(y, str) and y not in position
     ]

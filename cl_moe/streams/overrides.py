@@ -74,7 +74,7 @@ def _step(place: Any, step: str) -> Any:
     if isinstance(place, list):
         return place[_position(place, step)]
     if not isinstance(place, dict):
-        raise InputError(f"'{step}' stands inside a value, not a table")
+        raise InputError(f"'{step}' is inside a value, not a table")
     if step not in place and isinstance(place.get("parameters"), dict):
         place = place["parameters"] if step in place["parameters"] else place
     if step not in place:

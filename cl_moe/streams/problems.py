@@ -22,11 +22,11 @@ def name_problems(name: object) -> list[str]:
     """Return why ``name`` cannot stand in tables and figures: it is no text on one line.
 
     >>> name_problems("low digits"), name_problems(" ")
-    ([], ["' ' is no name; give a text on one line"])
+    ([], ["' ' is not a valid name; give a text on one line"])
     """
     if isinstance(name, str) and name.strip() and name.isprintable():
         return []
-    return [f"{name!r} is no name; give a text on one line"]
+    return [f"{name!r} is not a valid name; give a text on one line"]
 
 
 def read_table(model: type[Model], value: Any, place: str) -> tuple[Model | None, list[str]]:

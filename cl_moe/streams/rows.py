@@ -73,7 +73,9 @@ def read_rows(
         return _table(path, shape, label, features)
     if path.suffix == ".npz":
         return _arrays(path, shape)
-    raise InputError(f"{path}: not .csv, .tsv or .npz, and no folder of images; give one of these")
+    raise InputError(
+        f"{path}: neither .csv, .tsv or .npz nor a folder of images; give one of these"
+    )
 
 
 def columns_of(path: Path) -> list[str]:
@@ -112,9 +114,9 @@ def _table(path: Path, shape: Sequence[int], label: str | None, features: Sequen
     if not rows:
         problems.append(f"{path}: no row below the header; add rows")
     if not problems and len(wanted) != math.prod(shape):
-        hint = "" if label is not None else "; is one of them a label? name it by --label"
+        hint = "" if label is not None else "; if one of them is the label, name it with --label"
         problems.append(
-            f"{path}: {len(wanted)} columns of features, and the model takes rows of "
+            f"{path}: {len(wanted)} columns of features, but the model takes rows of "
             f"{math.prod(shape)} values{hint}"
         )
     if problems:
@@ -127,7 +129,7 @@ def _table(path: Path, shape: Sequence[int], label: str | None, features: Sequen
             continue
         values.append([_number(row[k]) for k in at])
         problems += [
-            f"{path}, line {line}, column '{name}': {row[k]!r} is not a finite number; mend it"
+            f"{path}, line {line}, column '{name}': {row[k]!r} is not a finite number; correct it"
             for name, k, value in zip(wanted, at, values[-1], strict=True)
             if not math.isfinite(value)
         ]
@@ -155,7 +157,7 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
         raise
     except (zipfile.BadZipFile, OSError, EOFError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
-            f"{path}: no npz archive of plain arrays (pickled objects are not loaded); save it "
+            f"{path}: not an npz archive of plain arrays (pickled objects are not loaded); save it "
             "with numpy.savez"
         ) from error
     problems = []
@@ -165,11 +167,11 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
         )
     elif not np.isfinite(x).all():
         bad = int(np.argwhere(~np.isfinite(x))[0][0])
-        problems.append(f"{path}, array 'x', row {bad}: holds NaN or infinity; clean or drop it")
+        problems.append(f"{path}, array 'x', row {bad}: holds NaN or infinity; clean or remove it")
     if y is not None and (y.dtype.kind not in "uiU" or y.ndim != 1 or len(y) != len(x)):
         problems.append(
-            f"{path}, array 'y': {y.dtype} of shape {y.shape}; give whole numbers or texts, one a "
-            "row, or leave it out"
+            f"{path}, array 'y': {y.dtype} of shape {y.shape}; give whole numbers or texts, one "
+            "per row, or remove it"
         )
     if problems:
         raise InputError(problems)
@@ -196,8 +198,8 @@ def _fitted(x: Tensor, shape: Sequence[int], place: str) -> Tensor:
         return fit(x, shape, place)
     if x[0].numel() != math.prod(shape):
         raise InputError(
-            f"{place}: rows of shape {tuple(x.shape[1:])}, and the model takes {tuple(shape)}; "
-            "give rows like those that it learned"
+            f"{place}: rows of shape {tuple(x.shape[1:])}, but the model takes {tuple(shape)}; "
+            "give rows of that shape"
         )
     return x.reshape(len(x), *shape)
 
@@ -234,7 +236,7 @@ def _image(path: Path, shape: Sequence[int]) -> Tensor:
         with Image.open(path) as file:
             pixels = torch.from_numpy(np.array(file.convert("RGB" if colour else "L")))
     except (OSError, SyntaxError) as error:  # what Pillow makes of damaged files
-        raise InputError(f"{path}: not a readable image ({error}); drop or replace it") from error
+        raise InputError(f"{path}: not a readable image ({error}); remove or replace it") from error
     return (pixels.permute(2, 0, 1) if colour else pixels.unsqueeze(0)).unsqueeze(0).contiguous()
 
 

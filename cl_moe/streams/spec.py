@@ -178,7 +178,7 @@ class SourceSpec(Spec):
     @model_validator(mode="after")
     def _one_of_both(self) -> SourceSpec:
         if (self.type is None) == (not self.any_of):
-            raise ValueError("give either a type or a list any_of, not both and not neither")
+            raise ValueError("give either a type or a list any_of, exactly one of them")
         if self.any_of and self.parameters:
             raise ValueError(f"{sorted(self.parameters)} beside any_of; move them into its tables")
         if any(choice.any_of for choice in self.any_of):
@@ -223,13 +223,13 @@ class TaskSpec(Spec):
         if size < 2:
             raise ValueError("a task needs two classes or more")
         if isinstance(classes, list) and len(set(classes)) < len(classes):
-            raise ValueError("a class is named twice")
+            raise ValueError("a class is given twice")
         return classes
 
     @model_validator(mode="after")
     def _one_origin(self) -> TaskSpec:
         if (self.source is None) == (self.from_ is None):
-            raise ValueError("give either source or from (an earlier task), not both, not neither")
+            raise ValueError("give either source or from (an earlier task), exactly one of them")
         if (self.related_to is None) != (self.relatedness is None):
             raise ValueError("related_to and relatedness go together; give both or neither")
         if self.from_ is not None and (self.variant is not None or self.related_to is not None):

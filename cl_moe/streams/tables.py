@@ -49,7 +49,7 @@ class ScenarioTables(Spec):
     @classmethod
     def _one_folder(cls, name: str) -> str:
         if name.startswith(".") or "/" in name or "\\" in name:
-            raise ValueError(f"'{name}' cannot name the folder of results; leave out / \\ and dots")
+            raise ValueError(f"'{name}' cannot name the folder of results; remove / \\ and dots")
         return name
 
     def task_specs(self) -> list[TaskSpec]:

@@ -85,7 +85,7 @@ def target_rows(values: Any, rows: Sequence[int] | None = None) -> Tensor:
     bad = (~y.isfinite().all(1)).nonzero().flatten().tolist()
     if bad:
         numbers = rows or range(len(y))
-        sentence = "sample {} has a target NaN or infinity; clean or drop it"
+        sentence = "sample {} has a target NaN or infinity; clean or remove it"
         raise InputError(one_per_cause((None, sentence.format(numbers[k])) for k in bad))
     return y
 
@@ -112,14 +112,14 @@ def _stacked(values: Any, rows: Sequence[int] | None) -> Tensor:
             y = tensor_of(value)
         except (TypeError, ValueError, RuntimeError, OverflowError):
             found.append(
-                ("form", f"targets are no numbers (sample {row} has {value!r:.60}); {RIGHT}")
+                ("form", f"targets are not numbers (sample {row} has {value!r:.60}); {RIGHT}")
             )
             continue
         if made and y.shape != made[0].shape:
             found.append(
                 (
                     "shape",
-                    f"targets are no numbers of one shape (that of sample {row} is "
+                    f"targets are not numbers of the same shape (that of sample {row} is "
                     f"{tuple(y.shape)}, the first {tuple(made[0].shape)}); {RIGHT}",
                 )
             )

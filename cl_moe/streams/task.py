@@ -206,7 +206,7 @@ def _converted(
         if forms[0][0] != forms[1][0]:
             problems.append(
                 f"{place}: train inputs have shape {forms[0][0]}, test inputs {forms[1][0]}; "
-                "give both one shape"
+                "give both the same shape"
             )
         elif forms[0][1] != forms[1][1]:
             problems.append(

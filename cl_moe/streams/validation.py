@@ -35,7 +35,7 @@ def validation_split(tasks: Sequence[Task], fraction: float, seed: int) -> list[
         keep, hold = split_stratified(strata, fraction, generator(seed, "validation", task.name))
         if len(hold) == 0:
             problems.append(
-                f"task '{task.name}': one sample a class, none can be held out; give two"
+                f"task '{task.name}': one sample per class, so that none can be held out; give two"
             )
             continue
         made.append(replace(task, train=take(task.train, keep), test=take(task.train, hold)))

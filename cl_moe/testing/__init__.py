@@ -1,14 +1,14 @@
-"""Checks that every part is held to: those shipped here, and other people's.
+"""Checks that every part must pass, built-in and third-party.
 
-Every kind of part has a list of checks. ``check_part`` runs those of a part and raises what it
-found; with pytest each one is a test of its own::
+Every kind of part has a list of checks. ``check_part`` runs those of a part and raises an
+AssertionError if one fails; with pytest each check is one test::
 
     @pytest.mark.parametrize(("name", "check"), part_checks("gate"))
     def test_my_gate(name, check):
         check(MyGate, {"k": 2})
 
-On the command line: ``cl-moe check package.module:Class``. A check that has nothing to say of a
-part (devices, on a machine with none) says why, and is skipped.
+On the command line: ``cl-moe check package.module:Class``. A check that does not apply to a
+part (devices, on a machine without one) is skipped, with the reason.
 
 >>> from cl_moe.moe.gates.task import TaskGate
 >>> results = check_part("gate", TaskGate)

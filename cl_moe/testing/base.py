@@ -1,4 +1,4 @@
-"""What a check looks at, what it found, and what most checks are made of."""
+"""Subjects and results of checks, and helpers."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = (
 )
 
 Check = Callable[["Subject"], None]
-"""Raises AssertionError with a sentence where the part is at fault."""
+"""Raises an AssertionError with a sentence if the part fails the check."""
 
 
 class NotApplicable(unittest.SkipTest):
-    """A check has nothing to say of a part; the message says why. Pytest counts it as skipped."""
+    """A check does not apply to a part, with the reason. Pytest counts it as skipped."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         check: its name.
@@ -59,12 +59,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Subject:
-    """A part and what it is made with.
+    """A part and its parameters.
 
     Attributes:
         kind: as in :data:`cl_moe.testing.KINDS`.
         part: a class, a function or a value.
-        parameters: what its constructor is given beside what the checks give it.
+        parameters: arguments of its constructor besides those given by the checks.
         data_dir: folder of real data, for sources; None for that of CL_MOE_DATA_DIR.
     """
 
@@ -75,14 +75,14 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The part's name, for sentences."""
+        """The part's name, for messages."""
         return str(getattr(self.part, "__qualname__", self.kind))
 
     def make(self, **given: Any) -> Any:
-        """Return the part made with ``given`` and its parameters.
+        """Construct the part with ``given`` and its parameters.
 
         Raises:
-            AssertionError: it refuses them.
+            AssertionError: the parameters are invalid.
         """
         try:
             return catalog.build(self.part, {**given, **self.parameters}, self.name)
@@ -91,7 +91,7 @@ class Subject:
 
 
 def require(holds: object, sentence: str) -> None:
-    """Raise AssertionError with the sentence unless it holds, whatever Python is told to optimise.
+    """Raise an AssertionError with the sentence unless ``holds``, even under ``python -O``.
 
     >>> require(1 + 1 == 3, "1 + 1 is 2, not 3")
     Traceback (most recent call last):
@@ -103,20 +103,23 @@ def require(holds: object, sentence: str) -> None:
 
 
 def require_refusal(action: Callable[[], Any], what: str) -> str:
-    """Return why an action is refused with a ValueError; "" where it works.
+    """Return the message of an action's ValueError; "" if it succeeds.
 
     Raises:
-        AssertionError: it fails otherwise.
+        AssertionError: it raises another error.
     """
     try:
         action()
     except ValueError as error:
-        require(str(error), f"{what} is refused without a word; say why, and what would be right")
+        require(
+            str(error),
+            f"{what} raises a ValueError without a message; say why, and what would be valid",
+        )
         return str(error)
     except Exception as error:
         raise AssertionError(
-            f"{what} ends in {type(error).__name__} ({error}); let it work, or raise a ValueError "
-            "that says what would be right"
+            f"{what} raises {type(error).__name__} ({error}); support it, or raise a "
+            "ValueError that says what would be valid"
         ) from error
     return ""
 
@@ -128,7 +131,7 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def same_state(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> str:
-    """Return the name of the first tensor that differs, bit for bit; "" where none does."""
+    """Return the name of the first tensor that differs, bit for bit; "" if none does."""
     import torch
 
     for name in (*before, *after):

@@ -40,13 +40,12 @@ def trunk_of(subject: Subject) -> tuple[ExpertFactory, Shape]:
     """Return a factory of trunks, and a shape of rows that it takes."""
     kind = subject.make()
     if not isinstance(kind, ExpertFactory):
-        raise NotApplicable("it is no trunk: it works at a module of another network")
+        raise NotApplicable("it is not a trunk, but works at a host module")
     (factory,) = cut(kind.stages(), 1)
     why = ""
     for shape in SHAPES:
-        why = require_refusal(
-            partial(make_module, factory, shape, 0), f"an expert for rows {shape}"
-        )
+        make = partial(make_module, factory, shape, 0)
+        why = require_refusal(make, f"an expert for rows {shape}")
         if not why:
             return kind, shape
     raise AssertionError(f"it takes neither images {SHAPES[0]} nor vectors {SHAPES[1]}: {why}")
@@ -56,7 +55,7 @@ def host_of(subject: Subject) -> tuple[HostExpert, nn.Linear]:
     """Return a factory of experts at a host, and a linear host of six inputs and four outputs."""
     kind = subject.make()
     if not isinstance(kind, HostExpert):
-        raise NotApplicable("it works at no module of another network")
+        raise NotApplicable("it does not work at a host module")
     host = make_module(lambda _: nn.Linear(6, 4), (), seed=0)
     assert isinstance(host, nn.Linear)
     return kind, host
@@ -79,7 +78,7 @@ def rows(shape: Shape, count: int = 5) -> Tensor:
 
 
 def require_features(expert: nn.Module, x: Tensor) -> Tensor:
-    """Require features, a row each, that are finite."""
+    """Require features, one per row, that are finite."""
     y = expert(x)
     if not isinstance(y, Tensor):
         raise AssertionError(f"it gives {type(y).__name__}; give a tensor")
@@ -89,34 +88,34 @@ def require_features(expert: nn.Module, x: Tensor) -> Tensor:
 
 
 def gives_modules(subject: Subject) -> None:
-    """What it makes is an ``nn.Module`` that gives features a row."""
+    """It makes an ``nn.Module`` that returns features for each row."""
     expert, shape = expert_of(subject)
     require(isinstance(expert, nn.Module), f"it makes {type(expert).__name__}; make an nn.Module")
     require_features(expert, rows(shape))
 
 
 def same_seed_same_result(subject: Subject) -> None:
-    """The same seed gives the same expert, and an expert the same outputs, time and again."""
+    """The same seed gives the same expert, and an expert the same outputs, repeatedly."""
     (one, shape), (two, _) = expert_of(subject, seed=1), expert_of(subject, seed=1)
     differs = same_state(state_of(one), state_of(two))
     require(not differs, f"'{differs}' differs between two experts of one seed; draw from torch's "
             "global random state, which is seeded")  # fmt: skip
     first = one.eval()(rows(shape))
-    require_equal(first, one(rows(shape)), "the same rows get other outputs a second time")
+    require_equal(first, one(rows(shape)), "the same rows have other outputs the second time")
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """Rows are as they were, in training and in evaluation."""
+    """Rows are unchanged, in training and in evaluation mode."""
     expert, shape = expert_of(subject)
     for training in (True, False):
         x = rows(shape)
         before = x.clone()
         expert.train(training)(x)
-        require_equal(before, x, "the rows that it is given are changed; work on a copy")
+        require_equal(before, x, "its input rows are changed; modify a copy")
 
 
 def state_round_trips(subject: Subject) -> None:
-    """``state_dict`` and copies hold all that its outputs depend on, and share nothing."""
+    """``state_dict`` and copies hold its complete state, and share no tensors."""
     (one, shape), (other, _) = expert_of(subject, seed=0), expert_of(subject, seed=1)
     other.load_state_dict(one.state_dict())
     before = require_features(one.eval(), rows(shape))
@@ -126,18 +125,18 @@ def state_round_trips(subject: Subject) -> None:
     with torch.no_grad():
         for tensor in (*copied.parameters(), *copied.buffers()):
             tensor.zero_()
-    require_equal(before, one(rows(shape)), "a copy shares numbers with it")
+    require_equal(before, one(rows(shape)), "a copy shares tensors with it")
 
 
 def dtypes(subject: Subject) -> None:
-    """In double precision it reads doubles."""
+    """It runs in double precision."""
     expert, shape = expert_of(subject)
     y = require_features(expert.double().eval(), rows(shape).double())
     require(y.dtype == torch.float64, f"outputs are {y.dtype} for doubles")
 
 
 def devices(subject: Subject) -> None:
-    """On an accelerator it reads what is there."""
+    """It runs on an accelerator."""
     device = accelerator()
     expert, shape = expert_of(subject)
     y = require_features(expert.to(device).eval(), rows(shape).to(device))
@@ -152,25 +151,26 @@ def finite(subject: Subject) -> None:
 
 
 def one_row(subject: Subject) -> None:
-    """In evaluation a row gets what it gets among others."""
+    """In evaluation mode a single row has the same outputs as in a batch."""
     expert, shape = expert_of(subject)
     among = require_features(expert.eval(), rows(shape))[:1]
     alone = require_features(expert, rows(shape)[:1])
-    require(torch.allclose(among, alone, atol=1e-5), "a row by itself gets other outputs")
+    close = torch.allclose(among, alone, atol=1e-5)
+    require(close, "a single row has other outputs than in a batch")
 
 
 def learns(subject: Subject) -> None:
-    """Some of its parameters have a gradient to learn from."""
+    """Some of its parameters receive a gradient."""
     expert, shape = expert_of(subject)
     y = expert.train()(rows(shape))
-    require(y.requires_grad, "its outputs depend on no parameter, so nothing is learned")
+    require(y.requires_grad, "its outputs depend on no parameter, so nothing is trained")
     (y * rows(tuple(y.shape[1:]))).sum().backward()
     moved = any(p.grad is not None and bool((p.grad != 0).any()) for p in expert.parameters())
     require(moved, "no parameter gets a gradient from its outputs")
 
 
 def frozen_do_not_move(subject: Subject) -> None:
-    """Frozen, its parameters, buffers and outputs stay as they are, whatever mode is set."""
+    """When frozen, its parameters, buffers and outputs do not change in any mode."""
     expert, shape = expert_of(subject)
     held = FreezableDict({"expert": expert})
     held.freeze("expert")
@@ -180,16 +180,16 @@ def frozen_do_not_move(subject: Subject) -> None:
         for _ in range(3):
             expert(rows(shape, count=9))
     differs = same_state(before, state_of(expert))
-    require(not differs, f"'{differs}' changes though the expert is frozen; change it in training "
-            "alone (self.training)")  # fmt: skip
-    require_equal(first, expert(rows(shape)), "a frozen expert gives other outputs after others "
-                  "have learned; draw and count in training alone (self.training)")  # fmt: skip
+    require(not differs, f"'{differs}' changes though the expert is frozen; change it only in "
+            "training mode (self.training)")  # fmt: skip
+    require_equal(first, expert(rows(shape)), "a frozen expert gives other outputs after forward "
+                  "passes; draw and count only in training mode (self.training)")  # fmt: skip
     frozen = not any(p.requires_grad for p in expert.parameters())
     require(frozen, "a forward pass makes frozen parameters trainable again")
 
 
 def evaluation_changes_nothing(subject: Subject) -> None:
-    """In evaluation no parameter, buffer or random state changes."""
+    """In evaluation mode no parameter, buffer or random state changes."""
     expert, shape = expert_of(subject)
     before, random = state_of(expert.eval()), torch.get_rng_state()
     expert(rows(shape))
@@ -199,7 +199,7 @@ def evaluation_changes_nothing(subject: Subject) -> None:
 
 
 def any_cut_is_the_same_trunk(subject: Subject) -> None:
-    """Cut into layers it has the features and the parameters of the whole trunk."""
+    """Cut into layers, it has the features and parameters of the complete trunk."""
     kind, whole_shape = trunk_of(subject)
     stages = kind.stages()
     whole = make_module(cut(stages, 1)[0], whole_shape, 0)
@@ -216,23 +216,23 @@ def any_cut_is_the_same_trunk(subject: Subject) -> None:
 
 
 def stages_follow_one_another(subject: Subject) -> None:
-    """A trunk is its stages one after the other."""
+    """A trunk is the composition of its stages."""
     kind, shape = trunk_of(subject)
     trunk = make_module(cut(kind.stages(), 1)[0], shape, 0).eval()
     stages, x = stages_of(trunk), rows(shape)
-    require(len(stages) == len(kind.stages()), "the stages of a trunk cannot be told apart")
+    require(len(stages) == len(kind.stages()), "it has another number of stages")
     z = x
     for stage in stages:
         z = stage(z)
-    require_equal(trunk(x), z, "the trunk is not its stages one after the other")
+    require_equal(trunk(x), z, "the trunk is not the composition of its stages")
 
 
 def widening_multiplies_the_features(subject: Subject) -> None:
-    """Twice as wide it has twice as many features."""
+    """Widened by 2, it has twice as many features."""
     kind, shape = trunk_of(subject)
     made: list[ExpertFactory] = []
     if why := require_refusal(lambda: made.append(kind.widened(2.0)), "widened(2.0)"):
-        raise NotApplicable(f"it refuses to be widened: {why}")
+        raise NotApplicable(f"it cannot be widened: {why}")
     one, two = (
         output_shape(make_module(cut(k.stages(), 1)[0], shape, 0), shape) for k in (kind, made[0])
     )
@@ -240,7 +240,7 @@ def widening_multiplies_the_features(subject: Subject) -> None:
 
 
 def begins_as_the_host(subject: Subject) -> None:
-    """It takes the host's place, or adds nothing to it at first."""
+    """It replaces the host, or is zero before training."""
     kind, host = host_of(subject)
     known = ("replace", "add", "output")
     require(kind.placement in known, f"placement is '{kind.placement}'; give one of {known}")
@@ -251,23 +251,23 @@ def begins_as_the_host(subject: Subject) -> None:
     require(right, f"at a host that gives (5, 4) it gives {tuple(y.shape)}")
     if kind.placement != "replace":
         zero = bool((y == 0).all())
-        require(zero, "it changes what the host gives before it has learned; begin at zero")
+        require(zero, "it changes the outputs of the host before training; initialise it at zero")
 
 
 def the_host_is_left_alone(subject: Subject) -> None:
-    """The host's parameters are as they were, and none of the expert's."""
+    """The host's parameters are unchanged, and not shared with the expert."""
     kind, host = host_of(subject)
     before = state_of(host)
     expert = kind.make(host, (6,), (4,))
-    require(not same_state(before, state_of(host)), "the host is changed; copy what is needed")
+    require(not same_state(before, state_of(host)), "the host is changed; copy it first")
     own = {id(p) for p in expert.parameters()} & {id(p) for p in host.parameters()}
-    require(not own, "it holds parameters of the host's, so learning a task would move the host")
+    require(not own, "it holds parameters of the host, so training would change the host")
     trained = all(p.requires_grad for p in host.parameters())
-    require(trained, "it switches off gradients of the host's")
+    require(trained, "it switches off gradients of the host")
 
 
 def tokens_are_mapped_one_by_one(subject: Subject) -> None:
-    """At a host of tokens, each is mapped by itself."""
+    """At a host of tokens, each token is mapped independently."""
     kind, host = host_of(subject)
     expert = kind.make(host, (3, 6), (3, 4))
     for parameter in expert.parameters():
@@ -275,11 +275,11 @@ def tokens_are_mapped_one_by_one(subject: Subject) -> None:
     x = rows((3, 6), count=2)
     read = host(x) if kind.placement == "output" else x
     close = torch.allclose(expert(read)[:, 1:2], expert(read[:, 1:2]), atol=1e-5)
-    require(close, "a token by itself is mapped differently than among others")
+    require(close, "a single token is mapped differently than in a sequence")
 
 
 def a_host_that_does_not_fit_is_refused(subject: Subject) -> None:
-    """A host that it cannot work at is refused with a ValueError that says why, or it works."""
+    """For an unsuitable host it raises a ValueError that says why, or it works."""
     kind, _ = host_of(subject)
     host, x = nn.Conv2d(3, 4, 3, padding=1), rows((3, 5, 5))
     made: list[nn.Module] = []

@@ -1,4 +1,4 @@
-"""Checks of figures, on a made-up study."""
+"""Checks of figures, on a synthetic study."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ __all__ = ("CHECKS",)
 
 
 def drawn(subject: Subject, data: StudyData) -> Figure:
-    """Return the figure of a study (of its first method, where there is one a method).
+    """Return the figure of a study (for its first method, if there is one per method).
 
     Raises:
-        NotApplicable: the study lacks what it shows.
+        NotApplicable: the study lacks its data.
     """
     spec: FigureSpec = subject.part
     arguments: list[Any] = [data]
     if spec.methods is not None:
         methods = spec.methods(data)
         if not methods:
-            raise NotApplicable("the made-up study has no method that it shows")
+            raise NotApplicable("the synthetic study has no method for it")
         arguments.append(methods[0])
     try:
         found = spec.draw(spec.data(*arguments))
     except AbsentError as absent:
-        require(str(absent), "an AbsentError without a word; say what is missing")
-        raise NotApplicable(f"the made-up study lacks what it shows: {absent}") from absent
+        require(str(absent), "the AbsentError has no message; name the missing data")
+        raise NotApplicable(f"the synthetic study lacks its data: {absent}") from absent
     right = isinstance(found, Figure)
     require(right, f"draw gives {type(found).__name__}; give a matplotlib Figure")
     return found
@@ -45,10 +45,10 @@ def drawn(subject: Subject, data: StudyData) -> Figure:
 def says_what_it_shows(subject: Subject) -> None:
     """It has a caption without a full stop, and functions for its data and its drawing."""
     spec: FigureSpec = subject.part
-    require(spec.caption, "caption: say what it shows")
-    require(not spec.caption.endswith("."), "caption: leave out the full stop at its end")
+    require(spec.caption, "caption: is empty; describe the figure")
+    require(not spec.caption.endswith("."), "caption: remove the full stop at its end")
     for name in ("data", "draw"):
-        require(callable(getattr(spec, name)), f"{name} is no function")
+        require(callable(getattr(spec, name)), f"{name} is not a function")
 
 
 def draws_a_figure(subject: Subject) -> None:
@@ -60,20 +60,20 @@ def draws_a_figure(subject: Subject) -> None:
 
 
 def same_seed_same_result(subject: Subject) -> None:
-    """The same study gives the same picture, pixel by pixel."""
+    """The same study gives the same image, pixel by pixel."""
     one, two = (rendered(drawn(subject, made_up()), "png", dpi=40) for _ in range(2))
-    require(one == two, "the same study gives another picture a second time")
+    require(one == two, "the same study gives another image the second time")
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """The study's frames are as they were."""
+    """The study's frames are unchanged."""
     data, before = made_up(), made_up()
     drawn(subject, data)
     for name in ("rows", "tasks", "methods", "timings", "pairs"):
         frame: pd.DataFrame = getattr(data, name)
         same = frame.equals(getattr(before, name))
-        require(same, f"the study's {name} are changed; work on a copy")
-    require(data.events == before.events, "the study's events are changed; work on a copy")
+        require(same, f"the study's {name} are changed; modify a copy")
+    require(data.events == before.events, "the study's events are changed; modify a copy")
 
 
 def nothing_global_changes(subject: Subject) -> None:
@@ -88,17 +88,17 @@ def nothing_global_changes(subject: Subject) -> None:
 
 
 def one_task(subject: Subject) -> None:
-    """A study of one task, method and seed is drawn, or what is missing is said."""
+    """A study of one task, method and seed is drawn, or an AbsentError names what is missing."""
     drawn(subject, made_up(tasks=1, methods=("moe",), seeds=1))
 
 
 def little_data(subject: Subject) -> None:
-    """A study of accuracies alone is drawn, or what is missing is said."""
+    """A study of accuracies alone is drawn, or an AbsentError names what is missing."""
     drawn(subject, made_up(bare=True))
 
 
 def many_tasks(subject: Subject) -> None:
-    """A study of thirty tasks is drawn, or why it is not is said."""
+    """A study of thirty tasks is drawn, or an AbsentError says why not."""
     rendered(drawn(subject, made_up(tasks=30)), "png", dpi=40)
 
 

@@ -1,4 +1,4 @@
-"""Checks of gates. Shape letters: B rows, E experts on offer, K experts chosen."""
+"""Checks of gates. Shape letters: B rows, E available experts, K experts chosen."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def require_routing(found: object, count: int, offered: int) -> Routing:
     require(right, f"{shapes} for {count} rows; give both (B, K), or (1, K) for all rows")
     require(chosen.dtype == torch.int64, f"chosen is {chosen.dtype}; give int64 positions")
     inside = bool((chosen >= 0).all()) and bool((chosen < offered).all())
-    require(inside, f"chosen holds {int(chosen.max())} of {offered} experts on offer")
+    require(inside, f"chosen holds {int(chosen.max())} of {offered} available experts")
     require(bool(torch.isfinite(weights).all()), "weights are not finite")
     least, total = float(weights.detach().min()), float(weights.detach().sum(1).max())
     require(least >= 0, f"a weight is {least:.3g}; give 0 or more")
     require(total <= 1 + 1e-4, f"the weights of a row sum to {total:.3g}; give 1 or less")
     twice = any(len(set(row)) < len(row) for row in chosen.tolist())
-    require(not twice, "one row is sent to one expert twice; choose each at most once")
+    require(not twice, "a row is routed to one expert twice; choose each at most once")
     return found
 
 
@@ -72,56 +72,58 @@ def require_same_routing(one: Routing, other: Routing, sentence: str) -> None:
 
 
 def routes_each_row_or_all_alike(subject: Subject) -> None:
-    """A routing is over the experts on offer; without ``reads_rows`` it is one for all rows."""
+    """A routing selects available experts; without ``reads_rows`` it is the same for all rows."""
     gate = gate_of(subject).eval()
     found = require_routing(gate(rows(), 0, EXPERTS), 7, len(EXPERTS))
     if not gate.reads_rows:
-        require(found.shared, "reads_rows is False, and each row is routed by itself")
+        require(found.shared, "reads_rows is False, but rows are routed separately")
         other = gate(rows(5), 0, EXPERTS)
-        require_same_routing(found, other, "reads_rows is False, and other rows go elsewhere")
+        require_same_routing(
+            found, other, "reads_rows is False, but other rows are routed differently"
+        )
     wider = gate_of(subject).eval()(rows().view(7, 2, 3), 0, EXPERTS)
-    require_same_routing(found, wider, "rows (B, 2, 3) are not read as rows (B, 6)")
+    require_same_routing(found, wider, "rows (B, 2, 3) are not flattened to (B, 6)")
 
 
 def same_seed_same_result(subject: Subject) -> None:
-    """The same seed gives the same gate, and a gate the same routing, time and again."""
+    """The same seed gives the same gate, and a gate always routes alike."""
     one, two = gate_of(subject), gate_of(subject)
     differs = same_state(state_of(one), state_of(two))
     require(not differs, f"'{differs}' differs between two gates of one seed; draw from generator")
     first = one.eval()(rows(), 0, EXPERTS)
-    torch.rand(3)  # whoever else draws random numbers changes no routing
+    torch.rand(3)  # other random draws must not change the routing
     for _ in range(3):
         again = one(rows(), 0, EXPERTS)
-        require_same_routing(first, again, "the same rows are routed differently a second time")
+        require_same_routing(first, again, "the same rows are routed differently the second time")
     require_same_routing(first, two.eval()(rows(), 0, EXPERTS), "a gate of the same seed routes "
                          "the same rows differently")  # fmt: skip
 
 
 def draws_from_the_generator_alone(subject: Subject) -> None:
-    """Experts and tasks are drawn from the generator that is given, never from global state."""
+    """Experts and tasks are initialised from the given generator, not from global state."""
     gate, draw = subject.make(in_features=FEATURES), torch.Generator().manual_seed(0)
     before = torch.get_rng_state()
     for expert in EXPERTS:
         gate.add_expert(expert, draw)
     gate.add_task(0, list(EXPERTS), draw)
     require_equal(before, torch.get_rng_state(), "add_expert or add_task draws from torch's global "
-                  "random state; draw from the generator given")  # fmt: skip
+                  "random state; draw from the given generator")  # fmt: skip
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """Rows and the list of experts are as they were, in training and in evaluation."""
+    """Rows and the list of experts are unchanged, in training and in evaluation mode."""
     gate = gate_of(subject)
     for training in (True, False):
         x, experts = rows(), list(EXPERTS)
         before = x.clone()
         gate.train(training)(x, 0, experts)
         gate.logits(x, 0, experts)
-        require_equal(before, x, "the rows that it is given are changed; work on a copy")
-        require(experts == list(EXPERTS), "the list of experts that it is given is changed")
+        require_equal(before, x, "its input rows are changed; modify a copy")
+        require(experts == list(EXPERTS), "its list of experts is changed")
 
 
 def state_round_trips(subject: Subject) -> None:
-    """``state_dict`` holds all that routing depends on; a copy routes alike and shares nothing."""
+    """``state_dict`` holds the state of the routing; copies route alike and share no tensors."""
     one, other = gate_of(subject, seed=0), gate_of(subject, seed=1)
     other.load_state_dict(one.state_dict())
     copied = copy.deepcopy(one).eval()
@@ -133,17 +135,17 @@ def state_round_trips(subject: Subject) -> None:
     with torch.no_grad():
         for tensor in (*copied.parameters(), *copied.buffers()):
             tensor.zero_()
-    require_same_routing(before, one(rows(), 0, EXPERTS), "a deep copy shares numbers with it")
+    require_same_routing(before, one(rows(), 0, EXPERTS), "a deep copy shares tensors with it")
 
 
 def dtypes(subject: Subject) -> None:
-    """In double precision it routes doubles."""
+    """It routes in double precision."""
     gate = gate_of(subject).double().eval()
     require_routing(gate(rows().double(), 0, EXPERTS), 7, len(EXPERTS))
 
 
 def devices(subject: Subject) -> None:
-    """On an accelerator it routes what is there."""
+    """It routes on an accelerator."""
     device = accelerator()
     gate = gate_of(subject).to(device).eval()
     found = require_routing(gate(rows().to(device), 0, EXPERTS), 7, len(EXPERTS))
@@ -163,25 +165,25 @@ def finite(subject: Subject) -> None:
 
 
 def one_expert(subject: Subject) -> None:
-    """One expert on offer gets every row."""
+    """A single available expert gets every row."""
     gate = gate_of(subject)
     gate.add_task(2, [EXPERTS[0]], torch.Generator().manual_seed(0))
     found = require_routing(gate(rows(), 2, [EXPERTS[0]]), 7, 1)
-    require(found.chosen.shape[1] == 1, "one expert is on offer, and more are chosen")
+    require(found.chosen.shape[1] == 1, "one expert is available, and more are chosen")
 
 
 def one_row(subject: Subject) -> None:
-    """One row is routed, and goes where it goes among others."""
+    """A single row is routed as in a batch."""
     gate = gate_of(subject)
     require_routing(gate(rows(1), 0, EXPERTS), 1, len(EXPERTS))
     among, alone = (gate.eval()(x, 0, EXPERTS) for x in (rows(), rows()[:1]))
     close = torch.allclose(among.weights[:1], alone.weights, atol=1e-5)
     same = close and torch.equal(among.chosen[:1], alone.chosen)
-    require(same, "a row is routed differently by itself than among others")
+    require(same, "a single row is routed differently than in a batch")
 
 
 def learns_from_a_single_choice(subject: Subject) -> None:
-    """With one expert a row the weights have a gradient to learn from."""
+    """With one expert per row the weights have a gradient."""
     gate = gate_of(subject)
     if not any(p.requires_grad for p in gate.parameters()):
         raise NotApplicable("it has no parameters to learn")
@@ -189,25 +191,25 @@ def learns_from_a_single_choice(subject: Subject) -> None:
     require(weights.requires_grad, "weights do not depend on the gate's parameters")
     (weights * torch.arange(1, weights.numel() + 1).view_as(weights)).sum().backward()
     moved = any(p.grad is not None and bool((p.grad != 0).any()) for p in gate.parameters())
-    require(moved, "no parameter gets a gradient from the weights, so nothing is learned")
+    require(moved, "no parameter gets a gradient from the weights, so nothing is trained")
 
 
 def frozen_do_not_move(subject: Subject) -> None:
-    """Learning one task gives the parameters of another no gradient, not even one of zeros."""
+    """Training one task gives the parameters of another no gradient, not even zeros."""
     gate = gate_of(subject)
     own = gate.task_parameters(1)
     if not own:
-        raise NotApplicable("it has no parameters of a task's own")
+        raise NotApplicable("it has no task-specific parameters")
     weights = gate(rows(), 0, EXPERTS).weights
     if weights.requires_grad:
         weights.sum().backward()
     still = all(p.grad is None for p in own)
     require(still, "learning task 0 gives the parameters of task 1 a gradient, so momentum or "
-            "weight decay moves them; keep one parameter a task")  # fmt: skip
+            "weight decay moves them; use separate parameters per task")  # fmt: skip
 
 
 def depends_on_names_everything(subject: Subject) -> None:
-    """What ``depends_on`` leaves out changes no routing of the task."""
+    """Parameters outside ``depends_on`` do not change the routing of the task."""
     gate = gate_of(subject).eval()
     before = gate(rows(), 0, EXPERTS)
     named: set[int] = set()
@@ -218,17 +220,17 @@ def depends_on_names_everything(subject: Subject) -> None:
         for tensor in (*gate.parameters(), *gate.buffers()):
             if id(tensor) not in named:
                 tensor.add_(1)
-    require_same_routing(before, gate(rows(), 0, EXPERTS), "depends_on leaves out something that "
-                         "changes the routing, so evaluations would be out of date")  # fmt: skip
+    require_same_routing(before, gate(rows(), 0, EXPERTS), "depends_on lacks a parameter that "
+                         "changes the routing, so evaluations would be outdated")  # fmt: skip
 
 
 def losses_in_training_alone(subject: Subject) -> None:
-    """Auxiliary losses are asked for in training, and not in evaluation."""
+    """There are auxiliary losses in training mode only."""
     options: dict[str, Any] = {
         name: 0.1 for name in ("balance", "z") if name in common.names(subject)
     }
     if not options:
-        raise NotApplicable("it takes no coefficient of an auxiliary loss")
+        raise NotApplicable("it has no coefficient of an auxiliary loss")
     gate = gate_of(subject, **options)
     learned = gate(rows(), 0, EXPERTS).losses
     require("z" not in options or "z" in learned, "z = 0.1 gives no loss 'z' in training")
@@ -236,7 +238,7 @@ def losses_in_training_alone(subject: Subject) -> None:
 
 
 def an_expert_is_dropped(subject: Subject) -> None:
-    """After an expert is dropped, its tasks go to the one that takes its place."""
+    """After an expert is dropped, its tasks are routed to its replacement."""
     gate = gate_of(subject).eval()
     gate.drop_expert(EXPERTS[0], EXPERTS[1])
     left = [EXPERTS[1], EXPERTS[1], EXPERTS[2]]
@@ -244,7 +246,7 @@ def an_expert_is_dropped(subject: Subject) -> None:
 
 
 def evaluation_changes_nothing(subject: Subject) -> None:
-    """In evaluation no parameter, buffer or random state changes."""
+    """In evaluation mode no parameter, buffer or random state changes."""
     gate = gate_of(subject).eval()
     before, random = state_of(gate), torch.get_rng_state()
     gate(rows(), 0, EXPERTS)
@@ -255,12 +257,12 @@ def evaluation_changes_nothing(subject: Subject) -> None:
 
 
 def refuses_no_experts(subject: Subject) -> None:
-    """A row cannot go to 0 experts."""
+    """K = 0 raises a ValueError."""
     if "k" not in common.names(subject):
-        raise NotApplicable("it takes no number of experts k")
+        raise NotApplicable("it has no parameter k")
     made = Subject(subject.kind, subject.part, {**subject.parameters, "k": 0})
     refused = require_refusal(lambda: subject.part(in_features=FEATURES, **made.parameters), "k: 0")
-    require(refused, "k: 0 is taken; raise a ValueError that says 1 or more")
+    require(refused, "k: 0 is accepted; raise a ValueError that asks for 1 or more")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -1,4 +1,4 @@
-"""A small network that learns small tasks as a growth policy decides."""
+"""A small network that learns small tasks with a growth policy."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ("FEW", "MANY", "after", "learn", "view_of")
 
 FEATURES, STEPS = 6, 12
 FEW, MANY = 40, 80
-"""Rows of a task: some policies look at few and at many in other ways."""
+"""Numbers of rows of a task, since policies may treat small and large tasks differently."""
 
 
 def network_of(experts: int = 1) -> MoENetwork:
-    """Return a network of two layers that knows no task, with the mixture's default gate."""
+    """Return a network of two layers without tasks, with the mixture's default gate."""
     gate = catalog.resolve("gate", catalog.parameters(moe)["gate"].default)
     shape: tuple[int, ...] = (FEATURES,)
     layers: list[MoELayer] = []
@@ -54,7 +54,7 @@ def _optimizer(parts: Mapping[str, nn.Module]) -> torch.optim.Optimizer:
 
 
 def learn(policy: GrowthPolicy, network: MoENetwork, view: TaskView) -> Decision:
-    """Decide on a task, learn it as was decided, and tell the policy."""
+    """Decide on a task, train accordingly, and call ``learned``."""
     decision = policy.decide(view, network)
     apply(network, decision.edits)
     if decision.train:
@@ -73,7 +73,7 @@ def learn(policy: GrowthPolicy, network: MoENetwork, view: TaskView) -> Decision
 
 
 def after(subject: Subject, tasks: int) -> tuple[GrowthPolicy, MoENetwork]:
-    """Return a policy and a network that have learned so many tasks."""
+    """Return a policy and a network that have learned this number of tasks."""
     policy, network = subject.make(), network_of(experts=2)
     network.eval()
     for task in range(tasks):

@@ -36,7 +36,7 @@ __all__ = ("CHECKS",)
 
 @dataclass
 class _Snapshot:
-    """All that a decision must leave as it is."""
+    """The state that a decision must not change."""
 
     tensors: dict[str, Tensor]
     trainable: list[str]
@@ -64,7 +64,7 @@ class _Snapshot:
         require(self.trainable == now.trainable, f"{during} freezes or unfreezes parameters")
         require(self.modes == now.modes, f"{during} leaves the network in another mode")
         same = (self.assigned, self.tasks) == (now.assigned, now.tasks)
-        require(same, f"{during} gives tasks to experts; return an Assign instead")
+        require(same, f"{during} assigns tasks to experts; return an Assign instead")
         require_equal(self.random, now.random, f"{during} draws from torch's global random state; "
                       "use cl_moe.seeding with view.seed")  # fmt: skip
 
@@ -73,11 +73,11 @@ def require_decision(found: object, view: TaskView, network: MoENetwork) -> Deci
     """Require a decision that can be applied."""
     require(isinstance(found, Decision), f"decide gives {type(found).__name__}; give a Decision")
     assert isinstance(found, Decision)
-    require(found.kind, "the decision has no kind; say what is done, in a word or two")
+    require(found.kind, "the decision has no kind; name it in a word or two")
     assigns = [edit for edit in found.edits if isinstance(edit, Assign)]
     require(len(assigns) == 1, f"{len(assigns)} edits Assign; give one, for the new task")
     task = assigns[0].task
-    require(task == view.task, f"the decision is for task {task}, asked about {view.task}")
+    require(task == view.task, f"the decision is for task {task} instead of {view.task}")
     outputs = found.head.n_outputs
     require(outputs == view.n_classes, f"a head of {outputs} outputs for {view.n_classes} classes")
     slots, added = network.backbone.slots, {(e.slot, e.key) for e in found.edits
@@ -93,19 +93,19 @@ def require_decision(found: object, view: TaskView, network: MoENetwork) -> Deci
 
 
 def decisions_can_be_applied(subject: Subject) -> None:
-    """It decides on task after task, and each decision fits the network."""
+    """It decides on several tasks, and each decision is valid for the network."""
     policy, network = after(subject, 0)
     for task in range(3):
         view = view_of(task)
         require_decision(policy.decide(view, network), view, network)
         learn(policy, network, view)
         y = network(view.x, task)
-        require(tuple(y.shape) == (FEW, 2), f"task {task} is answered with {tuple(y.shape)}")
-        require(bool(torch.isfinite(y).all()), f"the answers of task {task} are not finite")
+        require(tuple(y.shape) == (FEW, 2), f"task {task} has outputs {tuple(y.shape)}")
+        require(bool(torch.isfinite(y).all()), f"the outputs of task {task} are not finite")
 
 
 def a_decision_changes_nothing(subject: Subject) -> None:
-    """``decide`` leaves the network, random states and itself as they are; ``learned`` the network.
+    """``decide`` changes neither network, random states nor policy; ``learned`` not the network.
 
     What is to be remembered is noted in ``learned``.
     """
@@ -114,7 +114,7 @@ def a_decision_changes_nothing(subject: Subject) -> None:
         view, before, own = view_of(tasks, rows), _Snapshot.of(network), _plain(policy)
         decision = policy.decide(view, network)
         before.require_same(network, "decide")
-        require(own == _plain(policy), "decide changes what the policy remembers; note it in "
+        require(own == _plain(policy), "decide changes the state of the policy; update it in "
                 "learned")  # fmt: skip
         apply(network, decision.edits)
         applied = _Snapshot.of(network.eval())
@@ -123,32 +123,32 @@ def a_decision_changes_nothing(subject: Subject) -> None:
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """The task's rows and labels are as they were."""
+    """The task's rows and labels are unchanged."""
     policy, network = after(subject, 1)
     view = view_of(1)
     x, y = view.x.clone(), view.y.clone()
     decision = policy.decide(view, network)
     apply(network, decision.edits)
     policy.learned(view, network, decision)
-    require_equal(x, view.x, "the task's rows are changed; work on a copy")
-    require_equal(y, view.y, "the task's labels are changed; work on a copy")
+    require_equal(x, view.x, "the task's rows are changed; modify a copy")
+    require_equal(y, view.y, "the task's labels are changed; modify a copy")
 
 
 def same_seed_same_result(subject: Subject) -> None:
-    """The same task gets the same decision, and policies made alike decide alike."""
+    """The same task gets the same decision, and equal policies decide alike."""
     (policy, network), (other, _) = after(subject, 2), after(subject, 2)
     for view in (view_of(2, FEW), view_of(2, MANY)):
         first = _written(policy.decide(view, network))
         torch.rand(3)
         again = _written(policy.decide(view, network))
-        require(_alike(first, again), "the same task gets another decision a second time; draw "
+        require(_alike(first, again), "the same task gets another decision the second time; draw "
                 "from cl_moe.seeding.generator(view.seed, ...)")  # fmt: skip
         alike = _alike(first, _written(other.decide(view, network)))
-        require(alike, "two policies made alike, that saw the same tasks, decide differently")
+        require(alike, "two equal policies that learned the same tasks decide differently")
 
 
 def state_round_trips(subject: Subject) -> None:
-    """What it remembers goes to disk and back, and the next decision is the same."""
+    """Its state can be saved and restored, and the next decision is the same."""
     policy, network = after(subject, 2)
     state, made = policy.state(), subject.make()
     with tempfile.TemporaryDirectory() as folder:
@@ -156,12 +156,12 @@ def state_round_trips(subject: Subject) -> None:
         made.restore(load_state(Path(folder) / "state"))
     require(_plain(policy) == _plain(made), "a policy that is restored has another state")
     one, two = (_written(p.decide(view_of(2), network)) for p in (policy, made))
-    require(_alike(one, two), "a policy that is restored decides differently: state() leaves out "
-            "what decisions depend on")  # fmt: skip
+    require(_alike(one, two), "a policy that is restored decides differently: state() lacks "
+            "a value that decisions depend on")  # fmt: skip
 
 
 def one_example(subject: Subject) -> None:
-    """It decides on a task of two examples, of one, and of many classes."""
+    """It decides on tasks of two examples, of one, and of many classes."""
     for rows, classes in ((2, 2), (1, 2), (FEW, 4)):
         policy, network = after(subject, 1)
         view = view_of(1, rows, classes)
@@ -176,7 +176,7 @@ def one_class(subject: Subject) -> None:
 
 
 def tasks_without_classes(subject: Subject) -> None:
-    """It decides on a task of regression, or refuses it with a sentence."""
+    """It decides on a task of regression, or raises a ValueError that says why not."""
     policy, network = after(subject, 1)
     view = view_of(1)
     rated = replace(view, y=view.x[:, :1].clone(), n_classes=1, objective=Regression(1))
@@ -187,23 +187,23 @@ def tasks_without_classes(subject: Subject) -> None:
 
 
 def frozen_do_not_move(subject: Subject) -> None:
-    """Where it freezes, earlier answers stay bit for bit the same while a later task is learned."""
+    """If it freezes, the outputs of earlier tasks are the same bit for bit after a later task."""
     policy, network = after(subject, 1)
     if not policy.freezes:
-        raise NotApplicable("it freezes nothing, and says so")
+        raise NotApplicable("its attribute freezes is False")
     x = view_of(0).x
     before = network(x, 0).detach()
     decision = learn(policy, network, view_of(1))
     if decision.retrain:
-        raise NotApplicable("it retrains an expert of the first task, and says so")
-    require_equal(before, network(x, 0).detach(), "answers of the first task change while the "
-                  "second is learned; train frozen experts as 'retrain' alone")  # fmt: skip
+        raise NotApplicable("its decision retrains an expert of the first task")
+    require_equal(before, network(x, 0).detach(), "outputs of the first task change while the "
+                  "second is learned; train frozen experts only as 'retrain'")  # fmt: skip
 
 
 def the_limit_holds(subject: Subject) -> None:
-    """With ``max_experts`` no layer has more in use."""
+    """With ``max_experts`` no layer uses more experts."""
     if "max_experts" not in common.names(subject):
-        raise NotApplicable("it takes no max_experts")
+        raise NotApplicable("it has no parameter max_experts")
     limited = replace(subject, parameters={**subject.parameters, "max_experts": 1})
     _, network = after(limited, 3)
     for layer in network.moe_layers:
@@ -212,7 +212,7 @@ def the_limit_holds(subject: Subject) -> None:
 
 
 def _plain(policy: GrowthPolicy) -> Any:
-    """Return what a policy remembers and is, so that two can be compared."""
+    """Return a policy's state and attributes, for comparison."""
     state = copy.deepcopy(policy.state())
     tensors = {name: tensor.tolist() for name, tensor in state.tensors.items()}
     own = {k: v for k, v in vars(policy).items() if isinstance(v, (bool, int, float, str, tuple))}

@@ -29,7 +29,7 @@ Values = dict[Block, Tensor]
 
 
 def head_of(subject: Subject, seed: int = 0, outputs: int = OUTPUTS) -> Head:
-    """Return a head of six features, where it takes that, and three outputs."""
+    """Return a head of six features, if it has that parameter, and three outputs."""
     torch.default_generator.manual_seed(seed)
     given = common.given_to(subject)
     if "n_outputs" in given:
@@ -39,7 +39,7 @@ def head_of(subject: Subject, seed: int = 0, outputs: int = OUTPUTS) -> Head:
 
 
 def values_of(head: Head, count: int = 7) -> Values:
-    """Return what it reads: for each of its blocks rows (B, D)."""
+    """Return rows (B, D) for each of its blocks."""
     draw = torch.Generator().manual_seed(count)
     return {block: torch.randn(count, FEATURES, generator=draw) for block in head.blocks}
 
@@ -54,59 +54,59 @@ def require_outputs(head: Head, values: Values) -> Tensor:
 
 
 def gives_an_output_a_class(subject: Subject) -> None:
-    """It reads its blocks and gives (B, C)."""
+    """It reads its blocks and returns (B, C)."""
     head = head_of(subject)
     require(len(list(head.blocks)) > 0, "it reads no block; name them in 'blocks'")
     if "n_outputs" in common.names(subject):
         require(head.n_outputs == OUTPUTS, f"n_outputs is {head.n_outputs}, made with {OUTPUTS}")
-    require(head.reads_own_path == (OWN in head.blocks), "reads_own_path is not what blocks says")
+    require(head.reads_own_path == (OWN in head.blocks), "reads_own_path contradicts blocks")
     require_outputs(head, values_of(head))
 
 
 def same_seed_same_result(subject: Subject) -> None:
-    """The same seed gives the same head, and a head the same outputs, time and again."""
+    """The same seed gives the same head, and a head the same outputs, repeatedly."""
     one, two = head_of(subject), head_of(subject)
     differs = same_state(state_of(one), state_of(two))
     require(not differs, f"'{differs}' differs between two heads of one seed")
     values, first = values_of(one), one.eval()(values_of(one))
-    require_equal(first, one(values), "the same rows get other outputs a second time")
+    require_equal(first, one(values), "the same rows have other outputs the second time")
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """The values of its blocks are as they were."""
+    """The values of its blocks are unchanged."""
     head = head_of(subject)
     values = values_of(head)
     before = {block: x.clone() for block, x in values.items()}
     head(values)
-    require(values.keys() == before.keys(), "the values that it is given lose or gain a block")
+    require(values.keys() == before.keys(), "its input loses or gains a block")
     for block, x in before.items():
-        require_equal(x, values[block], "the rows that it is given are changed; work on a copy")
+        require_equal(x, values[block], "its input rows are changed; modify a copy")
 
 
 def state_round_trips(subject: Subject) -> None:
-    """``restored`` makes it again from ``describe``, through JSON, and ``state_dict``."""
+    """``restored`` reconstructs it from ``describe``, via JSON, and ``state_dict``."""
     head = head_of(subject).eval()
     plain = json.loads(json.dumps(head.describe()))
     made = type(head).restored(plain, head.state_dict()).eval()
     require(type(made) is type(head), f"restored gives {type(made).__name__}")
     values, before = values_of(head), require_outputs(head, values_of(head))
-    require_equal(before, made(values), "a head that is restored gives other outputs")
+    require_equal(before, made(values), "a restored head has other outputs")
     copied = copy.deepcopy(head)
     with torch.no_grad():
         for tensor in (*copied.parameters(), *made.parameters()):
             tensor.zero_()
-    require_equal(before, head(values), "a head that is restored or copied shares numbers with it")
+    require_equal(before, head(values), "a restored or copied head shares tensors with it")
 
 
 def dtypes(subject: Subject) -> None:
-    """In double precision it reads doubles."""
+    """It runs in double precision."""
     head = head_of(subject).double()
     y = require_outputs(head, {block: x.double() for block, x in values_of(head).items()})
     require(y.dtype == torch.float64, f"outputs are {y.dtype} for doubles")
 
 
 def devices(subject: Subject) -> None:
-    """On an accelerator it reads what is there."""
+    """It runs on an accelerator."""
     device = accelerator()
     head = head_of(subject).to(device)
     y = require_outputs(head, {block: x.to(device) for block, x in values_of(head).items()})
@@ -121,7 +121,7 @@ def finite(subject: Subject) -> None:
 
 
 def one_class(subject: Subject) -> None:
-    """A head of one output is a head."""
+    """A head may have one output."""
     if "n_outputs" not in common.names(subject):
         head = head_of(subject).select([0])
     else:
@@ -131,16 +131,18 @@ def one_class(subject: Subject) -> None:
 
 
 def one_row(subject: Subject) -> None:
-    """One row gets what it gets among others."""
+    """A single row has the same outputs as in a batch."""
     head = head_of(subject).eval()
     values = values_of(head)
     among = require_outputs(head, values)[:1]
     alone = require_outputs(head, {block: x[:1] for block, x in values.items()})
-    require(torch.allclose(among, alone, atol=1e-5), "a row by itself gets other outputs")
+    require(
+        torch.allclose(among, alone, atol=1e-5), "a single row has other outputs than in a batch"
+    )
 
 
 def outputs_are_selected(subject: Subject) -> None:
-    """``select`` gives a copy with the outputs asked for, in their order."""
+    """``select`` returns a copy with the given outputs, in their order."""
     head = head_of(subject)
     values, chosen = values_of(head), [head.n_outputs - 1, 0]
     made = head.select(chosen)
@@ -151,7 +153,7 @@ def outputs_are_selected(subject: Subject) -> None:
 
 
 def outputs_are_added(subject: Subject) -> None:
-    """``widened`` gives further outputs, and the first ones as they are."""
+    """``widened`` adds outputs and keeps the first ones."""
     head = head_of(subject)
     values, wide = values_of(head), head.widened(head.n_outputs + 2)
     require(type(wide) is type(head), f"widened gives {type(wide).__name__}")
@@ -164,11 +166,11 @@ def outputs_are_added(subject: Subject) -> None:
 def _require_apart(head: Head, made: Head, word: str) -> None:
     before = require_outputs(head, values_of(head))
     learns = all(p.requires_grad and p.is_leaf for p in made.parameters())
-    require(learns, f"parameters of what {word} gives cannot be trained; make them nn.Parameters")
+    require(learns, f"the parameters of the result of {word} cannot be trained; use nn.Parameters")
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.zero_()
-    require_equal(before, head(values_of(head)), f"what {word} gives shares numbers with it")
+    require_equal(before, head(values_of(head)), f"the result of {word} shares tensors with it")
 
 
 def on_features_it_is_the_same(subject: Subject) -> None:
@@ -183,7 +185,7 @@ def on_features_it_is_the_same(subject: Subject) -> None:
 
 
 def learns(subject: Subject) -> None:
-    """Its parameters have a gradient to learn from."""
+    """Its parameters receive a gradient."""
     head = head_of(subject)
     (head(values_of(head)) ** 2).sum().backward()
     without = [n for n, p in head.named_parameters() if p.requires_grad and p.grad is None]
@@ -191,12 +193,12 @@ def learns(subject: Subject) -> None:
 
 
 def frozen_do_not_move(subject: Subject) -> None:
-    """A head that serves all tasks gives later ones a frozen copy; frozen, nothing of it moves."""
+    """A head for all tasks gives later ones a frozen copy; a frozen head does not change."""
     head = head_of(subject)
     before = state_of(head)
     later = head.for_later_task(head.n_outputs)
     frozen = not any(p.requires_grad for p in later.parameters())
-    require(frozen or not head.serves_all, "it serves all tasks, and a later one would train it")
+    require(frozen or not head.serves_all, "it serves all tasks, but a later task would train it")
     require(all(p.requires_grad for p in head.parameters()), "for_later_task freezes the head")
     for parameter in head.requires_grad_(False).parameters():
         parameter.grad = None
@@ -206,7 +208,7 @@ def frozen_do_not_move(subject: Subject) -> None:
 
 
 def evaluation_changes_nothing(subject: Subject) -> None:
-    """In evaluation no parameter, buffer or random state changes."""
+    """In evaluation mode no parameter, buffer or random state changes."""
     head = head_of(subject).eval()
     before, random = state_of(head), torch.get_rng_state()
     head(values_of(head))

@@ -1,4 +1,4 @@
-"""A tiny stream of tasks, what a method is given to learn it, and how it learns."""
+"""A small stream of tasks, a context for methods, and training on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ("learn", "toy_context", "toy_stream", "toy_task")
 
 
 def toy_task(position: int, n: int = 24, shape: tuple[int, ...] = (6,), classes: int = 2) -> Task:
-    """Return a task whose classes are blobs around centres of its own.
+    """Return a task whose classes are Gaussian blobs.
 
     >>> toy_task(0).shape, toy_task(0).n_train
     ((6,), 24)
@@ -43,7 +43,7 @@ def toy_stream() -> TaskStream:
 
 
 def toy_context(stream: TaskStream, **options: Any) -> MethodContext:
-    """Return what a method of a tiny stream is given; ``options`` change it."""
+    """Return the context of a method on a small stream, changed by ``options``."""
     given: dict[str, Any] = {
         "network": NetworkSpec(hidden=[8, 5]),
         "training": TrainingSpec(epochs=6, batch_size=8, learning_rate=0.03, min_steps=0),

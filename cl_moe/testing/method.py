@@ -1,4 +1,4 @@
-"""Checks of methods, on a tiny stream of tasks."""
+"""Checks of methods, on a small stream of tasks."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def state(method: Method) -> dict[str, Tensor]:
 
 
 def require_learned(method: Method, stream: TaskStream) -> list[Evaluation]:
-    """Require a score of every task of the stream, and none of another."""
+    """Require a score of every task of the stream, and of no other task."""
     found = evaluations(method, stream)
     known = [evaluation.task for evaluation in found]
     wanted = list(range(len(stream)))
-    require(known == wanted, f"it can be asked about tasks {known}, and has learned {wanted}")
+    require(known == wanted, f"it can predict tasks {known}, but has learned {wanted}")
     bad = [name for name, value in state(method).items()
            if value.is_floating_point() and not bool(torch.isfinite(value).all())]  # fmt: skip
     require(not bad, f"'{bad[0] if bad else ''}' of its model is not finite after learning")
@@ -62,7 +62,7 @@ def require_learned(method: Method, stream: TaskStream) -> list[Evaluation]:
 
 
 def parameters_are_keywords(subject: Subject) -> None:
-    """What a scenario gives is keyword-only, after the context."""
+    """Parameters are keyword-only, after the context."""
     if inspect.isclass(subject.part):
         raise NotApplicable("it is an Avalanche strategy, which is given what its signature takes")
     first, *own = inspect.signature(subject.part).parameters.values()
@@ -73,7 +73,7 @@ def parameters_are_keywords(subject: Subject) -> None:
 
 
 def learns_every_task(subject: Subject) -> None:
-    """It learns tasks of 2, 3 and 2 classes, and the last one better than by chance."""
+    """It learns tasks of 2, 3 and 2 classes, the last one better than chance."""
     stream = toy_stream()
     found = require_learned(learned(subject, toy_context(stream)), stream)
     score = found[-1].accuracy
@@ -88,7 +88,7 @@ def same_seed_same_result(subject: Subject) -> None:
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """The stream's data, the network's and the training's tables are as they were."""
+    """The stream's data and the tables [network] and [training] are unchanged."""
     stream = toy_stream()
     context = toy_context(stream)
     before = [tensor.clone() for task in stream for tensor in task.tensors("train")]
@@ -102,7 +102,7 @@ def inputs_untouched(subject: Subject) -> None:
 
 
 def evaluation_changes_nothing(subject: Subject) -> None:
-    """Evaluating changes neither its model nor random states, and gives the same again."""
+    """Evaluation changes neither its model nor random states, and is reproducible."""
     stream = toy_stream()
     method = learned(subject, toy_context(stream))
     before, random = state(method), torch.get_rng_state()
@@ -110,11 +110,13 @@ def evaluation_changes_nothing(subject: Subject) -> None:
     differs = same_state(before, state(method))
     require(not differs, f"'{differs}' of its model changes in evaluation")
     require_equal(random, torch.get_rng_state(), "evaluation draws random numbers")
-    require(scores[0] == scores[1], f"evaluated again it scores {scores[1]}, before {scores[0]}")
+    require(
+        scores[0] == scores[1], f"the second evaluation scores {scores[1]}, the first {scores[0]}"
+    )
 
 
 def a_copy_learns_apart(subject: Subject) -> None:
-    """A copy that learns an unseen task leaves the original as it is."""
+    """When a copy learns an unseen task, the original does not change."""
     context = toy_context(toy_stream())
     method = learned(subject, context)
     before = state(method)
@@ -130,26 +132,26 @@ def a_copy_learns_apart(subject: Subject) -> None:
 
 
 def one_task(subject: Subject) -> None:
-    """A stream of one task is learned."""
+    """It learns a stream of one task."""
     stream = TaskStream([toy_task(0)])
     require_learned(learned(subject, toy_context(stream)), stream)
 
 
 def one_row(subject: Subject) -> None:
-    """A task with one row a class is learned, and an odd row makes a batch of one."""
+    """A task with one row per class is learned, and an odd row makes a batch of one."""
     stream = TaskStream([toy_task(0, n=9), toy_task(1, n=2)])
     require_learned(learned(subject, toy_context(stream)), stream)
 
 
 def images_with_convolutions(subject: Subject) -> None:
-    """Images are learned with a convolutional network."""
+    """It learns images with a convolutional network."""
     stream = TaskStream([toy_task(k, shape=(1, 4, 4)) for k in range(2)])
     network = NetworkSpec(kind="conv", channels=[3], feature_dim=6)
     require_learned(learned(subject, toy_context(stream, network=network)), stream)
 
 
 def tasks_without_classes(subject: Subject) -> None:
-    """Tasks of regression are learned, or refused with a sentence before anything is trained."""
+    """It learns tasks of regression, or a ValueError before training says why not."""
     tasks = []
     for k in range(2):
         x = toy_task(k).tensors("train")[0]
@@ -162,7 +164,7 @@ def tasks_without_classes(subject: Subject) -> None:
 
 
 def devices(subject: Subject) -> None:
-    """On an accelerator it learns there."""
+    """It trains on an accelerator."""
     stream, device = toy_stream(), accelerator()
     method = learned(subject, toy_context(stream, device=device.type))
     require_learned(method, stream)
@@ -171,7 +173,7 @@ def devices(subject: Subject) -> None:
 
 
 def gives_a_method(subject: Subject) -> None:
-    """Called with a context it gives a Method, and trains nothing yet."""
+    """Called with a context it returns a Method, without training."""
     if inspect.isclass(subject.part):
         raise NotApplicable("it is an Avalanche strategy, which is made into a Method")
     made: Any = catalog.build(

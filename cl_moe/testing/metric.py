@@ -29,7 +29,7 @@ def metric_of(subject: Subject) -> Metric:
     metric = subject.part
     assert isinstance(metric, Metric)
     if metric.function is None:
-        raise NotApplicable("it takes more than an accuracy matrix, and is computed elsewhere")
+        raise NotApplicable("it takes other inputs than an accuracy matrix")
     return metric
 
 
@@ -41,18 +41,18 @@ def require_value(metric: Metric, a_TT: Any, columns: Any, what: str) -> float:
 
 
 def says_what_it_is(subject: Subject) -> None:
-    """It has a name for people, a unit, and says what it needs."""
+    """It has a label, a unit, and its requirements."""
     metric = subject.part
     assert isinstance(metric, Metric)
-    require(metric.label, "label: give its name for people")
+    require(metric.label, "label: is empty; give its name in tables")
     require(metric.unit in UNITS, f"unit: '{metric.unit}' is none of {', '.join(UNITS)}")
     known = metric.higher_is_better in (True, False, None)
     require(known, f"higher_is_better: {metric.higher_is_better!r}; give True, False or None")
-    require(metric.needs, "needs: say what it takes to be defined; completes 'needs ...'")
+    require(metric.needs, "needs: is empty; give its requirements, to complete 'needs ...'")
 
 
 def gives_a_number(subject: Subject) -> None:
-    """For a whole matrix it is a finite number, and a share is in -1..1."""
+    """For a complete matrix it is a finite number; a share is in -1..1."""
     metric = metric_of(subject)
     value = require_value(metric, matrix(), None, "a whole matrix")
     require(not math.isnan(value), "it is NaN for a whole matrix of four tasks")
@@ -61,23 +61,23 @@ def gives_a_number(subject: Subject) -> None:
 
 
 def same_seed_same_result(subject: Subject) -> None:
-    """The same matrix gives the same value, and all columns are those of None."""
+    """The same matrix gives the same value; None means all columns."""
     metric = metric_of(subject)
     first = metric.of(matrix())
-    require(first == metric.of(matrix()), "the same matrix gives another value a second time")
+    require(first == metric.of(matrix()), "the same matrix gives another value the second time")
     every = metric.of(matrix(), [0, 1, 2, 3])
     require(first == every, f"it is {first} for all columns (None) and {every} for each of them")
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """The matrix and the columns are as they were."""
+    """The matrix and the columns are unchanged."""
     metric = metric_of(subject)
     assert metric.function is not None
     a_TT, columns = matrix(), [0, 2]
     metric.function(a_TT, columns)
     same = np.array_equal(a_TT, matrix(), equal_nan=True)
-    require(same, "the matrix that it is given is changed; work on a copy")
-    require(columns == [0, 2], "the columns that it is given are changed")
+    require(same, "its input matrix is changed; modify a copy")
+    require(columns == [0, 2], "its input columns are changed")
 
 
 def some_columns(subject: Subject) -> None:
@@ -90,12 +90,12 @@ def some_columns(subject: Subject) -> None:
 
 
 def one_task(subject: Subject) -> None:
-    """One task gives a number, or NaN where it takes two."""
+    """For one task it is a number, or NaN."""
     require_value(metric_of(subject), matrix(1), None, "one task")
 
 
 def undefined_is_nan(subject: Subject) -> None:
-    """Where accuracies are missing it is NaN or a number, and nothing is raised or warned of."""
+    """With missing accuracies it is NaN or a number, without errors or warnings."""
     metric = metric_of(subject)
     value = require_value(metric, np.full((3, 3), np.nan), None, "no accuracy at all")
     require(math.isnan(value), f"it is {value} where there is no accuracy at all; give NaN")

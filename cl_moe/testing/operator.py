@@ -1,4 +1,4 @@
-"""Checks of operators, which make one task of another."""
+"""Checks of operators."""
 
 from __future__ import annotations
 
@@ -81,25 +81,25 @@ def require_task(made: object) -> Task:
 
 
 def the_relation_is_said(subject: Subject) -> None:
-    """The task says what it is derived from and how, has its own name, and stays in its group."""
+    """The task has derived_from, relation and its own name, and the group of the input task."""
     operator, task = task_for(subject)
     made = require_task(operator(task))
     relation = operator.relation
-    require(relation, "relation: say in words what the task is to "
-            "the old one")  # fmt: skip
+    require(relation, "relation: is empty; describe the relation to the "
+            "input task")  # fmt: skip
     require(made.derived_from == task.name, f"derived_from is {made.derived_from!r}")
     require(made.relation == relation, f"the task's relation is {made.relation!r}")
-    require(made.name != task.name, "the task has the old one's name")
+    require(made.name != task.name, "the task has the name of the input task")
     require(made.group == task.group, f"the task's group is {made.group!r}")
 
 
 def inputs_untouched(subject: Subject) -> None:
-    """The old task is as it was, and so is torch's random state."""
+    """The input task and torch's random state are unchanged."""
     operator, task = task_for(subject)
     before, random = [tensor.clone() for tensor in tensors(task)], torch.get_rng_state()
     operator(task, 3)
     for one, other in zip(before, tensors(task), strict=True):
-        require_equal(one, other, "the task that it is given is changed; work on a copy")
+        require_equal(one, other, "its input task is changed; modify a copy")
     require_equal(random, torch.get_rng_state(), "it draws from torch's global random state; use "
                   "cl_moe.seeding.generator(seed, ...)")  # fmt: skip
 
@@ -110,12 +110,12 @@ def same_seed_same_result(subject: Subject) -> None:
     first = tensors(operator(task, 3))
     torch.rand(3)
     for one, other in zip(first, tensors(operator(task, 3)), strict=True):
-        require_equal(one, other, "the same seed gives another task a second time; draw from "
+        require_equal(one, other, "the same seed gives another task the second time; draw from "
                       "cl_moe.seeding.generator(seed, ...)")  # fmt: skip
 
 
 def finite(subject: Subject) -> None:
-    """Inputs that are all alike stay finite."""
+    """Constant inputs stay finite."""
     operator, task = task_for(subject)
     x, y = task.tensors("train")
     flat = torch.full_like(x, 0.5)
@@ -123,7 +123,7 @@ def finite(subject: Subject) -> None:
 
 
 def one_row(subject: Subject) -> None:
-    """A task with one row a class is changed, too."""
+    """A task with one row per class is transformed."""
     operator, task = task_for(subject)
     x, y = (tensor[:3] for tensor in task.tensors("train"))
     require_task(operator(Task("t", (x, y), (x, y), task.classes)))
@@ -139,17 +139,17 @@ def _works_or_refuses(subject: Subject, task: Task, what: str) -> None:
 
 
 def tasks_of_vectors(subject: Subject) -> None:
-    """A task of vectors is changed, or refused with a sentence."""
+    """A task of vectors is transformed, or a ValueError says why not."""
     _works_or_refuses(subject, vectors(), "vectors")
 
 
 def tasks_without_classes(subject: Subject) -> None:
-    """A task of regression is changed and stays one, or is refused with a sentence."""
+    """A task of regression is transformed and stays one, or a ValueError says why not."""
     _works_or_refuses(subject, rated(task_for(subject)[1]), "regression")
 
 
 def tasks_of_token_ids(subject: Subject) -> None:
-    """A task of token ids is changed, or refused with a sentence."""
+    """A task of token ids is transformed, or a ValueError says why not."""
     _works_or_refuses(subject, tokens(), "token ids")
 
 

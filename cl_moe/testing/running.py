@@ -29,7 +29,7 @@ KINDS: Mapping[str, tuple[str, ...]] = types.MappingProxyType(
         "figure": ("cl_moe.analysis.plots.base:FigureSpec",),
     }
 )
-"""The kinds of parts that are checked, and what parts of each are: a method is a function."""
+"""The kinds of parts, and their base classes; methods are functions."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class PartCheck:
     """One check of a kind, to be called with a part.
 
     Attributes:
-        name: what it looks at.
-        kind: of the part.
-        look: what it does.
+        name: its name.
+        kind: the kind of part.
+        function: the check.
 
     Raises:
-        AssertionError: the part is at fault; a sentence says why.
-        NotApplicable: the check has nothing to say of it.
+        AssertionError: the part fails the check; a sentence says why.
+        NotApplicable: the check does not apply.
 
     >>> from cl_moe.moe.gates.task import TaskGate
     >>> checks = dict(part_checks("gate"))
@@ -52,7 +52,7 @@ class PartCheck:
 
     name: str
     kind: str
-    look: Check
+    function: Check
 
     @property
     def __name__(self) -> str:
@@ -64,17 +64,17 @@ class PartCheck:
         parameters: Mapping[str, Any] | None = None,
         data_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Look at a part made with ``parameters``; random states are left as they were."""
+        """Check a part constructed with ``parameters``; random states are restored."""
         from cl_moe.runs.randomness import isolated, seed_all
 
         folder = None if data_dir is None else Path(data_dir)
         with isolated(threads=1):
             seed_all(0)
-            self.look(Subject(self.kind, part, dict(parameters or {}), folder))
+            self.function(Subject(self.kind, part, dict(parameters or {}), folder))
 
 
 def part_checks(kind: str) -> list[tuple[str, PartCheck]]:
-    """Return (name, check) of every check of a kind, in the order in which they are to be read.
+    """Return (name, check) of every check of a kind, in their order.
 
     Args:
         kind: one of :data:`KINDS`.
@@ -83,8 +83,8 @@ def part_checks(kind: str) -> list[tuple[str, PartCheck]]:
     'constructs'
     """
     checks: tuple[Check, ...] = importlib.import_module(f"cl_moe.testing.{kind}").CHECKS
-    names = [getattr(look, "__name__", "").replace("_", " ") for look in checks]
-    return [(n, PartCheck(n, kind, look)) for n, look in zip(names, checks, strict=True)]
+    names = [getattr(check, "__name__", "").replace("_", " ") for check in checks]
+    return [(n, PartCheck(n, kind, check)) for n, check in zip(names, checks, strict=True)]
 
 
 def run_checks(
@@ -93,19 +93,19 @@ def run_checks(
     parameters: Mapping[str, Any] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Iterator[Result]:
-    """Yield what each check of a kind finds of a part; nothing that a part does ends it.
+    """Yield the result of each check of a kind; errors of the part are results, too.
 
     Args:
         kind: one of :data:`KINDS`.
         part: a class, a function, or a value (of metrics and figures).
-        parameters: of its constructor, beside those that the checks give it.
+        parameters: arguments of its constructor, besides those given by the checks.
         data_dir: folder of real data, for sources.
     """
     for name, check in part_checks(kind):
         result = _result(check, part, parameters, data_dir)
         yield result
         if name == "constructs" and result.outcome == "failed":
-            return  # nothing else can be looked at
+            return  # no other check can run
 
 
 def _result(check: PartCheck, *given: Any) -> Result:
@@ -114,8 +114,8 @@ def _result(check: PartCheck, *given: Any) -> Result:
     except NotApplicable as skipped:
         return Result(check.name, "not applicable", str(skipped))
     except AssertionError as error:
-        return Result(check.name, "failed", str(error) or "an assertion fails in it")
-    except Exception as error:  # noqa: BLE001 - a part of the user's may raise anything
+        return Result(check.name, "failed", str(error) or "an assertion in the part fails")
+    except Exception as error:  # noqa: BLE001 - a third-party part may raise any error
         return Result(check.name, "failed", f"{type(error).__name__}: {error}")
     return Result(check.name, "passed")
 
@@ -126,7 +126,7 @@ def check_part(
     parameters: Mapping[str, Any] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> list[Result]:
-    """Hold a part to every check of its kind.
+    """Run all checks of its kind on a part.
 
     Args:
         kind: one of :data:`KINDS`.
@@ -145,15 +145,15 @@ def check_part(
 
 
 def kind_of(part: Any, name: str, wanted: str | None = None) -> str:
-    """Return the kind of a part: whose subclass or value it is; a function is a method.
+    """Return the kind of a part, by its base class; a function is a method.
 
     Args:
         part: a class, a function or a value.
-        name: what the user calls it, for the error.
+        name: its name, for the error message.
         wanted: the kind that it must be of; a function can be an expert or a source, too.
 
     Raises:
-        InputError: it is none of a kind, or not of the one wanted.
+        InputError: it has no known kind, or not the wanted one.
 
     >>> from cl_moe.moe.gates.task import TaskGate
     >>> kind_of(TaskGate, "mine:TaskGate")
@@ -166,10 +166,10 @@ def kind_of(part: Any, name: str, wanted: str | None = None) -> str:
         return wanted
     bases = KINDS[wanted] if wanted else [base for bases in KINDS.values() for base in bases]
     raise InputError(
-        f"'{name}' is no {wanted or 'part of a kind that is known'}; give a subclass or a value of "
+        f"'{name}' is not a {wanted or 'part of a known kind'}; give a subclass or an instance of "
         f"{', '.join(bases)}"
         if bases
-        else f"'{name}' is no method; give a function from a MethodContext to a Method"
+        else f"'{name}' is not a method; give a function from a MethodContext to a Method"
     )
 
 

@@ -21,11 +21,11 @@ __all__ = ("CHECKS",)
 
 
 def source_of(subject: Subject) -> Source:
-    """Return a source whose data are at hand."""
+    """Return a source whose data are available."""
     source: Source = subject.make()
     reason = source.available(subject.data_dir)
     if reason is not None:
-        raise NotApplicable(f"its data are not at hand: {reason}")
+        raise NotApplicable(f"its data are not available: {reason}")
     return source
 
 
@@ -45,37 +45,37 @@ def require_same_data(one: SourceData, other: SourceData, sentence: str) -> None
 
 
 def state_round_trips(subject: Subject) -> None:
-    """It is a frozen dataclass: what is made with the same fields is equal, and so are copies."""
+    """It is a frozen dataclass; copies and objects with the same fields are equal."""
     source = subject.make()
-    require(dataclasses.is_dataclass(source), "it is no dataclass, whose fields are its keys")
+    require(dataclasses.is_dataclass(source), "it is not a dataclass")
     assert dataclasses.is_dataclass(source)
     assert not isinstance(source, type)
     require(
         getattr(type(source), "__dataclass_params__").frozen,  # noqa: B009 - unknown to mypy
-        "its fields can be changed; give @dataclass(frozen=True)",
+        "its fields can be changed; use @dataclass(frozen=True)",
     )
     again = {f.name: getattr(source, f.name) for f in dataclasses.fields(source) if f.init}
     for made in (type(source)(**again), copy.deepcopy(source)):
-        require(made == source, "one with the same fields is not equal to it")
+        require(made == source, "another object with the same fields is not equal")
 
 
 def availability_is_said(subject: Subject) -> None:
-    """``available`` gives None or a sentence, and raises nothing, whatever the folder."""
+    """``available`` returns None or a sentence for any folder, without errors."""
     source: Source = subject.make()
     for folder in (None, subject.data_dir):
         said: object = source.available(folder)
         require(said is None or (isinstance(said, str) and said), f"available gives {said!r}; give "
-                "None, or say why the data are not at hand")  # fmt: skip
+                "None, or a sentence why the data are not available")  # fmt: skip
 
 
 def data_can_be_used(subject: Subject) -> None:
-    """Its examples are finite, of a known type, and labelled with the classes that it names."""
+    """Its examples are finite, of a known type, and labelled with its classes."""
     problems = loaded(source_of(subject), subject).problems("its data")
     require(not problems, "; ".join(problems))
 
 
 def same_seed_same_result(subject: Subject) -> None:
-    """The same seed gives the same examples; unless it is ``seeded`` so does any other."""
+    """The same seed gives the same examples; unless ``seeded``, all seeds do."""
     source = source_of(subject)
     first = loaded(source, subject)
     torch.rand(3)
@@ -97,7 +97,7 @@ def inputs_untouched(subject: Subject) -> None:
 
 
 def variants_fit(subject: Subject) -> None:
-    """Where it ``varies``, a variant has examples of the same shape and as many classes."""
+    """If it ``varies``, variants have examples of the same shape and number of classes."""
     source = source_of(subject)
     if not source.varies:
         raise NotApplicable("it has no variants")

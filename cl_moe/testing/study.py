@@ -1,4 +1,4 @@
-"""A small made-up study that has data for every figure."""
+"""A small synthetic study with data for every figure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ SIZES = (8, 64)
 def made_up(
     tasks: int = 3, methods: Sequence[str] = METHODS, seeds: int = 2, *, bare: bool = False
 ) -> StudyData:
-    """Return a study of methods that learn and forget by formula.
+    """Return a study with accuracies computed by a formula.
 
     Args:
-        tasks: of the stream.
-        methods: names out of moe, dense and alone.
-        seeds: runs a method.
+        tasks: number of tasks of the stream.
+        methods: names among moe, dense and single_task.
+        seeds: runs per method.
         bare: without probes, events, timings, costs and pairs of tasks.
 
     >>> made_up().stream_tasks, made_up(bare=True).events

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
@@ -18,6 +15,7 @@ from torch.nn import functional as F
 from cl_moe.objectives import SCORES
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
+from cl_moe.seeding import preserve_random_state
 from cl_moe.training.fingerprint import Fingerprints
 from cl_moe.training.loader import TensorLoader
 
@@ -112,7 +110,7 @@ def _count(strategy: Any, known: list[Any]) -> _Counter:
     # the last plugin is Avalanche's clock, which must stay the last
     strategy.plugins.insert(len(strategy.plugins) - 1, counter)
     try:
-        with _preserve_random_state():
+        with preserve_random_state():  # data loaders draw from it even without shuffling
             strategy.eval(known)
     finally:
         strategy.plugins.remove(counter)
@@ -189,16 +187,3 @@ def _task(experience: Any) -> int:
     labels = sorted(set(experience.task_labels))
     assert len(labels) == 1, f"an experience of one task is evaluated, not of {labels}"
     return int(labels[0])
-
-
-@contextmanager
-def _preserve_random_state() -> Iterator[None]:
-    """Restore the global generators, which data loaders draw from even without shuffling."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global state
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002

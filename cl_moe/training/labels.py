@@ -35,8 +35,8 @@ def require_labels(experience: Any) -> None:
             return
     if own is not None and number > 1:
         raise InputError(
-            f"benchmark: all of its {number} experiences have task label {min(own)}, as if they "
-            "were one task; make it with return_task_id=True, or train on "
+            f"benchmark: all of its {number} experiences have task label {min(own)}, so that they "
+            "would be one task; create it with return_task_id=True, or train on "
             "TaskStream.from_benchmark(benchmark).to_benchmark()"
         )
 

@@ -203,8 +203,8 @@ class TaskModel(MultiTaskModule):
             return
         if state.plain["kind"] != _kind_of(part):
             raise InputError(
-                f"model: was saved with {name} '{state.plain['kind']}' and goes on with "
-                f"'{_kind_of(part)}', which cannot read what that remembers; give the same one"
+                f"model: was saved with {name} '{state.plain['kind']}' but is continued with "
+                f"'{_kind_of(part)}', whose state is incompatible; give the same one"
             )
         del self._saved_memory[name]
         part.restore(part_of(state, "own"))
@@ -259,8 +259,8 @@ class TaskModel(MultiTaskModule):
         """
         if not self.origin:
             raise InputError(
-                "model: it is not known how it was made, so it could not be made again; models "
-                "from build_moe, mixture and cl-moe run --keep-models can be saved"
+                "model: its construction is unknown, so it could not be restored; save models "
+                "from build_moe, mixture or cl-moe run --keep-models"
             )
         own = self.state()
         known = {str(task): info for task, info in self.tasks_info.items() if self.knows(task)}

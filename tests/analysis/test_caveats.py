@@ -23,9 +23,9 @@ def test_the_data_really_used_are_said(study: StudyData) -> None:
     ("value", "grid", "said"),
     [
         (100, [1, 10, 100], ["ewc: strength = 100 was chosen, the highest value of its grid "
-                             "(1 to 100); the best may lie beyond it."]),
+                             "(1 to 100); the best value may lie outside."]),
         (0.5, [0.5, 1], ["ewc: strength = 0.5 was chosen, the lowest value of its grid "
-                         "(0.5 to 1); the best may lie beyond it."]),
+                         "(0.5 to 1); the best value may lie outside."]),
         (10, [1, 10, 100], []),
         (1, [1], []),
         (True, [False, True], []),

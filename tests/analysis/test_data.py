@@ -46,8 +46,8 @@ def test_events_of_a_wrong_kind_are_refused(study: StudyData) -> None:
     with pytest.raises(InputError) as caught:
         replace(study, events=[{**first, "task": "x", "path": 3}, *others])
     assert caught.value.problems == [
-        "events[0].task: 'x' is of a wrong kind",
-        "events[0].path: 3 is of a wrong kind",
+        "events[0].task: 'x' has the wrong type",
+        "events[0].path: 3 has the wrong type",
     ]
 
 

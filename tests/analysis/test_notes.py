@@ -29,4 +29,4 @@ def test_few_seeds_are_said_in_place_of_a_star(
 ) -> None:
     note = table_note(study_of({"dense": [[[0.5]]] * seeds}), {"t"}, has_groups=False)
     assert ("fewer than 3" in note) == few
-    assert ("* better than every other method" in note) == (not few)
+    assert ("* significantly better than every other" in note) == (not few)

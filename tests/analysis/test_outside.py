@@ -128,12 +128,12 @@ def test_what_is_undefined_or_absent_says_what_it_needs(study):
     ("metrics", "figures", "problems"),
     [
         (["forgeting"], [], ["metrics: no metric is called 'forgeting'; did you mean 'forg"]),
-        ([f"{MODULE}:lines"], [], [f"metrics: '{MODULE}:lines' is no metric; give a cl_moe.an"]),
-        ([f"{MODULE}:empty"], [], [f"metrics: '{MODULE}:empty' is no metric; give a cl_moe.an"]),
+        ([f"{MODULE}:lines"], [], [f"metrics: '{MODULE}:lines' is not a metric; give a cl_moe"]),
+        ([f"{MODULE}:empty"], [], [f"metrics: '{MODULE}:empty' is not a metric; give a cl_moe"]),
         (["nowhere:m", "a:b"], [], ["metrics: 'nowhere:m' cannot be", "metrics: 'a:b' cannot be"]),
-        ([f"{MODULE}:broken"], [], [f"metric '{MODULE}:broken' fails (KeyError: 'a bug'); mend"]),
+        ([f"{MODULE}:broken"], [], [f"metric '{MODULE}:broken' fails (KeyError: 'a bug'); fix"]),
         ([], ["nowhere:f", f"{MODULE}:last"], ["figures: 'nowhere:f' cannot", "figures: 'cl_moe"]),
-        ([], [f"{MODULE}:fails"], [f"figure '{MODULE}:fails' fails (KeyError: 'a bug'); mend it"]),
+        ([], [f"{MODULE}:fails"], [f"figure '{MODULE}:fails' fails (KeyError: 'a bug'); fix it"]),
         ([], [f"{MODULE}:fails_late"], [f"figure '{MODULE}:fails_late' fails (KeyError: 'a b"]),
     ],
 )

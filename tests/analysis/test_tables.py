@@ -83,7 +83,7 @@ def test_joint_is_not_in_the_race_and_costs_have_no_best(
     study_of: Callable[..., StudyData], study: StudyData
 ) -> None:
     data = study_of({m: [[[v]]] * 3 for m, v in (("a", 0.5), ("b", 0.6), ("joint", 0.9))})
-    assert "Not in the race: joint" in table_data(data).note
+    assert "Not compared: joint" in table_data(data).note
     found = column(data, "average accuracy")
     assert [found[m][1] for m in ("a", "b", "joint")] == [False, True, False]
     assert not any(best for _, best in column(study, "parameters").values())
@@ -142,7 +142,7 @@ def test_quantities(value: float, unit: str, text: str) -> None:
 def test_transfer_tables_are_numbered_and_signed(study: StudyData, paired_study: StudyData) -> None:
     assert transfer_tables(study) == []
     dense, experts = transfer_tables(paired_study)
-    assert dense.title == "What dense gains on a task after one other"
+    assert dense.title == "Transfer matrix of dense"
     assert experts.columns == [str(number) for number in range(6)]
     assert experts.methods[0] == "0 mnist"
     assert [cell.text for cell in experts.cells[1]] == ["", "", "0.0", "0.0", "0.0", "0.0"]

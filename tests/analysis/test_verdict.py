@@ -66,27 +66,27 @@ def noisy(related: Sequence[float], unrelated: float) -> list[np.ndarray]:
         (  # the mean is ahead, and the interval has 0 in it
             (0.6, 0.9, 0.7),
             {"single_task": (0.7, 0.6, 0.7)},
-            "no gain from experts is settled over all tasks",
+            "no significant gain from experts over all tasks",
         ),
         (  # the mean is behind, and the interval has 0 in it
             (0.7, 0.6, 0.7),
             {"single_task": (0.6, 0.9, 0.7)},
-            "no gain from experts is settled over all tasks",
+            "no significant gain from experts over all tasks",
         ),
         (  # ahead of single_task, behind another
             (0.8, 0.81, 0.82),
             {"single_task": (0.5, 0.51, 0.52), "replay": (0.9, 0.91, 0.92)},
-            "moe gains but has no lead over all tasks (-5.0 points against replay,",
+            "moe gains but has no significant lead over all tasks (-5.0 points against replay,",
         ),
         (  # nothing was trained alone
             (0.8, 0.81, 0.82),
             {"replay": (0.9, 0.91, 0.92)},
-            "moe has no lead over all tasks (-5.0 points against replay,",
+            "moe has no significant lead over all tasks (-5.0 points against replay,",
         ),
         (  # the best mean is beaten, and another is too noisy to be: that one is named
             (0.8, 0.81, 0.82),
             {"single_task": (0.5, 0.51, 0.52), "replay": (0.7, 0.71, 0.72), "ewc": (0.0, 0.9, 0.5)},
-            "moe gains but has no lead over all tasks (+17.2 points against ewc,",
+            "moe gains but has no significant lead over all tasks (+17.2 points against ewc,",
         ),
     ],
 )
@@ -100,8 +100,12 @@ def test_a_lead_takes_an_interval_without_0_against_each_other_method(
 @pytest.mark.parametrize(
     ("seeds", "moe", "said"),
     [
-        (1, 0.8, "Too few seeds to tell: over 1 seed moe is 10.0 points ahead of single_task"),
-        (2, 0.4, "Too few seeds to tell: over 2 seeds moe is 10.0 points behind single_task"),
+        (
+            1,
+            0.8,
+            "Too few seeds for a verdict: over 1 seed moe is 10.0 points ahead of single_task",
+        ),
+        (2, 0.4, "Too few seeds for a verdict: over 2 seeds moe is 10.0 points behind single_task"),
     ],
 )
 def test_fewer_than_three_seeds_tell_nothing(
@@ -113,12 +117,12 @@ def test_fewer_than_three_seeds_tell_nothing(
 
 def test_seeds_that_two_methods_share_are_counted(study_of: Maker) -> None:
     data = study_with(study_of, {"single_task": runs(0.6, 0.6, seeds=2), "moe": runs(0.8, 0.6)})
-    assert verdict(data).startswith("Too few seeds to tell: over 2 seeds")
+    assert verdict(data).startswith("Too few seeds for a verdict: over 2 seeds")
 
 
 def test_without_experts_none_is_spoken_of(study_of: Maker) -> None:
     said = verdict(study_with(study_of, {"single_task": runs(0.7, 0.7), "ewc": runs(0.6, 0.6)}))
-    assert said.startswith("ewc has no lead over all tasks")
+    assert said.startswith("ewc has no significant lead over all tasks")
     assert "expert" not in said
 
 
@@ -134,7 +138,7 @@ def test_a_method_that_diverged_has_no_verdict(study_of: Maker) -> None:
         [("moe", 0, 0, "t0", "loss", float("inf"), np.nan)], columns=list(data.rows.columns)
     )
     diverged = replace(data, rows=pd.concat([data.rows, lost]))
-    assert verdict(diverged) == "Nothing can be said of moe: it diverged."
+    assert verdict(diverged) == "No verdict: moe diverged."
 
 
 def test_one_group_is_not_told_twice(study_of: Maker) -> None:

@@ -50,4 +50,4 @@ def test_what_is_said_of_a_method_that_no_study_has_measured() -> None:
     assert text[0] == "s: 3 tasks and 1 probe, 1,200 steps of a dense network"
     assert " ".join(text[2].split()) == "mine * 5 2.0 s 1.0 s 4.0 s 1 to 3 3.0 GiB"
     assert text[3] == "in all, 2 runs at once: 2.0 s (1.0 s to 4.0 s), 1.0 TiB of memory"
-    assert text[4].startswith("* no study has measured")
+    assert text[4].startswith("* no measurements of this type")

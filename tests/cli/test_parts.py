@@ -125,7 +125,7 @@ def test_a_part_that_is_broken(call: Call) -> None:
     assert said.err == ""
     failed = [line for line in said.out.splitlines() if line.startswith("failed")]
     assert failed[0].split(None, 1)[1] == (
-        "inputs untouched: the rows that it is given are changed; work on a copy"
+        "inputs untouched: its input rows are changed; modify a copy"
     )
     assert f"{len(failed)} failed" in said.out.splitlines()[-1]
 
@@ -135,16 +135,19 @@ def test_a_part_that_is_broken(call: Call) -> None:
     [
         (["nowhere:Gate"], "PART: 'nowhere:Gate' cannot be loaded (ModuleNotFoundError: "),
         (["parts.py:Evn"], "PART: 'parts.py:Evn' cannot be loaded (AttributeError: "),
-        (["parts.py:three"], "'parts.py:three' is no part of a kind that is known; give a "),
-        (["parts.py:Even", "--kind", "growth"], "'parts.py:Even' is no growth; give a subclass "),
-        (["task", "--kind", "gatte"], "--kind: no kind is called 'gatte'; did you mean 'gate'?"),
+        (["parts.py:three"], "'parts.py:three' is not a part of a known kind; give a "),
+        (
+            ["parts.py:Even", "--kind", "growth"],
+            "'parts.py:Even' is not a growth; give a subclass ",
+        ),
+        (["task", "--kind", "gatte"], "--kind: unknown kind 'gatte'; did you mean 'gate'?"),
         (["tusk", "--kind", "gate"], "PART: no gate is called 'tusk'; did you mean 'task'?"),
         (["parts.py:Scale"], "--set factor: missing; give a finite number"),
         (
             ["parts.py:Scale", "--set", "factr=1", "--set", "factor=x"],
             "--set factr: no such",
         ),
-        (["parts.py:average", "--set", "x=1"], "--set x: 'parts.py:average' is a value, and takes"),
+        (["parts.py:average", "--set", "x=1"], "--set x: 'parts.py:average' is a value and has no"),
         (["parts.py:Even", "--set", "k"], "--set k: give key=value"),
     ],
 )

@@ -137,11 +137,11 @@ def test_columns_are_taken_as_they_are_unless_asked(iris: Path, call: Any) -> No
     model = "study/runs/dense/seed_0/model"
     said = call("predict", model, "iris.csv", "--task", "some", "--label", "species")
     assert said.code == 2
-    assert "label 'versicolor' is no class of task 'some', whose classes are" in said.err
+    assert "label 'versicolor' is not a class of task 'some', whose classes are" in said.err
     assert not (iris / "predictions.csv").exists()
     words = ("predict", model, "iris.csv", "--task", "0", "--label", "species", "--out", "-")
     plain, scaled = call(*words), call(*words, "--source", "flowers")
-    assert "note: columns are taken as they are; --source flowers standardises" in plain.err
+    assert "note: columns are used unchanged; --source flowers standardises" in plain.err
     assert "note:" not in scaled.err
     assert plain.out != scaled.out
     assert plain.out.startswith("row,task,prediction,probability,probability_setosa")
@@ -159,32 +159,38 @@ def change(text: str, line: int, old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["study", "iris.csv"], "study: a study; say whose model, with --method NAME"),
+        (
+            ["study", "iris.csv"],
+            "study: is a study; name the method of the model with --method NAME",
+        ),
         (["study", "iris.csv", "--method", "mo"], "no method 'mo'; did you mean 'moe'?"),
         (["study", "iris.csv", "--method", "moe", "--seed", "3"], "with seed 3; seeds: 0"),
-        (["MODEL", "iris.csv", "--method", "moe"], "is no study; take it out"),
+        (["MODEL", "iris.csv", "--method", "moe"], "is not a study; remove the option"),
         (["MODEL", "iris.csv"], "--task: say which task the rows belong to; known: 0 'all', 1"),
         (["MODEL", "iris.csv", "--task", "x"], "knows no task 'x'; known: 0 'all', 1 'some'"),
         (["MODEL", "iris.csv", "--task", "7"], "knows no task '7'"),
-        (["MODEL", "iris.csv", "--task", "all"], "5 columns of features, and the model takes rows"),
+        (["MODEL", "iris.csv", "--task", "all"], "5 columns of features, but the model takes row"),
         (["MODEL", "iris.csv", "--task", "all", "--label", "speces"], "did you mean 'species'?"),
         (["MODEL", "none.csv", "--task", "all"], "none.csv: no such file"),
-        (["MODEL", "iris.toml", "--task", "all"], "iris.toml: not .csv, .tsv or .npz"),
+        (["MODEL", "iris.toml", "--task", "all"], "iris.toml: neither .csv, .tsv or .npz"),
         (["MODEL", "nan.csv", "--task", "all", "--label", "species"], "nan.csv, line 3, column "),
         (["MODEL", "short.csv", "--task", "all"], "short.csv, line 2: 1 values for 4 columns"),
         (["MODEL", "empty.csv", "--task", "all"], "empty.csv: no row below the header"),
         (["MODEL", "bytes.csv", "--task", "all"], "bytes.csv: not UTF-8 text"),
-        (["MODEL", "wide.npz", "--task", "all"], "rows of shape (5,), and the model takes (4,)"),
+        (["MODEL", "wide.npz", "--task", "all"], "rows of shape (5,), but the model takes (4,)"),
         (["MODEL", "nan.npz", "--task", "all"], "array 'x', row 1: holds NaN or infinity"),
         (["MODEL", "noy.npz", "--task", "all"], "array 'y': int64 of shape (3,)"),
         (["MODEL", "nox.npz", "--task", "all"], "no array 'x'; it has z"),
-        (["MODEL", "text.npz", "--task", "all"], "text.npz: no npz archive of plain arrays"),
+        (["MODEL", "text.npz", "--task", "all"], "text.npz: not an npz archive of plain arrays"),
         (["MODEL", "none", "--task", "all"], "none: no such file"),
         (["MODEL", "study", "--task", "all"], "study: no image"),
         (["MODEL", "iris.csv", "--task", "all", "--source", "f"], "it has none"),
         (["study", "iris.csv", "--method", "moe", "--task", "0", "--source", "flower"], "did you"),
         (["none", "iris.csv"], "none: no saved model"),
-        (["MODEL", "good.npz", "--task", "0", "--out", "no/where.csv"], "--out: no is no folder"),
+        (
+            ["MODEL", "good.npz", "--task", "0", "--out", "no/where.csv"],
+            "--out: no is not a folder",
+        ),
     ],
 )
 def test_what_the_user_can_put_right(iris: Path, call: Any, words: list[str], wanted: str) -> None:
@@ -230,7 +236,7 @@ def test_arrays_with_labels(here: Path, call: Any) -> None:
     study.model("ridge").save("elsewhere")
     assert call("predict", "elsewhere", "rows.npz").code == 0
     said = call("predict", "elsewhere", "rows.npz", "--source", "x")
-    assert (said.code, "belongs to no study" in said.err) == (2, True)
+    assert (said.code, "is not part of a study" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

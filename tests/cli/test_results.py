@@ -29,7 +29,7 @@ def test_the_summarys_json(call: Callable[..., Any], study: str) -> None:
     assert 0 <= whole["mean"] <= 1
     assert whole["low"] <= whole["mean"] <= whole["high"]
     assert whole["seeds"] == 2
-    assert "Warning: 2 seeds: no difference between methods is settled" in said.err
+    assert "Warning: 2 seeds: no difference between methods is significant" in said.err
     assert ("ewc", "average_accuracy", "late") in by_key
     assert by_key["dense", "cpu_seconds", None]["mean"] > 0
 
@@ -40,8 +40,8 @@ def test_the_summarys_table(call: Callable[..., Any], study: str) -> None:
     assert "average accuracy" in said.out
     assert "against dense" in said.out
     assert "Averages are means of " in said.out
-    assert "Verdict: Too few seeds to tell: over 2 seeds" in said.out
-    assert "Warning: 2 seeds: no difference between methods is settled" in said.out
+    assert "Verdict: Too few seeds for a verdict: over 2 seeds" in said.out
+    assert "Warning: 2 seeds: no difference between methods is significant" in said.out
 
 
 def test_figures_are_drawn(call: Callable[..., Any], study: str) -> None:

@@ -87,9 +87,9 @@ def test_settings_change_the_scenario(call: Callable[..., Any], scenario: Path) 
     ("words", "wanted"),
     [
         (("none.toml",), "error: no scenario file or name 'none.toml'"),
-        (("tiny.toml", "--seeds", "x"), "error: --seeds: 'x' is not understood"),
+        (("tiny.toml", "--seeds", "x"), "error: --seeds: 'x' is invalid"),
         (("tiny.toml", "--methods", "dens"), "no method 'dens'; did you mean 'dense'?"),
-        (("tiny.toml", "--methods", ","), "error: --methods: ',' names nothing"),
+        (("tiny.toml", "--methods", ","), "error: --methods: ',' contains no name"),
         (("tiny.toml", "--set", "training.epohcs=3"), "did you mean 'epochs'?"),
         (("tiny.toml", "--jobs", "0"), "error: jobs: 0 is not a whole number"),
         (("tiny.toml", "--jobs", "many"), "Invalid value for '--jobs'"),
@@ -174,7 +174,7 @@ def test_ctrl_c_keeps_whole_runs_and_the_same_command_goes_on(
         err = process.stderr.read()
     assert process.returncode == 130
     assert "stopped; 1 of 2 runs whole, kept in runs/tiny" in err
-    assert f"to go on: cl-moe {' '.join(words)}" in err
+    assert f"to resume: cl-moe {' '.join(words)}" in err
     assert "Traceback" not in err
     assert sorted(path.name for path in (folder / "runs" / "tiny").iterdir()) == [
         "runs",
@@ -209,7 +209,7 @@ def test_a_run_that_fails_keeps_the_table_of_the_others(
         "error: 1 run failed; all others are kept",
         f"fail, seed 0: ValueError: matrix contains invalid entries (traceback: {file})",
     ]
-    assert "to try again: cl-moe run tiny.toml" in said.err
+    assert "to retry: cl-moe run tiny.toml" in said.err
     assert "Traceback" not in said.out + said.err
     assert "at row 3" in Path(file).read_text()
     assert (

@@ -96,11 +96,13 @@ def test_new_leaves_a_file_as_it_is(call: Callable[..., Any], scenario: Path) ->
     before = scenario.read_text()
     said = call("new", "tiny")
     assert said.code == 2
-    assert "exists and is left as it is" in said.err
+    assert "exists; give another name" in said.err
     assert scenario.read_text() == before
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("1 2", "is no name"), ("no/where", "no folder")])
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("1 2", "is not a valid name"), ("no/where", "does not exist")]
+)
 def test_new_wants_a_name(call: Callable[..., Any], scenario: Path, name: str, wanted: str) -> None:
     said = call("new", name)
     assert said.code == 2

@@ -129,7 +129,7 @@ def test_every_problem_of_every_argument_is_named(stream: TaskStream, tmp_path: 
     [
         (0, "seeds: 0 is too few"),
         (10**9, "seeds: 1000000000 is too many; give 10000 or fewer"),
-        (1.5, "seeds: 1.5 is no number of seeds"),
+        (1.5, "seeds: 1.5 is not a number of seeds"),
         ([], "seeds: none"),
         ([-1], "seeds: -1 is not a seed"),
         (["0"], "seeds: '0' is not a seed"),
@@ -142,10 +142,10 @@ def test_bad_seeds_are_named(stream: TaskStream, seeds: object, wanted: str) -> 
 @pytest.mark.parametrize(
     ("argument", "wanted"),
     [
-        ({"source": 3}, "source: 3 is no scenario"),
-        ({"methods": 3}, "methods: 3 is no list"),
-        ({"training": 3}, "training: 3 is no table"),
-        ({"network": "mlp"}, "network: 'mlp' is no table"),
+        ({"source": 3}, "source: 3 is not a scenario"),
+        ({"methods": 3}, "methods: 3 is not a list"),
+        ({"training": 3}, "training: 3 is not a table"),
+        ({"network": "mlp"}, "network: 'mlp' is not a table"),
         ({"baseline": 3}, "baseline: no method '3'"),
         ({"device": "meta"}, "device: 'meta' cannot be used"),
         ({"device": "cuda:99"}, "device: 'cuda:99', but torch sees"),

@@ -173,7 +173,7 @@ def test_what_is_no_study_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no study here"):
         load_study(tmp_path)
     StudyFolder(tmp_path / "empty").describe(DESCRIPTION)
-    with pytest.raises(InputError, match="no run is whole yet"):
+    with pytest.raises(InputError, match="no run is complete"):
         load_study(tmp_path / "empty")
 
 

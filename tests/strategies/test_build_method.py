@@ -90,7 +90,7 @@ def test_an_avalanche_strategy_has_the_budget_of_all(context, learn):
 
 
 def test_what_is_no_strategy_is_refused(context):
-    assert "is no Avalanche strategy" in problems("collections:OrderedDict", {}, context)[0]
+    assert "is not an Avalanche strategy" in problems("collections:OrderedDict", {}, context)[0]
 
 
 def mine(context, /, *, width: float = 1.0):
@@ -128,7 +128,7 @@ def test_a_function_of_ones_own_is_a_method(context, monkeypatch):
     monkeypatch.setitem(sys.modules, "my_methods", module)
     assert isinstance(build_method("my_methods:mine", {"width": 2.0}, context), Method)
     assert "did you mean 'width'?" in problems("my_methods:mine", {"widht": 2.0}, context)[0]
-    assert "not a Method" in problems("my_methods:nothing", {}, context)[0]
+    assert "instead of a Method" in problems("my_methods:nothing", {}, context)[0]
     assert isinstance(build_method("my_methods:plain", {}, context), Method)
 
 
@@ -143,11 +143,11 @@ def test_problems_of_parameters_name_the_method(context):
     [
         (
             {"gate": "collections:OrderedDict"},
-            "gate: 'collections:OrderedDict' is no gate",
+            "gate: 'collections:OrderedDict' is not a valid gate",
         ),
         (
             {"growth": "collections:OrderedDict"},
-            "growth: 'collections:OrderedDict' is no growth",
+            "growth: 'collections:OrderedDict' is not a valid growth",
         ),
         ({"gate_options": {"k": 0}}, "gate_options.k: 0 must be 1 or more experts"),
         (

@@ -76,7 +76,7 @@ def test_a_method_that_needs_classes_says_so(method, name):
         build_method(method, {}, context_of(name))
     (problem,) = caught.value.problems
     assert problem.startswith(f"method '{method}': ")
-    assert problem.endswith("leave it out, or give tasks of classification")
+    assert problem.endswith("remove the method, or give tasks of classification")
 
 
 def test_predicted_labels_tell_nothing_of_regression():

@@ -225,7 +225,7 @@ def test_a_fault_of_every_experience_is_told_once() -> None:
     with pytest.raises(InputError) as caught:
         TaskStream.from_benchmark(benchmark)
     assert caught.value.problems == [
-        "task 'task0', train data: sample 0 holds NaN or infinity; clean or drop it "
+        "task 'task0', train data: sample 0 holds NaN or infinity; clean or remove it "
         "(and 19 more like it) (and the same in 3 more places, next in task 'task0', test data)"
     ]
 

@@ -66,7 +66,7 @@ def test_one_cause_is_told_once() -> None:
     with pytest.raises(InputError) as caught:
         Converted(Rows(400, with_nan(*range(0, 358, 2))), "task 't', train data")
     assert caught.value.problems == [
-        "task 't', train data: sample 0 holds NaN or infinity; clean or drop it "
+        "task 't', train data: sample 0 holds NaN or infinity; clean or remove it "
         "(and 178 more like it)"
     ]
 

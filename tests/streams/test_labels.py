@@ -53,7 +53,7 @@ def test_booleans_are_0_and_1() -> None:
 
 def test_a_text_is_a_name_first_and_a_number_only_where_no_name_is_one() -> None:
     assert class_numbers(["3", "5"], classes=("5", "3")).tolist() == [1, 0]
-    with pytest.raises(InputError, match="label '0' of sample 0 is no class; known: 3, 5"):
+    with pytest.raises(InputError, match="label '0' of sample 0 is not a class; known: 3, 5"):
         class_numbers(["0", "1"], classes=("5", "3"))
 
 
@@ -68,10 +68,13 @@ def test_a_text_is_a_name_first_and_a_number_only_where_no_name_is_one() -> None
         ([None, 1], "sample 0 has None"),
         ([{}, 1], r"sample 0 has \{\}"),
         ([1j, 1], "sample 0 has"),
-        (["a", "x", "y"], r"label 'x' of sample 1 is no class; known: a, b \(and 1 more like it"),
+        (
+            ["a", "x", "y"],
+            r"label 'x' of sample 1 is not a class; known: a, b \(and 1 more like it",
+        ),
         ([0, 2, 3, -1], r"label 2 for 2 classes; labels are 0 to 1 \(and 2 more like it\)"),
-        (torch.tensor(3), "labels are Tensor; give one an input"),
-        ("ab", "labels are str; give one an input"),
+        (torch.tensor(3), "labels are Tensor; give one per input"),
+        ("ab", "labels are str; give one per input"),
     ],
 )
 def test_what_is_no_label_is_named_once(values: Any, words: str) -> None:

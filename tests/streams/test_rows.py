@@ -27,7 +27,7 @@ def test_all_problems_of_a_table_are_told(tmp_path: Path) -> None:
     path.write_text("a,b\n1,x\ninf,2\n" + "?,?\n" * 30)
     with pytest.raises(InputError) as error:
         read_rows(path, (2,))
-    assert f"{path}, line 2, column 'b': 'x' is not a finite number; mend it" in str(error.value)
+    assert f"{path}, line 2, column 'b': 'x' is not a finite number; correct it" in str(error.value)
     assert f"{path}, line 3, column 'a'" in str(error.value)
     assert error.value.problems[-1] == "... and 42 more"
     path.write_text("a,a\n1,2\n")
@@ -72,5 +72,5 @@ def test_images_are_resized_and_files_beside_subfolders_have_no_label(tmp_path: 
     rows = read_rows(tmp_path, (3, 4, 4))
     assert (rows.names, rows.labels) == (["b.png", "left/a.png"], None)
     assert torch.allclose(rows.x[0], torch.full((3, 4, 4), 0.2))
-    with pytest.raises(InputError, match=r"rows of shape \(1, 7, 5\), and the model takes \(16,\)"):
+    with pytest.raises(InputError, match=r"rows of shape \(1, 7, 5\), but the model takes \(16,\)"):
         read_rows(tmp_path, (16,))

@@ -103,7 +103,7 @@ def test_validation_split_depends_on_the_seed_alone() -> None:
 def test_validation_split_says_where_it_cannot() -> None:
     with pytest.raises(InputError, match="not between 0 and 1"):
         TaskStream([toy()]).validation_split(1.0, 0)
-    with pytest.raises(InputError, match="task 'toy': one sample a class"):
+    with pytest.raises(InputError, match="task 'toy': one sample per class"):
         TaskStream([toy(n=3)]).validation_split(0.5, 0)
 
 

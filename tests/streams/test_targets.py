@@ -92,7 +92,7 @@ def test_the_objective_goes_along_when_a_task_is_made_of_another() -> None:
         ((X, Y), {"objective": Regression(1), "classes": ("a", "b")}, "has 1 output; give as many"),
         ((X, Y[:5]), {"objective": "regression"}, "6 inputs but 5 labels"),
         ((X, Y, Y), {"objective": "regression"}, "a tuple of 3; give a pair"),
-        ((X, ["a"] * 6), {"objective": "regression"}, "targets are no numbers"),
+        ((X, ["a"] * 6), {"objective": "regression"}, "targets are not numbers"),
         ((X, 1.0), {"objective": "regression"}, "one number; give inputs"),
         ((X, Y * np.nan), {"objective": "regression"}, "sample 0 has a target NaN or infinity"),
         ((X, Y * 0 + 2), {"objective": "regression"}, "targets of output 0 are all 2;"),
@@ -100,7 +100,7 @@ def test_the_objective_goes_along_when_a_task_is_made_of_another() -> None:
         ((X, TAGS), {"objective": "multilabel", "classes": "aab"}, "two labels have one name"),
         ((X * np.inf, Y), {"objective": "regression"}, "sample 0 holds NaN or infinity"),
         ((X[:0], Y[:0]), {"objective": "regression"}, "no sample"),
-        (Lazy([[1.0], [2.0, 3.0]]), {"objective": "regression"}, "no numbers of one shape"),
+        (Lazy([[1.0], [2.0, 3.0]]), {"objective": "regression"}, "not numbers of the same shape"),
     ],
 )
 def test_what_is_wrong_is_said(train: Any, values: dict[str, Any], problem: str) -> None:
@@ -150,9 +150,9 @@ def test_one_cause_is_told_once_and_all_causes_at_once() -> None:
         Task("t", Listed(rows), (X[:, :2], Y * np.inf), objective="regression")
     assert [problem.split(";")[0] for problem in caught.value.problems] == [
         "task 't', train data: sample 0 holds NaN or infinity",
-        "task 't', train data: targets are no numbers (sample 3 has 'high')",
-        "task 't', train data: targets are no numbers of one shape (that of sample 6 is (), the "
-        "first (2,))",
+        "task 't', train data: targets are not numbers (sample 3 has 'high')",
+        "task 't', train data: targets are not numbers of the same shape (that of sample 6 is (), "
+        "the first (2,))",
         "task 't', test data: sample 0 has a target NaN or infinity",
     ]
     assert caught.value.problems[0].endswith("(and 2 more like it)")

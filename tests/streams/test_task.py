@@ -93,7 +93,7 @@ def test_what_is_no_data_is_named(data: Any) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\nb", 3, None])
 def test_a_name_is_a_text_on_one_line(name: Any) -> None:
-    with pytest.raises(InputError, match="is no name; give a text on one line"):
+    with pytest.raises(InputError, match="is not a valid name; give a text on one line"):
         toy(name)
 
 
@@ -188,7 +188,7 @@ def test_labels_in_any_form_whatever_brings_them(way: Any, y: torch.Tensor, righ
 def test_names_of_classes_may_be_labels(way: Any, y: list[str]) -> None:
     data = way(torch.eye(2), y)
     assert Task("toy", data, data, "ab").labels("test").tolist() == [1, 0]
-    with pytest.raises(InputError, match="label 'x' of sample 1 is no class; known: a, b"):
+    with pytest.raises(InputError, match="label 'x' of sample 1 is not a class; known: a, b"):
         Task("toy", way(torch.eye(2), ["a", "x"]), data, "ab")
 
 
@@ -200,7 +200,7 @@ def test_a_fault_of_many_samples_is_told_once(way: Any) -> None:
     with pytest.raises(InputError) as caught:
         Task("t0", data, data, "ab")
     assert caught.value.problems == [
-        f"task 't0', {split} data: sample 0 holds NaN or infinity; clean or drop it "
+        f"task 't0', {split} data: sample 0 holds NaN or infinity; clean or remove it "
         "(and 178 more like it)"
         for split in ("train", "test")
     ]
@@ -211,7 +211,7 @@ def test_problems_of_both_splits_are_told() -> None:
         Task("t", (torch.eye(2), [0, 0.5]), (torch.zeros(0, 2), []), "ab")
     first, second = caught.value.problems
     assert first.startswith("task 't', train data: labels are not whole numbers")
-    assert second == "task 't', test data: no sample; give at least one a class"
+    assert second == "task 't', test data: no sample; give at least one per class"
 
 
 def test_train_and_test_must_have_one_type() -> None:

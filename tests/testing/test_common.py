@@ -70,7 +70,7 @@ class Numbered(Good):
     ("check", "part", "words"),
     [
         ("docstring", Undocumented, "there is no docstring"),
-        ("docstring", NoSentence, "is no sentence: 'grows'"),
+        ("docstring", NoSentence, "is not a sentence: 'grows'"),
         ("example", NoSentence, "the docstring has no example"),
         (
             "example",
@@ -79,8 +79,12 @@ class Numbered(Good):
         ),
         ("defaults", Unannotated, "size: no annotation"),
         ("constructs", Refuses, "Refuses.size: 1 is too small"),
-        ("constructs", Unfinished, "it lacks decide; define what its base class leaves open"),
-        ("readable", Numbered, "two made alike have different reprs"),
+        (
+            "constructs",
+            Unfinished,
+            "it lacks decide; define the abstract methods of its base class",
+        ),
+        ("readable", Numbered, "two equal parts have different reprs"),
     ],
 )
 def test_each_check_catches(check, part, words):
@@ -97,7 +101,7 @@ def test_what_is_whole_passes(check):
 @pytest.mark.parametrize(
     ("check", "part", "words"),
     [
-        ("defaults", Needs, "size must be given, and has no default"),
+        ("defaults", Needs, "size has no default"),
         ("readable", Good, "its repr is Python's own"),
     ],
 )

@@ -181,24 +181,24 @@ class Wordless(AtHost):
 
 
 BROKEN = {
-    "gives modules": (Pair, "ends in AttributeError ('tuple'"),
+    "gives modules": (Pair, "raises AttributeError ('tuple'"),
     "same seed same result": (Drifts, "'linear.bias' differs between two experts of one seed"),
-    "inputs untouched": (Mutates, "the rows that it is given are changed"),
+    "inputs untouched": (Mutates, "its input rows are changed"),
     "state round trips": (Forgets, "one that loads its state_dict gives other outputs"),
     "dtypes": (Float, "dtype"),
     "finite": (Divides, "not finite"),
-    "one row": (Batch, "a row by itself gets other outputs"),
+    "one row": (Batch, "a single row has other outputs than in a batch"),
     "learns": (Detached, "its outputs depend on no parameter"),
     "frozen do not move": (Stubborn, "changes though the expert is frozen"),
     "evaluation changes nothing": (Counts, "'seen' changes in evaluation"),
     "any cut is the same trunk": (Growing, "cut into 1 layers it"),
-    "stages follow one another": (Fickle, "the stages of a trunk cannot be told apart"),
+    "stages follow one another": (Fickle, "it has another number of stages"),
     "widening multiplies the features": (Narrow, "widened by 2, features are 4 and not 8"),
-    "begins as the host": (Loud, "it changes what the host gives before it has learned"),
-    "the host is left alone": (TheHost, "it holds parameters of the host's"),
+    "begins as the host": (Loud, "it changes the outputs of the host before training"),
+    "the host is left alone": (TheHost, "it holds parameters of the host,"),
     "the host is left alone / moved": (MovesTheHost, "the host is changed"),
-    "tokens are mapped one by one": (Mixes, "a token by itself is mapped differently"),
-    "a host that does not fit is refused": (Wordless, "ends in AssertionError"),
+    "tokens are mapped one by one": (Mixes, "a single token is mapped differently"),
+    "a host that does not fit is refused": (Wordless, "raises AssertionError"),
 }
 
 

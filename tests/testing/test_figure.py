@@ -68,15 +68,15 @@ def few(data):
 
 
 BROKEN = {
-    "says what it shows": (spec(caption="It shows accuracies."), "leave out the full stop"),
+    "says what it shows": (spec(caption="It shows accuracies."), "remove the full stop"),
     "draws a figure": (spec(draw=empty), "the figure has no axes"),
     "draws a figure / none": (spec(draw=lambda heights: None), "draw gives NoneType"),
-    "same seed same result": (spec(draw=drifts), "the same study gives another picture"),
+    "same seed same result": (spec(draw=drifts), "the same study gives another image"),
     "inputs untouched": (spec(data=mutates), "the study's rows are changed"),
     "nothing global changes": (spec(draw=in_pyplot), "it leaves a figure open in pyplot"),
     "nothing global changes / settings": (spec(draw=settings), "lines.linewidth"),
     "one task": (spec(data=two_tasks), "list index out of range"),
-    "little data": (spec(data=wordless), "an AbsentError without a word"),
+    "little data": (spec(data=wordless), "the AbsentError has no message"),
     "many tasks": (spec(data=few), "too many tasks"),
 }
 

@@ -124,23 +124,23 @@ class Tolerant(Good):
 
 BROKEN = {
     "routes each row or all alike": (Flat, "weights (7,), chosen (7,) for 7 rows; give both"),
-    "routes each row or all alike / outside": (Outside, "of 3 experts on offer"),
-    "routes each row or all alike / liar": (Liar, "reads_rows is False, and each row is routed"),
-    "same seed same result": (Dice, "the same rows are routed differently a second time"),
-    "draws from the generator alone": (GlobalDraw, "draw from the generator given"),
-    "inputs untouched": (Mutates, "the rows that it is given are changed"),
+    "routes each row or all alike / outside": (Outside, "of 3 available experts"),
+    "routes each row or all alike / liar": (Liar, "reads_rows is False, but rows are routed"),
+    "same seed same result": (Dice, "the same rows are routed differently the second time"),
+    "draws from the generator alone": (GlobalDraw, "draw from the given generator"),
+    "inputs untouched": (Mutates, "its input rows are changed"),
     "state round trips": (Forgets, "loads its state_dict routes differently"),
     "dtypes": (Float, "dtype"),
     "finite": (Divides, "weights are not finite"),
-    "one expert": (Doubles, "of 1 experts on offer"),
-    "one row": (Batch, "a row is routed differently by itself"),
+    "one expert": (Doubles, "of 1 available experts"),
+    "one row": (Batch, "a single row is routed differently"),
     "learns from a single choice": (Detached, "do not depend on the gate's parameters"),
     "frozen do not move": (Stacked, "gives the parameters of task 1 a gradient"),
-    "depends on names everything": (Independent, "depends_on leaves out something"),
+    "depends on names everything": (Independent, "depends_on lacks a parameter"),
     "losses in training alone": (Loses, "auxiliary losses in evaluation"),
     "an expert is dropped": (Drops, ""),
     "evaluation changes nothing": (Counts, "'seen' changes in evaluation"),
-    "refuses no experts": (Tolerant, "k: 0 is taken"),
+    "refuses no experts": (Tolerant, "k: 0 is accepted"),
 }
 
 

@@ -108,15 +108,15 @@ class NoLimit(Good):
 BROKEN = {
     "decisions can be applied": (WrongHead, "a head of 3 outputs for 2 classes"),
     "a decision changes nothing": (ChangesTheNetwork, "of the network; return edits instead"),
-    "a decision changes nothing / itself": (ChangesItself, "note it in learned"),
+    "a decision changes nothing / itself": (ChangesItself, "update it in learned"),
     "a decision changes nothing / random": (GlobalDraw, "global random state"),
     "inputs untouched": (Mutates, "the task's rows are changed"),
-    "same seed same result": (Dice, "the same task gets another decision a second time"),
+    "same seed same result": (Dice, "the same task gets another decision the second time"),
     "state round trips": (Forgets, "a policy that is restored decides differently"),
     "one example": (ManyRows, "index 2 is out of bounds"),
     "one class": (TwoClasses, ""),
-    "tasks without classes": (Labels, "regression ends in "),
-    "frozen do not move": (TrainsTheFrozen, "answers of the first task change"),
+    "tasks without classes": (Labels, "regression raises "),
+    "frozen do not move": (TrainsTheFrozen, "outputs of the first task change"),
     "the limit holds": (NoLimit, "max_experts is 1, and layer"),
 }
 

@@ -106,20 +106,20 @@ class Counts(Good):
 
 BROKEN = {
     "gives an output a class": (Narrow, "outputs are (7, 1); give (B, C), here (7, 3)"),
-    "same seed same result": (Dice, "the same rows get other outputs a second time"),
-    "inputs untouched": (Mutates, "the rows that it is given are changed"),
-    "state round trips": (Forgets, "a head that is restored gives other outputs"),
+    "same seed same result": (Dice, "the same rows have other outputs the second time"),
+    "inputs untouched": (Mutates, "its input rows are changed"),
+    "state round trips": (Forgets, "a restored head has other outputs"),
     "state round trips / JSON": (Unplain, "JSON"),
     "dtypes": (Float, "outputs are torch.float32 for doubles"),
     "finite": (Divides, "outputs are not finite"),
     "one class": (Standardizes, "outputs are not finite"),
-    "one row": (Batch, "a row by itself gets other outputs"),
+    "one row": (Batch, "a single row has other outputs than in a batch"),
     "outputs are selected": (Sorts, "select([2, 0]) gives other outputs"),
-    "outputs are selected / shared": (Shares, "gives"),
+    "outputs are selected / shared": (Shares, "shares tensors"),
     "outputs are added": (Anew, "widened changes the first outputs"),
     "on features it is the same": (Copies, "does not hold the head's own parameters"),
     "learns": (Detached, "bias gets no gradient"),
-    "frozen do not move": (Trained, "it serves all tasks, and a later one would train it"),
+    "frozen do not move": (Trained, "it serves all tasks, but a later task would train it"),
     "evaluation changes nothing": (Counts, "'seen' changes in evaluation"),
 }
 

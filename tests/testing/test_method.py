@@ -90,7 +90,7 @@ BROKEN = {
     "one task": (two_tasks, ""),
     "one row": (rich, "few rows"),
     "images with convolutions": (vectors, "too many values to unpack"),
-    "tasks without classes": (classes, "regression ends in IndexError"),
+    "tasks without classes": (classes, "regression raises IndexError"),
 }
 
 

@@ -59,7 +59,7 @@ BROKEN = {
     "gives a number": (metric(never), "it is NaN for a whole matrix"),
     "gives a number / share": (metric(percent), "a share is in -1..1"),
     "same seed same result": (metric(drifts), "the same matrix gives another value"),
-    "inputs untouched": (metric(mutates), "the matrix that it is given is changed"),
+    "inputs untouched": (metric(mutates), "its input matrix is changed"),
     "some columns": (metric(none_of_none), "it is 0.0 for no tasks at all"),
     "one task": (metric(infinite), "it is inf for one task"),
     "undefined is nan": (metric(zero), "it is 0.0 where there is no accuracy at all"),
@@ -76,4 +76,4 @@ def test_one_that_takes_more_than_a_matrix_says_so():
     results = {result.check: result for result in run_checks("metric", METRICS["intransigence"])}
     assert results["says what it is"].outcome == "passed"
     assert results["finite"].outcome == "not applicable"
-    assert "it takes more than an accuracy matrix" in results["finite"].why
+    assert "it takes other inputs than an accuracy matrix" in results["finite"].why

@@ -75,13 +75,13 @@ class Floats(Good):
 BROKEN = {
     "state round trips": (Loose, "its fields can be changed"),
     "the relation is said": (Unsaid, "derived_from is None"),
-    "inputs untouched": (Mutates, "the task that it is given is changed"),
-    "same seed same result": (Dice, "the same seed gives another task a second time"),
+    "inputs untouched": (Mutates, "its input task is changed"),
+    "same seed same result": (Dice, "the same seed gives another task the second time"),
     "finite": (Divides, "NaN"),
     "one row": (ManyRows, "index 5 is out of bounds"),
-    "tasks of vectors": (Images, "a task of vectors ends in IndexError"),
-    "tasks without classes": (Classes, "a task of regression ends in IndexError"),
-    "tasks of token ids": (Floats, "a task of token ids ends in RuntimeError"),
+    "tasks of vectors": (Images, "a task of vectors raises IndexError"),
+    "tasks without classes": (Classes, "a task of regression raises IndexError"),
+    "tasks of token ids": (Floats, "a task of token ids raises RuntimeError"),
 }
 
 

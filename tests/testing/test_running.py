@@ -54,7 +54,7 @@ def test_results_of_a_part_that_is_whole():
     results = {result.check: result for result in check_part("gate", Good, {"k": 2})}
     assert results["finite"].outcome == "passed"
     assert results["frozen do not move"].outcome == "not applicable"
-    assert results["frozen do not move"].why == "it has no parameters of a task's own"
+    assert results["frozen do not move"].why == "it has no task-specific parameters"
 
 
 def test_parameters_reach_the_part():
@@ -87,10 +87,14 @@ def test_the_kind_of_values_and_functions_is_told():
 @pytest.mark.parametrize(
     ("part", "wanted", "words"),
     [
-        (dict, None, "'it' is no part of a kind that is known; give a subclass or a value of"),
-        (3, None, "'it' is no part of a kind"),
-        (Good, "growth", "'it' is no growth; give a subclass or a value of cl_moe.continual.gr"),
-        (Good, "method", "'it' is no method; give a function from a MethodContext to a Method"),
+        (dict, None, "'it' is not a part of a known kind; give a subclass or an instance of"),
+        (3, None, "'it' is not a part of a known kind"),
+        (
+            Good,
+            "growth",
+            "'it' is not a growth; give a subclass or an instance of cl_moe.continual.gr",
+        ),
+        (Good, "method", "'it' is not a method; give a function from a MethodContext to a Method"),
     ],
 )
 def test_what_is_no_part_is_refused(part, wanted, words):

@@ -65,7 +65,7 @@ class Varied(Good):
 
 BROKEN = {
     "state round trips": (Loose, "its fields can be changed"),
-    "availability is said": (Silent, "available gives False; give None, or say why"),
+    "availability is said": (Silent, "available gives False; give None, or a sentence why"),
     "data can be used": (Holes, "example 0 holds NaN or infinity"),
     "same seed same result": (Dice, "test_x: another load of the same seed differs"),
     "same seed same result / unsaid": (Unsaid, "depends on the seed, though seeded is False"),

@@ -247,7 +247,7 @@ def accuracies(strategy, task):
         return [(model(x, label).argmax(1) == y).float().mean().item() for label in (0, 1)]
 
 
-def test_a_task_that_is_answered_by_an_ensemble_is_not_trained_and_still_ends_well():
+def test_a_task_with_an_ensemble_is_not_trained_and_is_accurate():
     strategy, task, steps = twice(40)
     event = strategy.events[1]
     assert event["kind"] == "ensemble", event["sentence"]
@@ -438,7 +438,7 @@ def test_every_hook_is_one_that_avalanche_calls():
 def test_errors_say_what_is_wrong(stream):
     with pytest.raises(InputError, match=r"growth_options\.max_expert: .* 'max_experts'"):
         make_growth("reuse_or_grow", {"max_expert": 3})
-    with pytest.raises(InputError, match="max_experts: 0 must be 1 or more"):
+    with pytest.raises(InputError, match="max_experts: 0 is too small; give 1 or more"):
         make_growth("reuse_or_grow", {"max_experts": 0})
     with pytest.raises(InputError, match=r"gate_options\.kk"):
         build_moe(NETWORK, (6,), 0, gate_options={"kk": 2})

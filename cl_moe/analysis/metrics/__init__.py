@@ -1,4 +1,4 @@
-"""The field's metrics: each a pure function of an accuracy matrix, all of them in one tidy frame.
+"""Continual-learning metrics: pure functions of an accuracy matrix, collected in a tidy frame.
 
 >>> import numpy as np
 >>> average_accuracy(np.array([[0.9, np.nan], [0.7, 0.8]]))

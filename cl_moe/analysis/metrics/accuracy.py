@@ -2,7 +2,7 @@
 
 ``a[k][j]`` is the test accuracy on task j after task k was learned, shape [T, T], NaN where there
 is none. ``columns`` restricts a metric to some tasks (a group); None means all. A mean over tasks
-is undefined (NaN) as soon as one of its terms is: a mean over fewer tasks is another quantity.
+is undefined (NaN) if one of its terms is, since a mean over fewer tasks is another quantity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Columns = Sequence[int] | None
 
 
 def mean(values: Sequence[float] | Array) -> float:
-    """Return the mean; NaN for no values or where one is NaN.
+    """Return the mean; NaN without values or if one is NaN.
 
     >>> mean([0.5, 1.0]), mean([]), mean([0.5, float("nan")])
     (0.75, nan, nan)
@@ -72,9 +72,9 @@ def average_incremental_accuracy(a_TT: Array, columns: Columns = None) -> float:
 def forgetting(a_TT: Array, columns: Columns = None) -> float:
     """Return mean_{j<T} ( max_{j<=k<T} a[k][j] - a[T][j] ).
 
-    Chaudhry et al. 2018, eq. 3 and 4 (arxiv.org/abs/1801.10112). Negative when tasks end better
-    than they ever were before; never below minus the backward transfer. The maximum runs over the
-    evaluations that were made; the ones right after the task and at the end must be among them.
+    Chaudhry et al. 2018, eq. 3 and 4 (arxiv.org/abs/1801.10112). Negative if the final
+    accuracies are higher than all before; never below minus the backward transfer. The maximum is
+    over the evaluations made, which must include those right after the task and at the end.
     Undefined for one task, for a group of only the last task, and for a method that is trained
     once at the end (joint).
 

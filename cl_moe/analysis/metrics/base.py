@@ -1,4 +1,4 @@
-"""What a metric is."""
+"""The interface of metrics."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Metric:
-    """How to print a metric, when it exists, and how it is computed.
+    """A metric: its label, unit, requirements and function.
 
-    A metric of one's own is such a value with a ``function``, named ``package.module:object`` or
+    A third-party metric is such a value with a ``function``, named ``package.module:object`` or
     declared as an entry point of the group ``cl_moe.metric``.
 
     Args:
-        label: its name for people.
+        label: its name in tables.
         unit: ``share`` is in 0..1 (or a difference of two such) and is printed in points.
-        higher_is_better: None where neither way is better in itself.
-        needs: why it is undefined when it is; completes the sentence "needs ...".
+        higher_is_better: None if neither direction is better.
+        needs: what it requires to be defined; completes the sentence "needs ...".
         function: from one run's accuracy matrix and the columns of some tasks (None: all) to the
-            value; NaN where it is undefined. ``a_TT[k][j]`` is the test accuracy on task j after
-            task k was learned, NaN where there is none. None where it takes more than that.
+            value; NaN if undefined. ``a_TT[k][j]`` is the test accuracy on task j after
+            task k was learned, NaN where there is none. None if it takes other inputs.
 
     >>> last = Metric(
     ...     "last accuracy",

@@ -29,7 +29,7 @@ from cl_moe.errors import InputError
 
 __all__ = ("compute",)
 
-# What was computed, for as long as its study lives: tables, reports and figures all start here.
+# Cache by study, since tables, reports and figures all need these values.
 _computed: WeakKeyDictionary[StudyData, pd.DataFrame] = WeakKeyDictionary()
 
 COLUMNS = ("method", "seed", "metric", "group", "value")
@@ -42,16 +42,15 @@ def compute(data: StudyData) -> pd.DataFrame:
 
     ``group`` is None for all tasks, or the name of a task group (a metric over that group's tasks
     only, in the place they have in the whole stream). A value is NaN where the metric is
-    undefined for the run; ``METRICS[name].needs`` says what it would take. Metrics of probes, of
-    unrelated tasks and of cost are absent where the study has none of these. The references
-    (single_task, joint) are runs of the same seed. For a task that is not a classification, its
-    score (r2, f1) takes the place of accuracy in every metric, whatever the metric's name.
-    ``diverged`` is 1 for a run whose loss is not finite and 0 for the others, and absent where
-    there is no such run. Metrics that other packages declare, and those of ``data.metrics``, are
-    computed as ours are.
+    undefined for the run; ``METRICS[name].needs`` states the requirements. Metrics of probes, of
+    unrelated tasks and of cost are absent if the study has none of these. The references
+    (single_task, joint) are runs of the same seed. For tasks other than
+    classification, the score (r2, f1) replaces accuracy in every metric.
+    ``diverged`` is 1 for a run whose loss is not finite and 0 for the others, and absent if
+    there is no such run. Third-party metrics, declared or in ``data.metrics``, are included.
 
     Raises:
-        InputError: a metric from outside cannot be loaded, is none, or fails.
+        InputError: a third-party metric cannot be loaded, is not a metric, or fails.
 
     >>> rows = pd.DataFrame(
     ...     [
@@ -170,7 +169,7 @@ def _of_matrix(name: str, metric: Metric, a_TT: Array, columns: Sequence[int]) -
         if name in METRICS:
             raise
         raise InputError(
-            f"metric '{name}' fails ({type(error).__name__}: {error}); mend it, or uninstall the "
+            f"metric '{name}' fails ({type(error).__name__}: {error}); fix it, or uninstall the "
             "package that declares it"
         ) from error
 

@@ -1,4 +1,4 @@
-"""What a run cost: parameters, operations, steps, experts, seconds, decisions."""
+"""Costs of a run: parameters, operations, steps, experts, seconds, decisions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cl_moe.analysis.data import StudyData
 
 __all__ = ("COSTS", "costs", "decision_share", "decisions")
 
-# How the rows of one run (one a task) become one number. Sizes are those at the end of the
-# stream; active parameters and operations are a task's own, so they are averaged over tasks.
+# How the rows of one run (one per task) are aggregated. Sizes are those after the last task;
+# active parameters and operations are per task, and averaged over tasks.
 COSTS = {
     "parameters": "last",
     "active_parameters": "mean",
@@ -25,13 +25,13 @@ PEAK = "peak_memory"
 
 
 def costs(rows: pd.DataFrame, timings: pd.DataFrame, stream_length: int) -> dict[str, float]:
-    """Return the costs of one run; a cost without rows is absent.
+    """Return the costs of one run; costs without rows are absent.
 
     Args:
         rows: the run's rows; those with a metric of :data:`COSTS` count.
         timings: the run's timings; every column that ends in ``_seconds`` is added up, and of
             ``peak_memory`` the largest counts.
-        stream_length: T; what probes cost (after_task >= T) is left out.
+        stream_length: T; the costs of probes (after_task >= T) are excluded.
 
     >>> rows = pd.DataFrame(
     ...     {
@@ -60,11 +60,10 @@ def costs(rows: pd.DataFrame, timings: pd.DataFrame, stream_length: int) -> dict
 
 
 def decision_share(costs: Mapping[str, float]) -> float:
-    """Return the share of a run's training time that went into decisions, both on the CPU.
+    """Return the share of decisions in the training time of a run, both in CPU seconds.
 
-    Training time has it in it, candidates that were tried and dropped too. NaN where a time is not
-    known, or nothing was trained. Studies from before CPU time was noted have training time on the
-    wall alone.
+    Training time includes decisions with all their candidates. NaN if a time is not known, or
+    nothing was trained. Older studies have only wall-clock training times.
 
     >>> decision_share({"cpu_seconds": 8.0, "decision_seconds": 2.0})
     0.25

@@ -1,4 +1,4 @@
-"""How fast tasks are learned, from how few examples, and what unrelated tasks do to old ones."""
+"""Learning speed, sample efficiency, and the effect of unrelated tasks on earlier ones."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def learning_curve_area(curve: Sequence[tuple[int, float]], beta: int = 5) -> fl
 
     Lopez-Paz & Ranzato's and Chaudhry et al. 2019's learning curve area (arxiv.org/abs/1812.00420,
     eq. 4), as used by Veniat et al. 2021 (arxiv.org/abs/2012.12631): an epoch without a value
-    takes the last one before it. Undefined without a value at epoch 0. Theirs are the first beta
-    steps, these the first beta epochs: it tells how fast a task is learned at its start, and not
-    of the epochs after beta that ``min_steps`` gives a small task.
+    takes the last one before it. Undefined without a value at epoch 0. There, beta counts steps;
+    here, epochs. Later epochs, which ``min_steps`` gives to small tasks, have no influence.
 
     >>> round(learning_curve_area([(0, 0.1), (1, 0.5), (2, 0.8)], beta=3), 3)  # then 0.8 again
     0.55
@@ -55,8 +54,8 @@ def samples_to_target(
         share: the fraction of the accuracy of ``single_task`` to reach.
 
     Returns:
-        One of the n; infinity where none of them reaches the target (so that a mean over seeds
-        does not forget the failures); NaN with fewer than two n, or where the accuracy is missing
+        One of the n; infinity if none of them reaches the target (which makes a mean over seeds
+        infinite, too); NaN with fewer than two n, or where the accuracy is missing
         at an n up to the result, or that of ``single_task`` at the largest n.
 
     >>> single_task = {8: 0.5, 32: 0.7, 128: 0.9}
@@ -117,9 +116,10 @@ def unrelated_split(data: StudyData) -> tuple[list[int], list[int]]:
 def probe_families(data: StudyData) -> dict[str, dict[int, str]]:
     """Return the probes that are one task at several sizes: {family: {n_train: probe's name}}.
 
-    Probes are of one family when their names differ only in their size at the end: ``new@8`` and
+    Probes are of one family if their names differ only in the size at their end: ``new@8`` and
     ``new@16``, where the number after the @ (or after a space, dash, underscore or equals sign, if
-    it is the number of examples, in all or a class) is the size. A family has two sizes or more.
+    it is the number of examples, in total or per class) is the size. Families have two sizes or
+    more.
     """
     families: dict[str, dict[int, str]] = {}
     for probe in data.probes.to_dict("records"):

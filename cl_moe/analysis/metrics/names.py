@@ -1,4 +1,4 @@
-"""What each metric is called, which way is better, and what it needs to be defined."""
+"""The table of metrics: label, unit, direction and requirements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
         "forward_transfer": Metric(
             "forward transfer (zero-shot)", "share", True,
             "the accuracy on a task before it is learned and at initialisation; "
-            "a network with one head a task has neither",
+            "a network with one head per task has neither",
         ),
         "learning_transfer": Metric(
             "learning transfer", "share", True, f"{_OWN}, and a method of type single_task"
@@ -65,8 +65,12 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
         ),
         "parameters": Metric("parameters", "count", False, "rows of this metric"),
         "active_parameters": Metric("active parameters", "count", False, "rows of this metric"),
-        "flops_predict": Metric("FLOPs a sample (predict)", "operations", False, "such rows"),
-        "flops_train": Metric("FLOPs a sample (train)", "operations", False, "such rows"),
+        "flops_predict": Metric(
+            "FLOPs per sample (predict)", "operations", False, "rows of this metric"
+        ),
+        "flops_train": Metric(
+            "FLOPs per sample (train)", "operations", False, "rows of this metric"
+        ),
         "experts": Metric("experts", "count", None, "a method with experts"),
         "steps": Metric("steps", "count", None, "rows of this metric"),
         "peak_memory": Metric("peak memory", "MiB", False, "timings"),
@@ -85,10 +89,10 @@ METRICS: Mapping[str, Metric] = types.MappingProxyType(
 
 
 def metric_called(name: str) -> Metric | None:
-    """Return a metric, of here or from outside; None for a row's own that nobody describes.
+    """Return a built-in or third-party metric; None for other metrics of rows.
 
     Raises:
-        InputError: one from outside cannot be loaded, or is no metric.
+        InputError: a third-party metric cannot be loaded, or is not a metric.
 
     >>> metric_called("forgetting").unit, metric_called("queue_seconds")
     ('share', None)
@@ -100,19 +104,19 @@ def metric_called(name: str) -> Metric | None:
     found = catalog.resolve("metric", name, "metrics")
     if not isinstance(found, Metric) or found.function is None:
         raise InputError(
-            f"metrics: '{name}' is no metric; give a cl_moe.analysis.metrics.base:Metric with its "
-            "function"
+            f"metrics: '{name}' is not a metric; give a cl_moe.analysis.metrics.base:Metric with "
+            "its function"
         )
     return found
 
 
 def metrics_from_outside(named: Iterable[str] = ()) -> dict[str, Metric]:
-    """Return the metrics that other packages declare, and those that are named, by their names.
+    """Return third-party metrics by name: the declared ones, and those given.
 
-    One that has two names is there once, under the first.
+    A metric with two names is returned once, under the first.
 
     Raises:
-        InputError: there is none of a name, or what it names is no metric: all of them.
+        InputError: a name is unknown, or names no metric: all problems.
     """
     declared = [name for name in catalog.names("metric") if name not in METRICS]
     found: dict[str, Metric] = {}
@@ -131,12 +135,12 @@ def metrics_from_outside(named: Iterable[str] = ()) -> dict[str, Metric]:
 
 
 def label(metric: str, group: str | None = None, score: str = "accuracy") -> str:
-    """Return a metric's name for people, with its task group.
+    """Return a metric's label, with its task group.
 
     Args:
         metric: its name.
         group: of tasks.
-        score: what the study's tasks are measured by, ``StudyData.score``.
+        score: the label of the score, ``StudyData.score``.
 
     >>> label("forgetting"), label("average_accuracy", "low_resource")
     ('forgetting', 'average accuracy, low resource')
@@ -151,7 +155,7 @@ def label(metric: str, group: str | None = None, score: str = "accuracy") -> str
 
 
 def heading(metric: str, group: str | None = None, score: str = "accuracy") -> str:
-    """Return :func:`label` with the unit, where numbers do not show theirs.
+    """Return :func:`label` with the unit of times and memory.
 
     >>> heading("train_seconds"), heading("forgetting")
     ('training time (s)', 'forgetting')

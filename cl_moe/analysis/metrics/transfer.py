@@ -1,4 +1,4 @@
-"""What earlier tasks give to later ones, as functions of one run's accuracy matrix.
+"""Transfer metrics, as functions of one run's accuracy matrix.
 
 ``single_task[j]`` is the test accuracy of a model trained on task j only, ``joint[j]`` that of a
 model trained on all tasks at once; both with the same seed, NaN where the study has no such run.
@@ -28,7 +28,7 @@ def forward_transfer(a_TT: Array, initial_T: Array, columns: Columns = None) -> 
     """Return mean_{j>1} ( a[j-1][j] - b[j] ): zero-shot, before task j is learned.
 
     Lopez-Paz & Ranzato 2017, eq. 4 (arxiv.org/abs/1706.08840); b[j] is the accuracy at
-    initialisation. Undefined where a task has no head before it is learned: never 0.
+    initialisation. Undefined, not 0, if a task has no head before it is learned.
 
     >>> a = np.array([[0.9, 0.4, 0.3], [0.7, 0.8, 0.5], [0.5, 0.9, 0.7]])
     >>> round(forward_transfer(a, np.array([0.1, 0.1, 0.2])), 3)  # ((0.4-0.1) + (0.5-0.2)) / 2
@@ -40,7 +40,7 @@ def forward_transfer(a_TT: Array, initial_T: Array, columns: Columns = None) -> 
 
 
 def learning_transfer(a_TT: Array, single_task_T: Array, columns: Columns = None) -> float:
-    """Return mean_j ( a[j][j] - single_task[j] ): what a task gains by coming after others.
+    """Return mean_j ( a[j][j] - single_task[j] ): the gain over learning the task alone.
 
     Veniat et al. 2021, eq. 3 (arxiv.org/abs/2012.12631), averaged over tasks.
 
@@ -52,7 +52,7 @@ def learning_transfer(a_TT: Array, single_task_T: Array, columns: Columns = None
 
 
 def last_task_transfer(a_TT: Array, single_task_T: Array) -> float:
-    """Return a[T][T] - single_task[T], for a stream whose last task is the one asked about.
+    """Return a[T][T] - single_task[T], the learning transfer of the last task.
 
     Veniat et al. 2021, eq. 3 (arxiv.org/abs/2012.12631). Undefined for one task.
 
@@ -64,7 +64,7 @@ def last_task_transfer(a_TT: Array, single_task_T: Array) -> float:
 
 
 def intransigence(a_TT: Array, joint_T: Array, columns: Columns = None) -> float:
-    """Return mean_j ( joint[j] - a[j][j] ): what cannot be learned any more; lower is better.
+    """Return mean_j ( joint[j] - a[j][j] ): the loss of plasticity; lower is better.
 
     Chaudhry et al. 2018, eq. 6 (arxiv.org/abs/1801.10112), averaged over tasks, with one joint
     model trained at the end of the stream as the reference.
@@ -77,7 +77,7 @@ def intransigence(a_TT: Array, joint_T: Array, columns: Columns = None) -> float
 
 
 def transfer_matrix(pair_TT: Array, single_task_T: Array) -> Array:
-    """Return what each task gains from each other one that is learned before it, alone.
+    """Return the gain of each task when one other task is learned before it.
 
     Args:
         pair_TT: ``pair_TT[i, j]`` is the accuracy on task j right after the two-task stream (i, j).
@@ -102,17 +102,17 @@ def single_task_accuracies(data: StudyData) -> dict[int, Array]:
     found = {}
     for (method, seed), a_TT in data.accuracies().items():
         if method == data.of_type("single_task"):
-            # A model that saw one task never changes: the last row may stand for the diagonal.
+            # Single-task models do not change, so the last row can replace the diagonal.
             own_T = np.diag(a_TT)
             found[seed] = np.where(np.isnan(own_T), a_TT[-1], own_T)
     return found
 
 
 def pair_gains(data: StudyData) -> pd.DataFrame:
-    """Return every method's transfer matrix, one row a cell off the diagonal.
+    """Return every method's transfer matrix, one row per off-diagonal entry.
 
     Columns: method, seed, after, task, value. The reference is the study's method of type
-    ``single_task`` with the same seed; a pair that was not measured, or has no reference, is NaN.
+    ``single_task`` with the same seed; pairs without measurement or reference are NaN.
     """
     tasks, single_task = data.stream_tasks, single_task_accuracies(data)
     unknown_T = np.full(len(tasks), np.nan)

@@ -1,7 +1,7 @@
-"""Figures of a study: for each a function that returns its data and one that draws them.
+"""Figures of a study: for each, a function that returns its data and one that draws them.
 
-``plot_all`` draws what the study's data allow. To change a figure, take its data
-(``forgetting_data(study)``) and draw them as you like.
+``plot_all`` draws all figures for which the study has data. To customise a figure, draw the result
+of its data function, such as ``forgetting_data(study)``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a figure is."""
+"""The interface of figures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ("FigureSpec",)
 
 
 class FigureSpec(NamedTuple):
-    """A figure: what it shows, and how it is drawn.
+    """A figure: its caption, data and drawing functions.
 
-    A figure of one's own is such a value, named ``package.module:object`` or declared as an entry
+    A third-party figure is such a value, named ``package.module:object`` or declared as an entry
     point of the group ``cl_moe.figure``.
 
     Attributes:
         caption: what it shows, without a full stop; ``accuracy`` in it becomes the study's score.
-        data: takes the study (and a method's name, where ``methods`` is given) and returns what is
-            drawn; raises :class:`~cl_moe.analysis.plots.style.AbsentError` where that is missing.
-        draw: takes what ``data`` returns and gives a figure of matplotlib's, made without pyplot
+        data: takes the study (and a method's name, where ``methods`` is given) and returns the
+            data to draw; raises :class:`~cl_moe.analysis.plots.style.AbsentError` without data.
+        draw: takes the result of ``data`` and returns a matplotlib figure, made without pyplot
             (:func:`cl_moe.analysis.plots.style.figure`).
-        methods: says for which methods there is one figure each; None for one figure in all.
+        methods: returns the methods with one figure each; None for a single figure.
     """
 
     caption: str

@@ -1,4 +1,4 @@
-"""Accuracy along the sequence: of each task (forgetting curves) and on average."""
+"""Accuracy along the sequence: per task (forgetting curves) and on average."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cl_moe.analysis.data import Array, StudyData
-from cl_moe.analysis.plots.highlight import looks_highlighted, others_line
+from cl_moe.analysis.plots.highlight import others_line, styles_highlighted
 from cl_moe.analysis.plots.style import (
     COLUMN,
     OTHER,
@@ -59,14 +59,14 @@ class Curve(NamedTuple):
 
     @property
     def few(self) -> bool:
-        """Tell that there are two seeds: their t interval says little, and can fill the plot."""
+        """Whether there are only two seeds, whose t interval would be too wide to draw."""
         return len(self.runs) == 2
 
     @property
     def ends(self) -> tuple[Array, Array]:
-        """What is drawn around the mean: the interval, or two seeds themselves.
+        """The ends of the band: the interval, or the values of two seeds.
 
-        Up to 1, and from 0 on, or from the least value of a seed where that is below (R2).
+        Clipped to 0 and 1; below 0 (R2), to the lowest value of a seed.
         """
         low, high = (self.runs[0], self.runs[1]) if self.few else (self.low, self.high)
         least = min(0.0, float(np.nanmin(self.runs)))
@@ -83,7 +83,7 @@ class Forgetting(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What is left out, as a sentence; empty where nothing is."""
+        """A note on omitted tasks; empty if all are shown."""
         left = self.length - len(self.curves)
         return f"{len(self.curves)} of {self.length} tasks shown, evenly chosen" if left else ""
 
@@ -106,7 +106,7 @@ def runs_by_method(data: StudyData) -> dict[str, Array]:
 
 
 def mean_band(x: Array, values_SX: Array) -> Curve:
-    """Return the mean over seeds and its 95 % t interval, where anything is defined.
+    """Return the mean over seeds and its 95 % t interval, at the defined points.
 
     >>> curve = mean_band(np.array([1.0, 2.0]), np.array([[0.5, np.nan], [0.7, np.nan]]))
     >>> curve.x, curve.mean.round(2)
@@ -139,21 +139,21 @@ def forgetting_data(data: StudyData, most: int = MOST_TASKS) -> Forgetting:
 
 
 def _looks(data: StudyData, methods: Iterable[str]) -> dict[str, Style]:
-    found = looks_highlighted(data)
+    found = styles_highlighted(data)
     return {method: found[method] for method in methods}
 
 
 def draw_line(ax: Axes, curve: Curve, style: Style, *, among: int, **more: Any) -> None:
     """Draw a curve with its band (a bar for one point) and a marker at ten points or fewer.
 
-    Two seeds are thin lines in place of a band. A method of the look ``OTHER`` is a thin line
-    behind the others, without a band.
+    With two seeds, thin lines replace the band. A method of style ``OTHER`` is a thin line behind
+    the others, without a band.
 
     Args:
-        ax: where.
-        curve: what.
-        style: the method's.
-        among: so many lines are drawn: the more bands on top of each other, the fainter each.
+        ax: the axes.
+        curve: the curve.
+        style: the method's style.
+        among: number of lines; bands are more transparent the more there are.
         more: keywords for ``Axes.plot``.
     """
     if len(curve.x) == 0:
@@ -180,7 +180,7 @@ def _coloured(shown: dict[str, Style]) -> dict[str, Style]:
 
 
 def draw_forgetting(info: Forgetting) -> Figure:
-    """Draw one panel a task, one line a method."""
+    """Draw one panel per task, one line per method."""
     with context():
         drawn, panels = grid(len(info.curves), most=5, height=1.35, sharex=True, sharey=True)
         names = short(list(info.curves), 20)
@@ -201,10 +201,9 @@ def draw_forgetting(info: Forgetting) -> Figure:
 
 
 def fit_accuracy(ax: Axes, lines: list[dict[str, Curve]]) -> None:
-    """Let y hold all lines, and bands as far as they are not much wider than the lines' range.
+    """Set the y limits to show all lines, and bands unless they are much wider than the lines.
 
-    Three seeds can have bands of the whole axis, on which no line could be read. The room above
-    100 % is for markers.
+    With three seeds, bands can span the whole axis. The limit above 100 % leaves room for markers.
     """
     shown = [curve for curves in lines for curve in curves.values()]
     means = np.concatenate([curve.mean for curve in shown])
@@ -238,7 +237,7 @@ def average_data(data: StudyData) -> Average:
 
 
 def draw_average(info: Average) -> Figure:
-    """Draw one line a method against the number of tasks learned."""
+    """Draw one line per method against the number of tasks learned."""
     with context():
         drawn = figure(COLUMN, 2.5)
         ax = drawn.subplots()

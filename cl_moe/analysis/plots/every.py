@@ -44,8 +44,8 @@ __all__ = ("FIGURES", "caption", "draw_all", "figures_of", "plot_all", "rendered
 
 logger = logging.getLogger(__name__)
 IN_COLOUR = (
-    "of more than five methods in colour the one that the study is about, dense, ewc, a network a "
-    "task and the best of the others, which are grey"
+    "with more than five methods, the method of interest, dense, ewc, single_task and the best of "
+    "the others are in colour, the rest in grey"
 )
 FORMATS = ("png", "pdf", "svg")
 
@@ -53,14 +53,14 @@ FORMATS = ("png", "pdf", "svg")
 FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
     {
         "forgetting": FigureSpec(
-            "each task's test accuracy from when it was learned to the end, with 95 % intervals "
-            f"(thin lines: each of two seeds); {IN_COLOUR}",
+            "each task's test accuracy after every task from its own on, with 95 % intervals "
+            f"(thin lines: two seeds); {IN_COLOUR}",
             forgetting_data,
             draw_forgetting,
         ),
         "average_accuracy": FigureSpec(
-            "mean test accuracy on the tasks learned so far, with 95 % intervals (thin lines: each "
-            f"of two seeds); {IN_COLOUR}",
+            "mean test accuracy on the tasks learned so far, with 95 % intervals (thin lines: "
+            f"two seeds); {IN_COLOUR}",
             average_data,
             draw_average,
         ),
@@ -85,13 +85,13 @@ FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
             draw_transfer,
         ),
         "usage": FigureSpec(
-            "share of each task that goes to each expert and to the raw input, in one run",
+            "weight of each expert and of the raw input for each task, in one run",
             usage_data,
             draw_usage,
             event_methods,
         ),
         "timeline": FigureSpec(
-            "when experts were grown, reused, taken over and reassigned, in one run",
+            "when experts were grown, copied, used in ensembles and retrained, in one run",
             timeline_data,
             draw_timeline,
             event_methods,
@@ -101,13 +101,13 @@ FIGURES: Mapping[str, FigureSpec] = types.MappingProxyType(
 
 
 def figures_of(data: StudyData, only: Collection[str] = ()) -> dict[str, FigureSpec]:
-    """Return figures by name: all of a study, with those from outside; or those that are asked for.
+    """Return figures by name: those in ``only``, or all built-in and third-party ones.
 
-    From outside are those that other packages declare and those of ``data.figures``; one that has
-    two names is there once, under the first.
+    Third-party figures are declared by packages or listed in ``data.figures``; one with two names
+    is returned once, under the first.
 
     Raises:
-        InputError: there is none of a name, or what it names is no figure: all of them.
+        InputError: a name is unknown, or names no figure: all problems.
     """
     declared = [name for name in catalog.names("figure") if name not in FIGURES]
     found: dict[str, FigureSpec] = {}
@@ -120,7 +120,7 @@ def figures_of(data: StudyData, only: Collection[str] = ()) -> dict[str, FigureS
             continue
         if not isinstance(spec, FigureSpec):
             problems.append(
-                f"figures: '{name}' is no figure; give a cl_moe.analysis.plots.base:FigureSpec"
+                f"figures: '{name}' is not a figure; give a cl_moe.analysis.plots.base:FigureSpec"
             )
         elif spec not in found.values():
             found[name] = spec
@@ -130,12 +130,12 @@ def figures_of(data: StudyData, only: Collection[str] = ()) -> dict[str, FigureS
 
 
 def caption(name: str, data: StudyData) -> str:
-    """Return what a figure shows of a study: accuracy, or what its tasks are measured by."""
+    """Return a figure's caption, with the score of the study's tasks."""
     return figures_of(data, [name])[name].caption.replace("accuracy", data.score)
 
 
 def which(data: StudyData) -> dict[str, str]:
-    """Return, for every figure of a study, why it cannot be drawn; "" where it can."""
+    """Return, for every figure of a study, the reason why it cannot be drawn, or ""."""
     found = {}
     for name, spec in figures_of(data).items():
         infos = [info for _, info in _infos(data, name, spec)]
@@ -145,7 +145,7 @@ def which(data: StudyData) -> dict[str, str]:
 
 
 class Missing(NamedTuple):
-    """Why there is no figure."""
+    """The reason why a figure cannot be drawn."""
 
     reason: str
 
@@ -169,10 +169,10 @@ def _infos(data: StudyData, name: str, spec: FigureSpec) -> Iterator[tuple[str, 
 
 
 def _call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a figure's function gives, or why it cannot be drawn.
+    """Return the result of a figure's function, or ``Missing``.
 
     Raises:
-        InputError: a function from outside fails.
+        InputError: a third-party function fails.
     """
     try:
         return function(*arguments)
@@ -182,7 +182,7 @@ def _call(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         if name in FIGURES:
             raise
         raise InputError(
-            f"figure '{name}' fails ({type(error).__name__}: {error}); mend it, or uninstall the "
+            f"figure '{name}' fails ({type(error).__name__}: {error}); fix it, or uninstall the "
             "package that declares it"
         ) from error
 
@@ -198,7 +198,7 @@ def plot_all(
 
     Args:
         data: the study.
-        folder: where the files go; made if it is not there.
+        folder: the folder of the files, created if necessary.
         formats: of ``png``, ``pdf``, ``svg``.
         say: called with a sentence for each figure that is skipped, with the reason; by default
             the sentences go to this module's logger, at level info.
@@ -252,9 +252,9 @@ def save(drawn: Figure, path: Path) -> Path:
 
 
 def rendered(drawn: Figure, form: str, dpi: int | None = None) -> bytes:
-    """Return a figure as png, pdf or svg, without the time in it: same figure, same bytes.
+    """Return a figure as png, pdf or svg, without a timestamp, so that the bytes are reproducible.
 
-    ``dpi``: dots per inch; None for those of print.
+    ``dpi``: dots per inch; None for the print resolution.
     """
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     buffer = io.BytesIO()

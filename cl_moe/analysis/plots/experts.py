@@ -25,10 +25,10 @@ __all__ = (
 )
 
 MOST_EXPERTS = 40
-RAW = "raw\ninput"  # what a task that borrows leaves to the input itself
+RAW = "raw\ninput"  # the weight of the raw input in an ensemble
 ROUNDING = 1e-4
 GROWING = ("fresh", "copy", "branch")  # kinds of decision that make experts
-# What became of an expert at a task: name in the legend, colour, marker, filled.
+# The use of an expert by a task: name in the legend, colour, marker, filled.
 MARKS = {
     "fresh": ("grown", "#009E73", "o", True),
     "copy": ("grown as a copy", "#56B4E9", "^", True),
@@ -36,7 +36,7 @@ MARKS = {
     "ensemble": ("in an ensemble", "#CC79A7", "D", False),
     "matched": ("matched, with its head", "#E69F00", "P", True),
     "return": ("returned to", "#000000", "v", False),
-    "reassign": ("reassigned (retrained)", "#D55E00", "X", True),
+    "reassign": ("retrained", "#D55E00", "X", True),
     "fixed": ("used (no growth)", "#555555", "o", False),
 }
 
@@ -44,7 +44,7 @@ MARKS = {
 class Usage(NamedTuple):
     """How much each task uses each expert: per layer, shares of shape [tasks, experts].
 
-    The last expert of a layer is the raw input, where a task's answer rests on it, too.
+    The last column of a layer is the raw input, if an ensemble reads it.
     """
 
     shares: list[Array]
@@ -64,7 +64,7 @@ class Mark(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """Experts of one layer a panel, oldest at the bottom, and what happened to them."""
+    """The uses of experts, one panel per layer, the oldest expert at the bottom."""
 
     marks: list[list[Mark]]
     experts: list[list[str]]
@@ -113,7 +113,7 @@ def usage_data(
         data: the study.
         method: a method with events.
         seed: which run; by default the one of the lowest seed.
-        most: experts shown a layer; the most used ones where there are more.
+        most: most experts shown per layer, the most used ones.
 
     Raises:
         AbsentError: the run has no events with usage.
@@ -122,7 +122,7 @@ def usage_data(
     events = [event for event in events if event.get("usage")]
     experts = _experts_of(events, "usage")
     if not any(experts):
-        raise AbsentError("needs decisions that say how much each expert is used")
+        raise AbsentError("needs decisions with the usage of each expert")
     shares, shown, cut = [], [], 0
     for layer, ids in enumerate(experts):
         table = np.array(
@@ -130,7 +130,7 @@ def usage_data(
         ).reshape(len(events), len(ids))
         kept = np.sort(np.argsort(-table.sum(axis=0), kind="stable")[:most])
         cut = max(cut, len(ids) - len(kept))
-        # An answer averaged over earlier paths and the raw input has weights that sum to 1.
+        # The weights of an ensemble, with that of the raw input, sum to 1.
         raw = 1 - table.sum(axis=1)
         raw[np.abs(raw) < ROUNDING] = 0.0
         shares.append(np.column_stack([table[:, kept], raw] if raw.any() else [table[:, kept]]))
@@ -145,7 +145,7 @@ def _layer_share(event: dict[str, Any], layer: int) -> dict[str, float]:
 
 
 def draw_usage(info: Usage) -> Figure:
-    """Draw one heat map a layer: tasks down, experts (oldest first) across."""
+    """Draw one heat map per layer: rows are tasks, columns experts (oldest first)."""
     count = len(info.tasks)
     widths = [max(1, len(ids)) for ids in info.experts]
     with context():
@@ -166,7 +166,7 @@ def draw_usage(info: Usage) -> Figure:
             ax.tick_params(length=0)
         bar = drawn.colorbar(panels[0].collections[0], ax=panels, fraction=0.04, aspect=25)
         percent(bar.ax.yaxis)
-        bar.set_label("share of the task (%)")
+        bar.set_label("weight (%)")
         bar.outline.set_visible(False)
         notes = "; ".join(note for note in (f"seed {info.seed}", info.note) if note)
         drawn.supxlabel(f"expert ({notes})", fontsize=8)
@@ -180,11 +180,11 @@ def _name_tasks(ax: Axes, tasks: list[str], offset: float) -> None:
 
 
 def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Timeline:
-    """Return what became of every expert at every task.
+    """Return how each task uses each expert.
 
     An expert that the decision created is marked as grown (or as a copy), one that it retrains as
-    reassigned; any other on the task's path is marked by the decision's kind. A task without a
-    path of its own (an average) marks the experts that it uses.
+    retrained; other experts on the task's path are marked by the decision's kind. A task with an
+    ensemble marks the experts that it reads.
 
     Raises:
         AbsentError: the run has no events with a path.
@@ -194,7 +194,7 @@ def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Time
     used = [[_used(event, layer) for event in events] for layer in range(layers)]
     experts = [list(dict.fromkeys(i for ids in layer for i in ids)) for layer in used]
     if not any(experts):
-        raise AbsentError("needs decisions that name the experts on the task's path")
+        raise AbsentError("needs decisions with the experts on the task's path")
     marks: list[list[Mark]] = [[] for _ in experts]
     for layer, ids in enumerate(experts):
         born: set[str] = set()
@@ -207,14 +207,14 @@ def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Time
 
 
 def _used(event: dict[str, Any], layer: int) -> list[str]:
-    """Return the experts on a task's path, or else those with a share in its answer."""
+    """Return the experts on a task's path, or those that its ensemble reads."""
     return [str(i) for i in _layer(event, "path", layer) or _layer(event, "usage", layer)]
 
 
 def _became(event: dict[str, Any], layer: int, expert: str, *, first: bool) -> str:
     """Return the kind of mark (a key of MARKS) for an expert that a decision uses.
 
-    The experts that a network begins with are created by no decision: the first use counts.
+    The initial experts of a network are not created by a decision; their first use counts.
     """
 
     def named(key: str) -> bool:
@@ -225,12 +225,12 @@ def _became(event: dict[str, Any], layer: int, expert: str, *, first: bool) -> s
         return "copy" if kind == "copy" else "fresh"
     if named("retrained") or (kind == "reassign" and "retrained" not in event):
         return "reassign"
-    # Grown above, or reassigned elsewhere: this expert is shared as it is.
+    # Grown or retrained in another layer: this expert is shared unchanged.
     return "reuse" if kind in (*GROWING, "reassign") else kind
 
 
 def draw_timeline(info: Timeline) -> Figure:
-    """Draw experts as lines of life from their first task on, marked where tasks use them."""
+    """Draw each expert as a line from its first task on, with a mark for each use."""
     rows = [max(1, len(ids)) for ids in info.experts]
     step = 0.24 if sum(rows) <= 25 else 6.0 / sum(rows)
     count = len(info.tasks)
@@ -254,7 +254,7 @@ def draw_timeline(info: Timeline) -> Figure:
         )  # fmt: skip
         panels[-1].set_xlim(-0.5, count - 0.5)
         panels[-1].set_xlabel(f"task (seed {info.seed})")
-        drawn.supylabel("expert (oldest below)", fontsize=8)
+        drawn.supylabel("expert (oldest at the bottom)", fontsize=8)
         _legend_of_marks(drawn, {mark.kind for marks in info.marks for mark in marks})
         sns.despine(fig=drawn, left=True)
     return drawn

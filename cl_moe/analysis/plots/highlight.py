@@ -1,4 +1,4 @@
-"""Which methods a figure shows in colour where it has too many to tell apart."""
+"""The methods that a figure shows in colour if there are more than five."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from cl_moe.analysis.plots.style import OTHER, Style, styles
 from cl_moe.analysis.shortfalls import method_of_interest
 from cl_moe.analysis.stats import intervals, summarize
 
-__all__ = ("MOST", "highlighted", "looks_highlighted", "others_line")
+__all__ = ("MOST", "highlighted", "others_line", "styles_highlighted")
 
 MOST = 5
-"""Methods in colour."""
+"""Number of methods in colour."""
 NAMED = 3
-"""Grey methods that the legend names, at most."""
+"""Most grey methods that the legend names."""
 
 
 def highlighted(data: StudyData) -> list[str]:
-    """Return the five methods that stand out, in the study's order; all where there are no more.
+    """Return the five highlighted methods, in the study's order; all if there are no more.
 
-    They are: the method that the study is about; the dense network; EWC; a network a task
-    (``single_task``), or joint training where there is none; and of the others the best, by average
-    accuracy. Where one of them is missing, the next best takes its place. A method that diverged or
-    that sees all tasks at once is not among the best.
+    They are: the method of interest; the dense network; EWC; ``single_task``, or else joint
+    training; and the best of the others, by average accuracy. If one of them is missing, the next
+    best takes its place. Methods that diverged or that are trained on all tasks at once are not
+    among the best.
     """
     means = _average_accuracies(data)
     out = {*joint_methods(data), *diverged_methods(data)}
@@ -48,14 +48,14 @@ def _average_accuracies(data: StudyData) -> dict[str, float]:
     }
 
 
-def looks_highlighted(data: StudyData) -> dict[str, Style]:
-    """Return the look of every method: its own where it stands out, else the grey of the others."""
+def styles_highlighted(data: StudyData) -> dict[str, Style]:
+    """Return the style of every method: its own if highlighted, else the grey of ``OTHER``."""
     chosen = highlighted(data)
     return {method: style if method in chosen else OTHER for method, style in styles(data).items()}
 
 
 def others_line(shown: dict[str, Style]) -> list[Line2D]:
-    """Return the legend's entry of the grey methods: up to three by name, more by number."""
+    """Return the legend entry of the grey methods: up to three names, or their number."""
     grey = [method for method, style in shown.items() if style is OTHER]
     if not grey:
         return []

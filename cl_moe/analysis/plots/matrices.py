@@ -1,4 +1,4 @@
-"""Heat maps: accuracy after each task, and what one task gives to another."""
+"""Heat maps: accuracy after each task, and the transfer matrix."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = (
     "transfer_data",
 )
 
-EMPTY = "#EEEEEE"  # a cell without a value
+EMPTY = "#EEEEEE"  # a missing value
 
 
 class Matrices(NamedTuple):
-    """A matrix of shape [T, T] a method, means over seeds, and the names of the T tasks."""
+    """A matrix of shape [T, T] per method, means over seeds, and the names of the T tasks."""
 
     matrices: dict[str, Array]
     tasks: list[str]
@@ -59,7 +59,7 @@ def accuracy_matrix_data(data: StudyData) -> Matrices:
 
 
 def draw_accuracy_matrix(info: Matrices) -> Figure:
-    """Draw one heat map a method: rows are the tasks learned so far, columns the task tested."""
+    """Draw one heat map per method: rows are the last task learned, columns the task tested."""
     known = np.concatenate([m[~np.isnan(m)] for m in info.matrices.values()])
     low, high = float(known.min()), float(known.max())
     with context():
@@ -88,7 +88,7 @@ def transfer_data(data: StudyData) -> Matrices:
 
 
 def draw_transfer(info: Matrices) -> Figure:
-    """Draw one heat map a method, around 0: blue helps, red harms."""
+    """Draw one heat map per method, centred at 0: blue is a gain, red a loss."""
     known = np.concatenate([m[~np.isnan(m)] for m in info.matrices.values()])
     limit = max(0.01, float(np.abs(known).max()))
     with context():
@@ -101,7 +101,7 @@ def draw_transfer(info: Matrices) -> Figure:
 def _panels(
     info: Matrices, limits: tuple[float, float], colours: str, bar_label: str, *, sign: bool = False
 ) -> Figure:
-    """Return a heat map a method in colours from ``limits[0]`` to ``limits[1]``, and their bar."""
+    """Draw one heat map per method with colours from ``limits[0]`` to ``limits[1]``."""
     count, one = len(info.tasks), len(info.matrices) == 1
     side = 2.2 if one else 1.3  # inches; a matrix by itself has room for its numbers
     drawn, panels = grid(
@@ -131,7 +131,7 @@ def _numbers(share: Array, *, sign: bool = False) -> npt.NDArray[np.object_]:
 
 
 def _task_ticks(ax: Axes, tasks: list[str]) -> None:
-    """Name the tasks where there is room, else number some of them, from 0."""
+    """Label the axes with task names if they fit, else with some task numbers from 0."""
     named = len(tasks) <= 12
     at = list(range(len(tasks))) if named else evenly(len(tasks), 6)
     labels = numbered(short(tasks, 14)) if named else [str(i) for i in at]

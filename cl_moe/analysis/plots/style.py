@@ -1,4 +1,4 @@
-"""How every figure looks: print size, one look a method, colours all readers can tell apart."""
+"""The style of all figures: print size, one style per method, colour-blind safe colours."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = (
     "task_axis",
 )
 
-COLUMN, PAGE = 3.5, 7.0  # inches: one column of a two-column page, and both
+COLUMN, PAGE = 3.5, 7.0  # inches: the width of one column of a two-column page, and of the page
 # Okabe & Ito (2008), jfly.uni-koeln.de/color, without yellow (too light to print) and black.
 RED, BLUE, GREEN, PINK, ORANGE, SKY = COLOURS = (
     "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
@@ -47,7 +47,7 @@ SOLID, DASHED, DOTTED = DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)))
 
 
 class AbsentError(Exception):
-    """A figure cannot be drawn because its data are not in the study; the message says which."""
+    """A figure cannot be drawn because its data are not in the study; the message names them."""
 
 
 class Style(NamedTuple):
@@ -63,10 +63,10 @@ class Style(NamedTuple):
 
 
 OTHER = Style("#B8B8B8", "", SOLID)
-"""Of methods that a figure does not tell apart."""
+"""The style of methods that are not highlighted."""
 
-# The look of a method's type in every study, so that figures can be laid side by side. Methods of
-# one family share a colour. References are no competitors: grey or black, and never solid.
+# The style of a type of method, the same in every study, so that figures can be compared. Methods
+# of one family share a colour. References are grey or black, and never solid.
 FIXED: Mapping[str, Style] = types.MappingProxyType(
     {
         "moe": Style(RED, "o", SOLID),
@@ -93,8 +93,8 @@ FIXED: Mapping[str, Style] = types.MappingProxyType(
 def styles(data: StudyData) -> dict[str, Style]:
     """Return the look of every method.
 
-    The method that stands for a type in :data:`FIXED` has that look, in every study. Any other
-    takes, in the study's order, what shares least with those before it.
+    The method that stands for a type in :data:`FIXED` has that style, in every study. The
+    others take, in the study's order, the style that is most different from those before.
     """
     found = {method: FIXED[kind] for method, kind in _plain(data) if kind in FIXED}
     for method in data.method_names:
@@ -110,9 +110,9 @@ def _plain(data: StudyData) -> Iterator[tuple[str, str]]:
 
 
 def _rarest_style(taken: Iterable[Style]) -> Style:
-    """Return the look whose marker, then colour, then dash is rarest among those taken.
+    """Return the style whose marker, then colour, then dash is rarest among those taken.
 
-    As long as there are others it is none of them. The colour of the mixture comes last.
+    It is a new style as long as there is one. The colour of the mixture is used last.
     """
     taken = list(taken)
     markers, colours, dashes = (Counter(style[i] for style in taken) for i in (1, 0, 2))
@@ -123,7 +123,7 @@ def _rarest_style(taken: Iterable[Style]) -> Style:
 
 @contextmanager
 def context() -> Iterator[None]:
-    """Set fonts (7 to 8 points, kept as text in vector files) and thin lines; undo it after."""
+    """Set fonts (7 to 8 points, as text in vector files) and thin lines within the context."""
     settings = {
         **sns.axes_style("ticks"),
         "font.size": 7.5, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7.5,
@@ -138,25 +138,25 @@ def context() -> Iterator[None]:
 
 
 def figure(width: float, height: float) -> Figure:
-    """Return an empty figure of its own (no pyplot state), in inches."""
+    """Return an empty figure without pyplot state; sizes in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def grid(
     panels: int, *, most: int, height: float, panel: float | None = None, **more: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Return a page-wide figure of small multiples, in rows as even as can be.
+    """Return a page-wide figure with panels in rows of similar length.
 
     Args:
         panels: number of panels.
-        most: panels a row at most.
-        height: inches a row.
-        panel: inches a column, for panels of a fixed shape; by default they fill the page.
+        most: most panels per row.
+        height: inches per row.
+        panel: inches per column, for panels of a fixed shape; by default they fill the page.
         more: keywords for ``Figure.subplots``.
     """
     rows = math.ceil(panels / most)
     columns = math.ceil(panels / rows)
-    # A narrow figure for few panels: one panel as wide as a page is hard to read.
+    # A narrow figure for few panels.
     width = PAGE * max(columns / most, 0.5) if rows == 1 else PAGE
     if panel is not None:
         width = min(PAGE, 1.8 + panel * columns)  # labels at the left, a colour bar at the right
@@ -188,13 +188,13 @@ def task_axis(ax: Axes, count: int) -> None:
 
 
 def legend(drawn: Figure, shown: dict[str, Style], more: Sequence[Line2D] = ()) -> None:
-    """Put one legend of methods (and of other lines, with their labels) above all panels.
+    """Add one legend of the methods (and of other labelled lines) above all panels.
 
-    The figure grows by the legend's rows: the panels keep their size.
+    The figure grows by the rows of the legend; the panels keep their size.
     """
     handles = [Line2D([], [], label=method, **style.line()) for method, style in shown.items()]
     handles += more
-    # Inches, about; a legend is filled column by column, each as wide as its longest entry.
+    # Approximate widths in inches; legends are filled by column, as wide as its longest entry.
     wide = np.array([0.4 + 0.058 * len(str(line.get_label())) for line in handles])
     columns = next(
         (n for n in range(len(wide), 1, -1)
@@ -218,7 +218,7 @@ def evenly(count: int, most: int) -> list[int]:
 
 
 def short(names: Sequence[str], most: int = 16) -> list[str]:
-    """Return names with their middle cut out where they are long.
+    """Return names with the middle of long ones replaced by an ellipsis.
 
     >>> short(["mnist", "fashion-mnist-inverted-100"])
     ['mnist', 'fashion-…ted-100']

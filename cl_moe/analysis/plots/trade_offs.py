@@ -1,4 +1,4 @@
-"""Accuracy against what it costs, and against the number of examples of an unseen task."""
+"""Accuracy against costs, and against the number of examples of an unseen task."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = (
     "samples_data",
 )
 
-# The first of each that the study has: what a figure's panel puts on its x axis.
+# The metrics on the x axes of the panels.
 SIZE = ("parameters", "active_parameters")
 COMPUTE = ("flops_predict", "train_seconds")
 MOST_FAMILIES = 12
@@ -71,10 +71,10 @@ class Samples(NamedTuple):
 def cost_data(data: StudyData) -> Cost:
     """Return average accuracy against parameters and against compute.
 
-    Compute is FLOPs a sample to predict and, where timings are known, seconds of training.
+    Compute is FLOPs per sample of a prediction and, if timings are known, seconds of training.
 
     Raises:
-        AbsentError: no cost is known of a run whose average accuracy is.
+        AbsentError: no run has both a cost and an average accuracy.
     """
     values = compute(data)
     found = intervals(summarize(values[values["group"].isna()]))
@@ -91,7 +91,7 @@ def cost_data(data: StudyData) -> Cost:
 
 
 def draw_cost(info: Cost) -> Figure:
-    """Draw one panel a cost, one marker a method, with intervals both ways."""
+    """Draw one panel per cost, one marker per method, with intervals in both directions."""
     with context():
         drawn, panels = grid(len(info.panels), most=3, height=2.3, sharey=True)
         for ax, (metric, points) in zip(panels, info.panels.items(), strict=True):
@@ -121,24 +121,24 @@ def _arms(found: Interval) -> list[list[float]] | None:
 
 
 def _arms_of_score(found: Interval) -> list[list[float]] | None:
-    """Return the lengths of an accuracy's interval's arms: up to 1, and of a mean below 0 whole."""
+    """Return the lengths of the arms of an accuracy's interval, clipped to 0 (unless R2) and 1."""
     return _between(found, found.low if found.mean < 0 else _positive(found), min(1.0, found.high))
 
 
 def _between(found: Interval, low: float, high: float) -> list[list[float]] | None:
     if math.isnan(found.low) or found.low == found.high:
         return None
-    # Rounding may put the mean a hair outside its own interval; an arm has no negative length.
+    # Rounding may place the mean slightly outside its interval; lengths are not negative.
     return [[max(0.0, found.mean - low)], [max(0.0, high - found.mean)]]
 
 
 def _positive(found: Interval) -> float:
-    """Return an interval's low end; a tenth of the mean where that is no positive number."""
+    """Return an interval's low end; a tenth of the mean if it is not positive."""
     return found.low if found.low > 0 else found.mean / 10
 
 
 def _cost_axis(ax: Axes, costs: list[Interval], unit: str) -> None:
-    """Make x logarithmic over all intervals, a decade at least; print k, M, G."""
+    """Set a logarithmic x axis over all intervals, at least a decade; labels with k, M, G."""
     low = min(c.mean if math.isnan(c.low) else _positive(c) for c in costs) / 1.25
     high = max(c.mean if math.isnan(c.high) else c.high for c in costs) * 1.25
     wider = math.sqrt(max(1.0, 10 / (high / low)))
@@ -156,7 +156,7 @@ def samples_data(data: StudyData, most: int = MOST_FAMILIES) -> Samples:
     """Return the accuracy on every unseen task against the number of its training examples.
 
     Raises:
-        AbsentError: no unseen task (probe) comes at two sizes or more with an accuracy.
+        AbsentError: no unseen task (probe) has accuracies at two sizes or more.
     """
     families = probe_families(data)
     at_end = data.rows["epoch"].isna() & (data.rows["after_task"] == len(data.stream_tasks))
@@ -188,7 +188,7 @@ def samples_data(data: StudyData, most: int = MOST_FAMILIES) -> Samples:
 
 
 def draw_samples(info: Samples) -> Figure:
-    """Draw one panel an unseen task, one line a method; a thin line marks the target."""
+    """Draw one panel per unseen task, one line per method; a thin line marks the target."""
     with context():
         if len(info.curves) == 1:
             drawn = figure(PAGE / 2, 2.5)

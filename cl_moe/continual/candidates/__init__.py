@@ -1,1 +1,1 @@
-"""Ways to learn a new task, how they are trained and compared."""
+"""Candidates for learning a new task: ensembles and paths, and their trials."""

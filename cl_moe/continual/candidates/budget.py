@@ -1,4 +1,4 @@
-"""A limit on experts: where it is reached, and which expert to give up."""
+"""A limit on experts: the full layers, and the least important experts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ("full_layers", "least_important", "users")
 def full_layers(network: MoENetwork, max_experts: int | None) -> list[int]:
     """Return the layers that may not grow: as many experts in use as the budget allows.
 
-    An expert that no task uses yet is room, not use.
+    Experts that no task uses do not count.
     """
     if max_experts is None:
         return []
@@ -27,7 +27,7 @@ def least_important(
     network: MoENetwork,
     task_importance: Mapping[int, float],
 ) -> int:
-    """Return the task, among ``sources``, whose experts in ``layers`` matter least to all tasks."""
+    """Return the task in ``sources`` whose experts in ``layers`` have the least importance."""
     value = importance(network, task_importance)
 
     def cost(task: int) -> float:
@@ -38,9 +38,9 @@ def least_important(
 
 
 def users(task: int, layers: Sequence[int], network: MoENetwork) -> float:
-    """Return how many tasks use the experts of a task in ``layers``, at most of any of them.
+    """Return the number of tasks that use a task's experts in ``layers``, the maximum over layers.
 
-    A task that averages counts by the weight of the path.
+    A task with an ensemble counts by the weight of the path.
     """
     if not layers:
         return 0.0

@@ -1,4 +1,4 @@
-"""The candidate that trains nothing: an ensemble of what earlier tasks know, in closed form."""
+"""The candidate without training: an ensemble of closed-form fits and matched heads."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ stage; the predictions of its head, with classes matched."""
 
 
 class EnsembleCandidate:
-    """An ensemble of members that is fitted to a task's rows, all of them or some.
+    """An ensemble that is fitted to all or some of a task's rows.
 
     Args:
         view: the task.
-        network: whose paths are read.
-        members: what may be pooled.
-        weights: weighs them.
-        sample: the rows that were read to choose the members; read again only where they are few.
+        network: the network whose paths are read.
+        members: the possible members.
+        weights: computes their weights.
+        sample: the rows used to select the members; if they are all rows, they are not read again.
     """
 
     def __init__(
@@ -62,28 +62,27 @@ class EnsembleCandidate:
     @torch.no_grad()
     def head(self, rows: torch.Tensor | None = None) -> EnsembleHead:
         """Return the head fitted to some rows; to all of them by default."""
-        draw = generator(self.network.seed, "route", self.view.task)  # the same paths each time
+        draw = generator(
+            self.network.seed, "route", self.view.task
+        )  # the same random paths each time
         return self._ensemble.head(self.members, self.weights, rows, draw)
 
     @torch.no_grad()
     def recurs(self) -> bool:
-        """Tell whether an earlier head, its classes matched, fits better than any regression."""
+        """Whether a matched head has a lower leave-one-out loss than any regression."""
         losses = self._ensemble.losses(self.members)
         return min(losses, key=losses.__getitem__).matched
 
     @torch.no_grad()
     def score(self, split: Split) -> Score:
-        """Return how a head fitted to (some of) the rows to fit performs on those held out."""
+        """Return the held-out score of a head fitted to (at most 512 of) the fitting rows."""
         head = self.head(split.fit[evenly(len(split.fit), COMPARED_ROWS)])
         outputs = head({block: self._reader[block][split.held] for block in head.blocks})
         held = self.view.y[split.held]
         return Score(*self.view.objective.calibrated_score(outputs, held))
 
     def decision(self, evidence: Evidence, steps: int = 0) -> Decision:
-        """Return the decision for the ensemble, for which ``steps`` were spent.
-
-        Fitting it to all rows is its training.
-        """
+        """Return the decision for the ensemble, fitted to all rows; ``steps`` were spent on it."""
         start = time.process_time()
         edits = decide_path(self.network, self.view.task, (), self.head())
         seconds = time.process_time() - start
@@ -102,14 +101,14 @@ def ensemble_members(
 ) -> tuple[EnsembleMember, ...]:
     """Return ridge regressions on the raw input and on earlier paths, and the best matched heads.
 
-    The price of a member is its description length: naming one of T tasks costs log T nats, a
-    symmetry and a matching of C classes likewise. With one row a class nothing can be left out to
-    score a regression on, and so the raw input is the only one.
+    The price of a member is its description length: log T nats for one of T tasks, and those of a
+    symmetry and of a matching of C classes. With one row per class no row can be left out, and the
+    raw input is the only regression.
 
     Args:
         view: the new task.
         network: the network.
-        sources: tasks whose paths are read, each as it is (None) or under a symmetry.
+        sources: tasks whose paths are read, each without (None) or with a symmetry.
         reads: what is read of them.
         sample: the rows that matched heads are scored on.
         among: earlier tasks whose heads may be matched.
@@ -138,8 +137,8 @@ def _matched(
 ) -> list[EnsembleMember]:
     """Return the earlier heads whose predictions, with classes matched, fit the labels best.
 
-    Each is scored on rows that its classes were not matched on: of dozens of heads one always
-    matches a handful of labels by chance.
+    Each is scored on rows that its classes were not matched on, since among dozens of heads one
+    matches a few labels by chance.
     """
     plain = _matchable(view, network, [task for task, symmetry in sources if not symmetry], among)
     moved = [(task, symmetry) for task, symmetry in sources if symmetry]
@@ -162,7 +161,7 @@ def _matched(
 def _matchable(
     view: TaskView, network: MoENetwork, sources: Sequence[int], among: Collection[int]
 ) -> list[int]:
-    """Return tasks with classes enough, on the paths of ``sources`` or answered by an ensemble."""
+    """Return tasks with enough classes, on the paths of ``sources`` or with an ensemble."""
     if not view.classifies():
         return []
     paths = {network.path(task) for task in sources}
@@ -177,16 +176,16 @@ def _matchable(
 
 
 def _earned(loss: float, price: float, view: TaskView, n_old: int) -> bool:
-    """Tell whether matched predictions explain labels in fewer nats than a guess does.
+    """Whether a matching has a shorter description length than the labels.
 
-    With one row a class the loss is that of the rows that the classes were matched on. So two-part
-    description lengths are compared: that of the matching (one of n_old! / (n_old - C)!) and of the
-    labels given the matching, against that of the labels alone.
+    With one row per class, the loss is that of the rows used for the matching. Therefore the sum of
+    the description lengths of the matching (one of n_old! / (n_old - C)!) and of the labels given
+    the matching is compared with that of the labels.
     """
     matching = math.lgamma(n_old + 1) - math.lgamma(n_old - view.n_classes + 1)
     return loss + (price + matching) / len(view.y) < math.log(view.n_classes)
 
 
 def _price(network: MoENetwork, symmetry: Symmetry | None) -> float:
-    """Return the nats that name an earlier task and a symmetry."""
+    """Return the description length (nats) of an earlier task and a symmetry."""
     return math.log(len(network.tasks)) + (math.log(SYMMETRIES) if symmetry else 0.0)

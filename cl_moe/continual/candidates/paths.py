@@ -1,4 +1,4 @@
-"""Candidate paths for a new task: which experts are kept, copied, retrained or new."""
+"""Candidate paths for a new task, with kept, copied, retrained or new experts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class CandidatePath:
 
     Attributes:
         kind: its name in the log.
-        starts: where the expert of each slot comes from, first slot first.
+        starts: the origin of the expert of each slot, first slot first.
         source: label of the earlier task whose experts are kept, copied or retrained.
         gain: score of the source's features minus that of the raw input.
-        ridge: whether the head starts as a ridge regression on the source's features; else new.
+        ridge: whether the head starts as a ridge regression on the source's features.
         waiting: for each slot, the id of an unused expert that a fresh start takes, or None.
     """
 
@@ -74,7 +74,7 @@ class CandidatePath:
             some = rows[evenly(len(rows), RIDGE_ROWS)]
             assert self.source is not None
             features, _ = network.features(view.x[some], self.source)
-            if bool(features.isfinite().all()):  # else the source's training diverged
+            if bool(features.isfinite().all()):  # otherwise the source's training diverged
                 fit = fit_ridge(features, view.y[some], view.objective)
                 return LinearHead.of(fit.weight, fit.bias)
         return network.new_head(view.task, view.n_classes)
@@ -94,8 +94,8 @@ class CandidatePath:
             view: the task.
             network: the network.
             head: the task's head.
-            trained: the experts above the kept slots, where a trial has trained them already.
-            evidence: why the path was chosen.
+            trained: the experts above the kept slots, if a trial has trained them already.
+            evidence: the evidence for the path.
             costs: ``steps``, ``learned`` and ``learned_seconds`` of the decision.
         """
         path: list[tuple[Expert, ...]] = []
@@ -119,7 +119,7 @@ class CandidatePath:
 
 
 def fresh_path(network: MoENetwork) -> CandidatePath:
-    """Return the path of new experts; unused ones that wait in a pool are taken first."""
+    """Return the path of new experts; unused experts of a pool are taken first."""
     waiting = [fresh_expert(layer) for layer in network.moe_layers]
     ids = tuple(id_ if isinstance(id_, str) else None for id_ in waiting)
     starts: tuple[Start, ...] = tuple("fresh" for _ in ids)
@@ -137,7 +137,7 @@ def copied_path(source: int, gain: float, slots: int) -> CandidatePath:
 
 
 def retrained_path(source: int, gain: float, full: Collection[int], slots: int) -> CandidatePath:
-    """Return the path that retrains an earlier task's experts in the slots that may not grow.
+    """Return the path that retrains an earlier task's experts in the full slots.
 
     >>> retrained_path(source=0, gain=0.1, full=[0], slots=2).starts
     ('retrain', 'copy')

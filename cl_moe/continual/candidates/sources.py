@@ -16,7 +16,7 @@ __all__ = ("best_symmetry", "distinct_paths", "gains_of")
 
 
 def distinct_paths(network: MoENetwork, among: Collection[int] | None = None) -> list[int]:
-    """Return one task a path: the first that learned it, whose head belongs to it.
+    """Return one task per path: the first task that learned it.
 
     Args:
         network: the network.
@@ -53,6 +53,6 @@ def best_symmetry(
 
 def _score(block: Block, sample: Sample) -> float:
     values = sample.reader[block]
-    if not bool(values.isfinite().all()):  # of a path whose training diverged
+    if not bool(values.isfinite().all()):  # the training of the path diverged
         return -math.inf
     return feature_score(values, sample.y, sample.objective)

@@ -1,4 +1,4 @@
-"""Training a candidate path on part of a task's training rows, and scoring it on the others."""
+"""Training a candidate path on part of a task's rows, and scoring it on held-out rows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from cl_moe.seeding import generator
 __all__ = ("COMPARED_ROWS", "Score", "Split", "Trial", "forecast", "split_of")
 
 CHECKPOINTS = (0.05, 0.1, 0.2, 0.5)
-"""Shares of a task's steps after which a trial is scored, and ended where it cannot win."""
+"""Shares of a task's steps after which a trial is scored, and ended if it is expected to lose."""
 COMPARED_ROWS = 512
-"""Most rows that closed-form heads are fitted to where candidates are compared."""
+"""Most rows that closed-form heads are fitted to in comparisons."""
 
 
 class Split(NamedTuple):
@@ -48,10 +48,10 @@ class Score(NamedTuple):
 
 
 def split_of(view: TaskView) -> Split:
-    """Hold out a fifth of a task's rows: 100 at least where that is a third or less, 500 at most.
+    """Hold out a fifth of a task's rows: at least 100 if that is a third or less, at most 500.
 
-    The split is stratified by class, and each class keeps a row to fit. Where that leaves nothing,
-    with two rows a class, each class that has two rows gives one.
+    The split is stratified by class, and each class keeps a row to fit. If nothing would be held
+    out, as with two rows per class, each class with two rows gives one.
 
     >>> y = torch.arange(30) % 3
     >>> view = TaskView(0, "t", torch.zeros(30, 1), y, 3, 1, 1, torch.optim.Adam)
@@ -75,7 +75,7 @@ def split_of(view: TaskView) -> Split:
 class Trial:
     """A candidate path in training on the rows to fit.
 
-    Only the slots above those it keeps are trained; the kept ones are run once.
+    Only the slots above the kept ones are trained; the kept ones are run once.
 
     Args:
         path: the candidate.
@@ -87,7 +87,7 @@ class Trial:
         experts: the experts in training.
         head: the head in training.
         steps: optimizer steps taken so far.
-        seconds: CPU seconds that they took.
+        seconds: CPU seconds of these steps.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Trial:
         self.steps, self.seconds = 0, 0.0
 
     def train(self, until: int) -> None:
-        """Train up to ``until`` steps in all."""
+        """Train until ``until`` steps were taken in total."""
         start = time.process_time()
         self._trained.train()
         y = self.view.y[self.split.fit]
@@ -126,14 +126,14 @@ class Trial:
         self.seconds += time.process_time() - start
 
     def race(self, to_beat: float) -> Score:
-        """Train for half of the task's steps, or until another loss is not expected to be beaten.
+        """Train for half of the task's steps, or until the path is not expected to win.
 
-        At each of ``CHECKPOINTS`` the loss is that of the head in training or of the readout,
-        whichever is lower; the trial ends where what the last two promise for the task's last step
-        (:func:`forecast`) does not beat the other loss.
+        At each of ``CHECKPOINTS`` the loss is the lower one of the head in training and of the
+        readout. The trial ends if the loss extrapolated to the task's last step
+        (:func:`forecast`) is not below ``to_beat``.
 
         Args:
-            to_beat: in nats.
+            to_beat: the loss of the ensemble minus the margin, in nats.
 
         Returns:
             The best score so far.
@@ -156,10 +156,10 @@ class Trial:
 
     @torch.no_grad()
     def readout(self) -> Score:
-        """Score a ridge head on the present features on the held-out rows.
+        """Score a ridge head on the current features on the held-out rows.
 
-        A linear probe (Alain & Bengio 2017): it shows what the features hold before the head in
-        training has learned to use it, also on the plateau that training may begin with.
+        A linear probe (Alain & Bengio 2017): it measures the features independently of the head in
+        training, also on the plateau with which training may begin.
         """
         self._trained.eval()
         some = evenly(len(self._fit), COMPARED_ROWS)
@@ -185,7 +185,7 @@ def forecast(before: tuple[int, float], now: tuple[int, float], until: int) -> f
     """Return the loss expected after ``until`` steps: a power law through two points of a curve.
 
     Learning curves are close to straight lines in the logarithms of steps and loss (Hestness et al.
-    2017). With no finite loss before, anything may be expected: 0.
+    2017). Without an earlier finite loss: 0.
 
     Args:
         before: steps and loss at an earlier point.

@@ -140,7 +140,7 @@ class Ensemble:
     def losses(
         self, members: Sequence[EnsembleMember], rows: Tensor | None = None
     ) -> dict[EnsembleMember, float]:
-        """Return the evidence of members with their prices, in nats a row, where it is finite.
+        """Return the evidence of members with their prices, in nats per row, where it is finite.
 
         A member that reads a path whose training diverged has none; the raw input always has.
         """
@@ -200,7 +200,7 @@ class Ensemble:
     def _solved(self, member: EnsembleMember, blocks: _Blocks) -> list[Tensor]:
         """Return ridge regression's weights (C, V) of each block's scaled values.
 
-        By whichever system of equations is smaller: one a row (the dual), or one a feature.
+        By whichever system of equations is smaller: one per row (the dual), or one per feature.
         """
         parts = [blocks.scaled(block).rows for block in member.blocks]
         widths = [part.shape[1] for part in parts]

@@ -17,7 +17,7 @@ def feature_score(x_ND: Tensor, y: Tensor, objective: Objective | None = None) -
     """Return how well features suit a task: higher is better.
 
     For classes the leave-one-out accuracy of :func:`ncm`; for other objectives minus the
-    leave-one-out loss of ridge regression, in nats a row. Paths are ranked by their *gain*, this
+    leave-one-out loss of ridge regression, in nats per row. Paths are ranked by their *gain*, this
     score on their features minus that on the raw input: the difficulty of the task cancels.
 
     Args:

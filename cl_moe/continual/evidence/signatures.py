@@ -111,7 +111,7 @@ class Shortlist:
         row = self._rows.setdefault(task, len(self._rows))
         if not self._parts:
             self._parts = [part.new_zeros(64, len(part)) for part in parts]
-        if row == len(self._parts[0]):  # room for twice as many: a constant price a task
+        if row == len(self._parts[0]):  # room for twice as many: amortised constant cost per task
             self._parts = [torch.cat([part, torch.zeros_like(part)]) for part in self._parts]
         for matrix, part in zip(self._parts, parts, strict=True):
             matrix[row] = part

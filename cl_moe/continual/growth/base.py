@@ -1,4 +1,4 @@
-"""What a growth policy is, and how one is made."""
+"""The interface of growth policies."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ("GrowthPolicy", "make_growth")
 
 
 class GrowthPolicy(ABC):
-    """Decides, when a task arrives, which experts it uses, grows or takes over.
+    """Decides, when a task arrives, which experts it reuses, grows or retrains.
 
-    A policy sees the new task's training data only. It reads the network, in evaluation mode, and
-    changes nothing, itself included: what it is to remember of a task it notes in :meth:`learned`.
+    A policy reads the new task's training data and the network, in evaluation mode. :meth:`decide`
+    changes neither the network nor the policy; :meth:`learned` updates the state of the policy.
     """
 
     freezes = True
@@ -27,30 +27,30 @@ class GrowthPolicy(ABC):
     max_experts: int | None = None
     """Experts a layer may have in use; None for no limit."""
     protect: Literal["distillation", "ewc", "none"] = "none"
-    """What shields earlier tasks while an expert in use is retrained."""
+    """How earlier tasks are protected while an expert in use is retrained."""
     protect_strength: float = 0.0
     """Its factor in the loss."""
 
     @abstractmethod
     def decide(self, view: TaskView, network: MoENetwork) -> Decision:
-        """Return how the task is to be answered."""
+        """Return the decision for the task."""
 
     def learned(self, view: TaskView, network: MoENetwork, decision: Decision) -> None:  # noqa: B027
-        """Remember a task that has been learned as was decided; most policies need not."""
+        """Update the policy's state after a task was learned; by default nothing."""
 
     def state(self) -> State:
-        """Return what is remembered, see :class:`~cl_moe.state.Stateful`."""
+        """Return the policy's state, see :class:`~cl_moe.state.Stateful`."""
         return State()
 
-    def restore(self, state: State) -> None:  # noqa: B027 - most policies remember nothing
-        """Take back what :meth:`state` gave."""
+    def restore(self, state: State) -> None:  # noqa: B027 - most policies have no state
+        """Restore the result of :meth:`state`."""
 
 
 def make_growth(name: str, options: Mapping[str, Any] | None = None) -> GrowthPolicy:
     """Return a growth policy by name, its options checked against its constructor.
 
     Raises:
-        InputError: no such policy, or options that do not fit: all problems.
+        InputError: the policy is unknown, or options are invalid: all problems.
 
     >>> make_growth("per_task").freezes
     True

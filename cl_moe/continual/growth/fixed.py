@@ -11,9 +11,9 @@ __all__ = ("FixedPool",)
 
 
 class FixedPool(GrowthPolicy):
-    """Offers every task all experts and leaves the choice to the gate; nothing is frozen.
+    """Makes all experts available to every task; the gate routes, and nothing is frozen.
 
-    The ordinary sparse mixture of experts under a stream of tasks: a control for growth.
+    The standard sparse mixture of experts on a stream of tasks: a control for growth.
 
     >>> FixedPool().freezes
     False

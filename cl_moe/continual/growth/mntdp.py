@@ -19,31 +19,30 @@ __all__ = ("MNTDP",)
 
 
 class MNTDP(GrowthPolicy):
-    """Trains every way of sharing the lower layers of the most related path; keeps the best.
+    """Trains all prefixes of the most related path with fresh upper layers; keeps the best.
 
     MNTDP-D (Veniat, Denoyer and Ranzato 2021, "Efficient continual learning with modular networks
-    and task-driven priors", section 4), the peer of :class:`ReuseOrGrow`:
+    and task-driven priors", section 4), which :class:`ReuseOrGrow` is compared with:
 
     1. The most related path is the one on whose frozen features k nearest neighbours (Euclidean)
-       are most accurate: neighbours from training rows, judged on validation rows.
+       are most accurate: neighbours from training rows, evaluated on validation rows.
     2. The candidates are its first j layers, frozen, below fresh layers and a fresh head, for j
        from all layers to none.
-    3. Each is trained for all the steps of the task's budget on the training rows; the one that is
-       most accurate on the validation rows wins, the one that shares more on a tie.
-    4. What the winner adds is learned and then frozen.
+    3. Each is trained for all the steps of the task's budget on the training rows; the one with the
+       highest accuracy on the validation rows wins; ties are broken towards more shared layers.
+    4. The new layers of the winner are trained and then frozen.
 
-    MNTDP keeps the weights that the winner has then. Here the winner begins again, from the same
-    fresh weights, and learns with the budget and *all* the rows that every other method of a study
-    has, validation rows included: the comparison is at equal final budget. The log's ``steps`` are
-    those of the candidates, L + 1 budgets for L layers; the last training adds one more. No data
-    are stored.
+    MNTDP keeps the weights of the trained winner. Here the winner is trained again from the same
+    fresh weights on *all* rows, including the validation rows, with the budget of every other
+    method, so that the final training is equal. The log's ``steps`` are those of the candidates,
+    L + 1 budgets for L layers; the final training adds one more. No data are stored.
 
     Args:
         neighbours: k; fewer where a task has fewer rows.
-        rows: training rows that neighbours are looked for among, and validation rows that they are
-            judged on, at most.
+        rows: most training rows that are searched for neighbours, and most validation rows that are
+            classified.
         validation_fraction: share of each class's rows that is held out, one row at least and never
-            the only one. Where nothing can be held out candidates are judged on training rows.
+            the only one. If no row can be held out, candidates are evaluated on training rows.
 
     >>> MNTDP().freezes
     True
@@ -60,7 +59,7 @@ class MNTDP(GrowthPolicy):
         self.validation_fraction = validation_fraction
 
     def decide(self, view: TaskView, network: MoENetwork) -> Decision:
-        """Return the prefix that does best on validation rows, under fresh layers."""
+        """Return the prefix with the best accuracy on validation rows, below fresh layers."""
         sources = distinct_paths(network)
         if not sources:
             head = network.new_head(view.task, view.n_classes)
@@ -100,9 +99,9 @@ class MNTDP(GrowthPolicy):
     def _score(
         self, view: TaskView, network: MoENetwork, task: int, fit: Tensor, held: Tensor
     ) -> float:
-        """Return how well k nearest neighbours do on the features of an earlier path.
+        """Return the accuracy of k nearest neighbours on the features of an earlier path.
 
-        Their accuracy; where there are no classes, minus the squared error of their mean target.
+        Without classes, minus the squared error of their mean target.
         """
         fit, held = fit[: self.rows], held[: self.rows]
         known, asked = (network.features(view.x[rows], task)[0] for rows in (fit, held))
@@ -116,7 +115,7 @@ class MNTDP(GrowthPolicy):
 
 
 def _prefixes(source: int, network: MoENetwork) -> list[CandidatePath]:
-    """Return the candidates, the one that shares most first."""
+    """Return the candidates, those with more shared layers first."""
     fresh = fresh_path(network)
     paths = []
     for kept in range(len(fresh.starts), 0, -1):

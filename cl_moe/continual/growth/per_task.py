@@ -13,8 +13,8 @@ __all__ = ("PerTask",)
 class PerTask(GrowthPolicy):
     """Gives each task a fresh expert in every layer and freezes it afterwards.
 
-    The growth of progressive networks (Rusu et al. 2016) without lateral connections: nothing is
-    forgotten and nothing is transferred, and size grows with every task.
+    The growth of progressive networks (Rusu et al. 2016) without lateral connections: no
+    forgetting, no transfer, and a size that grows with every task.
 
     >>> PerTask().freezes
     True

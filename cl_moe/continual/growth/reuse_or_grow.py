@@ -1,4 +1,4 @@
-"""Growth by comparison: an ensemble of what earlier tasks know, or a path of new experts."""
+"""Growth by comparing an ensemble on earlier tasks' paths with a path of new experts."""
 
 from __future__ import annotations
 
@@ -39,51 +39,51 @@ RETRAIN_MARGIN = 0.05
 
 
 class ReuseOrGrow(GrowthPolicy):
-    """Reuses earlier experts through an ensemble, or grows new ones, whichever loses fewer nats.
+    """Reuses earlier experts in an ensemble, or grows new ones: the lower held-out loss wins.
 
-    The default policy, and this project's own. When a task arrives:
+    The default policy. When a task arrives:
 
-    1. Earlier paths are ranked by gain: how much better their features tell the classes apart than
-       the raw input does.
+    1. Earlier paths are ranked by gain: how much better their features separate the classes than
+       the raw input.
     2. The **ensemble**: ridge regressions on the raw input and on the ``paths`` best (features,
-       inner stages), and earlier heads with their classes matched, weighed by leave-one-out
+       inner stages), and matched heads of earlier tasks, weighted by leave-one-out
        evidence (:class:`~cl_moe.continual.evidence.weights.EnsembleWeights`). Nothing is trained.
     3. One **grown** path: a copy of the best path where its gain is above 0, else fresh experts. It
        is trained on four fifths of the rows for up to half of the task's steps, as long as its
-       learning curve promises to beat the ensemble (:meth:`Trial.race
+       learning curve is expected to beat the ensemble (:meth:`Trial.race
        <cl_moe.continual.candidates.trial.Trial.race>`).
-    4. The lower cross-entropy on the held-out fifth wins; the grown path pays for naming its source
-       (log T nats) and a ``margin``. If it wins it goes on from where it is, so the only steps
-       spent on the decision are those of a path that loses.
+    4. The lower cross-entropy on the held-out fifth wins; the grown path must win by a ``margin``
+       plus, for a copy, the description length of its source (log T nats over all held-out rows).
+       If it wins, its training continues, so that only a path that loses costs extra steps.
 
-    A task with fewer than ``train_from`` rows, or one row a class, gets the ensemble; one with more
-    than ``grow_from`` rows grows. With ``max_experts`` in use, the grown path retrains instead,
-    under protection, the experts that matter least among the best paths.
+    A task with fewer than ``train_from`` rows, or one row per class, gets the ensemble; one with
+    more than ``grow_from`` rows grows. At ``max_experts``, the grown path retrains the least
+    important experts among the best paths instead, under protection.
 
     Selecting experts by validation follows MNTDP (Veniat et al. 2021); there one source is chosen
-    and every way of sharing its lower layers is trained to the end
+    and all its prefixes are trained to the end
     (:class:`~cl_moe.continual.growth.mntdp.MNTDP`).
 
     Args:
         paths: earlier paths that are considered, best first.
         k: paths that an ensemble reads when it predicts; each costs a forward pass.
-        weights: how the ensemble is weighed: ``evidence``, or the controls ``uniform``, ``random``.
+        weights: the weights of the ensemble: ``evidence``, or the controls ``uniform``, ``random``.
         reads: what an ensemble reads of an earlier path.
         kinds: candidates that are considered. Without ``copy`` the grown path is fresh, without
             ``fresh`` it is a copy; without either, tasks grow only where there is nothing to reuse.
-        margin: nats by which a path of new experts must beat the ensemble: the price of growth.
-        train_from: fewest rows for which a path is tried beside the ensemble.
-        grow_from: a task with more rows grows in any case, unless it is an earlier one with other
-            labels: its experts are worth having for the tasks to come.
+        margin: nats by which the grown path must beat the ensemble.
+        train_from: fewest rows with which a grown path is compared with the ensemble.
+        grow_from: a task with more rows grows without a comparison, for the benefit of later tasks,
+            unless a matched head has the lowest leave-one-out loss (a recurring task).
         max_experts: experts a layer may have in use; None for no limit.
-        protect: what shields earlier tasks while an expert is retrained: ``distillation`` on the
-            new inputs, ``ewc`` on that expert alone, or ``none``.
+        protect: how earlier tasks are protected while an expert is retrained: ``distillation`` on
+            the new inputs, ``ewc`` on that expert, or ``none``.
         protect_strength: its factor in the loss.
-        symmetries: for images: pairs of an earlier path and a symmetry (turned, flipped, inverted)
-            that are considered, see :mod:`cl_moe.continual.evidence.alignment`; 0 for none.
+        symmetries: for images: most pairs of an earlier path and a symmetry (rotated, flipped,
+            inverted) to consider, see :mod:`cl_moe.continual.evidence.alignment`; 0 for none.
         shortlist: with more earlier tasks than this, only those with the nearest signatures are
             considered (:mod:`cl_moe.continual.evidence.signatures`), so that the cost of a decision
-            stays flat; None for all.
+            is bounded; None for all.
 
     >>> from cl_moe.strategies.networks import moe_network
     >>> from cl_moe.streams.spec import NetworkSpec
@@ -111,11 +111,13 @@ class ReuseOrGrow(GrowthPolicy):
         shortlist: int | None = None,
     ) -> None:
         if max_experts is not None and max_experts < 1:
-            raise ValueError(f"max_experts: {max_experts} must be 1 or more, or left out")
+            raise ValueError(f"max_experts: {max_experts} is too small; give 1 or more, or None")
         for name, given, known in (("kinds", kinds, Kind), ("reads", reads, Reads)):
             unknown = set(given).difference(get_args(known))
             if unknown:
-                raise ValueError(f"{name}: {sorted(unknown)} must be among {get_args(known)}")
+                raise ValueError(
+                    f"{name}: {sorted(unknown)} are unknown; give some of {get_args(known)}"
+                )
         self.paths, self.reads, self.kinds = paths, tuple(reads), tuple(kinds)
         self.weights = EnsembleWeights(k, weights)
         self.margin, self.train_from, self.grow_from = margin, train_from, grow_from
@@ -126,7 +128,7 @@ class ReuseOrGrow(GrowthPolicy):
         self.importance: dict[int, float] = {}
 
     def decide(self, view: TaskView, network: MoENetwork) -> Decision:
-        """Return the ensemble or the grown path, whichever does better on held-out rows."""
+        """Return the ensemble or the grown path, by their losses on held-out rows."""
         near = self._near(view, network)
         sources = distinct_paths(network, near)
         if not sources:
@@ -148,7 +150,7 @@ class ReuseOrGrow(GrowthPolicy):
         return self._compare(ensemble, Trial(grown, view, network, split))
 
     def learned(self, view: TaskView, network: MoENetwork, decision: Decision) -> None:
-        """Remember statistics of the task's inputs, and its accuracy above chance."""
+        """Store statistics of the task's inputs, and its accuracy above chance."""
         if self.near is not None:
             self.near.add(view.task, view.x, view.y)
         if network.owns_path(view.task) and not len(network.backbone.base):
@@ -160,13 +162,13 @@ class ReuseOrGrow(GrowthPolicy):
             self.importance[view.task] = max(0.0, winner.accuracy - view.objective.chance)
 
     def state(self) -> State:
-        """Return what is remembered of the tasks so far."""
+        """Return the statistics and accuracies of the tasks so far."""
         own = State({"importance": {str(task): v for task, v in self.importance.items()}})
         parts = {"own": own, "alignment": self.alignment.state()}
         return merged(parts if self.near is None else {**parts, "near": self.near.state()})
 
     def restore(self, state: State) -> None:
-        """Take back what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""
         importance = part_of(state, "own").plain["importance"]
         self.importance = {int(task): float(value) for task, value in importance.items()}
         self.alignment.restore(part_of(state, "alignment"))
@@ -187,9 +189,9 @@ class ReuseOrGrow(GrowthPolicy):
         gains: Mapping[int, float],
         near: Sequence[int],
     ) -> EnsembleCandidate | None:
-        """Return the ensemble that reads the best paths; controls of the weights read all.
+        """Return the ensemble that reads the best paths; with the control weights, all paths.
 
-        None where it is not wanted, or a gate routes by row: then a task has no path to read.
+        None if ``kinds`` excludes it, or a gate routes by row, so that tasks have no path.
         """
         by_row = any(layer.gate.reads_rows for layer in network.moe_layers)
         if "ensemble" not in self.kinds or by_row:
@@ -201,7 +203,7 @@ class ReuseOrGrow(GrowthPolicy):
         return EnsembleCandidate(view, network, members, self.weights, sample)
 
     def _grown(self, network: MoENetwork, gains: Mapping[int, float]) -> CandidatePath | None:
-        """Return the path of new experts; of retrained ones where the pool may not grow."""
+        """Return the path of new experts; of retrained ones at the limit."""
         best, *others = _ranked(gains)[: self.paths]
         slots = len(network.moe_layers)
         full = full_layers(network, self.max_experts)
@@ -213,7 +215,7 @@ class ReuseOrGrow(GrowthPolicy):
         return fresh_path(network) if {"fresh", "copy"} & {*self.kinds} else None
 
     def _compare(self, ensemble: EnsembleCandidate, trial: Trial) -> Decision:
-        """Return the candidate with the lower loss on held-out rows, once growing is paid for."""
+        """Return the candidate with the lower held-out loss, given the margin for growth."""
         view, network, path = trial.view, ensemble.network, trial.path
         margin = self.margin
         if path.retrained:
@@ -231,7 +233,7 @@ class ReuseOrGrow(GrowthPolicy):
         evidence = Evidence(path.source if chosen else None, weighed, chosen)
         if not chosen:
             return ensemble.decision(evidence, trial.steps)
-        if path.retrained or any(path.waiting):  # the network has the modules that will be trained
+        if path.retrained or any(path.waiting):  # the modules to train are in the network
             head = path.head(view, network, torch.arange(len(view.y)))
             return path.decision(view, network, head, evidence=evidence, steps=trial.steps)
         return path.decision(

@@ -120,9 +120,9 @@ class Insert(Backbone):
         for name in self.slots:
             if name not in seen:
                 raise InputError(
-                    f"slots: '{name}' is never called when the network runs, so experts there "
-                    "would do nothing; name a module that is (of nn.MultiheadAttention the whole, "
-                    "not its projections)"
+                    f"slots: '{name}' is never called in the forward pass, so experts there "
+                    "would have no effect; name a module that is called (the whole "
+                    "nn.MultiheadAttention, not its projections)"
                 )
         last = next((name for name, end in reversed(ends) if end is output), None)
         sizes = {name: [list(shape) for shape in shapes] for name, shapes in seen.items()}

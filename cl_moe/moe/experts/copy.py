@@ -34,7 +34,7 @@ class CopyExpert(HostExpert):
         """
         if not any(parameter.requires_grad for parameter in host.parameters()):
             raise ValueError(
-                "none of its parameters takes gradients, so a copy of it would learn nothing; "
+                "none of its parameters takes gradients, so a copy of it cannot be trained; "
                 "call requires_grad_() on it first, or give expert = 'adapter'"
             )
         return copy.deepcopy(host).train()

@@ -1,1 +1,1 @@
-"""Where runs take place: in this process, in several on this machine, or on a cluster of Ray."""
+"""Engines that execute runs: in this process, in worker processes, or on a Ray cluster."""

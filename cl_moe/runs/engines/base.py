@@ -1,4 +1,4 @@
-"""What an engine is: it runs jobs, batch after batch."""
+"""The interface of engines, which execute jobs."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ __all__ = ("TRIES", "Engine", "Outcome", "packed")
 Outcome = tuple[Job, RunResult | Failure]
 
 TRIES = 2
-"""How often a run is tried whose process or machine dies (out of memory, a native crash)."""
+"""Number of attempts for a run whose process or machine dies (out of memory, a native crash)."""
 
 
 class Engine(abc.ABC):
-    """Runs jobs, batch after batch; close it at the end."""
+    """Executes batches of jobs; call :meth:`close` at the end."""
 
     def expect(self, runs: int) -> None:  # noqa: B027 - most engines need no preparation
-        """Get ready for so many runs, while the driver still looks whether they can be made."""
+        """Prepare for this number of runs, while the driver validates them."""
 
     @abc.abstractmethod
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """Run all jobs and yield each one's outcome as it ends.
 
-        Where several run at once, the longest are started first. Rows depend neither on that order
-        nor on the engine. An interrupt loses the runs under way alone.
+        Parallel runs are started longest first. Rows depend neither on that order nor on the
+        engine. An interrupt loses only the runs in progress.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """End what is under way."""
+        """Stop all runs in progress."""
 
 
 def packed(plan: StudyPlan) -> bytes:
-    """Return a plan as it is sent to other processes; :func:`cl_moe.runs.worker.unpacked` opens it.
+    """Pickle a plan for other processes; see :func:`cl_moe.runs.worker.unpacked`.
 
     Raises:
-        InputError: the data of its stream cannot be sent.
+        InputError: the stream's data cannot be pickled.
     """
     try:
         return pickle.dumps(plan)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise InputError(
-            f"jobs: this stream cannot be sent to other processes ({error}); use jobs=1, "
-            "or data sets of classes and functions that stand in a module"
+            f"jobs: this stream cannot be pickled for other processes ({error}); use jobs=1, "
+            "or data sets whose classes and functions are defined in a module"
         ) from error

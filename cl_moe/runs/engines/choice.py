@@ -1,4 +1,4 @@
-"""Which engine a study is run by, and with what."""
+"""Selection of the engine of a study."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ENGINES = ("local", "ray")
 
 
 def read_engine(engine: EngineLike, jobs: int | None) -> RaySpec | None:
-    """Return the cluster that runs are sent to, None for this machine's processes.
+    """Return the specification of the Ray cluster, None for the local engine.
 
     Raises:
-        InputError: there is no such engine, or it cannot have so many jobs.
+        InputError: the engine is unknown, or the number of jobs is invalid.
 
     >>> read_engine("local", 2), read_engine("ray", None)
     (None, RaySpec(address=None, cpus=None, gpus=None, memory='1GiB'))
@@ -40,17 +40,17 @@ def open_engine(
     cluster: RaySpec | None,
     tell: ProgressCallback,
 ) -> Engine:
-    """Return what runs a study's jobs.
+    """Return the engine for a study's jobs.
 
     Args:
         plan: the study.
-        streams: where jobs that run in this process take their tasks from.
-        jobs: how many run at once. None: one here; on a cluster as many as it has room for.
-        cluster: where; None: on this machine, and for one job in this process.
-        tell: hears where each run is.
+        streams: the tasks of jobs that run in this process.
+        jobs: number of parallel runs. None: one locally; on a cluster as many as fit.
+        cluster: the Ray cluster; None: this machine, and this process for one job.
+        tell: called with the progress of each run.
 
     Raises:
-        InputError: the plan cannot be sent, or there is no such cluster.
+        InputError: the plan cannot be pickled, or the cluster is not available.
     """
     if cluster is not None:
         from cl_moe.runs.engines.ray import RayEngine

@@ -1,4 +1,4 @@
-"""Runs on this machine: in this process, or in several that are fed one job after the other."""
+"""Runs on this machine: in this process, or in worker processes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ("InProcessEngine", "ProcessEngine")
 
 
 class InProcessEngine(Engine):
-    """This process."""
+    """Executes jobs in this process."""
 
     def __init__(self, plan: StudyPlan, streams: Streams, tell: ProgressCallback) -> None:
         self._plan, self._streams, self._tell = plan, streams, tell
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Yield each job with its outcome as it ends."""
+        """Yield each job with its outcome when it ends."""
         for job in jobs:
             yield job, attempt(self._plan, self._streams, job, self._tell)
 
@@ -38,12 +38,12 @@ class InProcessEngine(Engine):
 
 
 class _Worker:
-    """One child process, the job it has, and a thread that passes its replies on."""
+    """A child process, its current job, and a thread that forwards its replies."""
 
     def __init__(self, plan: bytes, threads: int, replies: queue.Queue[_Reply]) -> None:
         self.job: Job | None = None
         self.tries = 0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         paths = [path or os.curdir for path in sys.path]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "cl_moe.runs.worker"],
@@ -55,7 +55,7 @@ class _Worker:
                 "PYTHONPATH": os.pathsep.join(paths),
                 "OMP_NUM_THREADS": str(threads),
             },
-            start_new_session=True,  # Ctrl-C is for the driver, which ends its workers itself
+            start_new_session=True,  # Ctrl-C only reaches the driver, which stops its workers
         )
         self._send(plan)
         self._thread = threading.Thread(target=self._listen, args=(replies,), daemon=True)
@@ -66,7 +66,7 @@ class _Worker:
         self._send(pickle.dumps(job))
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self._process.kill()
         self._process.wait()
         self._thread.join()
@@ -79,11 +79,13 @@ class _Worker:
         code = self._process.wait()
         self._log.seek(0)
         printed = self._log.read().decode(errors="replace").strip().splitlines()[-20:]
-        return "\n".join([f"the process of this run ended by itself (exit code {code})", *printed])
+        return "\n".join([f"the process of this run died (exit code {code})", *printed])
 
     def _send(self, message: bytes) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it is dead: the listening thread tells
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # the process died: the listening thread reports it
             self._process.stdin.write(message)
             self._process.stdin.flush()
 
@@ -98,7 +100,7 @@ _Reply = tuple[_Worker, dict[str, Any] | None]
 
 
 class ProcessEngine(Engine):
-    """Some workers, the queue of their replies, and the jobs that wait."""
+    """Executes jobs in worker processes, one job per worker at a time."""
 
     def __init__(self, plan: StudyPlan, size: int, tell: ProgressCallback) -> None:
         self._plan, self._threads, self._tell = packed(plan), plan.threads, tell
@@ -108,12 +110,12 @@ class ProcessEngine(Engine):
         self._size = size
 
     def expect(self, runs: int) -> None:
-        """Start the processes, so that they import while the driver checks the methods."""
+        """Start the processes, so that they import while the driver validates the methods."""
         while len(self._workers) < min(runs, self._size):
             self._workers.append(self._new_worker())
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Yield each job with its outcome as it ends."""
+        """Yield each job with its outcome when it ends."""
         self._waiting = [(job, 1) for job in longest_first(jobs)]
         self._feed()
         while any(worker.job is not None for worker in self._workers):
@@ -122,17 +124,17 @@ class ProcessEngine(Engine):
                 yield from self._replace_dead(worker)
             elif reply["kind"] == "progress":
                 self._tell(Progress(**reply["content"]))
-            elif reply["kind"] == "unloadable":  # the plan; no other worker will fare better
+            elif reply["kind"] == "unloadable":  # the plan cannot be loaded by any worker
                 yield from self._give_up(_failure(**reply["content"]))
             else:
                 job, worker.job = worker.job, None
-                assert job is not None, "a worker answers the one job it has"
+                assert job is not None, "a worker replies only to its job"
                 result = reply["kind"] == "result"
                 self._feed()
                 yield job, (RunResult if result else _failure)(**reply["content"])
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         for worker in self._workers:
             worker.close()
         self._workers = []
@@ -140,11 +142,11 @@ class ProcessEngine(Engine):
     def _next_reply(self) -> _Reply:
         while True:
             with contextlib.suppress(queue.Empty):
-                # A timeout, because on some systems an endless wait cannot be interrupted.
+                # A timeout, since on some systems an unlimited wait cannot be interrupted.
                 return self._replies.get(timeout=0.5)
 
     def _feed(self) -> None:
-        """Give the jobs that wait to workers that are free, and to new ones while there may be."""
+        """Assign waiting jobs to free workers, and to new ones up to the number of jobs."""
         free = [worker for worker in self._workers if worker.job is None]
         while self._waiting and (free or len(self._workers) < self._size):
             if not free:
@@ -156,8 +158,8 @@ class ProcessEngine(Engine):
         return _Worker(self._plan, self._threads, self._replies)
 
     def _replace_dead(self, worker: _Worker) -> Iterator[Outcome]:
-        """Replace a dead worker; its job alone is lost, and is tried once more."""
-        if worker not in self._workers:  # one that we have ended ourselves
+        """Replace a dead worker; its job is tried once more."""
+        if worker not in self._workers:  # stopped by this engine
             return
         self._workers.remove(worker)
         words = worker.exit_report()

@@ -1,7 +1,7 @@
-"""Runs on a cluster of Ray (Moritz et al. 2018).
+"""Runs on a Ray cluster (Moritz et al. 2018).
 
-Each run is one Ray task; the driver writes what comes back, so that a cluster holds nothing that
-is missed when it is gone. Ray itself is imported when an engine is made, and not before.
+Each run is one Ray task; the driver writes its results, so that nothing is stored on the cluster.
+Ray is imported when an engine is constructed.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from cl_moe.runs.worker import attempt, throttled, unpacked
 __all__ = ("RayEngine",)
 
 _SECONDS_TO_ANSWER = 5.0
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_POLLS = 0.5
 _SECONDS_BETWEEN_REPORTS = 0.5
 
 
 class RayEngine(Engine):
-    """Sends each run to a cluster as a task of its own; the plan is sent once.
+    """Submits each run as one Ray task; the plan is sent once.
 
-    Ray is started, or connected with, when there is a first job; a session that the caller has
-    begun with ``ray.init`` is used and left as it is.
+    Ray is started or connected to at the first job. If the caller has called ``ray.init``, that
+    session is used and left running.
 
     Args:
         plan: the study.
-        spec: the cluster, and what a run takes of it.
-        jobs: how many runs are on the cluster at once; None: all, those beyond its room wait there.
-        tell: hears where each run is.
+        spec: the cluster, and the resources per run.
+        jobs: most runs submitted at once; None: all, those that do not fit wait on the cluster.
+        tell: called with the progress of each run.
 
     Raises:
-        InputError: Ray is not installed, or none answers at the address.
+        InputError: Ray is not installed, or not available at the address.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RayEngine(Engine):
         self._ours = self._started = False
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """Yield each job with its outcome as it ends."""
+        """Yield each job with its outcome when it ends."""
         if jobs and not self._started:
             self._start()
         waiting = deque((job, 1) for job in longest_first(jobs))
@@ -71,7 +71,7 @@ class RayEngine(Engine):
             while waiting and len(self._under_way) < self._most:
                 job, tries = waiting.popleft()
                 self._under_way[self._submit(job)] = (job, tries)
-            ended, _ = self._ray.wait(list(self._under_way), timeout=_SECONDS_BETWEEN_LOOKS)
+            ended, _ = self._ray.wait(list(self._under_way), timeout=_SECONDS_BETWEEN_POLLS)
             self._read_reports()
             for reference in ended:
                 job, tries = self._under_way.pop(reference)
@@ -99,13 +99,13 @@ class RayEngine(Engine):
         self._check_room()
         self._plan_ref = ray.put(self._plan)
         here = ray.get_runtime_context().get_node_id()
-        beside_us = importlib.import_module("ray.util.scheduling_strategies")
+        strategies = importlib.import_module("ray.util.scheduling_strategies")
         self._actor = (
             ray.remote(_ReportActor)
             .options(
                 num_cpus=0,
                 runtime_env=environment,
-                scheduling_strategy=beside_us.NodeAffinitySchedulingStrategy(here, soft=True),
+                scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(here, soft=True),
             )
             .remote()
         )
@@ -114,7 +114,7 @@ class RayEngine(Engine):
             num_cpus=self._needs["CPU"],
             num_gpus=self._needs["GPU"],
             memory=self._needs["memory"],
-            max_retries=0,  # we try again ourselves, as every engine does
+            max_retries=0,  # this engine retries runs itself, like the others
             runtime_env=environment,
         )
         self._started = True
@@ -122,7 +122,7 @@ class RayEngine(Engine):
     def _connect(self, environment: dict[str, Any]) -> None:
         how: dict[str, Any] = {}
         if self._address == "local":
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports
             room = None if math.isinf(self._most) else math.ceil(self._most * self._needs["CPU"])
             how = {"num_cpus": room, "include_dashboard": False}
         try:
@@ -137,28 +137,29 @@ class RayEngine(Engine):
             why = str(error).strip().split("\n")[0]
             raise InputError(
                 f"address: the Ray at '{self._address}' cannot be used ({why}); give the address "
-                "that `ray start` has printed, or none for a Ray on this machine"
+                "printed by `ray start`, or none for a local Ray"
             ) from error
 
     def _check_room(self) -> None:
-        """A task that fits on no machine would wait for ever."""
+        """Raise an InputError if a run fits on no machine, where it would wait forever."""
         there = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         if not any(all(n.get(k, 0) >= v for k, v in self._needs.items()) for n in there):
             cpus, gpus, memory = self._needs.values()
             raise InputError(
                 f"engine: a run takes {cpus:g} CPU, {gpus:g} GPU and {memory / 2**30:.3g} GiB, "
-                f"and none of the cluster's {len(there)} machines has that; ask for less a run"
+                f"but none of the cluster's {len(there)} machines has that; reduce the resources "
+                "per run"
             )
 
     def _submit(self, job: Job) -> Any:
-        # In a list, the parcel is passed on as it is, and opened once a process.
+        # In a list, the reference is not resolved by Ray, but once per process.
         return self._task.remote([self._plan_ref], job, self._actor, str(Path.cwd()))
 
     def _outcome(self, reference: Any) -> RunResult | Failure:
         try:
             outcome: RunResult | Failure = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            return Failure(f"Ray has lost this run: {error}", crashed=True)
+            return Failure(f"Ray lost this run: {error}", crashed=True)
         return outcome
 
     def _read_reports(self) -> None:
@@ -169,7 +170,7 @@ class RayEngine(Engine):
 
 
 class _ReportActor:
-    """An actor beside the driver that holds the runs' reports until they are asked for."""
+    """An actor on the driver's machine that collects the progress reports of runs."""
 
     def __init__(self) -> None:
         self._reports: list[dict[str, Any]] = []
@@ -183,7 +184,7 @@ class _ReportActor:
 
 
 def _run(plan_ref: list[Any], job: Job, actor: Any, folder: str) -> RunResult | Failure:
-    """Run a job in a process of the cluster, in the driver's folder where there is such a one."""
+    """Run a job in a process of the cluster, in the driver's folder if it exists there."""
     if Path(folder).is_dir():
         os.chdir(folder)
     plan, streams = _opened(plan_ref[0])
@@ -197,7 +198,7 @@ def _opened(plan_ref: Any) -> tuple[StudyPlan, Streams]:
 
 
 def _environment(threads: int) -> dict[str, Any]:
-    """Return what a run's process is started with: where modules are, and how many threads."""
+    """Return the environment of a run's process: module path and number of threads."""
     paths = [path or os.curdir for path in sys.path]
     return {
         "env_vars": {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads)},
@@ -214,18 +215,18 @@ def _load_ray() -> Any:
 
 
 def _probe(address: str) -> None:
-    """See that something answers: Ray itself would try for minutes, and then end the process."""
+    """Check that the address accepts connections: Ray would retry for minutes, then exit."""
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit() and int(port) < 2**16):
         raise InputError(
-            f"address: '{address}' is none; give auto, 10.0.0.1:6379 or ray://10.0.0.1:10001"
+            f"address: '{address}' is not an address; give auto, 10.0.0.1:6379 or ray://10.0.0.1:10001"
         )
     try:
         socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
     except OSError as error:
         raise InputError(
             f"address: no Ray answers at '{address}' ({error}); give the address that `ray start` "
-            "has printed, or none for a Ray on this machine"
+            "printed, or none for a local Ray"
         ) from error

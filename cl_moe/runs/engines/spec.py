@@ -1,4 +1,4 @@
-"""What of a cluster a study asks for."""
+"""The resources that a study requests of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2*
 
 @dataclass(frozen=True)
 class RaySpec:
-    """Runs on a cluster of Ray, each a Ray task with these resources (Moritz et al. 2018).
+    """A Ray cluster, and the resources per run (Moritz et al. 2018).
 
     Args:
-        address: of the cluster (``auto``, ``10.0.0.1:6379``, ``ray://10.0.0.1:10001``). None: the
-            one that ``RAY_ADDRESS`` names, or else a Ray on this machine for the time of the study.
-        cpus: cores that a run takes. None: as many as it has torch threads.
-        gpus: share of a GPU that a run takes, or whole ones. None: 1 on a GPU, 0 on the CPU.
-        memory: that a run takes: bytes, or a text such as ``"2GiB"``. Ray starts no more runs on a
-            machine than fit in; it does not stop one that takes more.
+        address: of the cluster (``auto``, ``10.0.0.1:6379``, ``ray://10.0.0.1:10001``). None: that
+            of ``RAY_ADDRESS``, or else a local Ray for the duration of the study.
+        cpus: cores per run. None: its number of torch threads.
+        gpus: GPUs per run, a fraction or a whole number. None: 1 on a GPU, 0 on the CPU.
+        memory: memory per run: bytes, or a text such as ``"2GiB"``. Ray uses it for scheduling, and
+            does not enforce it.
 
     Raises:
-        InputError: naming every number that Ray could not use.
+        InputError: naming every invalid number.
 
     >>> RaySpec(gpus=0.25, memory="2GiB").memory
     '2GiB'
     >>> RaySpec(cpus=0)
     Traceback (most recent call last):
     ...
-    cl_moe.errors.InputError: cpus: 0 is no number of cores; give 0.5, 1, 2, ...
+    cl_moe.errors.InputError: cpus: 0 is not a valid number of cores; give 0.5, 1, 2, ...
     """
 
     address: str | None = None
@@ -45,9 +45,13 @@ class RaySpec:
     def __post_init__(self) -> None:
         problems = []
         if self.cpus is not None and not _is_share(self.cpus, least=0.001):
-            problems.append(f"cpus: {self.cpus!r} is no number of cores; give 0.5, 1, 2, ...")
+            problems.append(
+                f"cpus: {self.cpus!r} is not a valid number of cores; give 0.5, 1, 2, ..."
+            )
         if self.gpus is not None and not _is_share(self.gpus, least=0.0):
-            problems.append(f"gpus: {self.gpus!r} is no number of GPUs; give 0, 0.25, 1, 2, ...")
+            problems.append(
+                f"gpus: {self.gpus!r} is not a valid number of GPUs; give 0, 0.25, 1, 2, ..."
+            )
         try:
             in_bytes(self.memory)
         except InputError as error:
@@ -68,12 +72,12 @@ def in_bytes(memory: int | str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", str(memory))
     unit = _UNITS.get((found[2] or "B").upper()) if found else None
     if isinstance(memory, bool) or found is None or unit is None:
-        raise InputError(f"'{memory}' is no amount of memory; give 2GiB, 500MiB, or bytes")
+        raise InputError(f"'{memory}' is not an amount of memory; give 2GiB, 500MiB, or bytes")
     return int(float(found[1]) * unit)
 
 
 def _is_share(value: object, least: float) -> bool:
-    """Tell whether Ray can give so much of something: a share of one, or whole ones."""
+    """Whether Ray accepts an amount: a fraction of one, or a whole number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return False
     return value >= least and (value <= 1 or value == int(value))

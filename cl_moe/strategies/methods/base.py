@@ -62,7 +62,7 @@ def build_method(
         method = catalog.build(target, parameters, place, context)
     if not isinstance(method, Method):
         raise InputError(
-            f"{place}: gives {_a(method)}, not a Method; return "
+            f"{place}: returns {_a(method)} instead of a Method; return "
             "cl_moe.strategies.methods.base.Method(strategy)"
         )
     if method.trains:
@@ -141,7 +141,7 @@ def require_objective(
         more = f" (and of {len(others) - 1} more)" if len(others) > 1 else ""
         raise InputError(
             f"method '{method}': {why}, and the objective of task '{others[0].name}'{more} is "
-            f"{others[0].objective.name}; leave it out, or give tasks of {' or '.join(known)}"
+            f"{others[0].objective.name}; remove the method, or give tasks of {' or '.join(known)}"
         )
 
 

@@ -21,7 +21,7 @@ def moe(
     gate_options: Mapping[str, Any] | None = None,
     growth_options: Mapping[str, Any] | None = None,
 ) -> Method:
-    """A task-aware mixture that matches, reuses, ensembles, copies or grows experts.
+    """A task-aware mixture that reuses experts in ensembles, copies them or grows new ones.
 
     Task-aware gating in the sense of Gupta et al. 2022. Each path, one expert per layer, has as
     many active parameters as the dense network.
@@ -31,7 +31,7 @@ def moe(
         gate: name of the gate.
         growth: name of the growth policy.
         experts: initial number of experts per layer (a fixed pool has no others).
-        max_experts: most experts in use per layer; at this number the policy reassigns experts.
+        max_experts: most experts in use per layer; at this number the policy retrains experts.
         gate_options: parameters of the gate.
         growth_options: parameters of the growth policy.
     """

@@ -51,7 +51,7 @@ class Background(Operator):
         if self.colour is not None and len(self.colour) != channels:
             raise InputError(
                 f"task '{task.name}': colour has {len(self.colour)} values for {channels} "
-                "channels; give one a channel (or set shape = [3, ...] under [stream])"
+                "channels; give one per channel (or set shape = [3, ...] under [stream])"
             )
         if self.colour is None:
             colour = torch.rand(channels, generator=generator(seed, "background"))

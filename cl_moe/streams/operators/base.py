@@ -171,6 +171,6 @@ def float_problem(task: Task, word: str) -> None:
     """Raise an InputError where the task's inputs are token ids."""
     if not task.dtype.is_floating_point:
         raise InputError(
-            f"task '{task.name}': token ids (whole numbers) cannot be {word}; leave the operator "
-            "out, or give floats"
+            f"task '{task.name}': token ids (whole numbers) cannot be {word}; remove the "
+            "operator, or give floats"
         )

@@ -41,7 +41,7 @@ class PermuteLabels(Operator):
 
     def __post_init__(self) -> None:
         if self.shift == 0:
-            raise InputError("shift: 0 changes nothing; give another number or leave it out")
+            raise InputError("shift: 0 changes nothing; give another number or remove the operator")
 
     def permutation(self, classes: int, seed: int) -> Tensor:
         """Return the new label of each old one (classes,)."""
@@ -58,8 +58,8 @@ class PermuteLabels(Operator):
         class_problem(task, "a permutation")
         if self.shift is not None and self.shift % task.n_classes == 0:
             raise InputError(
-                f"task '{task.name}': shift {self.shift} leaves {task.n_classes} classes as they "
-                "are; give a number that they do not divide"
+                f"task '{task.name}': shift {self.shift} does not change {task.n_classes} "
+                "classes; give a number that is not a multiple of it"
             )
         new = self.permutation(task.n_classes, seed)
         names = [task.classes[int(old)] for old in new.argsort()]

@@ -93,7 +93,7 @@ def choose_classes(
         else:
             problems.append(f"{place}: no class '{item}'; {did_you_mean(item, known)}")
     if len(set(chosen)) < len(chosen):
-        problems.append(f"{place}: classes {list(wanted)} name one class twice")
+        problems.append(f"{place}: classes {list(wanted)} contain a class twice")
     if problems:
         raise InputError(problems)
     return chosen

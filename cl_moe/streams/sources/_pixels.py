@@ -18,10 +18,10 @@ _SIXTEEN_BITS = ("PNG", "PPM")
 
 
 def eight_bits(image: Image, mode: Literal["L", "RGB"]) -> Image:
-    """Return an image in grey or colour, 8 bits a channel.
+    """Return an image in grey or colour, 8 bits per channel.
 
     Deep images are scaled by the range of their type, 65535, or 1 for floats: Pillow cuts them off
-    at 255. Transparency is left out.
+    at 255. Transparency is removed.
 
     Raises:
         InputError: integers of 32 bits or floats outside 0 to 1, whose range nobody knows, or a

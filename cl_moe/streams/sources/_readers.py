@@ -33,24 +33,24 @@ def find_idx(folder: Path, name: str) -> Path | None:
 
 
 def read_idx(path: Path) -> Tensor:
-    """Return the array of an IDX file (LeCun's format), read straight from its ``.gz`` if packed.
+    """Return the array of an IDX file (LeCun's format), also compressed as ``.gz``.
 
     Raises:
-        InputError: the file is not IDX, of other than bytes, or cut short.
+        InputError: the file is not IDX, not of bytes, or truncated.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read()
     except (OSError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); fetch it again") from error
+        raise InputError(f"{path}: cannot be read ({error}); download it again") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != 8:
-        raise InputError(f"{path}: not an IDX file of bytes; fetch it again")
+        raise InputError(f"{path}: not an IDX file of bytes; download it again")
     start = 4 + 4 * content[3]
     shape = np.frombuffer(content[4:start], dtype=">u4").astype(np.int64)
     if len(content) - start != int(shape.prod()):
         raise InputError(
-            f"{path}: {len(content) - start} values where its head says {int(shape.prod())}; "
-            "fetch it again"
+            f"{path}: {len(content) - start} values, but its header says {int(shape.prod())}; "
+            "download it again"
         )
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
 
@@ -58,7 +58,7 @@ def read_idx(path: Path) -> Tensor:
 def read_cifar_sheets(folder: Path, *, coarse: bool) -> SourceData:
     """Return images from sheets of tiles described by an ``index.json``.
 
-    Its ``sheets`` hold {file, split, label, n, cols}: tile k stands at row k // cols, column
+    Its ``sheets`` hold {file, split, label, n, cols}: tile k is at row k // cols, column
     k % cols; ``classes``, ``coarse_names`` and ``coarse_of_class`` name the labels.
     """
     from PIL import Image
@@ -85,7 +85,7 @@ def read_cifar_sheets(folder: Path, *, coarse: bool) -> SourceData:
 def read_omniglot_archives(folder: Path, alphabet: str | None) -> SourceData:
     """Return Omniglot (1, 105, 105), ink 255, from two npz archives and ``alphabets.tsv``.
 
-    Of the 20 drawers of each character, the last five are the test set.
+    The last five of the 20 drawers of each character are the test set.
     """
     with (folder / "alphabets.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -121,7 +121,7 @@ def split_drawers(ink_KD: Tensor, names: tuple[str, ...]) -> SourceData:
 
 
 def read_omniglot_folders(folder: Path, alphabet: str | None) -> SourceData:
-    """Return Omniglot from torchvision's folders of PNG files, as the archives give it."""
+    """Return Omniglot from torchvision's folders of PNG files, in the form of the archives."""
     from PIL import Image
 
     characters = sorted(folder.glob("images_*/*/character*"))

@@ -76,21 +76,21 @@ class SourceData:
         if not found and self.train_x.shape[1:] != self.test_x.shape[1:]:
             found.append(
                 f"{place}: train inputs have shape {tuple(self.train_x.shape[1:])}, test inputs "
-                f"{tuple(self.test_x.shape[1:])}; give both one shape"
+                f"{tuple(self.test_x.shape[1:])}; give both the same shape"
             )
         if not self.classifies:
             return found
         if len(self.classes) < 2:
             found.append(f"{place}: {len(self.classes)} class; a task needs two or more")
         if len(set(self.classes)) < len(self.classes):
-            found.append(f"{place}: two classes have one name; give each its own")
+            found.append(f"{place}: two classes have the same name; rename one")
         if not found:
             empty = set(range(len(self.classes))) - set(self.train_y.tolist())
             found += one_per_cause(
                 (
                     None,
-                    f"{place}: class '{self.classes[k]}' has no training example; add some or drop "
-                    "it",
+                    f"{place}: class '{self.classes[k]}' has no training example; add some or "
+                    "remove the class",
                 )
                 for k in sorted(empty)
             )
@@ -99,11 +99,11 @@ class SourceData:
 
 def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
     if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim and y.ndim):
-        return ["inputs or labels are no list of examples; give tensors (N, ...) and (N,)"]
+        return ["inputs or labels are not lists of examples; give tensors (N, ...) and (N,)"]
     if len(x) != len(y):
-        return [f"{len(x)} inputs but {len(y)} labels; give one label an input"]
+        return [f"{len(x)} inputs but {len(y)} labels; give one label per input"]
     if len(x) == 0:
-        return ["no example; give at least one a class"]
+        return ["no example; give at least one per class"]
     problems = []
     if x.ndim not in (2, 4) or 0 in x.shape:
         problems.append(
@@ -114,7 +114,7 @@ def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
     elif x.is_floating_point() and not bool(torch.isfinite(x).all()):
         bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
         problems += one_per_cause(
-            (None, f"example {row} holds NaN or infinity; clean or drop it") for row in bad
+            (None, f"example {row} holds NaN or infinity; clean or remove it") for row in bad
         )
     classes = objective.n_outputs
     if not isinstance(objective, Classification):
@@ -142,16 +142,16 @@ class Source(ABC):
         """Return all examples.
 
         Raises:
-            InputError: the data cannot be used; every problem found, with file and value.
+            InputError: the data are invalid: all problems, with file and value.
         """
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the data are available, else the reason and a remedy."""
+        """Return None if the data are available, else the reason and a remedy."""
         return None
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for this package, where the system keeps such."""
+    """Return the user's cache folder for this package."""
     from platformdirs import user_cache_path
 
     return user_cache_path("cl_moe")
@@ -166,12 +166,12 @@ def data_folder(data_dir: Path | None) -> Path:
 
 
 def find_path(path: str, data_dir: Path | None) -> Path:
-    """Return where a user's file or folder is: as given, in the data folder, or where it would be.
+    """Return the path of a user's file or folder.
 
     A relative path is looked up in the data folder first and then in the current folder.
     """
     given = Path(path)
-    with contextlib.suppress(RuntimeError):  # ~name of nobody: then it is a name like any other
+    with contextlib.suppress(RuntimeError):  # ~name of an unknown user is an ordinary name
         given = given.expanduser()
     inside = data_folder(data_dir) / given
     return inside if inside.exists() or not given.exists() else given
@@ -191,7 +191,7 @@ def split_apart(y: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
 
 
 def encode(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
-    """Return labels as int64 (N,) and the class names, sorted (as numbers where all are).
+    """Return labels as int64 (N,) and the class names, sorted (as numbers if all are).
 
     >>> encode(["b", "a", "b"])
     (tensor([1, 0, 1]), ('a', 'b'))

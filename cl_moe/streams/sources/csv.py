@@ -18,7 +18,7 @@ from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, s
 
 __all__ = ("Csv",)
 
-LEAVE_OUT = "mend it, or leave the column out of features"
+LEAVE_OUT = "correct it, or leave the column out of features"
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class Csv(Source):
         path: the file; a relative path is looked up in the data folder, then the current one.
         label: name of the column of labels (texts or numbers). For another objective than
             classification the column of targets, or a list of several.
-        features: names of the columns to use; all others than the label, where left out.
-        test_path: a second file with the test set; where left out, ``test_fraction`` of each
+        features: names of the columns to use; by default all but the label.
+        test_path: a second file with the test set; by default ``test_fraction`` of each
             class is held out, the same rows in every run.
         test_fraction: see ``test_path``.
-        delimiter: between columns; a tab for files ending in ``.tsv``, where left out.
+        delimiter: between columns; by default a tab for files ending in ``.tsv``, else a comma.
         standardise: shift and scale every column by the training set's mean and deviation; constant
             columns become 0. Targets are not changed.
         objective: ``classification``; ``regression``, targets are numbers; or ``multilabel``, each
-            target is 0 or 1. Of the latter two the test set is any ``test_fraction`` of the rows.
+            target is 0 or 1. For the latter two, ``test_fraction`` of all rows is held out.
 
     >>> Csv(path="iris.csv", label="species").label
     'species'
@@ -73,17 +73,19 @@ class Csv(Source):
         if self.delimiter is not None and len(self.delimiter) != 1:
             problems.append(f"delimiter: {self.delimiter!r} is not one character")
         problems += [
-            f"features: '{name}' is the label, which is to be learned"
+            f"features: '{name}' is the label column; remove it"
             for name in self.targets
             if name in self.features
         ]
         if len(set(self.features)) < len(self.features):
-            problems.append(f"features: {list(self.features)} has a column twice; give each once")
+            problems.append(
+                f"features: {list(self.features)} contains a column twice; give each once"
+            )
         if problems:
             raise InputError(problems)
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the files exist."""
+        """Return None if the files exist."""
         for name in filter(None, (self.path, self.test_path)):
             path = find_path(name, data_dir)
             if not path.is_file():
@@ -116,7 +118,7 @@ class Csv(Source):
         if unknown:
             raise InputError(
                 f"{path}, column '{self.label}': label '{unknown[0]}' is not in the "
-                "training file; add training rows or drop it"
+                "training file; add training rows or remove it"
             )
         return torch.tensor([classes.index(word) for word in read])
 
@@ -182,10 +184,10 @@ class Csv(Source):
             place = f"{path}, row {number}"
             if len(row) != len(header):
                 wide = f"{len(row)} values for {len(header)} columns"
-                found.append(("length", f"{place}: {wide}; mend it"))
+                found.append(("length", f"{place}: {wide}; correct it"))
                 continue
             if self.objective != "classification":
-                targets.append(numbers(row, place, at, "mend it"))
+                targets.append(numbers(row, place, at, "correct it"))
             elif not row[at[0]].strip():
                 found.append(("label", f"{place}, column '{self.label}': no label; give one"))
             values.append(numbers(row, place, columns, LEAVE_OUT))
@@ -195,7 +197,7 @@ class Csv(Source):
 
 
 def _number(text: str, place: str, hint: str, found: list[tuple[str, str]]) -> float:
-    """Return a cell's number; where it is none, say so with what helps."""
+    """Return a cell's number; if it is not a number, add a problem with a hint."""
     try:
         value = float(text)
     except ValueError:

@@ -15,7 +15,7 @@ from cl_moe.streams.sources.base import Source, SourceData, split_apart
 __all__ = ("Digits",)
 
 FILE = Path("datasets", "data", "digits.csv.gz")
-"""Where scikit-learn keeps them, in its package."""
+"""Their path within scikit-learn's package."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Digits(Source):
 
 
 def _table() -> np.ndarray:
-    """Return grey values 0 to 16 and the digit, a row (65,) an image.
+    """Return grey values 0 to 16 and the digit, a row (65,) per image.
 
-    The file is read where scikit-learn keeps it: importing that takes over a second.
+    The file is read directly, since importing scikit-learn takes over a second.
     """
     package = find_spec("sklearn")
     found = [

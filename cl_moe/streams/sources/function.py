@@ -19,20 +19,19 @@ __all__ = ("Function",)
 
 @dataclass(frozen=True)
 class Function(Source):
-    """One's own ``package.module:function`` or ``file.py:function``; it returns the data.
+    """Data from a user's ``package.module:function`` or ``file.py:function``.
 
     It returns a :class:`~cl_moe.streams.sources.base.SourceData`, or (train_x, train_y, test_x,
-    test_y) or (train_x, train_y, test_x, test_y, classes) of arrays or tensors, converted as those
-    of a :class:`~cl_moe.streams.task.Task` are. It is given
-    ``seed`` and ``data_dir`` where it takes parameters so called. In a scenario the function may
-    also stand as the ``type`` itself, its arguments beside it. SourceData says the ``objective`` of
-    data that are not for classification. Where it may have no data it has an
-    attribute ``available``, a function of ``data_dir`` that returns None or why not, and a slot
-    goes on to its next source.
+    test_y) or (train_x, train_y, test_x, test_y, classes) of arrays or tensors, converted as for
+    a :class:`~cl_moe.streams.task.Task`. It receives ``seed`` and ``data_dir`` if it has parameters
+    with these names. In a scenario the function may also be the ``type`` itself, with its arguments
+    as keys of the table. For objectives other than classification it returns a SourceData. If its
+    data may be missing, it has an attribute ``available``, a function of ``data_dir`` that returns
+    None or the reason; a slot then takes its next source.
 
     Args:
         function: ``package.module:function``, or ``file.py:function`` with a file of the current
-            folder or beside the shipped scenarios.
+            folder or of the folder of built-in scenarios.
         arguments: passed by keyword.
 
     >>> Function("sklearn.datasets:load_wine").function
@@ -60,7 +59,7 @@ class Function(Source):
             if name not in known and inspect.Parameter.VAR_KEYWORD not in kinds
         ]
         problems += [
-            f"arguments.{name}: missing; the function needs it"
+            f"arguments.{name}: missing; the function requires it"
             for name, parameter in known.items()
             if parameter.default is parameter.empty
             and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
@@ -70,7 +69,7 @@ class Function(Source):
             raise InputError(problems)
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return what the function's own ``available`` says, if it has one, else None."""
+        """Return the result of the function's ``available``, if it has one, else None."""
         ask = getattr(catalog.resolve("source", self.function), "available", None)
         return None if ask is None else ask(data_dir)
 
@@ -78,7 +77,7 @@ class Function(Source):
         return {"seed", "data_dir"} & set(inspect.signature(target).parameters)
 
     def load(self, *, seed: int, data_dir: Path | None) -> SourceData:
-        """Return what the function gives, as tensors."""
+        """Return the function's data as tensors."""
         target = catalog.resolve("source", self.function)
         offered = {"seed": seed, "data_dir": data_dir}
         extra = {key: offered[key] for key in self._extra(target)}

@@ -1,4 +1,4 @@
-"""Invented characters, drawn stroke by stroke: many classes, nothing to download."""
+"""Randomly generated characters."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from cl_moe.streams.sources.base import Source, SourceData
 __all__ = ("Glyphs",)
 
 POINTS = 12
-"""Points that a stroke is drawn with."""
+"""Number of points per stroke."""
 PEN = 0.05
 """Radius of the pen; the image is 1 wide."""
 
 
 @dataclass(frozen=True)
 class Glyphs(Source):
-    """Grey images of characters that nobody writes, in the manner of Omniglot (Lake et al. 2015).
+    """Grey images of randomly generated characters, similar to Omniglot (Lake et al. 2015).
 
     A character is ``strokes`` quadratic Bezier curves with random control points. Each example is a
-    variation: the control points are moved a little, and the character is rotated, scaled and
-    shifted. Every character is the same in all runs; a study's seed draws the classes of a task,
-    and which examples it gets.
+    variation: the control points are perturbed, and the character is rotated, scaled and shifted.
+    Every character is the same in all runs; a study's seed draws the classes and examples of a
+    task.
 
     Args:
         classes: number of characters.
         strokes: curves per character.
         size: width and height of an image, in pixels.
-        wobble: standard deviation of what control points are moved by; the image is 1 wide.
+        wobble: standard deviation of the perturbation of control points; the image is 1 wide.
         train_per_class: training examples per class.
         test_per_class: test examples per class.
 

@@ -20,15 +20,15 @@ _ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 @dataclass(frozen=True)
 class Images(Source):
-    """A folder of images with one subfolder a class, or ``train`` and ``test`` folders of such.
+    """A folder of images with one subfolder per class, or ``train`` and ``test`` folders of such.
 
-    Images of 16 bits, and of floats from 0 to 1, are brought to 8 bits by their whole range.
+    Images of 16 bits, and of floats from 0 to 1, are scaled to 8 bits.
 
     Args:
         path: the folder; a relative one is looked up in the data folder, then the current one.
-        size: [height, width] all images are resized to; may be left out where all have one size.
-        grey: one channel in place of three.
-        test_fraction: of each class, held out as test set where there is no ``test`` folder.
+        size: [height, width] all images are resized to; optional if all have the same size.
+        grey: one channel instead of three.
+        test_fraction: share of each class held out as test set if there is no ``test`` folder.
 
     >>> Images(path="cats-and-dogs", size=(32, 32)).size
     (32, 32)
@@ -49,7 +49,7 @@ class Images(Source):
             raise InputError(problems)
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the folder exists."""
+        """Return None if the folder exists."""
         folder = find_path(self.path, data_dir)
         return None if folder.is_dir() else f"{folder} is not a folder; correct path"
 
@@ -62,7 +62,7 @@ class Images(Source):
             if extra:
                 raise InputError(
                     f"{folder / 'test'}: class '{min(extra)}' is not in {folder / 'train'}; "
-                    "add training images or drop it"
+                    "add training images or remove it"
                 )
             train_x, train_y = self._read(folder / "train", classes)
             test_x, test_y = self._read(folder / "test", classes)
@@ -75,7 +75,7 @@ class Images(Source):
     def _classes(self, folder: Path) -> tuple[str, ...]:
         names = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."))
         if not names:
-            raise InputError(f"{folder}: no subfolder; give one a class, with its images")
+            raise InputError(f"{folder}: no subfolder; create one per class, with its images")
         return names
 
     def _read(self, folder: Path, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
@@ -85,7 +85,7 @@ class Images(Source):
             paths = sorted(p for p in inside.glob("*") if p.suffix.lower() in _ENDINGS)
             if not paths:
                 ways = ", ".join(_ENDINGS)
-                found.append(("none", f"{inside}: no image; add some ({ways}) or drop it"))
+                found.append(("none", f"{inside}: no image; add some ({ways}) or remove it"))
             for path in paths:
                 image = self._image(path, found)
                 if image is None:
@@ -107,14 +107,14 @@ class Images(Source):
         return torch.stack(images), torch.tensor(labels, dtype=torch.int64)
 
     def _image(self, path: Path, found: list[tuple[str, str]]) -> Tensor | None:
-        """Return an image (C, H, W), or None and why not in ``found``."""
+        """Return an image (C, H, W), or None with the reason in ``found``."""
         from PIL import Image
 
         try:
             with Image.open(path) as file:
                 image = eight_bits(file, "L" if self.grey else "RGB")
         except OSError as error:
-            found.append(("file", f"{path}: not a readable image ({error}); drop or replace it"))
+            found.append(("file", f"{path}: not a readable image ({error}); remove or replace it"))
             return None
         except InputError as error:
             found.append((str(error), f"{path}: {error}"))

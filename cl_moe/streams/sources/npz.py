@@ -27,16 +27,16 @@ class Npz(Source):
 
     Inputs are vectors (N, d), or images (N, H, W), (N, C, H, W) or (N, H, W, C); bytes are scaled
     to [0, 1], and vectors of whole numbers are token ids. Labels are whole numbers or texts (N,),
-    or one-hot rows; targets of regression numbers, those of several labels a row 0 and 1, (N,) or
-    (N, outputs). Pickled arrays are refused.
+    or one-hot rows; targets of regression are numbers, those of multilabel tasks 0 and 1, (N,) or
+    (N, outputs). Pickled arrays raise an error.
 
     Args:
         path: the file; a relative path is looked up in the data folder, then the current one.
         x: name of the array of (training) inputs.
         y: name of the array of (training) labels.
-        test_x: name of the array of test inputs; where left out, ``test_fraction`` is held out.
+        test_x: name of the array of test inputs; by default ``test_fraction`` is held out.
         test_y: name of the array of test labels.
-        test_fraction: of each class (of all, where there are none), the same examples in every run.
+        test_fraction: share of each class (without classes, of all), the same in every run.
         objective: ``classification``, ``regression`` or ``multilabel``.
 
     >>> Npz(path="embeddings.npz").x
@@ -90,7 +90,7 @@ class Npz(Source):
     def _data(self, path: Path, arrays: Mapping[str, Any]) -> SourceData:
         bad = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
         if bad:
-            raise InputError(f"{path}: '{bad[0]}' is no array; save it with numpy.savez")
+            raise InputError(f"{path}: '{bad[0]}' is not an array; save it with numpy.savez")
         problems = [
             f"{path}, array '{name}': {arrays[name].dtype} is not a number; give numbers"
             for name in (self.x, self.test_x)
@@ -117,7 +117,7 @@ class Npz(Source):
         if unknown:
             raise InputError(
                 f"{path}, array '{self.test_y}': label {unknown[0]} is not among the training "
-                "labels; add training examples or drop it"
+                "labels; add training examples or remove it"
             )
         test_y = torch.tensor([classes.index(word) for word in test_words])
         return SourceData(x, y, _inputs(arrays[self.test_x]), test_y, classes)

@@ -20,7 +20,7 @@ __all__ = ("Synthetic",)
 
 @dataclass(frozen=True)
 class Synthetic(Source):
-    r"""Non-linear classification tasks with a dial for relatedness between any two of them.
+    r"""Non-linear classification tasks of chosen relatedness.
 
     A task is given by theta = (W, P): a mixing matrix W (latent, dim), and for each class
     ``clusters`` prototypes P (classes, clusters, latent). An example of class c is
@@ -30,27 +30,27 @@ class Synthetic(Source):
 
     Every entry of theta is standard Gaussian, and the entries of two variants have the correlation
     r, their ``relatedness``: theta_b = r theta_a + sqrt(1 - r^2) xi. So 0 is an independent task,
-    1 is the same task (same inputs, same labels, other examples), and in between both the
-    directions that matter in input space and the places of the classes agree in part. As a class
-    is several clusters on a sphere, a linear model falls far short of a small network; as the
-    signal lies in ``latent`` of ``dim`` directions, features learned on a related task are worth
-    many examples (tested: their worth to a linear probe rises with the dial).
+    and 1 is the same task (same distribution, other examples); in between, both the relevant
+    directions of input space and the positions of the classes agree in part. Since a class consists
+    of several clusters on a sphere, a linear model is much less accurate than a small network.
+    Since the signal lies in ``latent`` of ``dim`` directions, features of a related task save many
+    examples (tested: the accuracy of a linear probe on them rises with the relatedness).
 
     In a scenario, each task names its ``variant`` (default: the task's name) and may say
     ``related_to`` an earlier variant with a ``relatedness``; other pairs then have the product of
-    the correlations on the way between them. In Python, :meth:`family` takes a whole matrix.
+    the correlations between them. In Python, :meth:`family` takes a matrix of correlations.
 
     Args:
         dim: features.
-        image: the features are laid out as a grey square image (1, sqrt(dim), sqrt(dim)).
+        image: reshape the features to a grey square image (1, sqrt(dim), sqrt(dim)).
         classes: number of classes, balanced.
         clusters: prototypes per class; with one the task is nearly linear.
-        latent: dimension of the space the prototypes live in; fewer make a harder task.
+        latent: dimension of the space of prototypes; tasks with fewer dimensions are harder.
         noise: standard deviation of the noise on every feature, before the sigmoid.
         train_per_class: training examples per class.
         test_per_class: test examples per class.
         lineage: variants from the first ancestor to this one, each with its relatedness to the
-            one before it (that of the first is without meaning). Set by the scenario.
+            one before it (that of the first is ignored). Set by the scenario.
 
     >>> data = Synthetic(dim=16, classes=3, train_per_class=5).load(seed=0, data_dir=None)
     >>> tuple(data.train_x.shape), data.train_y.bincount().tolist()

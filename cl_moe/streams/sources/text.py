@@ -21,8 +21,8 @@ __all__ = ("Text",)
 class Text(Source):
     """Labelled texts as frozen sentence embeddings (384,), or of pairs (1536,). Extra ``text``.
 
-    A file has one example a line (or quoted, in a CSV file): its label and its text, in columns.
-    Sentences are embedded once with all-MiniLM-L6-v2, and the result kept in the user's cache. A
+    A file has one example per line (or quoted, in a CSV file): its label and its text, in columns.
+    Sentences are embedded once with all-MiniLM-L6-v2, and the result is cached. A
     pair (u, v) becomes [u, v, |u - v|, u * v] (Conneau et al. 2017).
 
     Args:
@@ -30,11 +30,11 @@ class Text(Source):
         text: name of the column of texts.
         label: name of the column of labels.
         text_b: name of the column of second texts, for pairs.
-        columns: the columns' names where the file has no header.
-        test_path: a second file with the test set; where left out, ``test_fraction`` is held out.
+        columns: the columns' names if the file has no header.
+        test_path: a second file with the test set; by default ``test_fraction`` is held out.
         test_fraction: of each class, the same examples in every run.
-        delimiter: between columns; where left out, a comma for ``.csv`` and a tab for all others.
-            Only in ``.csv`` files do quotes have a meaning. The last column may hold delimiters.
+        delimiter: between columns; by default a comma for ``.csv`` and a tab for other files.
+            Quotes are special only in ``.csv`` files. The last column may contain delimiters.
         encoding: of the file.
 
     >>> Text(path="sms.tsv", columns=("label", "text")).columns
@@ -56,7 +56,7 @@ class Text(Source):
             raise InputError(f"test_fraction: {self.test_fraction} is not between 0 and 1")
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the files exist and the extra ``text`` is installed."""
+        """Return None if the files exist and the extra ``text`` is installed."""
         for name in filter(None, (self.path, self.test_path)):
             path = find_path(name, data_dir)
             if not path.is_file():
@@ -77,7 +77,7 @@ class Text(Source):
         if unknown:
             raise InputError(
                 f"{test_file}, column '{self.label}': label '{unknown[0]}' is not in the training "
-                "file; add training examples or drop it"
+                "file; add training examples or remove it"
             )
         test_y = torch.tensor([classes.index(word) for word in test_words])
         return SourceData(self._embed(texts), y, self._embed(test_texts), test_y, classes)
@@ -108,9 +108,11 @@ class Text(Source):
         for number, row in rows:
             place = f"{path}, line {number}"
             if len(row) != len(header):
-                found.append(("length", f"{place}: {len(row)} columns for {len(header)}; mend it"))
+                found.append(
+                    ("length", f"{place}: {len(row)} columns for {len(header)}; correct it")
+                )
             elif not all(row[k].strip() for k in at):
-                found.append(("empty", f"{place}: an empty text or label; fill or drop it"))
+                found.append(("empty", f"{place}: an empty text or label; fill or remove it"))
         if found:
             raise InputError(one_per_cause(found))
         texts = [tuple(row[k].strip() for k in at[:-1]) for _, row in rows]

@@ -1,4 +1,4 @@
-"""Well-known image data sets, read from where torchvision keeps them."""
+"""Standard image data sets, in torchvision's layout."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Torchvision(Source):
     """MNIST, FashionMNIST, KMNIST, EMNIST, SVHN, CIFAR10, CIFAR100 or Omniglot, by ``dataset``.
 
     Files are looked for in the data folder (``--data-dir``, CL_MOE_DATA_DIR, else the user's
-    cache), laid out as torchvision does; those of the MNIST family may be packed (``.gz``) in a
-    folder that cannot be written. Nothing is fetched unless ``download = true``.
+    cache), in torchvision's layout; those of the MNIST family may be compressed (``.gz``) in a
+    read-only folder. Nothing is downloaded unless ``download = true``.
 
     Args:
-        dataset: which one.
-        download: fetch it with torchvision where it is not there yet; says so first.
-        split: of EMNIST, which of its sets.
-        coarse: of CIFAR100, its 20 superclasses for labels.
-        alphabet: of Omniglot, the characters of this alphabet alone. Drawers 16 to 20 are the
-            test set.
+        dataset: the name of the data set.
+        download: download it with torchvision if it is missing; a warning is logged.
+        split: the split of EMNIST.
+        coarse: for CIFAR100, the 20 superclasses as labels.
+        alphabet: for Omniglot, only the characters of this alphabet. Drawers 16 to 20 are the test
+            set.
 
     >>> Torchvision(dataset="MNIST").dataset
     'MNIST'
@@ -61,7 +61,7 @@ class Torchvision(Source):
             problems.append(f"dataset: no '{self.dataset}'; {did_you_mean(self.dataset, _NAMES)}")
         only = {"coarse": "CIFAR100", "alphabet": "Omniglot"}
         problems += [
-            f"{key}: goes with dataset {name!r} only; leave it out for {self.dataset!r}"
+            f"{key}: only valid for dataset {name!r}; remove it for {self.dataset!r}"
             for key, name in only.items()
             if getattr(self, key) and self.dataset != name
         ]
@@ -69,7 +69,7 @@ class Torchvision(Source):
             raise InputError(problems)
 
     def available(self, data_dir: Path | None) -> str | None:
-        """Return None where the files are there or may be fetched, else where they would be."""
+        """Return None if the files exist or may be downloaded, else a message with their path."""
         root = data_folder(data_dir)
         if self.download or any(path.exists() for path in self._places(root)):
             return None
@@ -79,7 +79,7 @@ class Torchvision(Source):
         )
 
     def _places(self, root: Path) -> list[Path]:
-        """Return the paths one of which shows that the data are there."""
+        """Return the paths one of which must exist."""
         if self.dataset in ("SVHN", "CIFAR10"):
             return [
                 root / {"SVHN": "train_32x32.mat", "CIFAR10": "cifar-10-batches-py"}[self.dataset]
@@ -113,7 +113,7 @@ class Torchvision(Source):
             self._torchvision(root, download=True, **options)
 
     def _options(self) -> list[dict[str, Any]]:
-        """Return how torchvision names this data set's training and test sets."""
+        """Return torchvision's arguments for the training and test sets."""
         if self.dataset == "SVHN":
             return [{"split": "train"}, {"split": "test"}]
         if self.dataset == "Omniglot":
@@ -146,7 +146,7 @@ class Torchvision(Source):
             raise InputError(problems)
         train_x, test_x = tensors[0].unsqueeze(1), tensors[2].unsqueeze(1)
         train_y, test_y = tensors[1].long(), tensors[3].long()
-        if self.dataset == "EMNIST":  # its images are stored on their side
+        if self.dataset == "EMNIST":  # its images are stored transposed
             train_x, test_x = train_x.transpose(2, 3), test_x.transpose(2, 3)
             low = int(train_y.min())  # "letters" counts from 1
             train_y, test_y = train_y - low, test_y - low

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.plots import average_data, draw_average, draw_forgetting, forgetting_data
-from cl_moe.analysis.plots.highlight import highlighted, looks_highlighted, others_line
+from cl_moe.analysis.plots.highlight import highlighted, others_line, styles_highlighted
 from cl_moe.analysis.plots.style import OTHER
 
 Maker = Callable[..., StudyData]
@@ -45,7 +45,7 @@ def test_a_method_that_is_missing_leaves_its_place_to_the_next_best(study_of: Ma
 
 def test_five_or_fewer_all_stand_out(study: StudyData) -> None:
     assert highlighted(study) == study.method_names
-    assert others_line(looks_highlighted(study)) == []
+    assert others_line(styles_highlighted(study)) == []
 
 
 def test_a_method_that_diverged_is_not_the_best_of_the_others(study_of: Maker) -> None:
@@ -72,5 +72,5 @@ def test_grey_methods_are_thin_lines_behind_and_one_entry_of_the_legend(study_of
 
 def test_a_few_grey_methods_are_named(study_of: Maker) -> None:
     some = {m: v for m, v in ENDS.items() if m not in ("si", "replay")}
-    (entry,) = others_line(looks_highlighted(study_with(study_of, some)))
+    (entry,) = others_line(styles_highlighted(study_with(study_of, some)))
     assert entry.get_label() == "ridge, joint"

@@ -207,7 +207,7 @@ def test_what_its_author_switched_off_is_not_trained_in_copies():
         ({"slots": "bdy"}, "slots: Net has no module 'bdy'"),
         ({"slots": ["body", "body.0"]}, "slots: 'body.0' lies within 'body'"),
         ({"slots": "body", "expert": "lorra"}, "no expert is called 'lorra'; did you mean 'lora'"),
-        ({"slots": "body", "expert": "conv"}, "expert: 'conv' is no expert"),
+        ({"slots": "body", "expert": "conv"}, "expert: 'conv' is not a valid expert"),
         ({"slots": "body", "expert_options": {"rnak": 2}}, "expert_options.rnak: no such param"),
         ({"slots": "body", "expert_options": {"rank": 0}}, "rank: 0 must be 1 or more"),
         ({"slots": "body", "gate": "taks"}, "no gate is called 'taks'"),
@@ -292,7 +292,7 @@ def test_it_is_read_back_to_the_bit_and_goes_on_as_if_never_saved(tmp_path, grow
 
 
 def test_a_network_of_their_own_is_refused_to_experts_that_need_a_host():
-    with pytest.raises(InputError, match="experts 'lora' work at modules of another network"):
+    with pytest.raises(InputError, match="experts 'lora' need a host network"):
         cl_moe.build_moe(cl_moe.NetworkSpec(kind="lora"), shape=(4,), seed=0)
 
 

@@ -157,7 +157,7 @@ def test_a_machine_that_dies_half_way_costs_no_row(
 @pytest.mark.parametrize("address", ["nowhere", "10.0.0.1:port", "10.0.0.1:99999"])
 def test_what_is_no_address(stream: TaskStream, address: str) -> None:
     plan = make_plan(stream, ["dense"], seeds=1)
-    with pytest.raises(InputError, match=f"address: '{address}' is none; give auto"):
+    with pytest.raises(InputError, match=f"address: '{address}' is not an address; give auto"):
         open_engine(plan, Streams(plan), None, RaySpec(address), lambda _: None)
 
 

@@ -124,7 +124,7 @@ def test_inverted_inputs_keep_their_range() -> None:
 
 
 def test_a_shift_by_all_classes_is_refused() -> None:
-    with pytest.raises(InputError, match="task 't': shift 6 leaves 3 classes as they are"):
+    with pytest.raises(InputError, match="task 't': shift 6 does not change 3 classes"):
         PermuteLabels(shift=6)(images())
     assert PermuteLabels(shift=10**20)(images()).n_classes == 3
 

@@ -89,12 +89,12 @@ def test_all_faults_of_a_table_are_named_at_once_and_each_cause_once(tmp_path: P
     text = "a,b,kind\n" + "q,1,x\n" * 3 + "1,inf,y\n" + "1,2,\n" * 2 + "1\n" * 50
     path = write(tmp_path / "t.csv", text)
     assert failing(Csv(path=path, label="kind")) == [
-        f"{path}, row 2, column 'a': 'q' is not a finite number; mend it, or leave the column out "
-        "of features (and 2 more like it)",
-        f"{path}, row 5, column 'b': 'inf' is not a finite number; mend it, or leave the column "
+        f"{path}, row 2, column 'a': 'q' is not a finite number; correct it, or leave the column "
+        "out of features (and 2 more like it)",
+        f"{path}, row 5, column 'b': 'inf' is not a finite number; correct it, or leave the column "
         "out of features",
         f"{path}, row 6, column 'kind': no label; give one (and 1 more like it)",
-        f"{path}, row 8: 1 values for 3 columns; mend it (and 49 more like it)",
+        f"{path}, row 8: 1 values for 3 columns; correct it (and 49 more like it)",
     ]
 
 
@@ -200,7 +200,7 @@ def test_images_in_an_archive(tmp_path: Path, shape: tuple[int, ...]) -> None:
         ({"x": np.zeros((4, 2)), "y": np.array([None, 1, 2, 3])}, "pickled objects"),
         ({"x": np.zeros((4, 2)), "y": np.zeros((4, 2), int)}, "array 'y': labels are not whole"),
         ({"x": np.zeros((4, 2)), "y": np.full(4, 0.5)}, "(sample 0 has 0.5)"),
-        ({"x": np.zeros((4, 2)), "y": np.array(3)}, "labels are ndarray; give one an input"),
+        ({"x": np.zeros((4, 2)), "y": np.array(3)}, "labels are ndarray; give one per input"),
         ({"x": np.array(["a"] * 4), "y": np.arange(4)}, "is not a number"),
         ({"x": np.zeros((4, 2)), "y": np.arange(3)}, "4 inputs but 3 labels"),
         ({"x": np.full((4, 2), np.nan), "y": np.arange(4) % 2}, "holds NaN"),
@@ -390,12 +390,12 @@ def test_faults_of_functions_are_named(users: str) -> None:
     for name, words in {
         "raising": "cannot be loaded (KeyError: 'boom')",
         "words": "words: inputs are str; give tensors or arrays of numbers",
-        "one_number": "one_number: labels are int; give one an input",
+        "one_number": "one_number: labels are int; give one per input",
         "half": "labels are not whole numbers",
         "huge": "label 1000000000000 for 2 classes",
         "nothing": "no example",
         "narrow": "inputs of shape (0,)",
-        "twins": "two classes have one name",
+        "twins": "two classes have the same name",
     }.items():
         assert words in failing(Function(f"{users}:{name}"))[0]
     spec = SourceSpec.model_validate({"type": f"{users}:blobs", "m": 8})
@@ -455,9 +455,9 @@ def test_what_is_wrong_with_targets_in_a_table(tmp_path: Path) -> None:
     )
     mine = Csv(path=path, label="first", objective="regression")
     assert failing(mine) == [
-        f"{path}, row 2, column 'first': 'high' is not a finite number; mend it "
+        f"{path}, row 2, column 'first': 'high' is not a finite number; correct it "
         "(and 1 more like it)",
-        f"{path}, row 11, column 'a': 'q' is not a finite number; mend it, or leave the column "
+        f"{path}, row 11, column 'a': 'q' is not a finite number; correct it, or leave the column "
         "out of features",
     ]
     path = write(tmp_path / "u.csv", RATED)
@@ -491,9 +491,12 @@ def test_arrays_of_real_targets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (["a"] * 20, "array 'y': targets are no numbers (sample 0 has "),
+        (["a"] * 20, "array 'y': targets are not numbers (sample 0 has "),
         (np.zeros((20, 3, 1)), "array 'y': targets are torch.float64 of shape (20, 3, 1)"),
-        (np.full(20, np.nan), "array 'y': sample 0 has a target NaN or infinity; clean or drop it"),
+        (
+            np.full(20, np.nan),
+            "array 'y': sample 0 has a target NaN or infinity; clean or remove it",
+        ),
         (np.ones(20) * 1j, "array 'y': targets are complex; give real numbers"),
         (np.ones(19), "20 inputs but 19 targets; give as many"),
     ],

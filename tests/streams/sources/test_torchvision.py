@@ -62,7 +62,7 @@ def test_emnist_is_set_upright_and_counted_from_zero(tmp_path: Path) -> None:
 def test_broken_idx_files_are_named(tmp_path: Path) -> None:
     short = tmp_path / "short"
     short.write_bytes(bytes([0, 0, 8, 1]) + struct.pack(">I", 5) + b"abc")
-    with pytest.raises(InputError, match="short: 3 values where its head says 5"):
+    with pytest.raises(InputError, match="short: 3 values, but its header says 5"):
         read_idx(short)
     other = tmp_path / "other"
     other.write_bytes(b"hello world")
