@@ -1,8 +1,8 @@
-"""The project's claims against what was measured: ``python results/claims.py [RESULTS_DIR]``.
+"""The project's claims and the measurements: ``python results/claims.py [RESULTS_DIR]``.
 
 Reads the studies in RESULTS_DIR (by default the folder of this file), prints what was measured for
 each claim, and writes the same to RESULTS_DIR/claims.md. A claim is a few lines of :data:`CLAIMS`:
-what is asked for, of which study, and by which measure (measures.py) it is read from it.
+the target, the study, and the measure (measures.py) by which it is computed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _adding(study: str) -> tuple[Line, ...]:
     at = (study,)
     kept = {"moe": Target("≥", -0.2), "dense": Target("≤", -15), "ewc": None, "replay": None}
     return (
-        *(Line(at, f"base tasks, {method}: at the end - when the base was complete",
+        *(Line(at, f"base tasks, {method}: after the last task - after the last base task",
                change_of_base(method), target) for method, target in kept.items()),
         Line(at, "unrelated: moe - single_task", gain("single_task", "unrelated"), Target("≥", -1)),
         Line(at, "moe: experts / tasks", experts_per_task, Target("≤", 0.75), "ratio"),
@@ -122,24 +122,24 @@ def _cost() -> tuple[Line, ...]:
 
 
 CLAIMS: Mapping[str, tuple[Line, ...]] = {
-    "Images: tasks with few examples gain from related ones": _low_resource(
+    "Images: transfer to related tasks with few examples": _low_resource(
         "low_resource_images", {"joint": 8, "ewc": 15}, best=14
     ),
-    "Texts: tasks with few examples gain from related ones": _low_resource(
+    "Texts: transfer to related tasks with few examples": _low_resource(
         "low_resource_text", {"joint": 4}, best=7
     ),
-    "Unseen tasks take fewer examples, and it is the routing that helps": (
+    "Unseen tasks need fewer examples, because of the routing": (
         *_unseen("unseen_images"),
         *_unseen("unseen_text"),
     ),
-    "Unrelated tasks cost the earlier ones nothing": (
+    "Unrelated tasks cause no forgetting": (
         *_adding("adding_unrelated_images"),
         *_adding("adding_unrelated_text"),
     ),
-    "Half the experts cost little": _capacity(),
-    "As accurate as the published rule for modules, for a third of its steps": _ctrl(),
-    "The baselines score what was published": _trust(),
-    "What deciding costs": _cost(),
+    "Half the experts lose little accuracy": _capacity(),
+    "As accurate as MNTDP, with a third of its steps": _ctrl(),
+    "The baselines reach the published accuracies": _trust(),
+    "The cost of decisions": _cost(),
 }
 
 
@@ -152,7 +152,7 @@ def _studies(folder: Path) -> dict[str, StudyData | None]:
 
 
 def _ran(study: Path) -> bool:
-    """Tell whether a study was exported here, or run here and has a whole run."""
+    """Whether a study was exported here, or run here with a complete run."""
     return is_exported(study) or any(study.glob("runs/*/seed_*"))
 
 
@@ -179,19 +179,19 @@ def _row(finding: Finding) -> str:
     return f"| {study} | {what} | {asked} | {measured} | {seeds} | {finding.verdict} |"
 
 
-HEAD = """# What is claimed, and what was measured
+HEAD = """# Claims and measurements
 
-`make claims` writes this page from the studies beside it; no figure in it is typed by hand. Values are means over seeds with their 95 %
-interval (Student's t below ten seeds), differences and quotients paired by seed. Differences of accuracies are in points, at the end of
-the stream and on test data. Quotients are averaged on the log scale. A target is asked of the mean, unless it says of the whole interval;
-"not for sure" is said where the interval has the target in it. Lines without a target are told along. Seconds are of the machine that ran
-the study. The page of a study, which its name leads to, has all methods: a line with a selection leaves out others, better ones too.
+`make claims` generates this page from the studies in this folder. Values are means over seeds with their 95 % interval (Student's t below
+ten seeds); differences and ratios are paired by seed. Differences of accuracies are in points, after the last task and on test data.
+Ratios are averaged on the log scale. A target refers to the mean, unless it says "the whole interval"; "not significant" means that the
+interval contains the target. Lines without a target are informative. Seconds depend on the machine that ran the study. The linked page of
+a study shows all methods; a line with a selection excludes others, including better ones.
 """  # noqa: E501
-COLUMNS = ("study", "what", "asked for", "measured", "seeds", "verdict")
+COLUMNS = ("study", "quantity", "target", "measured", "seeds", "verdict")
 
 
 def page(studies: Mapping[str, StudyData | None]) -> str:
-    """Return all claims in Markdown, a table a claim, and the command that runs its studies."""
+    """Return all claims in Markdown: one table per claim, and the command for its studies."""
     findings = {title: [evaluate(li, studies) for li in lines] for title, lines in CLAIMS.items()}
     asked = [f.verdict.split()[0] for every in findings.values() for f in every if f.line.target]
     counts = {word: asked.count(word) for word in ("met", "missed", "open:", "not")}
@@ -203,16 +203,16 @@ def page(studies: Mapping[str, StudyData | None]) -> str:
         wanted = f'"{names}"' if " " in names else names
         table = [f"| {' | '.join(COLUMNS)} |", "|---|---|---|---:|---:|---|", *map(_row, every)]
         parts += [f"## {number}. {title}\n", "\n".join(table) + "\n"]
-        parts.append(f"Run again by `make results STUDY={wanted}`.\n")
+        parts.append(f"Reproduce with `make results STUDY={wanted}`.\n")
     return "\n".join(parts)
 
 
 def main(arguments: list[str]) -> int:
-    """Write and print the page; 1 where there is no such folder or a study in it is damaged."""
+    """Write and print the page; return 1 if the folder is missing or a study is damaged."""
     folder = Path(arguments[0]) if arguments else Path(__file__).parent
     try:
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; give the one that holds the studies")
+            raise InputError(f"{folder}: is not a folder; give the folder of the studies")
         text = page(_studies(folder))
     except InputError as error:
         sys.stderr.write(f"{error}\n")

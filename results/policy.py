@@ -38,7 +38,7 @@ HEAD = """# The default policy, before and after it was made small
 Written by `python results/policy.py`: method `moe` of each study, 5 seeds, the same tasks, seeds and network. *Before* is the policy that
 raced up to six kinds of candidates ([its figures](policy_before.csv)), *after* the one of [docs/method.md](../docs/method.md): an ensemble
 against one grown path. Accuracy is the average over all tasks after the last, in points; the change is paired by seed, with a 95 %
-interval. Deciding is CPU time of decisions over that of training a network a task; steps are over its steps; experts are
+interval. Deciding is CPU time of decisions over that of training single_task; steps are over its steps; experts are
 per task.
 
 | study | accuracy before | after | change | deciding before | after | steps before | after | experts before | after |

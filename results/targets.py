@@ -1,4 +1,4 @@
-"""What a claim asks for, and what became of it when its studies were measured."""
+"""Targets of claims, and their evaluation on the studies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Unit: TypeAlias = Literal["points", "level", "ratio"]
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked of the mean, or (``whole``) of the whole interval, in the unit of print."""
+    """A target for the mean, or (``whole``) for the whole interval, in the printed unit."""
 
     sign: Literal["≥", "≤", ">", "<", "±"]
     value: float
@@ -33,7 +33,7 @@ class Target:
         return f"{self.sign} {self.value:.3g}" + (", the whole interval" if self.whole else "")
 
     def margin(self, found: Interval) -> float:
-        """Return by how much it is met; below 0 where it is missed, NaN where that is unknown."""
+        """Return the margin by which it is met; negative if missed, NaN if unknown."""
         if self.sign == "±":
             return self.within - abs(found.mean - self.value)
         if self.sign in ("≥", ">"):
@@ -41,7 +41,7 @@ class Target:
         return self.value - (found.high if self.whole else found.mean)
 
     def verdict(self, found: Interval) -> str:
-        """Return "met by ..." or "missed by ...", and whether the interval leaves it open."""
+        """Return "met by ..." or "missed by ...", and whether that is significant."""
         margin = self.margin(found)
         if math.isnan(margin):
             return "open: no interval from one seed" if found.seeds == 1 else "open: undefined"
@@ -52,12 +52,12 @@ class Target:
         unsure = not self.whole and any(found.low < edge < found.high for edge in edges)
         size = abs(margin)
         by = f"{size:.1f}" if size >= 1 else f"{size:.2g}"
-        return f"{word} by {by}" + (", not for sure" if unsure else "")
+        return f"{word} by {by}" + (", not significant" if unsure else "")
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is claimed of one study or of several together; without a target it is told along.
+    """A claim on one study or on several; without a target it is informative.
 
     Accuracies are in points: a difference has its sign, a ``level`` has not. A ``ratio`` is
     averaged over seeds on the log scale, where half and twice are as far from one.
@@ -72,7 +72,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a line: an interval in the unit of print, or why there is none."""
+    """The evaluation of a line: an interval in the printed unit, or why there is none."""
 
     line: Line
     found: Interval | None

@@ -94,12 +94,12 @@ def line(measure: Any, target: Any = None, unit: str = "points") -> Any:
     ("target", "interval", "verdict"),
     [
         (("≥", 14), (15.0, 14.5, 15.5), "met by 1.0"),
-        (("≥", 14), (15.0, 13.0, 17.0), "met by 1.0, not for sure"),
+        (("≥", 14), (15.0, 13.0, 17.0), "met by 1.0, not significant"),
         (("≥", 14), (-15.0, -16.0, -14.0), "missed by 29.0"),
         (("≥", -0.2), (-0.24, -0.25, -0.23), "missed by 0.04"),
         (("≥", 0), (0.0, 0.0, 0.0), "met by 0"),
         ((">", 0), (0.0, 0.0, 0.0), "missed by 0"),
-        ((">", 0), (1.0, -1.0, 3.0), "met by 1.0, not for sure"),
+        ((">", 0), (1.0, -1.0, 3.0), "met by 1.0, not significant"),
         ((">", 0, 0.0, True), (1.0, -1.0, 3.0), "missed by 1.0"),
         ((">", 0, 0.0, True), (2.0, 0.5, 3.5), "met by 0.5"),
         (("≤", -15), (-17.5, -18.0, -17.0), "met by 2.5"),
@@ -337,7 +337,7 @@ def test_the_command_prints_the_page_and_writes_it(
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert claims.main([str(tmp_path / "nowhere")]) == 1
-    assert "no such folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
     (tmp_path / "capacity" / "runs" / "moe" / "seed_0").mkdir(parents=True)
     assert claims.main([str(tmp_path)]) == 1
     assert "no study here" in capsys.readouterr().err

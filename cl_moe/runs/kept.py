@@ -78,7 +78,7 @@ def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
         InputError: no study, no such method or seed, or no model was kept.
     """
     if folder is None:
-        raise InputError("the study is kept in no folder, and so are its models; give out=...")
+        raise InputError("the study and its models have no folder; give out=...")
     study = StudyFolder(folder)
     if not study.study_file.exists():
         raise InputError(f"{folder}: no study here (no study.json); give the folder of a study")

@@ -87,7 +87,7 @@ def test_what_a_study_does_not_have_is_named(stream, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no run of 'ewc' with seed 7; seeds: 0, 1"):
             given.model("ewc", 7)
     nowhere = cl_moe.run(stream, ["dense"], seeds=1, **QUICK)
-    with pytest.raises(InputError, match="kept in no folder"):
+    with pytest.raises(InputError, match="have no folder"):
         nowhere.model("dense")
 
 
@@ -100,7 +100,7 @@ def test_an_export_leaves_models_out(stream, tmp_path: Path) -> None:
 
 
 def test_where_models_cannot_be_kept_nothing_is_begun(stream, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="keep_models: the study is kept in no folder; give out"):
+    with pytest.raises(InputError, match="keep_models: the study has no folder; give out"):
         cl_moe.run(stream, ["dense"], keep_models=True, **QUICK)
     with pytest.raises(InputError, match="a run on a cluster cannot write its model"):
         cl_moe.run(stream, ["dense"], out=tmp_path / "s", engine="ray", keep_models=True, **QUICK)

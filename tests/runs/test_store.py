@@ -133,7 +133,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
             "runs/dense/seed_3/events.jsonl",
             '{"method": "dense", "seed": 3, "task": "x", '
             '"name": "a", "kind": "fresh", "sentence": "s", "path": 3}',
-            "[0].task: 'x' is of a",
+            "[0].task: 'x' has the",
         ),
         ("runs/dense/seed_3/rows.csv", "a,b\n", "rows.csv, line 1: the columns are a,b"),
         ("runs/dense/seed_3/timings.csv", "", "timings.csv, line 1: the columns are missing"),

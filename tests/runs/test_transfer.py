@@ -51,7 +51,7 @@ def test_the_gain_is_the_second_tasks_accuracy_over_alone(three: TaskStream, met
     own = single_task.groupby("task").last()
     for (i, j), gain in found["mean"].items():
         assert gain == pytest.approx(pairs[i, j] - own[j])
-    assert f"What {method} gains" in repr(study)
+    assert f"Transfer matrix of {method}" in repr(study)
 
 
 def test_a_probe_after_one_task_is_the_second_task_of_a_pair(three: TaskStream) -> None:

@@ -140,5 +140,5 @@ def test_parameters_that_no_file_can_hold_are_refused(value, context, learn):
 
 def test_a_model_of_its_own_network_takes_no_backbone(context, learn, tmp_path):
     kept(learn(context, "dense", tasks=1), "dense", context, tmp_path / "model")
-    with pytest.raises(InputError, match="leave backbone out"):
+    with pytest.raises(InputError, match="remove backbone"):
         cl_moe.load(tmp_path / "model", backbone=torch.nn.Linear(2, 2))

@@ -67,9 +67,9 @@ def test_the_catalogues_methods_have_a_look() -> None:
 
 
 def test_a_long_legend_leaves_the_panels_their_room() -> None:
-    looks_of = {f"a method with a long name {i}": FIXED["moe"] for i in range(12)}
+    styles_of = {f"a method with a long name {i}": FIXED["moe"] for i in range(12)}
     drawn = figure(3.5, 2.5)
-    legend(drawn, looks_of)
+    legend(drawn, styles_of)
     assert drawn.get_figheight() > 3.2
 
 
