@@ -166,9 +166,9 @@ def quotient(above: tuple[str, str], below: tuple[str, str]) -> Measure:
     return measure
 
 
-def experts_per_task(data: StudyData) -> Measured:
-    """Measure the experts of moe at the end, over the tasks of the stream."""
-    return Measured(_values(data, "moe", "experts") / len(data.stream_tasks))
+def experts_per_task(data: StudyData, method: str = "moe") -> Measured:
+    """Measure the experts of a method at the end, over the tasks of the stream."""
+    return Measured(_values(data, method, "experts") / len(data.stream_tasks))
 
 
 def gain_at_half_capacity(over: str) -> Measure:

@@ -8,7 +8,6 @@ RESULTS_DIR/policy.md. ``--keep`` writes the figures of the policy that the stud
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -19,19 +18,16 @@ from cl_moe.analysis.stats import interval
 from cl_moe.runs.exported import is_exported
 from cl_moe.runs.files import write_text
 
-__all__ = ("MEASURES", "STUDIES", "compared", "main", "page")
+__all__ = ("STUDIES", "compared", "main", "measures", "page")
 
 STUDIES = (
     "capacity", "ctrl_minus", "ctrl_plus", "ctrl_in", "ctrl_out", "ctrl_plastic",
     "relatedness_dial", "low_resource_images", "low_resource_text", "ablation_images",
     "ablation_text",
 )  # fmt: skip
-MEASURES: Mapping[str, Measure] = {
-    "accuracy": level("moe"),
-    "deciding": quotient(("moe", "decision_seconds"), ("single_task", "cpu_seconds")),
-    "steps": quotient(("moe", "steps"), ("single_task", "steps")),
-    "experts": experts_per_task,
-}
+METHODS = ("moe", "symmetries")
+"""The default, and the variant with the option ``symmetries`` where a study has it."""
+NAMES = ("accuracy", "deciding", "steps", "experts")
 BEFORE = "policy_before.csv"
 HEAD = """# The default policy, before and after it was made small
 
@@ -46,45 +42,69 @@ per task.
 """  # noqa: E501
 
 
+def measures(method: str) -> dict[str, Measure]:
+    """Return what is measured of a method, by name."""
+    return {
+        "accuracy": level(method),
+        "deciding": quotient((method, "decision_seconds"), ("single_task", "cpu_seconds")),
+        "steps": quotient((method, "steps"), ("single_task", "steps")),
+        "experts": lambda data: experts_per_task(data, method),
+    }
+
+
 def measured(folder: Path) -> pd.DataFrame:
     """Return one row a study, measure and seed; what a study has not is left out."""
     rows = []
     for study in (name for name in STUDIES if is_exported(folder / name)):
         data = load_study(folder / study)
-        for name, measure in MEASURES.items():
-            try:
-                values = measure(data).values.dropna()
-            except NotMeasuredError:
-                continue
-            rows += [(study, name, seed, value) for seed, value in values.items()]
-    return pd.DataFrame(rows, columns=["study", "measure", "seed", "value"])
+        for method in METHODS:
+            for name, measure in measures(method).items():
+                try:
+                    values = measure(data).values.dropna()
+                except NotMeasuredError:
+                    continue
+                rows += [(study, method, name, seed, value) for seed, value in values.items()]
+    return pd.DataFrame(rows, columns=["study", "method", "measure", "seed", "value"])
 
 
 def compared(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Return both values of each study, measure and seed that both have."""
+    """Return both values of each study, measure and seed; before there was no variant."""
     on = ["study", "measure", "seed"]
     return before.merge(after, on=on, suffixes=("_before", "_after"))
 
 
 def page(pairs: pd.DataFrame) -> str:
     """Return the page as Markdown."""
-    lines, changes = [], []
-    for study in [name for name in STUDIES if name in set(pairs["study"])]:
-        own = pairs[pairs["study"] == study]
-        cells = [study]
-        for name in MEASURES:
+    lines = []
+    changes: dict[tuple[str, str], float] = {}
+    for study, method in [(name, method) for name in STUDIES for method in METHODS]:
+        own = pairs[(pairs["study"] == study) & (pairs["method"] == method)]
+        if own.empty:
+            continue
+        cells = [study + (" (`symmetries = 4`)" if method == "symmetries" else "")]
+        for name in NAMES:
             found = own[own["measure"] == name]
             scale, digits = (100, 1) if name == "accuracy" else (1, 2)
             means = [found[f"value_{when}"].mean() * scale for when in ("before", "after")]
             cells += [f"{value:.{digits}f}" for value in means]
             if name == "accuracy":
-                changes.append((found["value_after"] - found["value_before"]) * 100)
-                estimate = interval(changes[-1])
+                change = (found["value_after"] - found["value_before"]) * 100
+                changes[study, method] = change.mean()
+                estimate = interval(change)
                 cells.append(f"{estimate.mean:+.1f} [{estimate.low:+.1f}, {estimate.high:+.1f}]")
         lines.append(f"| {' | '.join(cells)} |")
-    mean = sum(change.mean() for change in changes) / len(changes)
-    worst = min(change.mean() for change in changes)
-    said = f"\nMean over {len(changes)} studies: {mean:+.2f} points; the worst: {worst:+.2f}.\n"
+    default = [change for (_, method), change in changes.items() if method == "moe"]
+    best = [
+        changes.get((study, "symmetries"), change)
+        for (study, method), change in changes.items()
+        if method == "moe"
+    ]
+    mean, option = (sum(values) / len(values) for values in (default, best))
+    said = (
+        f"\nMean change over {len(default)} studies: {mean:+.2f} points; the worst: "
+        f"{min(default):+.2f}. With the option `symmetries` where a study measured it: "
+        f"{option:+.2f} points.\n"
+    )
     return HEAD + "\n".join(lines) + "\n" + said
 
 
@@ -93,7 +113,9 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != "--keep"]
     folder = Path(arguments[0]) if arguments else Path(__file__).parent
     if "--keep" in sys.argv:
-        write_text(folder / BEFORE, measured(folder).to_csv(index=False))
+        kept = measured(folder)
+        kept = kept[kept["method"] == "moe"].drop(columns="method")
+        write_text(folder / BEFORE, kept.to_csv(index=False))
         return
     before = pd.read_csv(Path(__file__).parent / BEFORE)
     text = page(compared(before, measured(folder)))
