@@ -53,11 +53,11 @@ class Finished:
 @contextmanager
 def to_the_end(found: list[Finished]) -> Iterator[None]:
     """Train a copy of each trial to its end, and record the result in ``found``."""
-    race = Trial.race
+    run = Trial.run
 
     def noted(trial: Trial, to_beat: float) -> Score:
         twin = deepcopy(trial)
-        score = race(trial, to_beat)
+        score = run(trial, to_beat)
         steps = trial.view.steps
         twin.train(steps)
         end = min(twin.score().loss, twin.readout().loss)
@@ -65,7 +65,7 @@ def to_the_end(found: list[Finished]) -> Iterator[None]:
             found.append(Finished(trial.steps / steps, score.loss < to_beat, to_beat - end))
         return score
 
-    with patch.object(Trial, "race", noted):
+    with patch.object(Trial, "run", noted):
         yield
 
 

@@ -15,10 +15,10 @@ def test_a_twin_is_trained_to_its_end_and_the_decision_is_as_it_was() -> None:
 
 
 def test_the_trial_is_itself_again_afterwards() -> None:
-    before = Trial.race
+    before = Trial.run
     with to_the_end([]):
-        assert Trial.race is not before
-    assert Trial.race is before
+        assert Trial.run is not before
+    assert Trial.run is before
 
 
 def test_paths_that_were_chosen_and_lose_are_told_apart_from_those_that_win_unchosen() -> None:

@@ -150,7 +150,7 @@ def _matched(
     found = []
     for block in sorted(losses, key=losses.__getitem__)[:MATCHED_HEADS]:
         price = _price(network, block.symmetry)
-        if not is_one_shot(view.y) or _earned(
+        if not is_one_shot(view.y) or _beats_guess(
             losses[block], price, view, network.n_classes(block.task)
         ):
             price, route = price + math.lgamma(view.n_classes + 1), network.route(block.task)
@@ -175,7 +175,7 @@ def _matchable(
     ]
 
 
-def _earned(loss: float, price: float, view: TaskView, n_old: int) -> bool:
+def _beats_guess(loss: float, price: float, view: TaskView, n_old: int) -> bool:
     """Whether a matching has a shorter description length than the labels.
 
     With one row per class, the loss is that of the rows used for the matching. Therefore the sum of

@@ -125,7 +125,7 @@ class Trial:
             self.steps += 1
         self.seconds += time.process_time() - start
 
-    def race(self, to_beat: float) -> Score:
+    def run(self, to_beat: float) -> Score:
         """Train for half of the task's steps, or until the path is not expected to win.
 
         At each of ``CHECKPOINTS`` the loss is the lower one of the head in training and of the

@@ -26,6 +26,7 @@ from cl_moe.continual.evidence.signatures import Shortlist
 from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
+from cl_moe.errors import InputError
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Symmetry
 from cl_moe.state import State, merged, part_of
@@ -50,8 +51,8 @@ class ReuseOrGrow(GrowthPolicy):
        evidence (:class:`~cl_moe.continual.evidence.weights.EnsembleWeights`). Nothing is trained.
     3. One **grown** path: a copy of the best path where its gain is above 0, else fresh experts. It
        is trained on four fifths of the rows for up to half of the task's steps, as long as its
-       learning curve is expected to beat the ensemble (:meth:`Trial.race
-       <cl_moe.continual.candidates.trial.Trial.race>`).
+       learning curve is expected to beat the ensemble (:meth:`Trial.run
+       <cl_moe.continual.candidates.trial.Trial.run>`).
     4. The lower cross-entropy on the held-out fifth wins; the grown path must win by a ``margin``
        plus, for a copy, the description length of its source (log T nats over all held-out rows).
        If it wins, its training continues, so that only a path that loses costs extra steps.
@@ -110,14 +111,24 @@ class ReuseOrGrow(GrowthPolicy):
         symmetries: int = 0,
         shortlist: int | None = None,
     ) -> None:
-        if max_experts is not None and max_experts < 1:
-            raise ValueError(f"max_experts: {max_experts} is too small; give 1 or more, or None")
+        limits = (
+            ("paths", paths, 1), ("k", k, 1), ("max_experts", max_experts, 1),
+            ("shortlist", shortlist, 1), ("train_from", train_from, 0), ("grow_from", grow_from, 0),
+            ("symmetries", symmetries, 0), ("protect_strength", protect_strength, 0),
+        )  # fmt: skip
+        problems = [
+            f"{name}: {value} is too small; give {least} or more"
+            for name, value, least in limits
+            if value is not None and value < least
+        ]
         for name, given, known in (("kinds", kinds, Kind), ("reads", reads, Reads)):
-            unknown = set(given).difference(get_args(known))
+            unknown = sorted(set(given).difference(get_args(known)))
             if unknown:
-                raise ValueError(
-                    f"{name}: {sorted(unknown)} are unknown; give some of {get_args(known)}"
-                )
+                problems.append(f"{name}: {unknown} are unknown; give some of {get_args(known)}")
+        if not kinds:
+            problems.append(f"kinds: no candidate is named; give some of {get_args(Kind)}")
+        if problems:
+            raise InputError(problems)
         self.paths, self.reads, self.kinds = paths, tuple(reads), tuple(kinds)
         self.weights = EnsembleWeights(k, weights)
         self.margin, self.train_from, self.grow_from = margin, train_from, grow_from
@@ -140,12 +151,12 @@ class ReuseOrGrow(GrowthPolicy):
             gains = gains_of(sources, sample)
             ensemble = self._ensemble(view, network, sample, gains, near)
         grown = self._grown(network, gains)
-        rich = grown is not None and not grown.retrained and len(view.y) > self.grow_from
-        if ensemble is None or (rich and not ensemble.recurs()):
-            grown = grown or fresh_path(network)
+        only = not {"copy", "fresh"} & {*self.kinds}
+        rich = len(view.y) > self.grow_from and not grown.retrained
+        if ensemble is None or (rich and not only and not ensemble.recurs()):
             head = grown.head(view, network, torch.arange(len(view.y)))
             return grown.decision(view, network, head)
-        if grown is None or len(view.y) < self.train_from or is_one_shot(view.y):
+        if only or len(view.y) < self.train_from or is_one_shot(view.y):
             return ensemble.decision(Evidence(None, (Candidate("ensemble"),), 0))
         return self._compare(ensemble, Trial(grown, view, network, split))
 
@@ -173,6 +184,11 @@ class ReuseOrGrow(GrowthPolicy):
         self.importance = {int(task): float(value) for task, value in importance.items()}
         self.alignment.restore(part_of(state, "alignment"))
         if self.near is not None:
+            if "near" not in state.plain:
+                raise InputError(
+                    "growth_options.shortlist: the saved policy has none, so earlier tasks have no "
+                    "signatures; leave it out"
+                )
             self.near.restore(part_of(state, "near"))
 
     def _near(self, view: TaskView, network: MoENetwork) -> list[int]:
@@ -202,7 +218,7 @@ class ReuseOrGrow(GrowthPolicy):
         members = ensemble_members(view, network, sources, self.reads, sample, near)
         return EnsembleCandidate(view, network, members, self.weights, sample)
 
-    def _grown(self, network: MoENetwork, gains: Mapping[int, float]) -> CandidatePath | None:
+    def _grown(self, network: MoENetwork, gains: Mapping[int, float]) -> CandidatePath:
         """Return the path of new experts; of retrained ones at the limit."""
         best, *others = _ranked(gains)[: self.paths]
         slots = len(network.moe_layers)
@@ -212,7 +228,7 @@ class ReuseOrGrow(GrowthPolicy):
             return retrained_path(victim, gains[victim], full, slots)
         if "copy" in self.kinds and (gains[best] > 0 or "fresh" not in self.kinds):
             return copied_path(best, gains[best], slots)
-        return fresh_path(network) if {"fresh", "copy"} & {*self.kinds} else None
+        return fresh_path(network)
 
     def _compare(self, ensemble: EnsembleCandidate, trial: Trial) -> Decision:
         """Return the candidate with the lower held-out loss, given the margin for growth."""
@@ -224,7 +240,7 @@ class ReuseOrGrow(GrowthPolicy):
         price = 0.0 if path.source is None else math.log(len(network.tasks))
         margin += price / len(trial.split.held)
         reused = ensemble.score(trial.split)
-        grown = trial.race(reused.loss - margin)
+        grown = trial.run(reused.loss - margin)
         chosen = int(grown.loss < reused.loss - margin)
         weighed = (
             Candidate("ensemble", None, reused.accuracy, None, reused.loss),

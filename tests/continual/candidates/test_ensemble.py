@@ -11,7 +11,7 @@ import torch
 from cl_moe.continual.candidates.ensemble import (
     MATCHED_HEADS,
     EnsembleCandidate,
-    _earned,
+    _beats_guess,
     _matchable,
     ensemble_members,
 )
@@ -180,8 +180,10 @@ class ThroughAnything(PathReader):
 )
 def test_a_matching_on_one_example_a_class_has_to_pay_for_itself(view, loss, old, earned):
     lone = replace(view, x=view.x[:24], y=torch.arange(24), n_classes=24)
-    assert _earned(loss, 0.0, lone, old) == earned  # log 24! / 24 is 2.28, a guess costs log 24
-    assert not _earned(loss, 24 * (math.log(24) - 2), lone, old)
+    assert (
+        _beats_guess(loss, 0.0, lone, old) == earned
+    )  # log 24! / 24 is 2.28, a guess costs log 24
+    assert not _beats_guess(loss, 24 * (math.log(24) - 2), lone, old)
 
 
 def candidate(view, network, weights=None):

@@ -218,16 +218,16 @@ def test_a_readout_of_features_that_are_not_finite_loses(view, network):
     assert trial.readout() == (0.0, math.inf)
 
 
-class TestRace:
+class TestRun:
     def test_it_ends_at_the_last_checkpoint_while_it_may_win(self, view, network):
         trial = trial_of(PATHS[3], view, network)
-        trial.race(to_beat=math.inf)
+        trial.run(to_beat=math.inf)
         assert trial.steps == round(CHECKPOINTS[-1] * view.steps)
 
     def test_it_ends_at_the_second_checkpoint_where_it_cannot_win(self, view, network):
         for to_beat, end in ((-1.0, CHECKPOINTS[0]), (1e-6, CHECKPOINTS[1])):
             trial = trial_of(PATHS[3], view, network)  # a slope takes two points
-            trial.race(to_beat)
+            trial.run(to_beat)
             assert trial.steps == round(end * view.steps)
 
     def test_the_lower_loss_of_head_and_readout_counts(self, view, network, monkeypatch):
@@ -241,7 +241,7 @@ class TestRace:
 
         monkeypatch.setattr(trial, "score", score)
         monkeypatch.setattr(trial, "readout", lambda: Score(0.6, found[1]))
-        assert trial.race(math.inf) == (0.6, 0.2)
+        assert trial.run(math.inf) == (0.6, 0.2)
 
     def test_it_goes_on_as_long_as_its_curve_promises_to_win(self, view, network, monkeypatch):
         for losses, end in (((0.8, 0.7, 0.6, 0.5), 3), ((0.8, 0.5, 0.49, 0.48), 2)):
@@ -249,7 +249,7 @@ class TestRace:
             curve = iter(losses)
             monkeypatch.setattr(trial, "score", lambda curve=curve: Score(0.3, next(curve)))
             monkeypatch.setattr(trial, "readout", lambda: Score(0.0, math.inf))
-            trial.race(to_beat=0.45)
+            trial.run(to_beat=0.45)
             assert trial.steps == round(CHECKPOINTS[end] * view.steps)
 
     def test_a_plateau_of_the_head_is_none_of_the_readout(self, network):
@@ -264,7 +264,7 @@ class TestRace:
             ),
         )
         trial = trial_of(PATHS[3], slow, network)
-        found = trial.race(math.inf)
+        found = trial.run(math.inf)
         assert trial.score().loss > 0.7
         assert found.loss < 0.4
 

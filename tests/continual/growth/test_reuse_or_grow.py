@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from cl_moe.continual.growth.per_task import PerTask
 from cl_moe.continual.growth.reuse_or_grow import ReuseOrGrow
 from cl_moe.continual.usage import importance
 from cl_moe.continual.view import TaskView
+from cl_moe.errors import InputError
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.blocks import RAW, Block
 from cl_moe.moe.edits import apply, set_trainable
@@ -206,10 +208,8 @@ class TestWhatItCosts:
 
     @pytest.mark.parametrize(("seed", "kind"), [(2, "fresh"), (5, "copy")])
     def test_a_path_must_win_by_what_it_costs(self, trained, monkeypatch, seed, kind):
-        asked, race = [], Trial.race
-        monkeypatch.setattr(
-            Trial, "race", lambda self, loss: asked.append(loss) or race(self, loss)
-        )
+        asked, run = [], Trial.run
+        monkeypatch.setattr(Trial, "run", lambda self, loss: asked.append(loss) or run(self, loss))
         view = unrelated(800, seed=seed)
         reused, grown = ReuseOrGrow(margin=0.1).decide(view, trained).evidence.candidates
         price = 0.0 if kind == "fresh" else math.log(len(trained.tasks)) / len(split_of(view).held)
@@ -313,7 +313,12 @@ def test_what_beats_the_raw_input_is_copied_and_else_the_start_is_fresh(trained)
         assert ReuseOrGrow()._grown(trained, {0: gain}).kind == kind
         assert ReuseOrGrow(kinds=["copy"])._grown(trained, {0: gain}).kind == "copy"
         assert ReuseOrGrow(kinds=["fresh"])._grown(trained, {0: gain}).kind == "fresh"
-    assert ReuseOrGrow(kinds=["ensemble"])._grown(trained, {0: 0.1}) is None
+
+
+@pytest.mark.parametrize("options", [{}, {"max_experts": 1}, {"grow_from": 10}])
+def test_with_ensembles_only_no_path_is_tried(trained, options):
+    decision = ReuseOrGrow(kinds=["ensemble"], **options).decide(unrelated(200), trained)
+    assert (decision.kind, decision.steps) == ("ensemble", 0)
 
 
 class TestBudget:
@@ -426,17 +431,28 @@ def test_an_ensemble_reads_no_more_than_it_is_asked_to(trained, reads, parts):
     assert (shown > 0.4) == bool(parts)  # from the raw input no better than chance: 0.25
 
 
-def test_bad_options_are_refused():
-    with pytest.raises(ValueError, match=r"kinds: \['cpy'\]"):
-        ReuseOrGrow(kinds=["cpy"])
-    with pytest.raises(ValueError, match=r"reads: \['stage'\]"):
-        ReuseOrGrow(reads=["stage"])
-    with pytest.raises(ValueError, match="max_experts: 0"):
-        ReuseOrGrow(max_experts=0)
-    with pytest.raises(ValueError, match="symmetries: -1"):
-        ReuseOrGrow(symmetries=-1)
-    with pytest.raises(ValueError, match="shortlist: 0"):
-        ReuseOrGrow(shortlist=0)
+@pytest.mark.parametrize(
+    ("options", "problems"),
+    [
+        ({"kinds": ["cpy"], "reads": ["stage"]}, [r"kinds: \['cpy'\]", r"reads: \['stage'\]"]),
+        ({"kinds": []}, ["kinds: no candidate is named"]),
+        ({"paths": 0, "k": 0, "max_experts": 0}, ["paths: 0 is", "k: 0 is", "max_experts: 0 is"]),
+        ({"symmetries": -1, "shortlist": 0}, ["shortlist: 0 is", "symmetries: -1 is"]),
+        ({"train_from": -1, "grow_from": -2}, ["train_from: -1 is", "grow_from: -2 is"]),
+        ({"protect_strength": -0.5}, ["protect_strength: -0.5 is too small; give 0 or more"]),
+    ],
+)
+def test_bad_options_are_refused_all_at_once(options, problems):
+    with pytest.raises(InputError) as refused:
+        ReuseOrGrow(**options)
+    assert len(refused.value.problems) == len(problems)
+    for problem, expected in zip(refused.value.problems, problems, strict=True):
+        assert re.match(expected, problem)
+
+
+def test_a_shortlist_is_not_restored_from_a_policy_without_one():
+    with pytest.raises(InputError, match=r"growth_options\.shortlist: the saved policy has none"):
+        ReuseOrGrow(shortlist=2).restore(ReuseOrGrow().state())
 
 
 def unrelated_lone():
