@@ -112,13 +112,20 @@ def _plain(data: StudyData) -> Iterator[tuple[str, str]]:
 def _rarest_style(taken: Iterable[Style]) -> Style:
     """Return the style whose marker, then colour, then dash is rarest among those taken.
 
-    It is a new style as long as there is one. The colour of the mixture is used last.
+    As long as there is one, it is a marker in a colour that is not taken: points have no dash. The
+    colour of the mixture is used last.
     """
     taken = list(taken)
     markers, colours, dashes = (Counter(style[i] for style in taken) for i in (1, 0, 2))
+    points = Counter(style[:2] for style in taken)
     styles = [Style(*parts) for parts in itertools.product((*COLOURS[1:], RED), MARKERS, DASHES)]
-    every = [style for style in styles if style not in taken] or styles
-    return min(every, key=lambda k: (markers[k.marker], colours[k.colour], dashes[k.dash]))
+
+    def use(style: Style) -> tuple[int, ...]:
+        colour, marker, dash = style
+        of_parts = (markers[marker], colours[colour], dashes[dash])
+        return (style in taken, points[colour, marker], *of_parts)
+
+    return min(styles, key=use)
 
 
 @contextmanager

@@ -40,7 +40,10 @@ def test_every_type_and_its_variants_look_different(
         study, rows=study.rows.iloc[:0], events=[], timings=study.timings.iloc[:0],
         methods=pd.DataFrame({"method": names, "type": types}), baseline=None,
     )  # fmt: skip
-    assert len(set(styles(data).values())) == len(names)
+    found = styles(data).values()
+    assert len(set(found)) == len(names)
+    points = {(style.colour, style.marker) for style in found}  # a scatter plot shows no dashes
+    assert len(points) == len(names)
 
 
 def test_a_methods_look_does_not_depend_on_which_ran(study: StudyData) -> None:
