@@ -94,14 +94,16 @@ def summary(trials: Sequence[Finished]) -> str:
     """Return in a sentence how many decisions were wrong, and by how much.
 
     >>> summary([Finished(0.1, False, -0.2), Finished(0.2, False, 0.03), Finished(0.2, True, 0.4)])
-    '3 trials, 2 paths win at their end; 1 of these is not chosen (0.030 nats ahead on average).'
+    '3 trials, 2 paths win at the end; 1 of these not chosen (0.030 nats ahead on average).'
     """
     won = [trial.lead for trial in trials if trial.lead > 0]
     missed = [trial.lead for trial in trials if trial.wrong and trial.lead > 0]
     chosen = [-trial.lead for trial in trials if trial.wrong and trial.lead <= 0]
-    text = f"{len(trials)} trials, {len(won)} paths win at their end"
+    text = (
+        f"{len(trials)} trials, {len(won)} path{'s win' if len(won) != 1 else ' wins'} at the end"
+    )
     parts = []
-    for leads, what in ((missed, "of these is not chosen"), (chosen, "other is chosen")):
+    for leads, what in ((missed, "of these not chosen"), (chosen, "other chosen")):
         if leads:
             side = "ahead" if leads is missed else "behind"
             mean = sum(leads) / len(leads)
@@ -118,7 +120,7 @@ def main() -> None:
     given = parser.parse_args()
     page = Page(
         "trials",
-        "Decisions by a forecast",
+        "Decisions by a trial",
         "The default mixture learns the streams of some scenarios with "
         f"{given.seeds} seeds; a copy of every trial of new experts is trained to the task's last "
         "step, whatever the forecast predicts. Losses are on rows held out of the training data.",

@@ -24,6 +24,6 @@ def test_the_trial_is_itself_again_afterwards() -> None:
 def test_paths_that_were_chosen_and_lose_are_told_apart_from_those_that_win_unchosen() -> None:
     trials = [Finished(0.2, True, -0.1), Finished(0.1, False, 0.3), Finished(0.1, False, -1.0)]
     assert summary(trials) == (
-        "3 trials, 1 paths win at their end; 1 of these is not chosen (0.300 nats ahead on "
-        "average); 1 other is chosen (0.100 nats behind on average)."
+        "3 trials, 1 path wins at the end; 1 of these not chosen (0.300 nats ahead on "
+        "average); 1 other chosen (0.100 nats behind on average)."
     )
