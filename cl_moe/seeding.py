@@ -6,12 +6,12 @@ import contextlib
 import hashlib
 import random
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ("derive", "generator", "preserve_random_state")
+__all__ = ("derive", "generator", "preserve_random_state", "random_state", "set_random_state")
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -65,3 +65,45 @@ def preserve_random_state() -> Iterator[None]:
         finally:
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def random_state() -> dict[str, Any]:
+    """Return the random states of Python, NumPy and torch (CUDA's too, if in use), JSON-able.
+
+    >>> import torch
+    >>> before = random_state()
+    >>> first = torch.rand(1)
+    >>> set_random_state(before)
+    >>> bool(first == torch.rand(1))
+    True
+    """
+    import numpy as np
+    import torch
+
+    version, numbers, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {
+        "python": [version, list(numbers), gauss],
+        "numpy": [kind, [int(key) for key in keys], position, has_gauss, cached],
+        "torch": [_hex(state) for state in (torch.get_rng_state(), *cuda)],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Restore the result of :func:`random_state`."""
+    import numpy as np
+    import torch
+
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    kind, keys, *others = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *others))  # noqa: NPY002
+    own, *cuda = (torch.frombuffer(bytearray.fromhex(t), dtype=torch.uint8) for t in state["torch"])
+    torch.set_rng_state(own)
+    if cuda:
+        torch.cuda.set_rng_state_all(cuda)
+
+
+def _hex(state: torch.Tensor) -> str:
+    return bytes(state.numpy()).hex()

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -17,7 +17,17 @@ from cl_moe.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ("State", "Stateful", "load_state", "merged", "part_of", "save_state")
+__all__ = (
+    "State",
+    "Stateful",
+    "digest_of",
+    "load_state",
+    "merged",
+    "packed",
+    "part_of",
+    "save_state",
+    "unpacked",
+)
 
 SCHEMA = 1
 """Version of the files."""
@@ -85,10 +95,9 @@ def save_state(folder: Path, state: State) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        layouts = {n: _order(t) for n, t in state.tensors.items() if not t.is_contiguous()}
-        laid = {n: t.permute(layouts[n]) if n in layouts else t for n, t in state.tensors.items()}
-        save_file({n: t.contiguous() for n, t in laid.items()}, aside / TENSORS)
-        record = {"schema": SCHEMA, "digest": _digest(aside / TENSORS), "layouts": layouts}
+        tensors, layouts = packed(state.tensors)
+        save_file(tensors, aside / TENSORS)
+        record = {"schema": SCHEMA, "digest": digest_of(aside / TENSORS), "layouts": layouts}
         record |= state.plain
         (aside / PLAIN).write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
         aside.chmod(0o755)
@@ -118,14 +127,38 @@ def load_state(folder: Path) -> State:
         found = plain.get("schema") if isinstance(plain, dict) else None
         raise InputError(f"{folder / PLAIN}: schema is {found!r}, and this version reads {SCHEMA}")
     try:
-        if _digest(folder / TENSORS) != plain.get("digest"):
+        if digest_of(folder / TENSORS) != plain.get("digest"):
             raise InputError(f"{folder / TENSORS}: does not match its digest; save the model again")
         tensors = load_file(folder / TENSORS)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{folder / TENSORS}: cannot be read ({error})") from None
-    for name, order in plain.pop("layouts", {}).items():
-        tensors[name] = tensors[name].permute([order.index(d) for d in range(len(order))])
+    tensors = unpacked(tensors, plain.pop("layouts", {}))
     return State({k: v for k, v in plain.items() if k not in ("schema", "digest")}, tensors)
+
+
+def packed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, list[int]]]:
+    """Return tensors as contiguous ones, for safetensors, and the memory order of the others.
+
+    >>> import torch
+    >>> contiguous, layouts = packed({"a": torch.zeros(2, 3).T})
+    >>> contiguous["a"].shape, layouts
+    (torch.Size([2, 3]), {'a': [1, 0]})
+    >>> unpacked(contiguous, layouts)["a"].stride()
+    (1, 3)
+    """
+    layouts = {name: _order(t) for name, t in tensors.items() if not t.is_contiguous()}
+    laid = {n: t.permute(layouts[n]) if n in layouts else t for n, t in tensors.items()}
+    return {name: tensor.contiguous() for name, tensor in laid.items()}, layouts
+
+
+def unpacked(
+    tensors: Mapping[str, Tensor], layouts: Mapping[str, Sequence[int]]
+) -> dict[str, Tensor]:
+    """Return the tensors that were given to :func:`packed`, in their memory order."""
+    found = dict(tensors)
+    for name, order in layouts.items():
+        found[name] = found[name].permute([order.index(d) for d in range(len(order))])
+    return found
 
 
 def _order(tensor: Tensor) -> list[int]:
@@ -133,7 +166,8 @@ def _order(tensor: Tensor) -> list[int]:
     return sorted(range(tensor.dim()), key=lambda d: (-tensor.stride()[d], d))
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return a hash of a file's content."""
     found = blake2b(digest_size=16)
     with path.open("rb") as file:
         while block := file.read(1 << 20):

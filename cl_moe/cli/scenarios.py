@@ -112,7 +112,7 @@ def check(
         return
     from cl_moe.runs.plan import Streams
     from cl_moe.runs.planning import make_plan
-    from cl_moe.runs.single import build_problems
+    from cl_moe.runs.build import build_problems
 
     plan = make_plan(specified(file, settings) if settings else file, data_dir=data_dir)
     streams = Streams(plan)

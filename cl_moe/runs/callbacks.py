@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cl_moe.runs.randomness import preserve_random_state
+from cl_moe.state import State
 
 __all__ = ("CURVE_EPOCHS", "TrainingCallback", "attached", "event_counts", "events_since")
 
@@ -17,6 +18,9 @@ CURVE_EPOCHS = 5
 Veniat et al. 2021 take a point after each of the first beta steps; we take whole epochs. So a curve
 covers the start of a task: ``min_steps`` may train a small task for many more epochs.
 """
+
+
+STATE = ("curve", "epochs", "steps", "seconds", "cpu_seconds", "_accuracy")
 
 
 class TrainingCallback:
@@ -64,6 +68,15 @@ class TrainingCallback:
         """Record the only point of a task that was learned without an epoch."""
         if self.epochs == 0 and not self.curve:
             self._point()
+
+    def state(self) -> State:
+        """Return what was counted and recorded of the current task."""
+        return State({name: getattr(self, name) for name in STATE})
+
+    def restore(self, state: State) -> None:
+        """Restore the result of :meth:`state`."""
+        vars(self).update(state.plain)
+        self.curve = [(epoch, value) for epoch, value in self.curve]
 
     def _point(self) -> None:
         if self._measure is None or self.epochs > CURVE_EPOCHS:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from cl_moe.errors import InputError
+from cl_moe.runs.build import build_problems
 from cl_moe.runs.description import describe, differences
 from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.failures import Failed, StudyError, StudyInterrupted, keep_failure
@@ -15,7 +16,7 @@ from cl_moe.runs.formatting import counted, duration
 from cl_moe.runs.kept import without_model
 from cl_moe.runs.plan import Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
-from cl_moe.runs.single import build_problems, final_average
+from cl_moe.runs.single import final_average
 from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
 
@@ -114,6 +115,7 @@ class Driver:
             self._display.note(f"{counted(done, 'whole run')} found: not run again")
         if bare := without_model(self._plan, self._folder):
             self._display.note(bare)
+        self._begin_checkpoints([*tries, *runs])
         self._display.begin(self._plan.name, len(tries) + len(runs))
         try:
             self._tune(tries, tuning)
@@ -124,6 +126,9 @@ class Driver:
             whole = sum(map(self._folder.has, self._plan.jobs()))  # as it is there by now
             folder = self._folder.path if self._kept else None
             raise StudyInterrupted(whole, len(self._plan.jobs()), folder) from interrupt
+        finally:
+            if self._plan.checkpoints is not None:
+                self._folder.end_checkpoints(self._plan.checkpoints.token)
         if self._failed:
             problems = [p for failed in self._failed for p in _problems(failed)]
             only_problems = all(failed.failure.problems for failed in self._failed)
@@ -131,14 +136,27 @@ class Driver:
                 raise InputError(dict.fromkeys(problems))
             raise StudyError(self._failed)
 
+    def _begin_checkpoints(self, jobs: Sequence[Job]) -> None:
+        """Let runs write checkpoints, and say how many continue from one."""
+        if self._plan.checkpoints is None:
+            return
+        for job in self._plan.jobs():
+            if self._folder.has(job):  # written, but its checkpoints were not removed yet
+                self._folder.forget_checkpoints(job)
+        begun = self._folder.begin_checkpoints(self._plan.checkpoints.token, jobs)
+        if begun:
+            self._display.note(f"{counted(begun, 'run')} begun before: continued from checkpoints")
+
     def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
         for job, result in self._results(jobs):
             value = tuning.record(job, result, self._tasks)
+            self._folder.forget_checkpoints(job)
             self._display.ended(job, _shown(f"held-out {_score(result)}", value))
 
     def _run(self, jobs: Sequence[Job]) -> None:
         for job, result in self._results(jobs):
             self._folder.write(job, self._spec(job), result)
+            self._folder.forget_checkpoints(job)
             # In a run of pairs, two tasks were learned when a pair is through.
             tasks = self._tasks if job.after is None else 2
             self._display.ended(job, _in_short(result, tasks))
@@ -152,6 +170,8 @@ class Driver:
             else:
                 folder = self._folder if self._kept else None
                 self._failed.append(keep_failure(folder, job, outcome))
+                if not (outcome.problems or outcome.crashed):  # a bug: it may have changed
+                    self._folder.forget_checkpoints(job)
                 self._display.ended(job, f"failed: {outcome.reason}")
 
     def _chosen(self, runs: Sequence[Job], chosen: Mapping[str, dict[str, Any]]) -> list[Job]:

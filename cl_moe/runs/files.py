@@ -32,12 +32,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, _packed(content) if path.suffix == ".gz" else content)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file at once, as :func:`write_text`."""
+def write_bytes(path: Path, content: bytes, flush: bool = False) -> None:
+    """Write a file at once, as :func:`write_text`.
+
+    Args:
+        path: the file.
+        content: what it will hold.
+        flush: wait until it is on the disk, so that it outlives a failure of the machine.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except BaseException:

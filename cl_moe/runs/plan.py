@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cl_moe.streams.stream import TaskStream
 
 __all__ = (
+    "CheckpointPlan",
     "Failure",
     "Job",
     "MethodPlan",
@@ -165,6 +166,22 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class CheckpointPlan:
+    """Where and when unfinished runs write checkpoints.
+
+    Args:
+        folder: the study's folder.
+        token: name of a file in it, by which a process on another machine recognises the folder.
+        steps: number of optimizer steps between checkpoints within a task; None: at the end of
+            tasks only.
+    """
+
+    folder: Path
+    token: str
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
 class StudyPlan:
     """Scenario x methods x seeds.
 
@@ -184,6 +201,7 @@ class StudyPlan:
         pairs: measure pairs of tasks instead of the stream, except for the reference (of type
             ``single_task``).
         models: folder in which runs write the models that are kept; None: none is.
+        checkpoints: of unfinished runs; None: none is written.
     """
 
     name: str
@@ -200,6 +218,7 @@ class StudyPlan:
     notes: tuple[str, ...] = ()
     pairs: bool = False
     models: Path | None = None
+    checkpoints: CheckpointPlan | None = None
 
     def stream(self, seed: int) -> TaskStream:
         """Return the tasks of a seed."""

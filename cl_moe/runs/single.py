@@ -8,27 +8,29 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
+from cl_moe.runs.build import build, context_of
 from cl_moe.runs.callbacks import TrainingCallback, attached, event_counts, events_since
 from cl_moe.runs.environment import environment, peak_memory
-from cl_moe.runs.failures import failure_of
 from cl_moe.runs.kept import keep_model, keeps_model
-from cl_moe.runs.plan import Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
+from cl_moe.runs.plan import Job, Progress, ProgressCallback, RunResult, StudyPlan
 from cl_moe.runs.randomness import isolated, preserve_random_state, seed_all
+from cl_moe.runs.record import RunRecord
+from cl_moe.runs.resuming import DAMAGE, Resuming
+from cl_moe.runs.stopwatch import Stopwatch
 from cl_moe.seeding import derive
+from cl_moe.state import State
 
 if TYPE_CHECKING:
-    from cl_moe.strategies.methods.base import Method, MethodContext
     from cl_moe.streams.stream import TaskStream
-    from cl_moe.training.evaluation import Record
     from cl_moe.training.model import TaskModel
 
-__all__ = ("build_problems", "final_average", "run_one")
+__all__ = ("final_average", "run_one")
 
 
 def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback) -> RunResult:
@@ -37,7 +39,8 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
     After each task (or after each ``training.evaluate_every`` tasks) every task seen so far is
     evaluated, and every later task that the method can predict; a task whose predictions cannot
     have changed keeps its values. Then the model is saved, if requested, and each probe is learned
-    from a copy of the final state. The process's random states and thread count are restored.
+    from a copy of the final state. A run that was stopped continues from its last checkpoint, if
+    there is one, with the same rows. The process's random states and thread count are restored.
 
     Args:
         plan: network, training, device, threads.
@@ -49,48 +52,28 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
         InputError: the method cannot be built with its parameters, or its model cannot be saved.
     """
     with isolated(plan.threads), contextlib.ExitStack() as unless_whole:
-        run = _Run(plan, job, stream, tell)
-        if run.joint:
-            run.learn_jointly()
-        else:
-            run.look_ahead()
-            for task in range(len(stream)):
-                run.learn(task)
+        run = _begun(plan, job, stream, tell)
+        while run.stage < run.learning:
+            run.learn()
         kept = run.keep()
         if kept is not None:
             unless_whole.callback(shutil.rmtree, kept.parent, ignore_errors=True)
-        for probe in range(len(stream.probes)):
-            run.learn_probe(probe)
+        while run.stage < run.learning + len(stream.probes):
+            run.learn_probe()
         unless_whole.pop_all()
         return run.result(kept)
 
 
-def build_problems(
-    plan: StudyPlan, jobs: Iterable[Job], streams: Streams, *, bugs: bool = False
-) -> list[str]:
-    """Return why methods cannot be built, each reason once, before anything is run.
-
-    Nothing of Avalanche is imported, unless a method is one of its strategies.
-
-    Args:
-        plan: the study.
-        jobs: a job of each method.
-        streams: what they learn.
-        bugs: whether to report errors other than InputErrors; else their runs report them, and the
-            others continue.
-    """
-    problems: list[str] = []
-    with isolated(plan.threads):
-        for job in jobs:
-            stream = streams(job)
-            try:
-                _build(plan, job, stream)
-            except InputError as error:
-                problems += error.problems
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a method
-                reason = failure_of(error).reason
-                problems += [f"method '{job.method.name}': cannot be built ({reason})"] * bugs
-    return list(dict.fromkeys(problems))
+def _begun(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback) -> _Run:
+    """Return a run at its start, or where its last checkpoint is."""
+    run = _Run(plan, job, stream, tell)
+    try:
+        run.resume()
+    except DAMAGE:  # the checkpoint was written by other code
+        run = _Run(plan, job, stream, tell)
+        run.resuming.discard()
+        run.resume()
+    return run
 
 
 def final_average(result: RunResult, tasks: int) -> float:
@@ -119,22 +102,39 @@ class _Run:
     ) -> None:
         self._plan, self._job, self._stream, self._tell = plan, job, stream, tell
         self._tasks = [*stream, *stream.probes]
-        self._rows: list[dict[str, Any]] = []
-        self._events: list[dict[str, Any]] = []
-        self._timings: list[dict[str, Any]] = []
-        method = _build(plan, job, stream)
+        self._record = RunRecord(job)
+        method = build(plan, job, stream)
         self._strategy, self.joint = method.strategy, method.joint
         if keeps_model(plan, job):  # raised now, not after training
             self._saveable()
         benchmark = stream.to_benchmark()
         # Avalanche makes a new experience on each access
         self._train_sets, self._test_sets = [*benchmark.train_stream], [*benchmark.test_stream]
-        self._evaluated: Record = {}
+        self.learning = 1 if self.joint else len(stream)
+        """Number of stages in which the stream is learned; each probe is a further stage."""
+        self.stage = 0
+        """Number of finished stages."""
+        self.resuming = Resuming(plan, job, stream, self._record)
+        self._within: State | None = None
+
+    def resume(self) -> None:
+        """Continue from the last checkpoint, or start: evaluate before anything is learned."""
+        saved = self.resuming.load(self._strategy)
+        if saved is None:
+            if not self.joint:
+                self.look_ahead()
+            self.resuming.save(0, None)
+            return
+        self.stage, self._within = saved.stage, saved.within
+        self._record.restore(saved.log)
+        if saved.state is not None:
+            from cl_moe.training.resume import restore_strategy
+
+            restore_strategy(self._strategy, saved.state)
 
     def result(self, model: Path | None) -> RunResult:
         found = environment(self._plan)
-        kept = None if model is None else str(model)
-        return RunResult(self._rows, self._events, self._timings, found, kept)
+        return self._record.result(found, None if model is None else str(model))
 
     def keep(self) -> Path | None:
         """Save the model, if it is to be kept, and return its path."""
@@ -146,7 +146,7 @@ class _Run:
         from cl_moe.strategies.saved import saveable
 
         method = self._job.method
-        context = _context(self._plan, self._job, self._stream)
+        context = context_of(self._plan, self._job, self._stream)
         return saveable(self._strategy.model, method.type, method.parameters, context)
 
     def look_ahead(self) -> None:
@@ -157,53 +157,76 @@ class _Run:
         with preserve_random_state():
             self._evaluate(self._strategy, range(len(self._stream)), after=-1)
 
-    def learn(self, task: int) -> None:
-        """Learn one task of the stream, then evaluate."""
-        seed_all(derive(self._job.seed, "task", self._tasks[task].name, task))
-        self._train(self._strategy, [task], after=task)
+    def learn(self) -> None:
+        """Learn the next task of the stream, or all of them jointly, then evaluate."""
+        stage, last = self.stage, len(self._stream) - 1
+        if self.joint:
+            seed_all(derive(self._job.seed, "joint"))
+            self._train(self._strategy, range(len(self._stream)), after=last)
+        else:
+            seed_all(derive(self._job.seed, "task", self._tasks[stage].name, stage))
+            self._train(self._strategy, [stage], after=stage)
+        self._finish()
 
-    def learn_jointly(self) -> None:
-        """Learn all tasks of the stream at once."""
-        seed_all(derive(self._job.seed, "joint"))
-        self._train(self._strategy, range(len(self._stream)), after=len(self._stream) - 1)
-
-    def learn_probe(self, probe: int) -> None:
-        """Learn an unseen task from a copy of the state at the end of the stream."""
+    def learn_probe(self) -> None:
+        """Learn the next unseen task from a copy of the state at the end of the stream."""
         strategy = copy.deepcopy(self._strategy)
-        task = len(self._stream) + probe
+        task = len(self._stream) + self.stage - self.learning
         seed_all(derive(self._job.seed, "probe", self._tasks[task].name))
         self._train(strategy, [task], after=len(self._stream))
+        self._finish()
+
+    def _finish(self) -> None:
+        self.stage += 1
+        self.resuming.save(self.stage, self._strategy)
 
     def _train(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
         told = event_counts(strategy)
         last = tasks[-1]
         callback = self._callback(strategy, last, joint=len(tasks) > 1)
         experiences = [self._train_sets[task] for task in tasks]
-        start, cpu_start = time.perf_counter(), time.process_time()
-        with attached(strategy, callback):
+        clock = Stopwatch()
+        with attached(strategy, callback), self._checkpoints(strategy, clock):
             strategy.train(experiences if self.joint else experiences[0], eval_streams=[])
-        trained, cpu_trained = time.perf_counter(), time.process_time()
+        clock.stop()
         memory = peak_memory()
         self._curve(callback, last, after)
         events = events_since(strategy, told)
         # The steps of candidates that a decision tried count: every method's work is all its work.
         steps = callback.steps + sum(int(event.get("steps", 0)) for event in events)
+        start = time.perf_counter()
         with preserve_random_state():
             self._evaluate(strategy, self._evaluated_after(last), after)
             self._costs(strategy, last, after, steps)
-        self._events += [self._of_this_run(event) for event in events]
-        self._timings.append(
-            self._of_this_run(
-                {
-                    "after_task": after,
-                    "train_seconds": trained - start - callback.seconds,
-                    "decision_seconds": float(sum(e.get("seconds", 0.0) for e in events)),
-                    "eval_seconds": time.perf_counter() - trained + callback.seconds,
-                    "cpu_seconds": cpu_trained - cpu_start - callback.cpu_seconds,
-                    "peak_memory": memory,
-                }
-            )
+        for event in events:
+            self._record.event(event)
+        self._record.timing(
+            {
+                "after_task": after,
+                "train_seconds": clock.seconds - callback.seconds,
+                "decision_seconds": float(sum(e.get("seconds", 0.0) for e in events)),
+                "eval_seconds": time.perf_counter() - start + callback.seconds,
+                "cpu_seconds": clock.cpu_seconds - callback.cpu_seconds,
+                "peak_memory": memory,
+            }
         )
+
+    def _checkpoints(self, strategy: Any, clock: Stopwatch) -> AbstractContextManager[None]:
+        """Return the context of training in which checkpoints within the stage are written."""
+        steps, start = self.resuming.steps, self._within
+        self._within = None
+        if not self.resuming.active or (steps is None and start is None):
+            return contextlib.nullcontext()
+        from cl_moe.training.stepping import Stepping, stepped
+
+        if start is not None:
+            clock.restore(start.plain["clock"])
+        save = self.resuming.save_within
+
+        def keep(training: State) -> None:
+            save(State({**training.plain, "clock": clock.state()}, training.tensors))
+
+        return stepped(strategy, Stepping(steps, keep, start))
 
     def _callback(self, strategy: Any, task: int, joint: bool) -> TrainingCallback:
         stages = len(self._tasks)
@@ -237,7 +260,7 @@ class _Run:
     def _evaluate(self, strategy: Any, tasks: Sequence[int], after: int) -> None:
         from cl_moe.training.evaluation import evaluate_changed
 
-        for found in evaluate_changed(strategy, self._tests(tasks), self._evaluated):
+        for found in evaluate_changed(strategy, self._tests(tasks), self._record.evaluated):
             for metric, value in found.metrics.items():
                 self._row(after, found.task, metric, value)
 
@@ -264,29 +287,4 @@ class _Run:
     def _row(
         self, after: int, task: int, metric: str, value: float, epoch: int | None = None
     ) -> None:
-        name = self._tasks[task].name
-        row = {"after_task": after, "task": name, "metric": metric, "value": value, "epoch": epoch}
-        self._rows.append(self._of_this_run(row))
-
-    def _of_this_run(self, record: dict[str, Any]) -> dict[str, Any]:
-        return {"method": self._job.method.name, "seed": self._job.seed, **record}
-
-
-def _build(plan: StudyPlan, job: Job, stream: TaskStream) -> Method:
-    from cl_moe.strategies.methods.base import build_method
-
-    context = _context(plan, job, stream)
-    seed_all(derive(job.seed, "method"))
-    return build_method(job.method.type, job.method.parameters, context, job.method.name)
-
-
-def _context(plan: StudyPlan, job: Job, stream: TaskStream) -> MethodContext:
-    from cl_moe.strategies.methods.base import MethodContext
-
-    return MethodContext(
-        stream=stream,
-        network=plan.network,
-        training=plan.training,
-        seed=job.seed,
-        device=plan.device,
-    )
+        self._record.row(after, self._tasks[task].name, metric, value, epoch)

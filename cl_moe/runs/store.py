@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 __all__ = ("StudyFolder",)
 
 _OURS = (
-    "study.json", "tuning.csv", "runs", "after", "failures", "figures", "report.html",
-    "transfer.csv",
+    "study.json", "tuning.csv", "runs", "after", "checkpoints", "failures", "figures",
+    "report.html", "transfer.csv",
 )  # fmt: skip
 
 
 class StudyFolder:
     """``DIR/study.json``, ``DIR/tuning.csv`` and ``DIR/runs/<method>/seed_<n>/``.
 
-    ``DIR/failures/<method>-seed_<n>.txt`` is the traceback of a run that failed. Runs of one task
-    and then each other one are in ``DIR/after/<task>/<method>/seed_<n>/``. The folder is written by
-    one process, the driver. A run's folder appears by one rename, when all of it is written.
+    ``DIR/failures/<method>-seed_<n>.txt`` is the traceback of a run that failed, and
+    ``DIR/checkpoints/<method>-seed_<n>/`` holds the checkpoints of an unfinished run. Runs of one
+    task and then each other one are in ``DIR/after/<task>/<method>/seed_<n>/``. Checkpoints are
+    written by the runs, everything else by one process, the driver. A run's folder appears by one
+    rename, when all of it is written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -64,10 +66,40 @@ class StudyFolder:
         >>> StudyFolder("out").failure_file(Job(MethodPlan("moe", "moe"), 3)).as_posix()
         'out/failures/moe-seed_3.txt'
         """
-        words = [job.method.name, f"seed_{job.seed}"]
-        words += [] if job.setting is None else [f"setting_{job.setting + 1}"]
-        words += [] if job.after is None else [f"after_{job.after}"]
-        return self.path / "failures" / f"{_file_name('-'.join(words))}.txt"
+        return self.path / "failures" / f"{_name_of(job)}.txt"
+
+    def checkpoint_folder(self, job: Job) -> Path:
+        """Return where the checkpoints of an unfinished run are.
+
+        >>> from cl_moe.runs.plan import Job, MethodPlan
+        >>> StudyFolder("out").checkpoint_folder(Job(MethodPlan("moe", "moe"), 3)).as_posix()
+        'out/checkpoints/moe-seed_3'
+        """
+        return self.path / "checkpoints" / _name_of(job)
+
+    def begin_checkpoints(self, token: str, jobs: Iterable[Job]) -> int:
+        """Let runs write checkpoints; return how many of ``jobs`` have some from before."""
+        place = self.path / "checkpoints"
+        place.mkdir(exist_ok=True)
+        for other in place.glob("token-*"):  # left by a process that was killed
+            other.unlink()
+        (place / token).touch()
+        return sum(any(self.checkpoint_folder(job).glob("checkpoint-*.json")) for job in jobs)
+
+    def has_token(self, token: str) -> bool:
+        """Tell whether this is the folder in which checkpoints were begun with ``token``."""
+        return (self.path / "checkpoints" / token).is_file()
+
+    def end_checkpoints(self, token: str) -> None:
+        """Remove the token, and the folder of checkpoints if it is empty then."""
+        place = self.path / "checkpoints"
+        (place / token).unlink(missing_ok=True)
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+
+    def forget_checkpoints(self, job: Job) -> None:
+        """Remove the checkpoints of a run that is complete, or cannot be continued."""
+        shutil.rmtree(self.checkpoint_folder(job), ignore_errors=True)
 
     def failures(self) -> list[tuple[str, Path]]:
         """Return the runs that failed when they were last tried: a line on each, and its file."""
@@ -166,6 +198,13 @@ class StudyFolder:
         found = folder.glob("seed_*") if folder.is_dir() else ()
         words = (path.name.removeprefix("seed_") for path in found if path.is_dir())
         return sorted(int(word) for word in words if word.isdecimal())
+
+
+def _name_of(job: Job) -> str:
+    words = [job.method.name, f"seed_{job.seed}"]
+    words += [] if job.setting is None else [f"setting_{job.setting + 1}"]
+    words += [] if job.after is None else [f"after_{job.after}"]
+    return _file_name("-".join(words))
 
 
 def _file_name(name: str) -> str:

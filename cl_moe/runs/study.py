@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.errors import InputError
 from cl_moe.runs.driver import Driver
 from cl_moe.runs.engines.choice import open_engine, read_engine
 from cl_moe.runs.engines.spec import EngineLike
@@ -16,7 +18,7 @@ from cl_moe.runs.failures import StudyError
 from cl_moe.runs.kept import folder_for_models
 from cl_moe.runs.loading import load_study
 from cl_moe.runs.outcome import Study, study_of
-from cl_moe.runs.plan import Streams, StudyPlan
+from cl_moe.runs.plan import CheckpointPlan, Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder
@@ -43,6 +45,7 @@ def run(
     threads: int = 1,
     curves: bool = True,
     keep_models: bool = False,
+    checkpoint_steps: int | None = None,
     fresh: bool = False,
     progress: bool = True,
 ) -> Study:
@@ -51,7 +54,8 @@ def run(
     The same arguments give the same rows, bit for bit, on one kind of machine, however many
     ``jobs`` and whatever ``engine``.
     A study that was stopped goes on where it was when it is run again with the same ``out``:
-    whole runs are kept, and methods and seeds may be added.
+    whole runs are kept, an unfinished run continues from its last checkpoint, and methods and seeds
+    may be added.
 
     Args:
         source: a scenario, its file, its name (``"digits_quick"``), a :class:`TaskStream`, or an
@@ -75,6 +79,8 @@ def run(
             many there are).
         keep_models: keep the model of each run as it is at the end of the stream, for
             :meth:`Study.model` and ``cl-moe predict``; needs ``out``.
+        checkpoint_steps: write checkpoints of unfinished runs also within a task, after each such
+            number of optimizer steps; by default at the end of tasks, in at most 2 % of the time.
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
 
@@ -94,8 +100,8 @@ def run(
         elsewhere=engine != "local",
     )  # fmt: skip
     return run_plan(
-        plan, jobs=jobs, engine=engine, out=out, keep_models=keep_models, fresh=fresh,
-        progress=progress,
+        plan, jobs=jobs, engine=engine, out=out, keep_models=keep_models,
+        checkpoint_steps=checkpoint_steps, fresh=fresh, progress=progress,
     )  # fmt: skip
 
 
@@ -106,11 +112,18 @@ def run_plan(
     engine: EngineLike = "local",
     out: str | Path | None = None,
     keep_models: bool = False,
+    checkpoint_steps: int | None = None,
     fresh: bool = False,
     progress: bool = True,
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
     cluster = read_engine(engine, jobs)
+    if checkpoint_steps is not None and (type(checkpoint_steps) is not int or checkpoint_steps < 1):
+        raise InputError(f"checkpoint_steps: {checkpoint_steps!r} is not a whole number from 1")
+    if out is not None:
+        token = f"token-{secrets.token_hex(8)}"
+        where = CheckpointPlan(Path(out).absolute(), token, checkpoint_steps)
+        plan = replace(plan, checkpoints=where)
     if keep_models:
         plan = replace(plan, models=folder_for_models(out, here=cluster is None))
     with contextlib.ExitStack() as stack:
@@ -120,9 +133,9 @@ def run_plan(
             path = Path(out)
         display = stack.enter_context(open_display(progress))
         streams = Streams(plan)
-        where = open_engine(plan, streams, jobs, cluster, display.tell)
-        stack.callback(where.close)
-        driver = Driver(plan, StudyFolder(path), streams, where, display, kept=out is not None)
+        runner = open_engine(plan, streams, jobs, cluster, display.tell)
+        stack.callback(runner.close)
+        driver = Driver(plan, StudyFolder(path), streams, runner, display, kept=out is not None)
         driver.prepare(fresh)
         try:
             driver.run()

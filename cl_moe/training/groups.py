@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import nn
 from torch.optim import Optimizer
@@ -113,6 +113,14 @@ class ParameterGroups:
             for at, held in found.items()
         ]
         return type(optimizer)(made, **settings_of(optimizer, groups[0]))
+
+    def state(self) -> list[list[Any]]:
+        """Return the group of each known role."""
+        return [[list(key), group] for key, group in self._group.items()]
+
+    def restore(self, state: Iterable[Sequence[Any]]) -> None:
+        """Restore the result of :meth:`state`."""
+        self._group = {tuple(key): group for key, group in state}
 
     def _of(self, role: Role, groups: int) -> int:
         keys = (*role.keys, *Role("expert", role.slot, role.name).keys)

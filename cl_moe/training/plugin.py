@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_tr
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
+from cl_moe.state import State
 from cl_moe.training.arrivals import arriving, first_rows, rows_of, without_learning
 from cl_moe.training.batches import pair_rows
 from cl_moe.training.groups import ParameterGroups
@@ -153,6 +155,15 @@ class MoEPlugin(SupervisedPlugin):
     def after_training(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Freeze the parts that the last tasks trained, after all plugins' end-of-task hooks."""
         self._close(strategy)
+
+    def state(self) -> State:
+        """Return the log and the parameter groups; the model holds the policy's state."""
+        return State({"events": copy.deepcopy(self.events), "groups": self._groups.state()})
+
+    def restore(self, state: State) -> None:
+        """Restore the result of :meth:`state`."""
+        self.events[:] = copy.deepcopy(state.plain["events"])
+        self._groups.restore(state.plain["groups"])
 
     # What the hooks are made of.
 

@@ -11,6 +11,7 @@ from torch.func import functional_call
 from cl_moe.continual.regularizers.base import Parameters, Regularizer
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
+from cl_moe.state import State
 from cl_moe.training.model import TaskModel
 from cl_moe.training.objectives import objectives_by_task
 from cl_moe.training.samples import samples
@@ -62,6 +63,14 @@ class RegularizationPlugin(SupervisedPlugin):
                 **({} if classes else {"objective": objective}),
             )
         model.train(was_training)
+
+    def state(self) -> State:
+        """Return the regularizer's state."""
+        return self.regularizer.state()
+
+    def restore(self, state: State) -> None:
+        """Restore the result of :meth:`state`."""
+        self.regularizer.restore(state)
 
 
 class _LogLikelihood:

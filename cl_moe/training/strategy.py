@@ -28,6 +28,7 @@ from cl_moe.training.tensors import tensors_of
 
 if TYPE_CHECKING:
     from cl_moe.streams.spec import TrainingSpec
+    from cl_moe.training.stepping import Stepping
 
 __all__ = ("Strategy", "epochs_for")
 
@@ -46,7 +47,13 @@ class Strategy(TensorBatches, SupervisedTemplate):
         plugins: Avalanche plugins.
         device: where to train.
         evaluator: an Avalanche evaluation plugin; None for a silent one.
+
+    Attributes:
+        stepping: takes checkpoints between the steps of a task; None for none.
     """
+
+    stepping: Stepping | None = None
+    _stop_training: bool
 
     def __init__(
         self,
@@ -109,7 +116,22 @@ class Strategy(TensorBatches, SupervisedTemplate):
 
     def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
         self.train_epochs = self.planned_epochs()
-        super()._train_exp(experience, eval_streams, **kwargs)
+        first = 0 if self.stepping is None else self.stepping.first_epoch
+        for _ in range(first, self.train_epochs):
+            self._before_training_epoch(**kwargs)
+            if self._stop_training:
+                self._stop_training = False
+                break
+            self.training_epoch(**kwargs)
+            self._after_training_epoch(**kwargs)
+
+    def training_epoch(self, **kwargs: Any) -> None:
+        """Train on the batches of an epoch, with checkpoints between them, if asked for."""
+        loader = self._dataloader
+        if self.stepping is not None:
+            self._dataloader = self.stepping.loader(self)
+        super().training_epoch(**kwargs)
+        self._dataloader = loader
 
     def planned_epochs(self) -> int:
         """Return the number of epochs for the adapted data set."""

@@ -11,6 +11,8 @@ from avalanche.training.utils import zerolike_params_dict
 from torch.utils.data import DataLoader
 
 from cl_moe.batching import batches, needs_two
+from cl_moe.state import State
+from cl_moe.strategies.baselines.named_data import data_by_name, state_of_data
 
 __all__ = ("PairedMAS",)
 
@@ -41,3 +43,12 @@ class PairedMAS(MASPlugin):
         for value in importance.values():
             value.data /= float(len(loader))
         return importance
+
+    def state(self) -> State:
+        """Return the importances and the reference weights."""
+        return state_of_data({"params": self.params, "importance": self.importance})
+
+    def restore(self, state: State) -> None:
+        """Restore the result of :meth:`state`."""
+        for kind, held in data_by_name(state).items():
+            setattr(self, kind, held)

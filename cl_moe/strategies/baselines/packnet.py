@@ -8,6 +8,7 @@ import torch
 from avalanche.training.plugins import SupervisedPlugin
 from torch import Tensor
 
+from cl_moe.state import State
 from cl_moe.strategies.baselines.packed import PackedNetwork
 
 __all__ = ("PackNetPlugin",)
@@ -61,6 +62,16 @@ class PackNetPlugin(SupervisedPlugin):
         """Pack, if the task ended before the step of packing."""
         if not _network(strategy).packed:
             self._pack(_network(strategy))
+
+    def state(self) -> State:
+        """Return the step of packing of the current task, and its fixed weights."""
+        fixed = {str(place): weight.clone() for place, weight in enumerate(self._fixed)}
+        return State({"pack_at": self._pack_at}, fixed)
+
+    def restore(self, state: State) -> None:
+        """Restore the result of :meth:`state`."""
+        self._pack_at = int(state.plain["pack_at"])
+        self._fixed = [state.tensors[str(place)] for place in range(len(state.tensors))]
 
     def _pack(self, network: PackedNetwork) -> None:
         left = self.tasks - len(network.heads) + 1

@@ -7,7 +7,18 @@ from typing import Any
 from avalanche.training.plugins import RWalkPlugin
 from avalanche.training.utils import copy_params_dict, zerolike_params_dict
 
+from cl_moe.state import State
+from cl_moe.strategies.baselines.named_data import data_by_name, state_of_data
+
 __all__ = ("RiemannianWalk",)
+
+
+KINDS = (
+    "checkpoint_loss", "checkpoint_scores", "checkpoint_params",
+    "iter_grad", "iter_importance", "iter_params",
+    "exp_scores", "exp_params", "exp_importance", "exp_penalties",
+)  # fmt: skip
+"""The statistics of Avalanche's plugin, each a tensor per parameter."""
 
 
 class RiemannianWalk(RWalkPlugin):
@@ -33,3 +44,12 @@ class RiemannianWalk(RWalkPlugin):
         training = strategy.model.training
         super()._update_grad(strategy)
         strategy.model.train(training)
+
+    def state(self) -> State:
+        """Return all statistics."""
+        return state_of_data({kind: getattr(self, kind) for kind in KINDS})
+
+    def restore(self, state: State) -> None:
+        """Restore the result of :meth:`state`."""
+        for kind, held in data_by_name(state).items():
+            setattr(self, kind, held)

@@ -44,14 +44,21 @@ class SynapticIntelligence(SupervisedPlugin):
         self._before: dict[str, tuple[Tensor, Tensor]] = {}
 
     def state(self) -> State:
-        """Return importances and reference weights."""
-        kinds = {"importance": self.importance, "anchor": self.anchor}
+        """Return importances and reference weights, and the trajectory of the current task."""
+        kinds = {
+            "importance": self.importance,
+            "anchor": self.anchor,
+            "start": self._start,
+            "saved": self._saved,
+        }
         return State({}, {f"{k}.{n}": t.clone() for k, of in kinds.items() for n, t in of.items()})
 
     def restore(self, state: State) -> None:
         """Restore the result of :meth:`state`."""
         self.importance = dict(part_of(state, "importance").tensors)
         self.anchor = dict(part_of(state, "anchor").tensors)
+        self._start = dict(part_of(state, "start").tensors)
+        self._saved = dict(part_of(state, "saved").tensors)
 
     def before_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         """Start a trajectory."""

@@ -32,8 +32,8 @@ def agem(context: MethodContext, /, *, memory_per_task: int = 50, sample: int = 
     )
 
     def plugins() -> list[Any]:
-        from cl_moe.strategies.baselines.agem import CopyableAGEM
+        from cl_moe.strategies.baselines.agem import TensorAGEM
 
-        return [CopyableAGEM(memory_per_task, sample)]
+        return [TensorAGEM(memory_per_task, sample)]
 
     return sequential(context, plugins=plugins)

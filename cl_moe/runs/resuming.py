@@ -1,0 +1,101 @@
+"""Checkpoints of a run: what identifies it, when they are taken, how the run continues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cl_moe.runs.checkpoint import Checkpoints, Saved
+from cl_moe.runs.environment import version
+from cl_moe.runs.plan import Job, StudyPlan
+from cl_moe.runs.record import RunRecord
+from cl_moe.runs.store import StudyFolder
+
+if TYPE_CHECKING:
+    from cl_moe.state import State
+    from cl_moe.streams.stream import TaskStream
+
+__all__ = ("DAMAGE", "Resuming")
+
+DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
+"""Errors that a checkpoint may raise that was written by other code than the present one."""
+
+
+class Resuming:
+    """The checkpoints of one run, if it can be resumed.
+
+    After each stage, a task of the stream or a probe, a checkpoint is written, unless checkpoints
+    would take more than their share of the run's time; if a number of optimizer steps is
+    given, after every stage, and after that many steps within one.
+
+    Args:
+        plan: the study.
+        job: the run.
+        stream: its tasks.
+        record: what the run records.
+    """
+
+    def __init__(self, plan: StudyPlan, job: Job, stream: TaskStream, record: RunRecord) -> None:
+        self._record, self._checkpoints = record, None
+        wanted = plan.checkpoints
+        self.steps = None if wanted is None else wanted.steps
+        if wanted is not None and StudyFolder(wanted.folder).has_token(wanted.token):
+            folder = StudyFolder(wanted.folder).checkpoint_folder(job)
+            self._checkpoints = Checkpoints(folder, _identity(plan, job, stream))
+
+    def load(self, strategy: Any) -> Saved | None:
+        """Return the last checkpoint; None where there is none, or the run cannot be resumed."""
+        if self._checkpoints is None:
+            return None
+        from cl_moe.training.resume import obstacle
+
+        if obstacle(strategy) is not None:
+            self._checkpoints = None
+            return None
+        return self._checkpoints.load()
+
+    def discard(self) -> None:
+        """Remove the checkpoints, which cannot be used."""
+        if self._checkpoints is not None:
+            self._checkpoints.remove()
+
+    def save(self, stage: int, strategy: Any) -> None:
+        """Write a checkpoint after ``stage`` stages, if it is due.
+
+        Args:
+            stage: number of finished stages.
+            strategy: the state after them; None before the first.
+        """
+        due = self.steps is not None or (self._checkpoints is not None and self._checkpoints.due())
+        if self._checkpoints is None or not due:
+            return
+        from cl_moe.training.resume import strategy_state
+
+        state = None if strategy is None else strategy_state(strategy)
+        self._checkpoints.save(stage, state, self._record.news())
+
+    def save_within(self, state: State) -> None:
+        """Write a checkpoint within the current stage."""
+        if self._checkpoints is not None:
+            self._checkpoints.save_within(state, self._record.news())
+
+    @property
+    def active(self) -> bool:
+        """Whether checkpoints are written."""
+        return self._checkpoints is not None
+
+
+def _identity(plan: StudyPlan, job: Job, stream: TaskStream) -> dict[str, Any]:
+    """Return all that determines a run and is known before it."""
+    import avalanche
+    import torch
+
+    versions = {"cl_moe": version(), "torch": torch.__version__, "avalanche": avalanche.__version__}
+    return {
+        "versions": versions,
+        "method": [job.method.name, job.method.type, dict(job.method.parameters)],
+        "run": [job.seed, job.setting, job.after],
+        "network": plan.network.model_dump(mode="json"),
+        "training": plan.training.model_dump(mode="json"),
+        "how": [plan.device, plan.threads, plan.curves],
+        "tasks": stream.table(),
+    }
