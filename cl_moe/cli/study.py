@@ -72,13 +72,23 @@ def run(
             help="Save the model of each run after the last task, for cl-moe predict.",
         ),
     ] = False,
+    checkpoint_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Write checkpoints of unfinished runs every N optimizer steps, too, not only at "
+            "the end of tasks.",
+        ),
+    ] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures and write the report.")] = True,
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a study: every method learns the tasks of a scenario, with every seed.
 
-    After Ctrl-C, completed runs are kept; the same command resumes the study.
+    After Ctrl-C or a crash, the same command resumes the study: completed runs are kept, and an
+    unfinished run continues from its last checkpoint.
     """
     from cl_moe.cli.results import draw, show
     from cl_moe.runs.planning import make_plan
@@ -95,7 +105,14 @@ def run(
         elsewhere=where != "local",
     )
     study, folder, failed = _carry_out(
-        plan, out, jobs=jobs, engine=where, keep_models=keep_models, fresh=fresh, progress=not quiet
+        plan,
+        out,
+        jobs=jobs,
+        engine=where,
+        keep_models=keep_models,
+        checkpoint_steps=checkpoint_steps,
+        fresh=fresh,
+        progress=not quiet,
     )
     if study is not None:
         asked = _asked_for(study.data, plan)

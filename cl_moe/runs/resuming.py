@@ -36,10 +36,10 @@ class Resuming:
 
     def __init__(self, plan: StudyPlan, job: Job, stream: TaskStream, record: RunRecord) -> None:
         self._record, self._checkpoints = record, None
-        wanted = plan.checkpoints
-        self.steps = None if wanted is None else wanted.steps
-        if wanted is not None and StudyFolder(wanted.folder).has_token(wanted.token):
-            folder = StudyFolder(wanted.folder).checkpoint_folder(job)
+        self._wanted = plan.checkpoints
+        self.steps = None if self._wanted is None else self._wanted.steps
+        if self._wanted is not None and self._may_write():
+            folder = StudyFolder(self._wanted.folder).checkpoint_folder(job)
             self._checkpoints = Checkpoints(folder, _identity(plan, job, stream))
 
     def load(self, strategy: Any) -> Saved | None:
@@ -65,8 +65,9 @@ class Resuming:
             stage: number of finished stages.
             strategy: the state after them; None before the first.
         """
-        due = self.steps is not None or (self._checkpoints is not None and self._checkpoints.due())
-        if self._checkpoints is None or not due:
+        if self._checkpoints is None or not (self.steps or self._checkpoints.due()):
+            return
+        if not self._may_write():
             return
         from cl_moe.training.resume import strategy_state
 
@@ -75,8 +76,16 @@ class Resuming:
 
     def save_within(self, state: State) -> None:
         """Write a checkpoint within the current stage."""
-        if self._checkpoints is not None:
+        if self._checkpoints is not None and self._may_write():
             self._checkpoints.save_within(state, self._record.news())
+
+    def _may_write(self) -> bool:
+        """Tell whether the folder is that of the driver, and still its own.
+
+        A process that outlives its driver must not write beside the one that continues its run.
+        """
+        wanted = self._wanted
+        return wanted is not None and StudyFolder(wanted.folder).has_token(wanted.token)
 
     @property
     def active(self) -> bool:
