@@ -1,22 +1,31 @@
 """Kills of a study at random moments and at random file operations, and the comparison after it.
 
-A study runs in a child process that is forked from one that has imported everything, is killed by
-SIGKILL, and is started again in the same folder until it is complete.
+A study runs in a child process that is forked from this one, which has imported everything. It is
+killed by SIGKILL, and started again in the same folder until it is complete. Run it as a script, in
+a process of its own:
+
+    python tests/faults/kills.py --kills 200 --methods moe,ewc
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import multiprocessing
 import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import cl_moe
+import cl_moe.training.stepping  # noqa: F401 - imported once, before the forks
+from cl_moe import catalog
+from cl_moe.testing.learning import toy_stream
 
 __all__ = ("Kills", "kill_repeatedly")
 
@@ -54,17 +63,13 @@ def kill_repeatedly(
         seed: seed of the moments.
     """
     draw, counts = random.Random(seed), Kills()
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([__name__, "cl_moe.runs.study", "cl_moe.runs.single",
-                                      "cl_moe.training.stepping"])  # fmt: skip
     whole = place / "whole"
-    _start(processes, whole, methods, jobs, None).join()
     start = time.monotonic()
-    _start(processes, place / "timed", methods, jobs, None).join()
+    assert _ended(_start(whole, methods, jobs, None), None) == 0, "the study fails"
     seconds = time.monotonic() - start
     while counts.kills < kills:
         folder = place / f"study{counts.studies}"
-        while not _attempt(processes, folder, methods, jobs, draw, seconds, counts):
+        while not _attempt(folder, methods, jobs, draw, seconds, counts):
             pass
         counts.studies += 1
         counts.differences += compared(whole, folder)
@@ -96,7 +101,6 @@ def _content(path: Path) -> Any:
 
 
 def _attempt(
-    processes: Any,
     folder: Path,
     methods: Sequence[Any],
     jobs: int,
@@ -107,32 +111,45 @@ def _attempt(
     """Start the study and kill it; tell whether it was complete before."""
     counts.continued += any(folder.glob("checkpoints/*/checkpoint-*.json"))
     at = draw.randrange(1, 400) if draw.random() < 0.5 else None
-    process = _start(processes, folder, methods, jobs, at)
-    process.join(None if at is not None else draw.uniform(0, seconds))
-    if process.exitcode is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.join()
-    if process.exitcode == 0:
+    process = _start(folder, methods, jobs, at)
+    code = _ended(process, draw.uniform(0, seconds) if at is None else None)
+    if code is None:
+        os.kill(process, signal.SIGKILL)
+        code = _ended(process, None)
+    if code == 0:
         return True
-    assert process.exitcode == -signal.SIGKILL, f"the study ended with code {process.exitcode}"
+    assert code == -signal.SIGKILL, f"the study ended with code {code}"
     counts.kills += 1
     return False
 
 
-def _start(
-    processes: Any, folder: Path, methods: Sequence[Any], jobs: int, at: int | None
-) -> Any:
-    process = processes.Process(target=_study, args=(folder, list(methods), jobs, at))
-    process.start()
-    return process
+def _start(folder: Path, methods: Sequence[Any], jobs: int, at: int | None) -> int:
+    """Start the study in a child process, which dies before the file operation ``at``."""
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        _study(folder, methods, jobs, at)
+        code = 0
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
-def _study(folder: Path, methods: list[Any], jobs: int, at: int | None) -> None:
-    """Run the study; die before the file operation ``at``, counted from the start."""
-    import cl_moe
-    from cl_moe.testing.learning import toy_stream
+def _ended(process: int, seconds: float | None) -> int | None:
+    """Return the exit code of a child; None if it still runs after so many seconds."""
+    end = None if seconds is None else time.monotonic() + seconds
+    while True:
+        found, status = os.waitpid(process, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if end is not None and time.monotonic() >= end:
+            return None
+        time.sleep(0.002)
 
-    os.setpgrp()
+
+def _study(folder: Path, methods: Sequence[Any], jobs: int, at: int | None) -> None:
     left = [at or 0]
 
     def count(event: str, _: object) -> None:
@@ -144,7 +161,28 @@ def _study(folder: Path, methods: list[Any], jobs: int, at: int | None) -> None:
     if at is not None:
         sys.addaudithook(count)
     cl_moe.run(
-        toy_stream(), methods, seeds=1, jobs=jobs, out=folder, keep_models=True,
+        toy_stream(), list(methods), seeds=1, jobs=jobs, out=folder, keep_models=True,
         network={"hidden": [8, 5]}, training={"epochs": 4, "batch_size": 8, "min_steps": 0},
         checkpoint_steps=5, progress=False,
     )  # fmt: skip
+
+
+def main() -> None:
+    """Print the counts as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--methods", default=",".join(catalog.names("method")))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    limited = {"type": "moe", "name": "limited", "max_experts": 1}
+    with tempfile.TemporaryDirectory() as place:
+        methods = [*given.methods.split(","), limited]
+        found = kill_repeatedly(
+            Path(place), methods, given.kills, jobs=given.jobs, seed=given.seed
+        )
+    print(json.dumps(asdict(found)))
+
+
+if __name__ == "__main__":
+    main()
