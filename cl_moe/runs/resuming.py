@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.runs.checkpoint import Checkpoints, Saved
-from cl_moe.runs.environment import version
+from cl_moe.runs.environment import environment
 from cl_moe.runs.plan import Job, StudyPlan
 from cl_moe.runs.record import RunRecord
 from cl_moe.runs.store import StudyFolder
@@ -95,16 +95,12 @@ class Resuming:
 
 def _identity(plan: StudyPlan, job: Job, stream: TaskStream) -> dict[str, Any]:
     """Return all that determines a run and is known before it."""
-    import avalanche
-    import torch
-
-    versions = {"cl_moe": version(), "torch": torch.__version__, "avalanche": avalanche.__version__}
     return {
-        "versions": versions,
+        "environment": environment(plan),
         "method": [job.method.name, job.method.type, dict(job.method.parameters)],
         "run": [job.seed, job.setting, job.after],
         "network": plan.network.model_dump(mode="json"),
         "training": plan.training.model_dump(mode="json"),
-        "how": [plan.device, plan.threads, plan.curves],
+        "curves": plan.curves,
         "tasks": stream.table(),
     }

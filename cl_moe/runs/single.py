@@ -123,7 +123,8 @@ class _Run:
         if saved is None:
             if not self.joint:
                 self.look_ahead()
-            self.resuming.save(0, None)
+            if self.resuming.steps is not None:  # else a checkpoint would hold nothing
+                self.resuming.save(0, None)
             return
         self.stage, self._within = saved.stage, saved.within
         self._record.restore(saved.log)

@@ -58,6 +58,24 @@ def crash_once(context, /, *, marker: str):
     raise ZeroDivisionError("second time")
 
 
+def die_late(context, /, *, marker: str):
+    """Be dense, and end the process the first time the second task ends."""
+    from avalanche.core import SupervisedPlugin
+
+    from cl_moe.strategies.methods.base import sequential
+
+    class Dying(SupervisedPlugin):
+        def after_training_exp(self, strategy, **_):
+            task = strategy.clock.train_exp_counter
+            log = pathlib.Path(marker)
+            before = log.read_text() if log.exists() else ""
+            log.write_text(f"{before}{task}")
+            if before == "0":
+                os._exit(3)
+
+    return sequential(context, plugins=lambda: [Dying()])
+
+
 def crash(context, /):
     """End the process every time."""
     print("last words", flush=True)

@@ -4,8 +4,10 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+import cl_moe
 from cl_moe.errors import InputError
 from cl_moe.runs.engines.choice import open_engine
 from cl_moe.runs.engines.local import ProcessEngine, _Worker
@@ -102,3 +104,16 @@ def test_the_longest_runs_are_started_first_and_rows_do_not_tell(
     assert started == [name for name in reversed(methods) for _ in plan.seeds]
     one = run_plan(plan, jobs=1, out=tmp_path / "one", progress=False)
     assert two.rows.equals(one.rows)
+
+
+def test_a_run_whose_process_died_continues_from_its_checkpoint(
+    stream: TaskStream, misbehaving: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "tasks"
+    dying = {"type": f"{misbehaving}:die_late", "name": "dense", "marker": str(log)}
+    how: dict[str, Any] = {"seeds": 1, "progress": False, "training": {"epochs": 2, "min_steps": 4}}
+    study = cl_moe.run(stream, [dying], jobs=2, out=tmp_path / "study", **how)
+    assert log.read_text() == "0112", "tasks 0, 1 until the end of the process, 1 again, the probe"
+    assert not (tmp_path / "study" / "checkpoints").exists()
+    whole = cl_moe.run(stream, ["dense"], **how)
+    pd.testing.assert_frame_equal(study.rows, whole.rows)

@@ -115,6 +115,19 @@ def test_a_process_that_dies_costs_its_own_run_alone(
     assert found["refuse"].problems == ("one", "two")
 
 
+def test_a_run_whose_process_died_continues_from_its_checkpoint(
+    cluster: Any, stream: TaskStream, misbehaving: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "tasks"
+    dying = {"type": f"{misbehaving}:die_late", "name": "dense", "marker": str(log)}
+    how: dict[str, Any] = {"seeds": 1, "progress": False, "training": BUDGET}
+    study = cl_moe.run(stream, [dying], engine="ray", out=tmp_path / "study", **how)
+    assert log.read_text() == "0112", "tasks 0, 1 until the end of the process, 1 again, the probe"
+    assert not (tmp_path / "study" / "checkpoints").exists()
+    whole = cl_moe.run(stream, ["dense"], **how)
+    pd.testing.assert_frame_equal(rows(study), rows(whole))
+
+
 def test_a_run_that_fits_on_no_machine_is_refused(cluster: Any, stream: TaskStream) -> None:
     for spec, word in ((RaySpec(cpus=64), "64 CPU"), (RaySpec(memory="1024GiB"), "1.02e")):
         with pytest.raises(InputError, match=word):
