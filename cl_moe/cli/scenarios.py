@@ -110,9 +110,9 @@ def check(
     if kind is not None or is_part(file):
         check_named(file, kind, settings or [], data_dir)
         return
+    from cl_moe.runs.build import build_problems
     from cl_moe.runs.plan import Streams
     from cl_moe.runs.planning import make_plan
-    from cl_moe.runs.build import build_problems
 
     plan = make_plan(specified(file, settings) if settings else file, data_dir=data_dir)
     streams = Streams(plan)

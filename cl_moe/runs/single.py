@@ -60,6 +60,7 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
             unless_whole.callback(shutil.rmtree, kept.parent, ignore_errors=True)
         while run.stage < run.learning + len(stream.probes):
             run.learn_probe()
+        run.resuming.close()
         unless_whole.pop_all()
         return run.result(kept)
 

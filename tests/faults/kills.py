@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import cl_moe
-import cl_moe.training.stepping  # noqa: F401 - imported once, before the forks
+import cl_moe.training.stepping
 from cl_moe import catalog
 from cl_moe.testing.learning import toy_stream
 
@@ -178,9 +178,7 @@ def main() -> None:
     limited = {"type": "moe", "name": "limited", "max_experts": 1}
     with tempfile.TemporaryDirectory() as place:
         methods = [*given.methods.split(","), limited]
-        found = kill_repeatedly(
-            Path(place), methods, given.kills, jobs=given.jobs, seed=given.seed
-        )
+        found = kill_repeatedly(Path(place), methods, given.kills, jobs=given.jobs, seed=given.seed)
     print(json.dumps(asdict(found)))
 
 

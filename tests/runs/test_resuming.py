@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from cl_moe import catalog
-from cl_moe.runs import resuming, single
+from cl_moe.runs import single
 from cl_moe.runs.checkpoint import Checkpoints
-from cl_moe.runs.plan import CheckpointPlan, RunResult, StudyPlan, Streams
+from cl_moe.runs.plan import CheckpointPlan, RunResult, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.store import StudyFolder
-from cl_moe.state import State
 from cl_moe.streams.stream import TaskStream
 from cl_moe.streams.task import Task
 
@@ -31,7 +30,7 @@ MIXTURES: dict[str, dict[str, Any]] = {
 }
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - not an error
     """Stands for the death of the process."""
 
 
@@ -84,6 +83,7 @@ def stopping(monkeypatch: pytest.MonkeyPatch, count: int) -> pytest.MonkeyPatch:
         write(self, *args)
         left[0] -= 1
         if left[0] == 0:
+            self.flush()
             raise Stopped
 
     monkeypatch.setattr(Checkpoints, "_write", dying)

@@ -1,0 +1,121 @@
+"""The cost of checkpoints, and the time after a kill: ``make bench BENCH=checkpoints``."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.long_stream import scenario
+from benchmarks.measuring import RESULTS, Page, quotient, side_by_side, spread
+from cl_moe.runs.plan import CheckpointPlan, Job, MethodPlan, Progress, StudyPlan
+from cl_moe.runs.single import run_one
+from cl_moe.runs.store import StudyFolder
+
+__all__ = ("Killed", "main", "plan_of", "seconds_after_a_kill")
+
+METHODS = ("moe", "dense", "ewc", "replay", "single_task")
+TOKEN = "token-benchmark"
+
+
+class Killed(BaseException):
+    """Ends a run in the middle of a task."""
+
+
+def plan_of(method: str, tasks: int) -> StudyPlan:
+    """Return a run of the first tasks of ``thousand_tasks``."""
+    spec = scenario(tasks)
+    given = next((m.parameters for m in spec.methods if m.name == method), {})
+    methods = (MethodPlan(method, method, given),)
+    return StudyPlan(spec.name, spec, spec.network, spec.training, methods, (0,), curves=False)
+
+
+def run(plan: StudyPlan, folder: Path | None, stop: int | None = None) -> None:
+    """Run the plan's only job, with checkpoints if there is a folder, up to a task.
+
+    Raises:
+        Killed: when the task ``stop`` begins.
+    """
+    if folder is not None:
+        StudyFolder(folder).begin_checkpoints(TOKEN, [])
+        plan = replace(plan, checkpoints=CheckpointPlan(folder, TOKEN))
+
+    def tell(progress: Progress) -> None:
+        if progress.task == stop:
+            raise Killed
+
+    run_one(plan, Job(plan.methods[0], 0), plan.stream(0), tell)
+
+
+def with_checkpoints(plan: StudyPlan) -> Callable[[], None]:
+    """Return a function that runs the plan with checkpoints, in a new folder."""
+
+    def run_in_a_folder() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            run(plan, Path(folder))
+
+    return run_in_a_folder
+
+
+def seconds_after_a_kill(plan: StudyPlan, stop: int) -> tuple[float, float]:
+    """Return the seconds of a run, and of a second start after a kill at the task ``stop``."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        start = time.perf_counter()
+        run(plan, folder)
+        whole = time.perf_counter() - start
+        shutil.rmtree(folder / "checkpoints")
+        try:
+            run(plan, folder, stop)
+        except Killed:
+            start = time.perf_counter()
+            run(plan, folder)
+            return whole, time.perf_counter() - start
+    raise AssertionError("it was not killed")
+
+
+def main() -> None:
+    """Measure, print and write ``results/benchmarks/checkpoints.*``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, default=RESULTS)
+    given = parser.parse_args()
+    page = Page(
+        "checkpoints",
+        "Checkpoints of unfinished runs",
+        f"Runs of the first {given.tasks} tasks of `thousand_tasks` (150 examples each), with and "
+        "without checkpoints, in CPU time; and the time of a second start after a kill at 80 % of "
+        "the tasks, against the time of the whole run. Tasks of a second are the worst case: "
+        "checkpoints are written less often than once a task where they would take more than 2 %.",
+        given.folder,
+    )
+    stop = given.tasks * 4 // 5
+    for method in METHODS:
+        plan = plan_of(method, given.tasks)
+        variants = {"with": with_checkpoints(plan), "without": partial(run, plan, None)}
+        found = side_by_side(variants, rounds=given.rounds, warmup=1, clock="cpu")
+        again = [seconds_after_a_kill(plan, stop) for _ in range(given.rounds)]
+        page.add(
+            method,
+            [
+                quotient("with / without checkpoints", found["with"], found["without"], 1.02),
+                quotient(
+                    f"second start after a kill at task {stop} / whole run",
+                    [second for _, second in again],
+                    [whole for whole, _ in again],
+                    0.25,
+                ),
+                spread("a task", [1e3 * s / given.tasks for s in found["without"]], unit="ms"),
+            ],
+        )
+    page.write()
+
+
+if __name__ == "__main__":
+    main()

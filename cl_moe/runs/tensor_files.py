@@ -1,0 +1,124 @@
+"""Tensors by their content, in numbered files of which each tensor is in one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cl_moe.state import State, digest_of, packed, unpacked
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ("Stored", "TensorFiles")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A state, with the places of its tensors: name -> file, key, memory order or None.
+
+    Attributes:
+        plain: its plain values.
+        places: see above.
+    """
+
+    plain: Mapping[str, Any]
+    places: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def files(self) -> set[str]:
+        """The files that its tensors are in."""
+        return {place[0] for place in self.places.values()}
+
+
+class TensorFiles:
+    """Files of tensors in a folder, written by somebody else; a known tensor is not stored again.
+
+    Args:
+        folder: where the files are.
+
+    >>> import torch
+    >>> files = TensorFiles(Path("."))
+    >>> first = files.store(State({}, {"w": torch.ones(2)}), "a")
+    >>> second = files.store(State({}, {"w": torch.ones(2), "b": torch.zeros(1)}), "b")
+    >>> second.places
+    {'w': ['a', '0', None], 'b': ['b', '0', None]}
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[bytes, list[Any]] = {}
+        self._new: dict[str, Tensor] = {}
+        self.digests: dict[str, str] = {}
+        """Digests of the files, by name."""
+
+    def store(self, state: State, file: str) -> Stored:
+        """Return the places of a state's tensors; unknown ones will be in ``file``."""
+        tensors, layouts = packed(state.tensors)
+        stored = Stored(state.plain)
+        for name, tensor in tensors.items():
+            digest = _digest(tensor)
+            if digest not in self._places:
+                key = str(len(self._new))
+                self._new[key] = tensor
+                self._places[digest] = [file, key]
+            stored.places[name] = [*self._places[digest], layouts.get(name)]
+        return stored
+
+    def content(self, file: str) -> dict[str, bytes]:
+        """Return the content of ``file``, by its name; nothing if no tensor is new."""
+        from safetensors.torch import save
+
+        new, self._new = self._new, {}
+        if not new:
+            return {}
+        content = save({key: tensor.clone() for key, tensor in new.items()})
+        self.digests[file] = blake2b(content, digest_size=16).hexdigest()
+        return {file: content}
+
+    def keep(self, needed: Collection[str]) -> list[str]:
+        """Forget all files but those that are needed, and return the others."""
+        gone = [name for name in self.digests if name not in needed]
+        self.digests = {name: d for name, d in self.digests.items() if name in needed}
+        self._places = {d: place for d, place in self._places.items() if place[0] in needed}
+        return gone
+
+    def load(
+        self, entries: Sequence[Sequence[Any] | None], digests: Mapping[str, str]
+    ) -> list[tuple[State, Stored] | None]:
+        """Read states from their plain values and places.
+
+        Raises:
+            ValueError: a file does not have its digest.
+        """
+        from safetensors.torch import load_file
+
+        for name, digest in digests.items():
+            if digest_of(self._folder / name) != digest:
+                raise ValueError(self._folder / name)
+        held = {name: load_file(self._folder / name) for name in digests}
+        found: list[tuple[State, Stored] | None] = []
+        places: dict[bytes, list[Any]] = {}
+        for entry in entries:
+            if entry is None:
+                found.append(None)
+                continue
+            stored = Stored(*entry)
+            tensors = {n: held[file][key].clone() for n, (file, key, _) in stored.places.items()}
+            places |= {_digest(t): stored.places[name][:2] for name, t in tensors.items()}
+            layouts = {n: order for n, (_, _, order) in stored.places.items() if order is not None}
+            found.append((State(stored.plain, unpacked(tensors, layouts)), stored))
+        self._places, self.digests = places, dict(digests)
+        return found
+
+
+def _digest(tensor: Tensor) -> bytes:
+    """Return a hash of a contiguous tensor's type, shape and values."""
+    import torch
+
+    found = blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode(), digest_size=32)
+    found.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return found.digest()
