@@ -98,7 +98,10 @@ def main() -> None:
     stop = given.tasks * 4 // 5
     for method in METHODS:
         plan = plan_of(method, given.tasks)
-        variants = {"with": with_checkpoints(plan), "without": partial(run, plan, None)}
+        variants: dict[str, Callable[[], object]] = {
+            "with": with_checkpoints(plan),
+            "without": partial(run, plan, None),
+        }
         found = side_by_side(variants, rounds=given.rounds, warmup=1, clock="cpu")
         again = [seconds_after_a_kill(plan, stop) for _ in range(given.rounds)]
         page.add(

@@ -43,6 +43,7 @@ class TensorFiles:
     >>> import torch
     >>> files = TensorFiles(Path("."))
     >>> first = files.store(State({}, {"w": torch.ones(2)}), "a")
+    >>> content = files.content("a")
     >>> second = files.store(State({}, {"w": torch.ones(2), "b": torch.zeros(1)}), "b")
     >>> second.places
     {'w': ['a', '0', None], 'b': ['b', '0', None]}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cl_moe import catalog
+from cl_moe.runs.randomness import isolated, seed_all
 from cl_moe.strategies.context import Method, MethodContext
 from cl_moe.streams.spec import NetworkSpec
 from cl_moe.streams.stream import TaskStream
@@ -28,6 +29,7 @@ from cl_moe.testing.base import (
 )
 from cl_moe.testing.learning import learn, toy_context, toy_stream, toy_task
 from cl_moe.training.evaluation import Evaluation, evaluate
+from cl_moe.training.resume import obstacle, restore_strategy, strategy_state
 
 __all__ = ("CHECKS",)
 
@@ -36,6 +38,11 @@ def learned(subject: Subject, context: MethodContext | None = None) -> Method:
     """Return the method after it has learned a stream; by default three tasks."""
     given = toy_context(toy_stream()) if context is None else context
     return learn(given, subject.part, **subject.parameters)
+
+
+def learned_part(subject: Subject, context: MethodContext, tasks: int) -> Method:
+    """Return the method after it has learned the first tasks of a stream."""
+    return learn(context, subject.part, tasks, **subject.parameters)
 
 
 def evaluations(method: Method, stream: TaskStream) -> list[Evaluation]:
@@ -172,6 +179,26 @@ def devices(subject: Subject) -> None:
     require(places <= {device.type}, f"its model is on {sorted(places)}")
 
 
+def state_round_trips(subject: Subject) -> None:
+    """Restored in a new strategy, it learns the next task as if nothing had happened."""
+    context = toy_context(toy_stream())
+    first = learned_part(subject, context, 2)
+    if first.joint:
+        raise NotApplicable("it learns all tasks at once, so there is no state between two tasks")
+    if why := obstacle(first.strategy):
+        raise NotApplicable(f"a run of it is not resumed within a task stream: {why}")
+    again = learned_part(subject, context, 0)
+    restore_strategy(again.strategy, strategy_state(first.strategy))
+    experience = list(context.stream.to_benchmark().train_stream)[2]
+    for method in (first, again):
+        with isolated(threads=1):
+            seed_all(1)
+            method.strategy.train(experience, eval_streams=[])
+    differs = same_state(state(first), state(again))
+    require(not differs, f"'{differs}' of its model differs when it learns the next task after "
+            "its state was restored; return all that later tasks depend on in state()")  # fmt: skip
+
+
 def gives_a_method(subject: Subject) -> None:
     """Called with a context it returns a Method, without training."""
     if inspect.isclass(subject.part):
@@ -186,6 +213,13 @@ def gives_a_method(subject: Subject) -> None:
 CHECKS: tuple[Check, ...] = (
     *(common.docstring, common.example, common.defaults, parameters_are_keywords, gives_a_method),
     *(learns_every_task, same_seed_same_result, inputs_untouched, evaluation_changes_nothing),
-    *(a_copy_learns_apart, one_task, one_row, images_with_convolutions, tasks_without_classes),
+    *(
+        a_copy_learns_apart,
+        state_round_trips,
+        one_task,
+        one_row,
+        images_with_convolutions,
+        tasks_without_classes,
+    ),
     devices,
 )

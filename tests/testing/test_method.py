@@ -59,6 +59,36 @@ def entangled(context, /):
     return method
 
 
+def forgetful(context, /):
+    from avalanche.core import SupervisedPlugin
+
+    from cl_moe.state import State
+    from cl_moe.strategies.methods.base import sequential
+
+    class Weighing(SupervisedPlugin):
+        def __init__(self):
+            self.weight = 1.0
+
+        def before_backward(self, strategy, **_):
+            strategy.loss = strategy.loss * self.weight
+
+        def after_training_exp(self, strategy, **_):
+            self.weight /= 2
+
+        def state(self):
+            return State()
+
+        def restore(self, state):
+            pass
+
+    return sequential(replace_optimizer(context), plugins=lambda: [Weighing()])
+
+
+def replace_optimizer(context):
+    training = context.training.model_copy(update={"optimizer": "sgd"})
+    return replace(context, training=training)
+
+
 def two_tasks(context, /):
     context.stream[1]
     return dense(context)
@@ -87,6 +117,7 @@ BROKEN = {
     "inputs untouched": (mutates, "the stream's training data are changed"),
     "evaluation changes nothing": (learns_from_tests, "of its model changes in evaluation"),
     "a copy learns apart": (entangled, "changes when a copy of the strategy learns"),
+    "state round trips": (forgetful, "return all that later tasks depend on in state()"),
     "one task": (two_tasks, ""),
     "one row": (rich, "few rows"),
     "images with convolutions": (vectors, "too many values to unpack"),
