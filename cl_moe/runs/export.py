@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.description import read_description
+from cl_moe.runs.digests import write_digests
 from cl_moe.runs.exported import OURS, is_exported, write_records
-from cl_moe.runs.files import Column, read_json, write_bytes, write_json, write_table, write_text
+from cl_moe.runs.files import Column, read_json, write_json, write_table, write_text
 from cl_moe.runs.loading import load_study
 from cl_moe.runs.store import StudyFolder
+from cl_moe.storage import replace_file
 
 if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData
@@ -60,6 +62,8 @@ def export(source: str | Path, target: str | Path, *, command: str | None = None
         draft.chmod(0o755)
         _keep(final, draft)
         _write_numbers(draft, folder, data)
+        # The page and the figures are made from the numbers, and are never read.
+        write_digests(draft, [name for name in OURS if (draft / name).is_file()])
         _draw(draft / "figures", data)
         write_text(draft / "README.md", _page(draft, folder, data, command))
         _swap(draft, final)
@@ -130,7 +134,7 @@ def _draw(folder: Path, data: StudyData) -> None:
             content = rendered(drawn, "png", dpi)
             if len(content) <= MOST_BYTES:
                 break
-        write_bytes(folder / f"{stem}.png", content)
+        replace_file(folder / f"{stem}.png", content)
 
 
 def _page(draft: Path, folder: StudyFolder, data: StudyData, command: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,16 +16,21 @@ from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.failures import StudyError
 from cl_moe.runs.kept import folder_for_models
 from cl_moe.runs.loading import load_study
+from cl_moe.runs.lock import locked
 from cl_moe.runs.outcome import Study, study_of
 from cl_moe.runs.plan import Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder
+from cl_moe.storage import remove_leftovers, temporary_folder
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import NetworkSpec, TrainingSpec
 
 __all__ = ("Study", "run", "run_plan")
+
+_TEMPORARY = "cl_moe-study-"
+"""The beginning of the name of the folder of a study that is not kept."""
 
 
 def run(
@@ -111,18 +117,24 @@ def run_plan(
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
     cluster = read_engine(engine, jobs)
+    remove_leftovers(tempfile.gettempdir(), _TEMPORARY)
     if keep_models:
         plan = replace(plan, models=folder_for_models(out, here=cluster is None))
     with contextlib.ExitStack() as stack:
         if out is None:
-            path = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            path = temporary_folder(_TEMPORARY)
+            stack.callback(shutil.rmtree, path, ignore_errors=True)
         else:
             path = Path(out)
+        folder = StudyFolder(path)
+        folder.refuse_others()
+        stack.enter_context(locked(path))
+        folder.clean()
         display = stack.enter_context(open_display(progress))
         streams = Streams(plan)
         where = open_engine(plan, streams, jobs, cluster, display.tell)
         stack.callback(where.close)
-        driver = Driver(plan, StudyFolder(path), streams, where, display, kept=out is not None)
+        driver = Driver(plan, folder, streams, where, display, kept=out is not None)
         driver.prepare(fresh)
         try:
             driver.run()

@@ -1,0 +1,133 @@
+"""Atomic writing, and temporary files that tell which process made them.
+
+A process that is killed cannot remove its temporary files. Their names hold a hash of the host and
+the process id, so that a later process removes those of dead processes, and no one else's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import crc32
+
+__all__ = (
+    "DRAFT", "is_alive", "leftovers", "naming", "remove_leftovers", "replace_file",
+    "temporary_folder",
+)  # fmt: skip
+
+DRAFT = ".writing-"
+"""The beginning of the name of a file or folder that is being written."""
+_NAME = r"([0-9a-f]{8})-([0-9]+)-[a-z0-9_]{8}"
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file atomically: a reader sees the old or the new content.
+
+    Raises:
+        OSError: it cannot be written, with its path; the old file is as it was.
+    """
+    with naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{DRAFT}{_mark()}")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Raise an OSError of the body with ``path``; a failed write itself does not tell its file.
+
+    >>> with naming(Path("rows.csv")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 28] No space left on device: 'rows.csv'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or (error.filename is not None and DRAFT not in str(error.filename)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def temporary_folder(prefix: str, where: str | Path | None = None) -> Path:
+    """Create a folder with a name that tells this process.
+
+    Args:
+        prefix: of the name, e.g. ``cl_moe-experts-``.
+        where: the folder to create it in; by default the system's for temporary files.
+
+    Raises:
+        OSError: it cannot be created, with the path.
+    """
+    with naming(Path(where or tempfile.gettempdir())):
+        return Path(tempfile.mkdtemp(prefix=f"{prefix}{_mark()}", dir=where))
+
+
+def leftovers(where: str | Path, prefix: str) -> Iterator[Path]:
+    """Yield the temporary files and folders in ``where`` whose process on this host is dead.
+
+    Those of this process count as alive.
+
+    >>> with tempfile.TemporaryDirectory() as where:
+    ...     alive = temporary_folder("mine-", where)
+    ...     dead = Path(where, f"mine-{_host()}-999999999-abcdefgh")
+    ...     dead.mkdir()
+    ...     list(leftovers(where, "mine-")) == [dead]
+    True
+    """
+    pattern = re.compile(re.escape(prefix) + _NAME)
+    with contextlib.suppress(OSError), os.scandir(where) as entries:
+        for entry in entries:
+            found = pattern.fullmatch(entry.name)
+            if found and found[1] == _host() and not is_alive(int(found[2])):
+                yield Path(entry.path)
+
+
+def remove_leftovers(where: str | Path, prefix: str) -> None:
+    """Remove :func:`leftovers`; those that cannot be removed stay."""
+    for path in list(leftovers(where, prefix)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is a process of this number on this host; True where that is unknown.
+
+    >>> is_alive(os.getpid()), is_alive(999999999)
+    (True, False)
+    """
+    if os.name != "posix":  # elsewhere signal 0 ends a process
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _mark() -> str:
+    return f"{_host()}-{os.getpid()}-"
+
+
+@functools.cache
+def _host() -> str:
+    return f"{crc32(socket.gethostname().encode()):08x}"
