@@ -18,12 +18,16 @@ from pathlib import Path
 from zlib import crc32
 
 __all__ = (
-    "DRAFT", "is_alive", "leftovers", "naming", "remove_leftovers", "replace_file",
-    "temporary_folder",
+    "DRAFT", "EXPERTS", "STUDY", "is_alive", "leftovers", "naming", "remove_leftovers",
+    "replace_file", "temporary_folder",
 )  # fmt: skip
 
+EXPERTS, STUDY = "cl_moe-experts-", "cl_moe-study-"
+"""The beginnings of the names of folders in the system's temporary one: of experts that are
+offloaded, and of studies that are not kept."""
 DRAFT = ".writing-"
 """The beginning of the name of a file or folder that is being written."""
+_TEMPORARY = re.compile(r"\.[a-z]+-[0-9a-f]{8}-[0-9]+-[a-z0-9_]{8}")
 _NAME = r"([0-9a-f]{8})-([0-9]+)-[a-z0-9_]{8}"
 
 
@@ -47,7 +51,7 @@ def replace_file(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Raise an OSError of the body with ``path``; a failed write itself does not tell its file.
+    """Raise an OSError of the body with ``path`` if it names no file, or a temporary one.
 
     >>> with naming(Path("rows.csv")):
     ...     raise OSError(28, "No space left on device")
@@ -58,7 +62,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or (error.filename is not None and DRAFT not in str(error.filename)):
+        named = error.filename is not None and not _TEMPORARY.search(str(error.filename))
+        if error.errno is None or named:
             raise
         raise type(error)(error.errno, error.strerror, str(path)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from cl_moe.cli.estimate import estimate
 from cl_moe.cli.predict import predict
 from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
+from cl_moe.cli.stopping import sigterm_as_interrupt, stoppable
 from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError
 
@@ -151,19 +153,36 @@ Examples:
 """
 )(check)
 
+for command in app.registered_commands:
+    if command.callback is not None:
+        command.callback = stoppable(command.callback)
+
 
 def main() -> None:
     """Run the command line; invalid input is reported on standard error, with exit code 2."""
     if "" not in sys.path:  # the current folder, last, so that ``mine:Gate`` is found
         sys.path.append("")  # but no file there shadows an installed package
     try:
-        app()
+        with sigterm_as_interrupt():
+            app()
     except InputError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk, missing permissions
-        if error.filename is None:
+        if error.filename is None and error.errno not in _FULL:
             raise
-        typer.echo(f"error: {error.filename}: {error.strerror}; give another path", err=True)
+        place = "" if error.filename is None else f"{error.filename}: "
+        typer.echo(f"error: {place}{error.strerror}; {_advice(error)}", err=True)
         sys.exit(2)
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in _FULL:
+        return "free space or give another path; the same command goes on from what is whole"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "give a path that you may write, or change its permissions"
+    return "give another path"

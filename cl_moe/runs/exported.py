@@ -10,14 +10,24 @@ from cl_moe.errors import InputError
 from cl_moe.runs.checking import run_problems
 from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS
 from cl_moe.runs.digests import DIGESTS, changed
-from cl_moe.runs.files import read_table, write_json_lines, write_table
+from cl_moe.runs.files import read_json, read_table, write_json_lines, write_table
 from cl_moe.runs.records import expected, read_events
 
 if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData
 
-__all__ = ("OURS", "Records", "is_exported", "read_records", "without_digests", "write_records")
+__all__ = (
+    "FORMAT",
+    "OURS",
+    "Records",
+    "is_exported",
+    "read_records",
+    "without_digests",
+    "write_records",
+)
 
+FORMAT = 2
+"""Of exports: 2 has digests; 1, of earlier versions, is not told in environment.json."""
 ROWS, EVENTS, TIMINGS, PAIRS = "rows.csv.gz", "events.jsonl.gz", "timings.csv", "pairs.csv.gz"
 OURS = (
     "README.md", "study.json", ROWS, EVENTS, TIMINGS, PAIRS, "tasks.csv", "tuning.csv",
@@ -54,6 +64,8 @@ def read_records(folder: Path, description: Mapping[str, Any]) -> tuple[Records,
         InputError: a file is missing, was changed or is damaged, with file, line and column.
     """
     found = changed(folder, alone=False)
+    if found is None and _format(folder) != 1:
+        found = [f"{DIGESTS} is missing"]
     if found:
         raise InputError(
             f"{folder}: {', '.join(found)} since the export; restore it, or export the study again"
@@ -72,6 +84,11 @@ def read_records(folder: Path, description: Mapping[str, Any]) -> tuple[Records,
     if problems:
         raise InputError(problems)
     return records, without_digests(folder, "the export") if found is None else None
+
+
+def _format(folder: Path) -> Any:
+    about = folder / "environment.json"
+    return read_json(about).get("format", 1) if about.exists() else 1
 
 
 def _by_run(records: Records) -> dict[tuple[str, int], tuple[list[Any], list[Any]]]:

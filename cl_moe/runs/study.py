@@ -22,15 +22,12 @@ from cl_moe.runs.plan import Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder
-from cl_moe.storage import remove_leftovers, temporary_folder
+from cl_moe.storage import EXPERTS, STUDY, remove_leftovers, temporary_folder
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import NetworkSpec, TrainingSpec
 
 __all__ = ("Study", "run", "run_plan")
-
-_TEMPORARY = "cl_moe-study-"
-"""The beginning of the name of the folder of a study that is not kept."""
 
 
 def run(
@@ -117,12 +114,13 @@ def run_plan(
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
     cluster = read_engine(engine, jobs)
-    remove_leftovers(tempfile.gettempdir(), _TEMPORARY)
+    for prefix in (EXPERTS, STUDY):
+        remove_leftovers(tempfile.gettempdir(), prefix)
     if keep_models:
         plan = replace(plan, models=folder_for_models(out, here=cluster is None))
     with contextlib.ExitStack() as stack:
         if out is None:
-            path = temporary_folder(_TEMPORARY)
+            path = temporary_folder(STUDY)
             stack.callback(shutil.rmtree, path, ignore_errors=True)
         else:
             path = Path(out)

@@ -152,10 +152,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
             edited(methods=[{"name": 3, "type": "x"}]),
             "'methods[0].name': 3; a text is wanted",
         ),
-            "study.json",
-            edited(methods=[{"name": 3, "type": "x"}]),
-            "'methods[0].name': 3; a text is wanted",
-        ),
         (
             "study.json",
             edited(tasks=[{**TASK, "probe": "no"}]),
