@@ -7,6 +7,7 @@ the process id, so that a later process removes those of dead processes, and no 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -18,9 +19,12 @@ from pathlib import Path
 from zlib import crc32
 
 __all__ = (
-    "DRAFT", "EXPERTS", "STUDY", "is_alive", "leftovers", "naming", "remove_leftovers",
-    "replace_file", "temporary_folder",
+    "DRAFT", "EXPERTS", "FULL", "STUDY", "is_alive", "leftovers", "naming", "remove_leftovers",
+    "replace_file", "storage_problem", "temporary_folder",
 )  # fmt: skip
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of the errors of a full disk, a quota, and a limit on the size of files."""
 
 EXPERTS, STUDY = "cl_moe-experts-", "cl_moe-study-"
 """The beginnings of the names of folders in the system's temporary one: of experts that are
@@ -40,13 +44,33 @@ def replace_file(path: Path, content: bytes) -> None:
     with naming(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{DRAFT}{_mark()}")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
+            _write(handle, content)
             Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def _write(handle: int, content: bytes) -> None:
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+
+
+def storage_problem(error: OSError) -> str:
+    """Return what is wrong with a path, and what to do.
+
+    >>> storage_problem(OSError(13, "Permission denied", "runs/x"))
+    'runs/x: Permission denied; give a path that you may write, or change its permissions'
+    """
+    place = "" if error.filename is None else f"{error.filename}: "
+    if error.errno in FULL:
+        what = "free space, or give another path; the same command goes on from what is whole"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        what = "give a path that you may write, or change its permissions"
+    else:
+        what = "give another path"
+    return f"{place}{error.strerror or error}; {what}"
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from typing import Annotated
 
@@ -15,6 +14,7 @@ from cl_moe.cli.scenarios import check, list_parts, new
 from cl_moe.cli.stopping import sigterm_as_interrupt, stoppable
 from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError
+from cl_moe.storage import FULL, storage_problem
 
 __all__ = ("app", "main")
 
@@ -170,19 +170,7 @@ def main() -> None:
             typer.echo(f"error: {problem}", err=True)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk, missing permissions
-        if error.filename is None and error.errno not in _FULL:
+        if error.filename is None and error.errno not in FULL:
             raise
-        place = "" if error.filename is None else f"{error.filename}: "
-        typer.echo(f"error: {place}{error.strerror}; {_advice(error)}", err=True)
+        typer.echo(f"error: {storage_problem(error)}", err=True)
         sys.exit(2)
-
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-def _advice(error: OSError) -> str:
-    if error.errno in _FULL:
-        return "free space or give another path; the same command goes on from what is whole"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "give a path that you may write, or change its permissions"
-    return "give another path"

@@ -8,6 +8,7 @@ in it before they are: whenever the process dies, the file has one of them.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def write_digests(folder: Path, names: Iterable[str] | None = None) -> None:
     """
     found = sorted(_files(folder)) if names is None else names
     digests = {name: [_digest(folder / name)] for name in found}
-    write_json(folder / DIGESTS, {"blake2b": digests})
+    _write(folder, digests)
 
 
 def rewrite(path: Path, text: str) -> None:
@@ -56,10 +57,10 @@ def rewrite(path: Path, text: str) -> None:
     """
     digests, new = _read(path.parent) or {}, digest_of(text.encode())
     digests[path.name] = [*digests.get(path.name, [_state(path)]), new]
-    write_json(path.parent / DIGESTS, {"blake2b": digests})
+    _write(path.parent, digests)
     write_text(path, text)
     digests[path.name] = [new]
-    write_json(path.parent / DIGESTS, {"blake2b": digests})
+    _write(path.parent, digests)
 
 
 def has_digest(path: Path) -> bool:
@@ -114,10 +115,22 @@ def changed(folder: Path, *, unread: Collection[str] = (), alone: bool = True) -
 def _read(folder: Path) -> dict[str, list[str]] | None:
     if not (folder / DIGESTS).exists():
         return None
-    digests: Any = read_json(folder / DIGESTS).get("blake2b")
-    if not isinstance(digests, dict) or not all(isinstance(d, list) for d in digests.values()):
-        raise InputError(f"{folder / DIGESTS}: damaged; there should be digests of files in it")
+    found = read_json(folder / DIGESTS)
+    digests = found.get("blake2b")
+    if not isinstance(digests, dict) or found.get("own") != _own(digests):
+        raise InputError(
+            f"{folder / DIGESTS}: was changed since it was written; restore it, or remove it if "
+            "you are sure of the other files"
+        )
     return digests
+
+
+def _write(folder: Path, digests: dict[str, list[str]]) -> None:
+    write_json(folder / DIGESTS, {"blake2b": digests, "own": _own(digests)})
+
+
+def _own(digests: dict[str, Any]) -> str:
+    return digest_of(json.dumps(digests, sort_keys=True).encode())
 
 
 def _files(folder: Path) -> Iterator[str]:

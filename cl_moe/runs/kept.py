@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from cl_moe.runs.exported import is_exported
 from cl_moe.runs.formatting import counted
 from cl_moe.runs.records import refuse_changed_run
 from cl_moe.runs.store import StudyFolder
-from cl_moe.storage import DRAFT, temporary_folder
+from cl_moe.storage import DRAFT, naming, temporary_folder
 
 if TYPE_CHECKING:
     from cl_moe.runs.plan import Job, StudyPlan
@@ -49,9 +51,23 @@ def keeps_model(plan: StudyPlan, job: Job) -> bool:
 
 
 def keep_model(model: TaskModel, folder: Path) -> Path:
-    """Save a model in a draft inside ``folder``, and return where."""
+    """Save a model in a draft inside ``folder``, and return where.
+
+    Raises:
+        OSError: it cannot be written, e.g. for want of space.
+    """
+    from safetensors import SafetensorError
+
     path = temporary_folder(DRAFT, folder) / "model"
-    model.save(path)
+    try:
+        with naming(folder):
+            model.save(path)
+    except SafetensorError as error:
+        number = re.search(r"os error ([0-9]+)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(folder)) from error
     return path
 
 

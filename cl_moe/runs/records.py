@@ -91,7 +91,10 @@ def refuse_changed_run(run: Path, *, unread: Collection[str] = ()) -> bool:
     Raises:
         InputError: a file was changed, is missing, or was added.
     """
-    found = changed(run, unread=unread)
+    try:
+        found = changed(run, unread=unread)
+    except InputError:
+        found = [f"{DIGESTS} was changed"]
     if found is None and read_json(run / "spec.json").get("format", 1) != 1:
         found = [f"{DIGESTS} is missing"]
     if found:

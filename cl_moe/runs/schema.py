@@ -55,9 +55,9 @@ class _Task(_Form):
     group: str | None = None
     derived_from: str | None = None
     relation: str | None = None
-    n_train: _Count = 0
-    n_test: _Count = 0
-    n_classes: _Count = 0
+    n_train: _Count
+    n_test: _Count
+    n_classes: _Count
     objective: str | None = None
 
 
