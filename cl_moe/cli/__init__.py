@@ -11,7 +11,7 @@ from cl_moe.cli.estimate import estimate
 from cl_moe.cli.predict import predict
 from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
-from cl_moe.cli.stopping import sigterm_as_interrupt, stoppable
+from cl_moe.cli.stopping import saying_so, sigterm_as_interrupt, stoppable
 from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError
 from cl_moe.storage import FULL, storage_problem
@@ -163,7 +163,7 @@ def main() -> None:
     if "" not in sys.path:  # the current folder, last, so that ``mine:Gate`` is found
         sys.path.append("")  # but no file there shadows an installed package
     try:
-        with sigterm_as_interrupt():
+        with sigterm_as_interrupt(), saying_so():
             app()
     except InputError as error:
         for problem in error.problems:

@@ -14,7 +14,9 @@ from typing import ParamSpec
 
 import typer
 
-__all__ = ("Terminated", "again", "exit_code", "sigterm_as_interrupt", "stoppable")
+__all__ = (
+    "Terminated", "again", "exit_code", "saying_so", "sigterm_as_interrupt", "stoppable",
+)  # fmt: skip
 
 P = ParamSpec("P")
 
@@ -49,11 +51,30 @@ def stoppable(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **named)
         except KeyboardInterrupt as stop:
-            said = str(stop) or "stopped"  # a study tells how far it is
-            typer.echo(f"{said}\nto resume: {again()}", err=True)
-            raise typer.Exit(exit_code(stop)) from None
+            raise typer.Exit(_said(stop)) from None
 
     return run
+
+
+@contextlib.contextmanager
+def saying_so() -> Iterator[None]:
+    """Exit with a sentence if the body, the command's parser, is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        sys.exit(_said(stop))
+    except SystemExit as end:
+        # Typer ends without a word when it is interrupted; older versions say "Aborted!".
+        stop = getattr(end.__context__, "__cause__", None)
+        if isinstance(stop, KeyboardInterrupt):
+            sys.exit(_said(stop))
+        raise
+
+
+def _said(stop: KeyboardInterrupt) -> int:
+    """Say that a command was stopped, and how to go on; return the exit code."""
+    typer.echo(f"{str(stop) or 'stopped'}\nto resume: {again()}", err=True)
+    return exit_code(stop)
 
 
 def exit_code(stop: BaseException) -> int:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from cl_moe.errors import InputError
 from cl_moe.runs.files import read_json
@@ -58,11 +58,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         if lock is not None:
-            with contextlib.suppress(OSError):
-                (folder / OWNER).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # on Windows an open file stays
-                (folder / LOCK).unlink(missing_ok=True)  # while it is locked: see _acquired
-            lock.release()
+            _release(folder, lock)
         for path in created:
             with contextlib.suppress(OSError):  # not empty
                 path.rmdir()
@@ -75,15 +71,22 @@ def _acquired(folder: Path) -> BaseFileLock:
     protects nothing, so it is tried again. The file is the same if its name never meant another.
     """
     for _ in range(_TRIES):
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("ab") as file:
-            lock = _try(folder)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file.fileno()), (folder / LOCK).stat()):
+        with contextlib.suppress(FileNotFoundError):  # or it has removed the folder
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / LOCK).open("ab") as file:
+                lock = _try(folder)
+                if _is_at(folder / LOCK, file):
                     _sign(folder, lock)
                     return lock
-            lock.release()
+                lock.release()
     raise InputError(f"{folder}: its lock changes hands; try again")
+
+
+def _is_at(path: Path, file: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _try(folder: Path) -> BaseFileLock:
@@ -126,8 +129,16 @@ def _sign(folder: Path, lock: BaseFileLock) -> None:
     try:
         replace_file(folder / OWNER, json.dumps(about).encode())
     except BaseException:
-        lock.release()
+        _release(folder, lock)
         raise
+
+
+def _release(folder: Path, lock: BaseFileLock) -> None:
+    """Remove the files while they are locked (see :func:`_acquired`), then unlock."""
+    for name in (OWNER, LOCK):
+        with contextlib.suppress(OSError):  # on Windows an open file stays
+            (folder / name).unlink(missing_ok=True)
+    lock.release()
 
 
 def _owner(folder: Path) -> tuple[int, str, str] | None:

@@ -80,6 +80,8 @@ def as_before_digests(folder: Path) -> Path:
 
 
 def changed_byte(content: bytes) -> bytes:
+    if not content:
+        return content
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
