@@ -65,9 +65,9 @@ def saying_so() -> Iterator[None]:
         sys.exit(_said(stop))
     except SystemExit as end:
         # Typer ends without a word when it is interrupted; older versions say "Aborted!".
-        stop = getattr(end.__context__, "__cause__", None)
-        if isinstance(stop, KeyboardInterrupt):
-            sys.exit(_said(stop))
+        cause = getattr(end.__context__, "__cause__", None)
+        if isinstance(cause, KeyboardInterrupt):
+            sys.exit(_said(cause))
         raise
 
 

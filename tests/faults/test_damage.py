@@ -346,7 +346,7 @@ def read_to_the_end(folder: Path) -> None:
 
 # Each example is read again by every command, and writes its file anew.
 FUZZ = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
