@@ -9,6 +9,7 @@ from typing import overload
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.page import html
 from cl_moe.analysis.reporting import markdown_page, sections
+from cl_moe.storage import replace_file
 
 __all__ = ("report",)
 
@@ -33,12 +34,7 @@ def report(data: StudyData, path: str | os.PathLike[str] | None = None) -> str |
     target = Path(path)
     text = html(data) if target.suffix.lower() in (".html", ".htm") else _markdown(data)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_file(target, text.encode())
     return target
 
 

@@ -11,8 +11,10 @@ from cl_moe.cli.estimate import estimate
 from cl_moe.cli.predict import predict
 from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
+from cl_moe.cli.stopping import saying_so, sigterm_as_interrupt, stoppable
 from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError
+from cl_moe.storage import FULL, storage_problem
 
 __all__ = ("app", "main")
 
@@ -151,19 +153,24 @@ Examples:
 """
 )(check)
 
+for command in app.registered_commands:
+    if command.callback is not None:
+        command.callback = stoppable(command.callback)
+
 
 def main() -> None:
     """Run the command line; invalid input is reported on standard error, with exit code 2."""
     if "" not in sys.path:  # the current folder, last, so that ``mine:Gate`` is found
         sys.path.append("")  # but no file there shadows an installed package
     try:
-        app()
+        with sigterm_as_interrupt(), saying_so():
+            app()
     except InputError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk, missing permissions
-        if error.filename is None:
+        if error.filename is None and error.errno not in FULL:
             raise
-        typer.echo(f"error: {error.filename}: {error.strerror}; give another path", err=True)
+        typer.echo(f"error: {storage_problem(error)}", err=True)
         sys.exit(2)

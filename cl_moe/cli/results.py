@@ -59,7 +59,10 @@ def summary(
     from cl_moe.runs.loading import load_study
     from cl_moe.runs.store import StudyFolder
 
-    data = replace(load_study(folder), metrics=metrics or ())
+    study = load_study(folder)
+    data = replace(study, metrics=metrics or ())
+    if study.note is not None:
+        typer.echo(f"Note: {study.note}", err=True)
     if as_json:
         typer.echo(json.dumps(summary_records(data), indent=2))
         for text in few_seeds(data):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +33,7 @@ from cl_moe.cli.options import (
     parse_words,
     specified,
 )
+from cl_moe.cli.stopping import again
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,9 +185,9 @@ def _carry_out(
 ) -> tuple[Study | None, Path, StudyError | None]:
     """Run a plan and return the study, its folder, and the error of failed runs.
 
-    The study is None if no run is complete. If interrupted, print how to resume, and exit.
+    The study is None if no run is complete.
     """
-    from cl_moe.runs.failures import StudyError, StudyInterrupted
+    from cl_moe.runs.failures import StudyError
     from cl_moe.runs.study import run_plan
 
     folder = out if out is not None else Path("runs") / plan.name
@@ -196,20 +195,13 @@ def _carry_out(
         return run_plan(plan, out=folder, **how), folder, None
     except StudyError as failed:
         return failed.study, folder, failed
-    except StudyInterrupted as stopped:
-        typer.echo(f"{stopped}\nto resume: {_again()}", err=True)
-        raise typer.Exit(130) from None
 
 
 def _end(failed: StudyError | None) -> None:
     """Report failed runs, and exit with code 1."""
     if failed is not None:
-        typer.echo(f"error: {failed}\nto retry: {_again()}", err=True)
+        typer.echo(f"error: {failed}\nto retry: {again()}", err=True)
         raise typer.Exit(1)
-
-
-def _again() -> str:
-    return f"cl-moe {shlex.join(word for word in sys.argv[1:] if word != '--fresh')}"
 
 
 def _asked_for(data: StudyData, plan: StudyPlan) -> StudyData:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cl_moe.storage import EXPERTS, naming, remove_leftovers, temporary_folder
+
 __all__ = ("OffloadStore", "OffloadedExpert", "module_digest", "tensor_digest")
 
 
@@ -98,11 +100,13 @@ class OffloadStore:
 
     def _written(self, digest: bytes, data: Tensor) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="cl_moe-experts-"))
+            remove_leftovers(tempfile.gettempdir(), EXPERTS)
+            self._folder = temporary_folder(EXPERTS)
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = self._folder / f"{digest.hex()}.npy"
         if not path.exists():  # else the same expert was offloaded before
-            np.save(path, data.numpy(), allow_pickle=False)
+            with naming(path):
+                np.save(path, data.numpy(), allow_pickle=False)
         return path
 
 

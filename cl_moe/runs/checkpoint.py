@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.files import write_bytes
 from cl_moe.runs.tensor_files import Stored, TensorFiles
 from cl_moe.state import State
+from cl_moe.storage import replace_file
 
 __all__ = ("Checkpoints", "Saved")
 
@@ -181,7 +181,7 @@ class Checkpoints:
             file.flush()
             os.fsync(file.fileno())
         for name, content in files.items():  # the description last
-            write_bytes(self.folder / name, content, flush=True)
+            replace_file(self.folder / name, content, flush=True)
         for name in unneeded:
             (self.folder / name).unlink(missing_ok=True)
 

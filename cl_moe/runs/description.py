@@ -144,7 +144,9 @@ def _add(digest: hashlib.blake2b, task: Task) -> None:
             digest.update(tensor.contiguous().numpy().tobytes())
 
 
-def differences(there: Any, here: Any, place: str) -> Iterable[str]:
+def differences(
+    there: Any, here: Any, place: str, where: tuple[str, str] = ("there", "here")
+) -> Iterable[str]:
     """Yield a sentence for every value that differs between two descriptions.
 
     >>> list(differences({"epochs": 5, "a": [1]}, {"epochs": 3, "a": [1]}, "training"))
@@ -153,12 +155,12 @@ def differences(there: Any, here: Any, place: str) -> Iterable[str]:
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for key in dict.fromkeys([*there, *here]):
             at = f"{place}.{key}".lstrip(".")
-            yield from differences(there.get(key), here.get(key), at)
+            yield from differences(there.get(key), here.get(key), at, where)
     elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
         for position, (old, new) in enumerate(zip(there, here, strict=True)):
-            yield from differences(old, new, f"{place}[{position}]")
+            yield from differences(old, new, f"{place}[{position}]", where)
     elif there != here:
-        yield f"{place} is {_short(there)} there and {_short(here)} here"
+        yield f"{place} is {_short(there)} {where[0]} and {_short(here)} {where[1]}"
 
 
 def _short(value: Any) -> str:
@@ -166,48 +168,19 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_SHAPE: Mapping[str, tuple[type, ...]] = {
-    "format": (int,), "name": (str,), "baseline": (str, type(None)), "spec": (dict,),
-    "methods": (list,), "tasks": (list,),
-}  # fmt: skip
-_ITEMS: Mapping[str, Mapping[str, Any]] = {
-    "methods": {"name": str, "type": str},
-    "tasks": {"position": int, "task": str, "probe": bool},
-}
-_WORDS = {
-    int: "a whole number", str: "a text", dict: "an object", list: "a list", type(None): "null",
-}  # fmt: skip
-
-
 def read_description(path: Path) -> dict[str, Any]:
-    """Return the content of study.json, after a check of all fields that are used."""
+    """Return the content of study.json, after a check of all fields that are used.
+
+    Raises:
+        InputError: the file is damaged, or of a later version; every problem.
+    """
     found = read_json(path)
     if found.get("format", FORMAT) != FORMAT:
         raise InputError(
             f"{path}: format {found['format']!r}; this version of cl_moe reads format {FORMAT}"
         )
-    problems = [
-        f"{path}, '{key}': {'missing' if key not in found else repr(found[key])[:60]}; "
-        f"{' or '.join(_WORDS[kind] for kind in kinds)} is wanted"
-        for key, kinds in _SHAPE.items()
-        if not isinstance(found.get(key, ...), kinds)
-    ]
-    if problems:
-        raise InputError(problems)
-    for key, wanted in _ITEMS.items():
-        for number, item in enumerate(found[key]):
-            wrong = [
-                name
-                for name, kinds in wanted.items()
-                if not isinstance(item, dict) or not isinstance(item.get(name, ...), kinds)
-            ]
-            if wrong:
-                problems.append(
-                    f"{path}, {key}[{number}]: no {', '.join(wrong)}, or not as written"
-                )
-    seeds = found.get("seeds", [])
-    if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
-        problems.append(f"{path}, 'seeds': {seeds!r:.60}; whole numbers are wanted")
-    if problems:
-        raise InputError(problems)
+    from cl_moe.runs.schema import description_problems
+
+    if problems := description_problems(found):
+        raise InputError([f"{path}, {problem}" for problem in problems])
     return found

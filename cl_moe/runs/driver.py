@@ -14,8 +14,10 @@ from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.failures import Failed, StudyError, StudyInterrupted, keep_failure
 from cl_moe.runs.formatting import counted, duration
 from cl_moe.runs.kept import without_model
+from cl_moe.runs.loading import read_runs
 from cl_moe.runs.plan import Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
+from cl_moe.runs.records import run_spec
 from cl_moe.runs.single import final_average
 from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
@@ -54,7 +56,9 @@ class Driver:
 
     def prepare(self, fresh: bool) -> None:
         """Check data, methods and folder before anything is written."""
-        before = self._folder.description()
+        before = None if fresh else self._folder.description()
+        if before is not None:
+            self._check_runs(before)
         has = self._folder.has
         self._engine.expect(sum(1 for job in self._plan.jobs() if fresh or not has(job)))
         for note in self._plan.notes:
@@ -67,10 +71,21 @@ class Driver:
             raise InputError(problems)
         if fresh:
             self._folder.clear()
-        elif before is not None:
+        if before is not None:
             here = self._continued(before, here)
         self._description = here
         self._folder.describe(here)
+
+    def _check_runs(self, before: Mapping[str, Any]) -> None:
+        """Read the whole runs as they will be read at the end.
+
+        A run that is damaged, or of another study, is refused and not run again: it may have been
+        edited on purpose, or be the first sign of a failing disk, and only its owner can tell. The
+        error says which folder to remove.
+        """
+        _, note = read_runs(self._folder, before)
+        if note is not None:
+            self._display.note(note)
 
     def _continued(self, before: Mapping[str, Any], here: dict[str, Any]) -> dict[str, Any]:
         """Return the description of a continued study, after a check against the kept one."""
@@ -188,11 +203,12 @@ class Driver:
         ]
 
     def _spec(self, job: Job) -> dict[str, Any]:
-        method = {"name": job.method.name, "type": job.method.type}
-        parameters = {"parameters": dict(job.method.parameters)}
-        after = {} if job.after is None else {"after": job.after}
-        spec = self._description["spec"]
-        return {"method": method | parameters, "seed": job.seed, **after, "spec": spec}
+        method = {
+            "name": job.method.name,
+            "type": job.method.type,
+            "parameters": dict(job.method.parameters),
+        }
+        return run_spec(method, job.seed, self._description["spec"], job.after)
 
 
 def _problems(failed: Failed) -> list[str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.description import read_description
-from cl_moe.runs.exported import OURS, is_exported, write_records
-from cl_moe.runs.files import Column, read_json, write_bytes, write_json, write_table, write_text
+from cl_moe.runs.digests import write_digests
+from cl_moe.runs.exported import FORMAT, OURS, is_exported, write_records
+from cl_moe.runs.files import Column, read_json, write_json, write_table, write_text
 from cl_moe.runs.loading import load_study
+from cl_moe.runs.lock import LOCK, OWNER, locked
 from cl_moe.runs.store import StudyFolder
+from cl_moe.storage import leftovers, naming, remove_leftovers, replace_file, temporary_folder
 
 if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ("export",)
 
 FINDINGS = "findings.md"
+_DRAFT, _ASIDE = ".exporting-", ".replacing-"
 MOST_BYTES = 200_000
 RESOLUTIONS = (150, 110, 80, 60)
 """Dots per inch; the first with which a figure is small enough is taken."""
@@ -49,19 +52,23 @@ def export(source: str | Path, target: str | Path, *, command: str | None = None
     """
     folder, final = StudyFolder(source), Path(target)
     data = load_study(source)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    _restore(final)
     if final.exists() and not _may_replace(final):
         raise InputError(
             f"{final}: holds something else than an exported study; give a new folder, or one that "
             f"holds {FINDINGS} alone"
         )
-    final.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=final.parent, prefix=".exporting-"))
+    draft = temporary_folder(_DRAFT, final.parent)
     try:
-        draft.chmod(0o755)
-        _keep(final, draft)
-        _write_numbers(draft, folder, data)
-        _draw(draft / "figures", data)
-        write_text(draft / "README.md", _page(draft, folder, data, command))
+        with locked(final), naming(final):
+            draft.chmod(0o755)
+            _keep(final, draft)
+            _write_numbers(draft, folder, data)
+            # The page and the figures are made from the numbers, and are never read.
+            write_digests(draft, [name for name in OURS if (draft / name).is_file()])
+            _draw(draft / "figures", data)
+            write_text(draft / "README.md", _page(draft, folder, data, command))
         _swap(draft, final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -71,13 +78,17 @@ def export(source: str | Path, target: str | Path, *, command: str | None = None
 def _may_replace(target: Path) -> bool:
     if not target.is_dir():
         return False
-    return is_exported(target) or {path.name for path in target.iterdir()} <= {FINDINGS}
+    return is_exported(target) or {path.name for path in target.iterdir()} <= {
+        FINDINGS,
+        LOCK,
+        OWNER,
+    }
 
 
 def _keep(there: Path, draft: Path) -> None:
     """Copy files that are not part of an export."""
     for path in there.iterdir() if there.is_dir() else ():
-        if path.name not in OURS:
+        if path.name not in (*OURS, LOCK, OWNER):
             copy = shutil.copytree if path.is_dir() else shutil.copy2
             copy(path, draft / path.name)
 
@@ -87,12 +98,24 @@ def _swap(draft: Path, final: Path) -> None:
     if not final.exists():
         draft.rename(final)
         return
-    old = Path(tempfile.mkdtemp(dir=final.parent, prefix=".exporting-"))
+    old = temporary_folder(_ASIDE, final.parent)
     try:
         final.rename(old / final.name)
         draft.rename(final)
     finally:
+        if not final.exists():
+            (old / final.name).rename(final)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _restore(final: Path) -> None:
+    """Remove drafts of exports that were killed, and put back a target that they put aside."""
+    remove_leftovers(final.parent, _DRAFT)
+    for aside in leftovers(final.parent, _ASIDE):
+        if (aside / final.name).exists():
+            if not final.exists():
+                (aside / final.name).rename(final)
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write_numbers(draft: Path, folder: StudyFolder, data: StudyData) -> None:
@@ -104,7 +127,9 @@ def _write_numbers(draft: Path, folder: StudyFolder, data: StudyData) -> None:
     write_table(draft / "tasks.csv", [Column.text(key) for key in tasks[0]], tasks)
     if folder.tuning_file.exists():
         shutil.copyfile(folder.tuning_file, draft / "tuning.csv")
-    write_json(draft / "environment.json", {"environments": _environments(folder)})
+    write_json(
+        draft / "environment.json", {"format": FORMAT, "environments": _environments(folder)}
+    )
     write_json(draft / "summary.json", summary_records(data))
 
 
@@ -130,7 +155,7 @@ def _draw(folder: Path, data: StudyData) -> None:
             content = rendered(drawn, "png", dpi)
             if len(content) <= MOST_BYTES:
                 break
-        write_bytes(folder / f"{stem}.png", content)
+        replace_file(folder / f"{stem}.png", content)
 
 
 def _page(draft: Path, folder: StudyFolder, data: StudyData, command: str | None) -> str:

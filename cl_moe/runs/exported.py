@@ -6,18 +6,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cl_moe.errors import InputError
+from cl_moe.runs.checking import run_problems
 from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS
-from cl_moe.runs.files import read_json_lines, read_table, write_json_lines, write_table
+from cl_moe.runs.digests import DIGESTS, changed
+from cl_moe.runs.files import read_json, read_table, write_json_lines, write_table
+from cl_moe.runs.records import expected, read_events
 
 if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData
 
-__all__ = ("OURS", "Records", "is_exported", "read_records", "write_records")
+__all__ = (
+    "FORMAT",
+    "OURS",
+    "Records",
+    "is_exported",
+    "read_records",
+    "without_digests",
+    "write_records",
+)
 
+FORMAT = 2
+"""Of exports: 2 has digests; 1, of earlier versions, is not told in environment.json."""
 ROWS, EVENTS, TIMINGS, PAIRS = "rows.csv.gz", "events.jsonl.gz", "timings.csv", "pairs.csv.gz"
 OURS = (
     "README.md", "study.json", ROWS, EVENTS, TIMINGS, PAIRS, "tasks.csv", "tuning.csv",
-    "environment.json", "summary.json", "figures",
+    "environment.json", "summary.json", "figures", DIGESTS,
 )  # fmt: skip
 """The files of an export; other files in the folder are kept."""
 
@@ -36,17 +50,65 @@ def is_exported(folder: Path) -> bool:
     return (folder / ROWS).is_file()
 
 
-def read_records(folder: Path) -> Records:
-    """Return the records of an exported study's runs.
+def read_records(folder: Path, description: Mapping[str, Any]) -> tuple[Records, str | None]:
+    """Return the records of an exported study's runs, checked.
+
+    Args:
+        folder: of the export.
+        description: its study.json.
+
+    Returns:
+        The records, and a note if the export is from before there were digests.
 
     Raises:
-        InputError: a file is missing or damaged, with file, line and column.
+        InputError: a file is missing, was changed or is damaged, with file, line and column.
     """
-    return Records(
+    found = changed(folder, alone=False)
+    if found is None and _format(folder) != 1:
+        found = [f"{DIGESTS} is missing"]
+    if found:
+        raise InputError(
+            f"{folder}: {', '.join(found)} since the export; restore it, or export the study again"
+        )
+    records = Records(
         rows=read_table(folder / ROWS, ROW_COLUMNS),
         timings=read_table(folder / TIMINGS, TIMING_COLUMNS),
-        events=read_json_lines(folder / EVENTS),
+        events=read_events(folder / EVENTS),
         pairs=read_table(folder / PAIRS, PAIR_COLUMNS) if (folder / PAIRS).exists() else [],
+    )
+    problems = [
+        f"{folder}, method '{method}', seed {seed}: {problem}; export the study again"
+        for (method, seed), (rows, timings) in _by_run(records).items()
+        for problem in run_problems(rows, timings, expected(description))
+    ]
+    if problems:
+        raise InputError(problems)
+    return records, without_digests(folder, "the export") if found is None else None
+
+
+def _format(folder: Path) -> Any:
+    about = folder / "environment.json"
+    return read_json(about).get("format", 1) if about.exists() else 1
+
+
+def _by_run(records: Records) -> dict[tuple[str, int], tuple[list[Any], list[Any]]]:
+    found: dict[tuple[str, int], tuple[list[Any], list[Any]]] = {}
+    for place, part in enumerate((records.rows, records.timings)):
+        for record in part:
+            run = found.setdefault((record["method"], record["seed"]), ([], []))
+            run[place].append(record)
+    return found
+
+
+def without_digests(folder: Path, what: str) -> str:
+    """Return the note on files that cannot be checked.
+
+    >>> without_digests(Path("runs/x"), "2 runs")
+    'runs/x: 2 runs without digests, of an earlier version: changes of the files are not detected'
+    """
+    return (
+        f"{folder}: {what} without digests, of an earlier version: changes of the files are not "
+        "detected"
     )
 
 

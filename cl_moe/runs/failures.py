@@ -14,6 +14,7 @@ from cl_moe.runs.formatting import counted
 from cl_moe.runs.outcome import Study
 from cl_moe.runs.plan import Failure, Job
 from cl_moe.runs.store import StudyFolder
+from cl_moe.storage import FULL, storage_problem
 
 __all__ = ("Failed", "StudyError", "StudyInterrupted", "failure_of", "keep_failure")
 
@@ -73,6 +74,8 @@ def failure_of(error: BaseException) -> Failure:
     'ValueError: no such row'
     """
     problems = tuple(error.problems) if isinstance(error, InputError) else ()
+    if isinstance(error, OSError) and error.errno in FULL:
+        problems = (storage_problem(error),)
     said = str(error).strip().split("\n")[0]
     reason = "; ".join(problems) or f"{type(error).__name__}: {said}".removesuffix(": ")
     text = "".join(traceback.format_exception(error))
@@ -82,7 +85,7 @@ def failure_of(error: BaseException) -> Failure:
 def keep_failure(folder: StudyFolder | None, job: Job, failure: Failure) -> Failed:
     """Write a failure's traceback to the study's folder, or to a temporary one, and say where.
 
-    An InputError needs no traceback.
+    An InputError and a full disk need no traceback.
     """
     if failure.problems:
         return Failed(job, failure, None)

@@ -7,19 +7,22 @@ import gzip
 import io
 import json
 import math
-import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
+from cl_moe.storage import replace_file
 
 __all__ = (
-    "Column", "read_json", "read_json_lines", "read_table",
-    "write_bytes", "write_json", "write_json_lines", "write_table", "write_text",
+    "Column", "json_text", "read_json", "read_json_lines", "read_table", "table_text",
+    "write_json", "write_json_lines", "write_table", "write_text",
 )  # fmt: skip
+
+
+MOST = 2**53
+"""The largest whole number in a table."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -29,29 +32,7 @@ def write_text(path: Path, text: str) -> None:
     bytes.
     """
     content = text.encode("utf-8")
-    write_bytes(path, _packed(content) if path.suffix == ".gz" else content)
-
-
-def write_bytes(path: Path, content: bytes, flush: bool = False) -> None:
-    """Write a file at once, as :func:`write_text`.
-
-    Args:
-        path: the file.
-        content: what it will hold.
-        flush: wait until it is on the disk, so that it outlives a failure of the machine.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            if flush:
-                file.flush()
-                os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_file(path, _packed(content) if path.suffix == ".gz" else content)
 
 
 def _packed(content: bytes) -> bytes:
@@ -63,7 +44,12 @@ def _packed(content: bytes) -> bytes:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, indented, floats with all their digits."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """Return the text of :func:`write_json`."""
+    return json.dumps(content, indent=2) + "\n"
 
 
 def write_json_lines(path: Path, items: Iterable[Any]) -> None:
@@ -160,11 +146,16 @@ def write_table(path: Path, columns: Sequence[Column], rows: Iterable[Mapping[st
     >>> read_table(path, [Column.number("value")])
     [{'value': 0.30000000000000004}]
     """
+    write_text(path, table_text(columns, rows))
+
+
+def table_text(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the text of :func:`write_table`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [c.name for c in columns], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_table(path: Path, columns: Sequence[Column]) -> list[dict[str, Any]]:
@@ -216,20 +207,31 @@ def _read(path: Path) -> str:
         raise InputError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise InputError(f"{path}: a folder; a file is wanted") from error
+    except NotADirectoryError as error:
+        raise InputError(f"{path.parent}: not a folder; a folder is wanted") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not whole ({error}); is it a gzip file?") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror or error}); mend that, and try again"
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; is it a text file?") from error
 
 
 def _parse(text: str, path: Path, line: int | None) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half a pair of surrogates is no text that can be printed
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError as error:
         raise InputError(f"{path}: nested too deeply; was it written by cl-moe?") from error
     except json.JSONDecodeError as error:
         where = f"line {line or error.lineno}, column {error.colno}"
         raise InputError(f"{path}, {where}: not JSON ({error.msg}); is it cut off?") from error
+    except ValueError as error:  # a number of thousands of digits, or no Unicode
+        raise InputError(f"{path}: not JSON that can be read ({error!s:.80})") from error
 
 
 def _kind(value: Any) -> str:
@@ -244,7 +246,7 @@ def _word(cell: str) -> str:
 
 def _whole(cell: str, least: int) -> int:
     value = int(cell)
-    if value < least:
+    if not least <= value <= MOST or str(value) != cell:
         raise ValueError(cell)
     return value
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from cl_moe.errors import InputError, did_you_mean
 from cl_moe.runs.description import read_description
 from cl_moe.runs.exported import is_exported
 from cl_moe.runs.formatting import counted
+from cl_moe.runs.records import refuse_changed_run
 from cl_moe.runs.store import StudyFolder
+from cl_moe.storage import DRAFT, naming, temporary_folder
 
 if TYPE_CHECKING:
     from cl_moe.runs.plan import Job, StudyPlan
@@ -48,9 +51,23 @@ def keeps_model(plan: StudyPlan, job: Job) -> bool:
 
 
 def keep_model(model: TaskModel, folder: Path) -> Path:
-    """Save a model in a draft inside ``folder``, and return where."""
-    path = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-")) / "model"
-    model.save(path)
+    """Save a model in a draft inside ``folder``, and return where.
+
+    Raises:
+        OSError: it cannot be written, e.g. for want of space.
+    """
+    from safetensors import SafetensorError
+
+    path = temporary_folder(DRAFT, folder) / "model"
+    try:
+        with naming(folder):
+            model.save(path)
+    except SafetensorError as error:
+        number = re.search(r"os error ([0-9]+)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), str(folder)) from error
     return path
 
 
@@ -75,7 +92,7 @@ def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
     """Return the model of a study's run.
 
     Raises:
-        InputError: no study, no such method or seed, or no model was kept.
+        InputError: no study, no such method or seed, no model was kept, or the run is damaged.
     """
     if folder is None:
         raise InputError("the study and its models have no folder; give out=...")
@@ -99,6 +116,7 @@ def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
         raise InputError(f"{folder}: no model of '{method}', seed {seed}, was kept; {AGAIN}")
     from cl_moe.strategies.saved import load
 
+    refuse_changed_run(path.parent)
     return load(path)
 
 

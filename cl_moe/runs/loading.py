@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
+from cl_moe.runs.checking import tuning_problems
 from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS, column_names
-from cl_moe.runs.description import read_description, sources, tuned
-from cl_moe.runs.exported import is_exported, read_records
-from cl_moe.runs.files import read_json_lines, read_table
+from cl_moe.runs.description import sources, tuned
+from cl_moe.runs.exported import Records, is_exported, read_records, without_digests
+from cl_moe.runs.formatting import counted
+from cl_moe.runs.records import RunRecords, read_run
 from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
     from cl_moe.runs.stored import StoredStudy
 
-__all__ = ("load_study",)
+__all__ = ("load_study", "read_runs")
 
 
 def load_study(path: str | Path) -> StoredStudy:
     """Read a study's folder: all complete runs.
+
+    Every file is checked: its digest, its form, and whether the run is of this study. Folders from
+    before there were digests are read, with a note (:attr:`StoredStudy.note`).
 
     Args:
         path: a folder that ``cl_moe.run``, ``cl_moe.transfer`` or an export has written.
@@ -33,7 +38,7 @@ def load_study(path: str | Path) -> StoredStudy:
 
     Raises:
         InputError: no such folder, not a study, no whole run yet, or a file in it is damaged
-            (with file, line and column).
+            (with file, line and column), was changed, lost or added, or is of another study.
     """
     import pandas as pd
 
@@ -43,101 +48,112 @@ def load_study(path: str | Path) -> StoredStudy:
     if not folder.study_file.exists():
         problem = "no study here (no study.json)" if folder.path.exists() else "no such folder"
         raise InputError(f"{path}: {problem}; give the folder that cl-moe run has written")
-    description = read_description(folder.study_file)
-    every = [m["name"] for m in description["methods"]]
-    tasks = [task["task"] for task in description["tasks"] if not task["probe"]]
+    description = folder.kept_description()
     if is_exported(folder.path):
-        rows, timings, events, pairs = read_records(folder.path)
+        records, note = read_records(folder.path, description)
+        check_tuning(folder, description)
     else:
-        rows, timings, events = _read_runs(folder, every, len(tasks))
-        pairs = _read_pairs(folder, every, tasks)
-    if not rows and not pairs:
+        records, note = read_runs(folder, description)
+    if not records.rows and not records.pairs:
         raise InputError(f"{path}: no run is complete; run the study again to resume it")
-    ran = {row["method"] for row in rows}
+    ran = {row["method"] for row in records.rows}
     methods = [(m["name"], m["type"]) for m in description["methods"] if m["name"] in ran]
     names = [name for name, _ in methods]
     return StoredStudy(
-        rows=pd.DataFrame(rows, columns=column_names(ROW_COLUMNS)),
+        rows=pd.DataFrame(records.rows, columns=column_names(ROW_COLUMNS)),
         tasks=pd.DataFrame(description["tasks"]),
         methods=pd.DataFrame(methods, columns=["method", "type"]),
-        events=events,
-        timings=pd.DataFrame(timings, columns=column_names(TIMING_COLUMNS)),
+        events=records.events,
+        timings=pd.DataFrame(records.timings, columns=column_names(TIMING_COLUMNS)),
         baseline=description["baseline"] if description["baseline"] in names else None,
         name=description["name"],
-        pairs=pd.DataFrame(pairs, columns=column_names(PAIR_COLUMNS)),
+        pairs=pd.DataFrame(records.pairs, columns=column_names(PAIR_COLUMNS)),
         sources=sources(description),
         tuned=tuned(description),
         folder=folder.path,
+        note=note,
     )
 
 
-def _read_runs(
-    folder: StudyFolder, methods: Sequence[str], tasks: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
-    rows, timings, events, problems = [], [], [], []
-    for method in methods:
-        for seed in folder.seeds(method):
-            run = folder.run_folder(method, seed)
-            try:
-                rows += _whole(_rows_of(run / "rows.csv", method, seed), run, tasks)
-                timings += read_table(run / "timings.csv", TIMING_COLUMNS)
-                events += read_json_lines(run / "events.jsonl")
-            except InputError as error:
-                problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return rows, timings, events
+def read_runs(folder: StudyFolder, description: Mapping[str, Any]) -> tuple[Records, str | None]:
+    """Read and check all whole runs of a study that was run in this folder.
 
+    Returns:
+        The records, and a note if some runs are from before there were digests.
 
-def _whole(rows: list[dict[str, Any]], run: Path, tasks: int) -> list[dict[str, Any]]:
-    """Return a run's rows; a truncated file is detected here."""
-    last = max((row["after_task"] for row in rows), default=-1)
-    if last < tasks - 1:
-        raise InputError(
-            f"{run / 'rows.csv'}: ends after {last + 1} of {tasks} tasks; is it cut off? "
-            f"Remove {run}, and run the study again"
-        )
-    return rows
-
-
-def _read_pairs(
-    folder: StudyFolder, methods: Sequence[str], tasks: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Read the accuracies on every task right after it was learned second.
-
-    One is NaN where the run has diverged: its loss is not finite.
+    Raises:
+        InputError: a file is damaged, changed, missing or added, or of another study: all problems.
     """
-    pairs, problems = [], []
-    for method, after in itertools.product(methods, tasks):
+    methods = [method["name"] for method in description["methods"]]
+    tasks = [task["task"] for task in description["tasks"] if not task["probe"]]
+    problems = _unknown(folder, methods, tasks)
+    runs: list[RunRecords] = []
+    pairs: list[RunRecords] = []
+    after_of: list[str] = []
+    try:
+        check_tuning(folder, description)
+    except InputError as error:
+        problems += error.problems
+    for method, after in itertools.product(methods, [None, *tasks]):
         for seed in folder.seeds(method, after):
+            run = folder.run_folder(method, seed, after)
             try:
-                rows = _rows_of(folder.run_folder(method, seed, after) / "rows.csv", method, seed)
+                found = read_run(run, description, method, seed, after)
             except InputError as error:
                 problems += error.problems
                 continue
-            ends = [row for row in rows if row["epoch"] is None and row["after_task"] == 1]
-            diverged = {
-                row["task"]
-                for row in ends
-                if row["metric"] == "loss" and not math.isfinite(row["value"])
-            }
-            pairs += [
-                {**row, "after": after, **({"value": math.nan} if row["task"] in diverged else {})}
-                for row in ends
-                if row["metric"] in SCORES.values()
-            ]
+            if after is None:
+                runs.append(found)
+            else:
+                pairs.append(found)
+                after_of.append(after)
     if problems:
         raise InputError(problems)
-    return pairs
+    records = Records(
+        rows=[row for run in runs for row in run.rows],
+        timings=[timing for run in runs for timing in run.timings],
+        events=[event for run in runs for event in run.events],
+        pairs=[
+            row for run, after in zip(pairs, after_of, strict=True) for row in _pairs(run, after)
+        ],
+    )
+    unsure = sum(not run.sure for run in (*runs, *pairs))
+    return records, without_digests(folder.path, counted(unsure, "run")) if unsure else None
 
 
-def _rows_of(path: Path, method: str, seed: int) -> list[dict[str, Any]]:
-    """Read a run's rows; a misplaced folder is detected here."""
-    rows = read_table(path, ROW_COLUMNS)
-    for number, row in enumerate(rows, start=2):
-        if (row["method"], row["seed"]) != (method, seed):
-            raise InputError(
-                f"{path}, line {number}: of method '{row['method']}' and seed {row['seed']}; "
-                f"by its folder it should be of '{method}' and seed {seed}"
-            )
-    return rows
+def check_tuning(folder: StudyFolder, description: Mapping[str, Any]) -> None:
+    """Check the table of tried settings, if there is one.
+
+    Raises:
+        InputError: it is damaged, or settings are missing from which one was chosen.
+    """
+    found = tuning_problems(folder.tuning(), description["methods"], folder.tuning_file)
+    if found:
+        raise InputError(found)
+
+
+def _unknown(folder: StudyFolder, methods: Sequence[str], tasks: Sequence[str]) -> list[str]:
+    """Return runs of methods and tasks that study.json does not name."""
+    known = {folder.run_folder(method, 0).parent for method in methods}
+    known |= {folder.run_folder(m, 0, after=t).parent for m in methods for t in tasks}
+    found = dict.fromkeys(run.parent for run in folder.runs() if run.parent not in known)
+    return [
+        f"{path}: of no method and task of {folder.study_file}; move it to another folder"
+        for path in found
+    ]
+
+
+def _pairs(run: RunRecords, after: str) -> list[dict[str, Any]]:
+    """Return the scores on every task right after it was learned second.
+
+    One is NaN where the run has diverged: its loss is not finite.
+    """
+    ends = [row for row in run.rows if row["epoch"] is None and row["after_task"] == 1]
+    diverged = {
+        row["task"] for row in ends if row["metric"] == "loss" and not math.isfinite(row["value"])
+    }
+    return [
+        {**row, "after": after, **({"value": math.nan} if row["task"] in diverged else {})}
+        for row in ends
+        if row["metric"] in SCORES.values()
+    ]

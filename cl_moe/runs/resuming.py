@@ -9,7 +9,7 @@ from cl_moe.errors import InputError
 from cl_moe.runs.checkpoint import Checkpoints, Saved
 from cl_moe.runs.environment import environment
 from cl_moe.runs.plan import Job, StudyPlan
-from cl_moe.runs.record import RunRecord
+from cl_moe.runs.recording import RunRecord
 from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:

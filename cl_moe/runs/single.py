@@ -20,7 +20,7 @@ from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.kept import keep_model, keeps_model
 from cl_moe.runs.plan import Job, Progress, ProgressCallback, RunResult, StudyPlan
 from cl_moe.runs.randomness import isolated, preserve_random_state, seed_all
-from cl_moe.runs.record import RunRecord
+from cl_moe.runs.recording import RunRecord
 from cl_moe.runs.resuming import DAMAGE, Resuming
 from cl_moe.runs.stopwatch import Stopwatch
 from cl_moe.seeding import derive

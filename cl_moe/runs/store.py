@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,27 +12,44 @@ from urllib.parse import quote
 from cl_moe.errors import InputError
 from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
 from cl_moe.runs.description import FORMAT, read_description
-from cl_moe.runs.files import read_table, write_json, write_json_lines, write_table
+from cl_moe.runs.digests import DIGESTS, has_digest, rewrite, write_digests
+from cl_moe.runs.exported import is_exported
+from cl_moe.runs.files import (
+    json_text,
+    read_table,
+    table_text,
+    write_json,
+    write_json_lines,
+    write_table,
+)
+from cl_moe.runs.lock import LOCK, OWNER
+from cl_moe.storage import DRAFT, naming, remove_leftovers, temporary_folder
 
 if TYPE_CHECKING:
     from cl_moe.runs.plan import Job, RunResult
 
-__all__ = ("StudyFolder",)
+__all__ = ("StudyFolder", "write_run")
 
 _OURS = (
-    "study.json", "tuning.csv", "runs", "after", "checkpoints", "failures", "figures",
+    "study.json", "tuning.csv", DIGESTS, "runs", "after", "failures", "checkpoints", "figures",
     "report.html", "transfer.csv",
 )  # fmt: skip
+_HIDDEN = (DRAFT, LOCK, OWNER)
+_A_DRAFT = re.compile(re.escape(DRAFT) + r"([0-9a-f]{8}-[0-9]+-)?[a-z0-9_]{8}")
+_BEFORE_A_STUDY = (DIGESTS, "failures")
+"""What a first start may leave when it cannot write study.json."""
 
 
 class StudyFolder:
     """``DIR/study.json``, ``DIR/tuning.csv`` and ``DIR/runs/<method>/seed_<n>/``.
 
+    ``digests.json``, in the folder and in that of each run, holds the digests of their files.
+
     ``DIR/failures/<method>-seed_<n>.txt`` is the traceback of a run that failed, and
     ``DIR/checkpoints/<method>-seed_<n>/`` holds the checkpoints of an unfinished run. Runs of one
     task and then each other one are in ``DIR/after/<task>/<method>/seed_<n>/``. Checkpoints are
-    written by the runs, everything else by one process, the driver. A run's folder appears by one
-    rename, when all of it is written.
+    written by the runs, everything else by one process, the driver, which holds the lock of the
+    folder. A run's folder appears by one rename, when all of it is written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -114,24 +131,53 @@ class StudyFolder:
             if not any(file.parent.iterdir()):
                 file.parent.rmdir()
 
-    def description(self) -> dict[str, Any] | None:
-        """Return what study.json holds; None for a folder that is new or empty.
+    def refuse_others(self) -> None:
+        """Check that the path is free, or holds a study that was run there.
 
         Raises:
             InputError: the path is a file, or a folder of something else.
         """
         if not self.path.exists():
-            return None
+            return
         if not self.path.is_dir():
             raise InputError(f"{self.path}: a file; give a folder for the results")
-        if self.study_file.exists():
-            return read_description(self.study_file)
-        if any(self.path.iterdir()):
+        if is_exported(self.path):
+            raise InputError(
+                f"{self.path}: an exported study, in which nothing is run; cl-moe unpack makes a "
+                "folder of it in which it goes on"
+            )
+        names = (path.name for path in self.path.iterdir())
+        others = [n for n in names if n not in _BEFORE_A_STUDY and not n.startswith(_HIDDEN)]
+        if others and not self.study_file.exists():
             raise InputError(
                 f"{self.path}: not empty, and not the results of a study (no study.json); "
                 "give a new folder"
             )
-        return None
+
+    def description(self) -> dict[str, Any] | None:
+        """Return what study.json holds; None for a folder that is new or empty.
+
+        Raises:
+            InputError: the path is not that of a study, or study.json is damaged.
+        """
+        self.refuse_others()
+        return self.kept_description() if self.study_file.exists() else None
+
+    def kept_description(self) -> dict[str, Any]:
+        """Return what study.json holds.
+
+        Raises:
+            InputError: it is damaged, or has changed since it was written.
+        """
+        found = read_description(self.study_file)
+        self._refuse_changed(self.study_file)
+        return found
+
+    def _refuse_changed(self, file: Path) -> None:
+        if not has_digest(file):
+            raise InputError(
+                f"{file}: was changed since it was written; restore it, or start over with --fresh"
+            )
 
     def clear(self) -> None:
         """Remove the files of the study, and the folder if it is empty then."""
@@ -144,53 +190,70 @@ class StudyFolder:
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
+    def clean(self) -> None:
+        """Remove what a killed process has left; to be called with the folder's lock held.
+
+        Only the holder of the lock, and its workers, make folders in this one: all of them are of a
+        dead process. A file may be that of a report which is being written.
+        """
+        for path in self.path.glob(f"{DRAFT}*"):
+            if _A_DRAFT.fullmatch(path.name) and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+        for where in (self.path, self.path / "failures", self.path / "figures"):
+            remove_leftovers(where, DRAFT)
+
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write study.json."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for draft in self.path.glob(".writing-*"):  # left by a process that was killed
-            shutil.rmtree(draft, ignore_errors=True)
-        write_json(self.study_file, {"format": FORMAT, **description})
+        rewrite(self.study_file, json_text({"format": FORMAT, **description}))
+
+    def runs(self) -> list[Path]:
+        """Return the folders of all whole runs."""
+        found = [*self.path.glob("runs/*/seed_*"), *self.path.glob("after/*/*/seed_*")]
+        return sorted(path for path in found if path.is_dir())
 
     def in_use(self) -> bool:
         """Tell whether there is a complete run or a tried setting."""
-        runs = [*self.path.glob("runs/*/seed_*"), *self.path.glob("after/*/*/seed_*")]
-        return bool(self.tuning() or runs)
+        return bool(self.tuning() or self.runs())
 
     def has(self, job: Job) -> bool:
         """Tell whether a run is complete."""
         return self.run_folder(job.method.name, job.seed, job.after).is_dir()
 
     def write(self, job: Job, spec: Mapping[str, Any], result: RunResult) -> None:
-        """Write a run with its model atomically."""
+        """Write a run with its model atomically.
+
+        Raises:
+            OSError: it cannot be written; nothing of it is there.
+        """
         target = self.run_folder(job.method.name, job.seed, job.after)
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=self.path, prefix=".writing-"))
+        draft = temporary_folder(DRAFT, self.path)
         try:
-            draft.chmod(0o755)
-            write_json(draft / "spec.json", spec)
-            write_json(draft / "environment.json", result.environment)
-            write_table(draft / "rows.csv", ROW_COLUMNS, result.rows)
-            write_json_lines(draft / "events.jsonl", result.events)
-            write_table(draft / "timings.csv", TIMING_COLUMNS, result.timings)
-            if result.model is not None:
-                Path(result.model).rename(draft / "model")
-            try:
+            with naming(target):
+                write_run(draft, spec, result)
                 draft.rename(target)
-            except OSError:
-                if not target.is_dir():  # else another process was faster, and has the same rows
-                    raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             if result.model is not None:
                 shutil.rmtree(Path(result.model).parent, ignore_errors=True)
 
     def tuning(self) -> list[dict[str, Any]]:
-        """Return the settings that have been tried so far."""
-        return read_table(self.tuning_file, TUNING_COLUMNS) if self.tuning_file.exists() else []
+        """Return the settings that have been tried so far.
+
+        Raises:
+            InputError: tuning.csv is damaged, or has changed since it was written.
+        """
+        if not self.tuning_file.exists():
+            self._refuse_changed(self.tuning_file)
+            return []
+        rows = read_table(self.tuning_file, TUNING_COLUMNS)
+        self._refuse_changed(self.tuning_file)
+        return rows
 
     def write_tuning(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write tuning.csv."""
-        write_table(self.tuning_file, TUNING_COLUMNS, rows)
+        rewrite(self.tuning_file, table_text(TUNING_COLUMNS, rows))
 
     def seeds(self, method: str, after: str | None = None) -> list[int]:
         """Return the seeds of a method whose runs are whole, sorted."""
@@ -198,6 +261,18 @@ class StudyFolder:
         found = folder.glob("seed_*") if folder.is_dir() else ()
         words = (path.name.removeprefix("seed_") for path in found if path.is_dir())
         return sorted(int(word) for word in words if word.isdecimal())
+
+
+def write_run(folder: Path, spec: Mapping[str, Any], result: RunResult) -> None:
+    """Write the files of a run into its folder, their digests last."""
+    write_json(folder / "spec.json", spec)
+    write_json(folder / "environment.json", result.environment)
+    write_table(folder / "rows.csv", ROW_COLUMNS, result.rows)
+    write_json_lines(folder / "events.jsonl", result.events)
+    write_table(folder / "timings.csv", TIMING_COLUMNS, result.timings)
+    if result.model is not None:
+        Path(result.model).rename(folder / "model")
+    write_digests(folder)
 
 
 def _name_of(job: Job) -> str:

@@ -21,9 +21,11 @@ class StoredStudy(StudyData):
 
     Args:
         folder: where it was read from.
+        note: what could not be checked, if anything.
     """
 
     folder: Path | None = None
+    note: str | None = None
 
     def model(self, method: str, seed: int = 0) -> TaskModel:
         """Return the model of a run as it was at the end of the stream.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,11 +18,13 @@ from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.failures import StudyError
 from cl_moe.runs.kept import folder_for_models
 from cl_moe.runs.loading import load_study
+from cl_moe.runs.lock import locked
 from cl_moe.runs.outcome import Study, study_of
 from cl_moe.runs.plan import CheckpointPlan, Streams, StudyPlan
 from cl_moe.runs.planning import MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder
+from cl_moe.storage import EXPERTS, STUDY, remove_leftovers, temporary_folder
 
 if TYPE_CHECKING:
     from cl_moe.streams.scenario import NetworkSpec, TrainingSpec
@@ -118,6 +121,8 @@ def run_plan(
 ) -> Study:
     """Run a checked plan; see :func:`run`."""
     cluster = read_engine(engine, jobs)
+    for prefix in (EXPERTS, STUDY):
+        remove_leftovers(tempfile.gettempdir(), prefix)
     if checkpoint_steps is not None and (type(checkpoint_steps) is not int or checkpoint_steps < 1):
         raise InputError(f"checkpoint_steps: {checkpoint_steps!r} is not a whole number from 1")
     if out is not None:
@@ -128,14 +133,19 @@ def run_plan(
         plan = replace(plan, models=folder_for_models(out, here=cluster is None))
     with contextlib.ExitStack() as stack:
         if out is None:
-            path = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            path = temporary_folder(STUDY)
+            stack.callback(shutil.rmtree, path, ignore_errors=True)
         else:
             path = Path(out)
+        folder = StudyFolder(path)
+        folder.refuse_others()
+        stack.enter_context(locked(path))
+        folder.clean()
         display = stack.enter_context(open_display(progress))
         streams = Streams(plan)
         runner = open_engine(plan, streams, jobs, cluster, display.tell)
         stack.callback(runner.close)
-        driver = Driver(plan, StudyFolder(path), streams, runner, display, kept=out is not None)
+        driver = Driver(plan, folder, streams, runner, display, kept=out is not None)
         driver.prepare(fresh)
         try:
             driver.run()

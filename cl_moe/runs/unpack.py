@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
-from cl_moe.runs.description import FORMAT, read_description
 from cl_moe.runs.exported import is_exported, read_records
-from cl_moe.runs.files import read_json, write_json, write_json_lines, write_table
-from cl_moe.runs.store import StudyFolder
+from cl_moe.runs.files import read_json
+from cl_moe.runs.lock import LOCK, OWNER, locked
+from cl_moe.runs.plan import RunResult
+from cl_moe.runs.records import run_spec
+from cl_moe.runs.store import StudyFolder, write_run
+from cl_moe.storage import remove_leftovers, temporary_folder
 
 __all__ = ("unpack",)
+
+_DRAFT = ".unpacking-"
 
 
 def unpack(source: str | Path, target: str | Path, *, without: Collection[str] = ()) -> Path:
@@ -43,9 +47,7 @@ def unpack(source: str | Path, target: str | Path, *, without: Collection[str] =
             f"{there}: not an exported study (no rows.csv.gz); "
             "name a folder that cl-moe export wrote"
         )
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise InputError(f"{final}: not empty; give a new folder")
-    description = read_description(there / "study.json")
+    description = StudyFolder(there).kept_description()
     names = [method["name"] for method in description["methods"]]
     unknown = [name for name in without if name not in names]
     if unknown:
@@ -53,16 +55,29 @@ def unpack(source: str | Path, target: str | Path, *, without: Collection[str] =
             [f"without: {name!r} is not among the study's methods: {names}" for name in unknown]
         )
     final.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=final.parent, prefix=".unpacking-"))
+    remove_leftovers(final.parent, _DRAFT)
+    draft = temporary_folder(_DRAFT, final.parent)
     try:
         draft.chmod(0o755)
-        _write(there, StudyFolder(draft), description, without)
-        if final.exists():
-            final.rmdir()
-        draft.rename(final)
+        with locked(final):
+            if any(path.name not in (LOCK, OWNER) for path in final.iterdir()):
+                raise InputError(f"{final}: not empty; give a new folder")
+            _write(there, StudyFolder(draft), description, without)
+        _move(draft, final)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return final
+
+
+def _move(draft: Path, final: Path) -> None:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            final.rmdir()
+        draft.rename(final)
+    except OSError as error:  # another process has begun to write it
+        if not final.is_dir():
+            raise
+        raise InputError(f"{final}: not empty; give a new folder") from error
 
 
 def _write(
@@ -70,12 +85,12 @@ def _write(
 ) -> None:
     methods = [m for m in description["methods"] if m["name"] not in without]
     kept = {key: value for key, value in description.items() if key != "format"}
-    write_json(folder.study_file, {"format": FORMAT, **kept, "methods": methods})
+    folder.describe({**kept, "methods": methods})
     packed = StudyFolder(there)
     tried = [row for row in packed.tuning() if row["method"] not in without]
     if tried:
-        write_table(folder.tuning_file, TUNING_COLUMNS, tried)
-    records = read_records(there)
+        folder.write_tuning(tried)
+    records, _ = read_records(there, description)
     rows, events, timings = (
         _by_run(found) for found in (records.rows, records.events, records.timings)
     )
@@ -87,18 +102,15 @@ def _write(
         for name, seed in [run for run in rows if run[0] == method["name"]]:
             run = folder.run_folder(name, seed)
             run.mkdir(parents=True)
-            spec = {"method": about, "seed": seed, "spec": description["spec"]}
-            write_json(run / "spec.json", spec)
-            write_json(run / "environment.json", environment)
-            write_table(run / "rows.csv", ROW_COLUMNS, rows[name, seed])
-            write_json_lines(run / "events.jsonl", events[name, seed])
-            write_table(run / "timings.csv", TIMING_COLUMNS, timings[name, seed])
+            of = (name, seed)
+            result = RunResult([*rows[of]], [*events[of]], [*timings[of]], environment)
+            write_run(run, run_spec(about, seed, description["spec"]), result)
 
 
 def _by_run(
-    records: Iterable[Mapping[str, Any]],
-) -> defaultdict[tuple[str, int], list[Mapping[str, Any]]]:
-    found: defaultdict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    records: Iterable[dict[str, Any]],
+) -> defaultdict[tuple[str, int], list[dict[str, Any]]]:
+    found: defaultdict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         found[record["method"], record["seed"]].append(record)
     return found

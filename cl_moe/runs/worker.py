@@ -20,6 +20,7 @@ from dataclasses import asdict
 from typing import IO, Any
 
 from cl_moe.runs.failures import failure_of
+from cl_moe.runs.orphans import end_with
 from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 
 __all__ = ("attempt", "main", "throttled", "unpacked")
@@ -41,6 +42,7 @@ def attempt(
 
 def main() -> None:
     """Process jobs until the driver closes standard input, or ends."""
+    end_with(sys.stdin.fileno())
     replies = _private_stdout()
     try:
         plan = _receive()

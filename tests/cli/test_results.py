@@ -79,7 +79,7 @@ def test_damaged_results(call: Callable[..., Any], study: str) -> None:
     path.write_text(path.read_text()[:-10])
     said = call("summary", study)
     assert said.code == 2
-    assert f"error: {path}, line" in said.err
+    assert f"error: {path.parent}: {path.name} was changed since the run" in said.err
 
 
 def test_a_study_is_exported_and_read(call: Callable[..., Any], study: str) -> None:

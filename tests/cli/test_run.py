@@ -177,6 +177,7 @@ def test_ctrl_c_keeps_whole_runs_and_the_same_command_goes_on(
     assert f"to resume: cl-moe {' '.join(words)}" in err
     assert "Traceback" not in err
     assert sorted(path.name for path in (folder / "runs" / "tiny").iterdir()) == [
+        "digests.json",
         "runs",
         "study.json",
     ]

@@ -134,7 +134,7 @@ def test_a_full_disk_is_a_sentence_with_the_folder(tmp_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cl_moe.runs.checkpoint.write_bytes", full)
+    monkeypatch.setattr("cl_moe.runs.checkpoint.replace_file", full)
     checkpoints = Checkpoints(tmp_path / "run", IDENTITY)
     checkpoints.save(1, state(1))
     with pytest.raises(InputError, match=r"run: a checkpoint cannot be written \(No space left"):

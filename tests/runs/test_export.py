@@ -163,6 +163,10 @@ def test_a_failure_leaves_what_was_there(
 
 def test_damage_is_named(target: Path) -> None:
     rows = target / "rows.csv.gz"
+    (target / "digests.json").unlink()
+    about = json.loads((target / "environment.json").read_text())
+    del about["format"]  # as earlier versions wrote it
+    (target / "environment.json").write_text(json.dumps(about))
     rows.write_bytes(rows.read_bytes()[:-20])
     with pytest.raises(InputError, match=r"rows\.csv\.gz: not whole .*; is it a gzip file"):
         load_study(target)

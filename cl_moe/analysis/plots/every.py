@@ -39,6 +39,7 @@ from cl_moe.analysis.plots.matrices import (
 from cl_moe.analysis.plots.style import AbsentError, context
 from cl_moe.analysis.plots.trade_offs import cost_data, draw_cost, draw_samples, samples_data
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.storage import replace_file
 
 __all__ = ("FIGURES", "caption", "draw_all", "figures_of", "plot_all", "rendered", "save", "which")
 
@@ -242,12 +243,7 @@ def draw_all(
 
 def save(drawn: Figure, path: Path) -> Path:
     """Write a figure atomically."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(rendered(drawn, path.suffix[1:]))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_file(path, rendered(drawn, path.suffix[1:]))
     return path
 
 
