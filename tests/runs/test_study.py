@@ -297,11 +297,11 @@ def test_a_scenario_file_runs(scenario: Path) -> None:
 def test_a_probe_leaves_the_state_at_the_end_of_the_stream_as_it_is(stream: TaskStream) -> None:
     plan = make_plan(stream, ["moe"], seeds=1, training={"epochs": 1})
     run = single._Run(plan, plan.jobs()[0], stream, lambda progress: None)
-    for task in range(len(stream)):
-        run.learn(task)
+    for _ in range(len(stream)):
+        run.learn()
     model = run._strategy.model
     before = copy.deepcopy(dict(model.named_parameters()))
-    run.learn_probe(0)
+    run.learn_probe()
     after = dict(model.named_parameters())
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
