@@ -141,7 +141,10 @@ def test_a_worker_ends_with_the_pipe_of_its_driver() -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.3)
         process.stdin.close()
-        assert process.wait(2) == 1
+        try:
+            assert process.wait(2) == 1
+        finally:
+            process.kill()
 
 
 def alive(pid: int) -> bool:
