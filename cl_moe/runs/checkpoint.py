@@ -14,10 +14,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from cl_moe.errors import InputError
 from cl_moe.runs.tensor_files import Stored, TensorFiles
 from cl_moe.state import State
-from cl_moe.storage import replace_file
+from cl_moe.storage import naming, replace_file
 
 __all__ = ("Checkpoints", "Saved")
 
@@ -103,7 +102,7 @@ class Checkpoints:
         """Write a checkpoint after a stage, with the records since the last checkpoint.
 
         Raises:
-            InputError: the file system has refused the checkpoint before.
+            OSError: the checkpoint before cannot be written, with the path.
         """
         self._write(stage, state, None, log)
 
@@ -126,7 +125,7 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Remove all checkpoints of the run; the next one is the first."""
-        with contextlib.suppress(InputError):
+        with contextlib.suppress(OSError):
             self.flush()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._forget()
@@ -135,17 +134,11 @@ class Checkpoints:
         """Wait until the last checkpoint is on the disk.
 
         Raises:
-            InputError: the file system refuses.
+            OSError: it cannot be written, with the path.
         """
         writing, self._writing = self._writing, None
-        try:
-            if writing is not None:
-                writing.result()
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: a checkpoint cannot be written ({error.strerror}); make room, and "
-                "run the study again to continue it"
-            ) from error
+        if writing is not None:
+            writing.result()
 
     def _write(
         self,
@@ -175,7 +168,8 @@ class Checkpoints:
         self, lines: bytes, place: int, files: Mapping[str, bytes], unneeded: Iterable[str]
     ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "log.jsonl").open("ab") as file:
+        path = self.folder / "log.jsonl"
+        with naming(path), path.open("ab") as file:
             file.truncate(place)  # after it is a write that was cut off
             file.write(lines)
             file.flush()

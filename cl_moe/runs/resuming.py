@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from cl_moe.errors import InputError
 from cl_moe.runs.checkpoint import Checkpoints, Saved
 from cl_moe.runs.environment import environment
 from cl_moe.runs.plan import Job, StudyPlan
@@ -58,7 +57,7 @@ class Resuming:
     def close(self) -> None:
         """Wait for the last checkpoint; the result of the run does not depend on it."""
         if self._checkpoints is not None:
-            with contextlib.suppress(InputError):
+            with contextlib.suppress(OSError):
                 self._checkpoints.flush()
 
     def discard(self) -> None:

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 import cl_moe
 from cl_moe import cli, storage
+from cl_moe.errors import InputError
 from cl_moe.runs import kept, single
 from cl_moe.runs.export import export
 from cl_moe.runs.loading import load_study
@@ -82,12 +83,12 @@ class FullAt:
         self._write = storage._write
         monkeypatch.setattr(storage, "_write", self)
 
-    def __call__(self, handle: int, content: bytes) -> None:
+    def __call__(self, handle: int, content: bytes, *more: bool) -> None:
         self.count += 1
         if self.k is not None and self.count > self.k:
-            self._write(handle, content[: len(content) // 2])
+            self._write(handle, content[: len(content) // 2], *more)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._write(handle, content)
+        self._write(handle, content, *more)
 
     def at(self, k: int | None) -> None:
         self.k, self.count = k, 0
@@ -106,6 +107,8 @@ def rows(folder: Path) -> pd.DataFrame:
 
 @pytest.mark.usefixtures("_trained_once")
 def test_a_study_goes_on_wherever_the_disk_was_full(scenario: Path, full: FullAt) -> None:
+    cl_moe.run(scenario, out="first", progress=False)  # trains, with checkpoints
+    full.at(None)
     cl_moe.run(scenario, out="whole", progress=False)
     writes, k = full.count, 0
     assert writes > 20
@@ -119,6 +122,21 @@ def test_a_study_goes_on_wherever_the_disk_was_full(scenario: Path, full: FullAt
         full.at(None)
         cl_moe.run(scenario, out=out, progress=False)
         pd.testing.assert_frame_equal(rows(out), rows(Path("whole")), check_exact=True)
+
+
+def test_a_run_goes_on_where_a_checkpoint_found_the_disk_full(scenario: Path, full: FullAt) -> None:
+    how = {"methods": ["dense"], "seeds": 1, "checkpoint_steps": 1, "progress": False}
+    cl_moe.run(scenario, out="whole", **how)
+    writes = full.count
+    for k in range(3, writes, max(1, writes // 6)):
+        out = Path(f"full-{k}")
+        full.at(k)
+        with pytest.raises((OSError, InputError), match=f"{out}.*: No space left|No space.*{out}"):
+            cl_moe.run(scenario, out=out, **how)
+        full.at(None)
+        cl_moe.run(scenario, out=out, **how)
+        pd.testing.assert_frame_equal(rows(out), rows(Path("whole")), check_exact=True)
+        assert not (out / "checkpoints").exists()
 
 
 @pytest.mark.usefixtures("_trained_once")
