@@ -53,8 +53,7 @@ def to_benchmark(tasks: Sequence[Task]) -> CLScenario[Any]:
         [label(task.train, position) for position, task in enumerate(tasks)],
         [label(task.test, position) for position, task in enumerate(tasks)],
     )
-    definitions = {name: (list(d.exps_data),) for name, d in made.stream_definitions.items()}
-    return _LongScenario(stream_definitions=definitions)
+    return _LongScenario(stream_definitions=made.stream_definitions)
 
 
 class _LongScenario(GenericCLScenario):
