@@ -1,8 +1,8 @@
 """Permuted MNIST as one writes it by hand: ``python -m benchmarks._permuted_mnist FOLDER``.
 
 What ``benchmarks/command.py`` holds ``cl-moe run`` against: a process of its own that imports
-PyTorch, reads MNIST, learns the tasks one after the other and tests all that it has seen after each.
-It uses nothing of cl_moe.
+PyTorch, reads MNIST, learns the tasks one after the other, and after each tests all tasks that it
+has seen. It uses nothing of cl_moe.
 """
 
 from __future__ import annotations

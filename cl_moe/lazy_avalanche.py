@@ -1,13 +1,13 @@
 """Import of Avalanche that executes only the modules in use.
 
-The packages of Avalanche import all of their modules, and with them torchmetrics, transformers, wandb,
-tensorboard and others: seconds and hundreds of megabytes for each process of a study. After
+The packages of Avalanche import all of their modules, and with them torchmetrics, transformers,
+wandb, tensorboard and others: seconds and hundreds of megabytes for each process of a study. After
 ``import cl_moe``, the first import of Avalanche loads the modules that cl_moe uses. The code of the
 packages in :data:`HOMES` is executed when a name is read that is not listed there, so that all of
 Avalanche stays available under its usual names, as the same objects.
 
-If Avalanche was imported before cl_moe, nothing changes. If its modules cannot be loaded in this way,
-which a new version may cause, it is imported as usual.
+If Avalanche was imported before cl_moe, nothing changes. If its modules cannot be loaded in this
+way, which a new version may cause, it is imported as usual.
 """
 
 from __future__ import annotations

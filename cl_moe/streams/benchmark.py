@@ -1,8 +1,8 @@
 """Conversion between tasks and Avalanche benchmarks.
 
 The benchmark is that of Avalanche's ``dataset_benchmark``: ``task_incremental_benchmark`` drops the
-classes of an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that adds a
-validation stream drops the task labels. The tests count every sample, class and label.
+classes of an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that
+adds a validation stream drops the task labels. The tests count every sample, class and label.
 """
 
 from __future__ import annotations
@@ -125,9 +125,7 @@ def _width(objective: Objective) -> int:
     return 1 if isinstance(objective, Classification) else objective.n_outputs
 
 
-def _with_objective(
-    tasks: Sequence[Task], width: int
-) -> Callable[[Dataset[Any], int], Labelled]:
+def _with_objective(tasks: Sequence[Task], width: int) -> Callable[[Dataset[Any], int], Labelled]:
     """Return what labels a task's data, its targets padded to one width."""
 
     def label(data: Dataset[Any], position: int) -> Labelled:

@@ -1,10 +1,10 @@
 """Worker processes as forks of one process that has imported what runs need.
 
-An import of PyTorch and Avalanche takes longer than many a run, so it is done once, while the driver
-checks the study, and not in each worker. The process, ``python -m cl_moe.runs.engines.forking``,
-only imports: it has one thread and computes nothing, so that forks of it are safe. That holds on
-Linux, for runs of one thread on the CPU. Else, or if this process has died, workers are started as
-processes of their own.
+An import of PyTorch and Avalanche takes longer than many a run, so it is done once, while the
+driver checks the study, and not in each worker. The process,
+``python -m cl_moe.runs.engines.forking``, only imports: it has one thread and computes nothing, so
+that forks of it are safe. That holds on Linux, for runs of one thread on the CPU. Else, or if this
+process has died, workers are started as processes of their own.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import pickle
 import queue
@@ -120,6 +121,7 @@ class ProcessEngine(Engine):
         """Yield each job with its outcome when it ends."""
         self._waiting = [(job, 1) for job in longest_first(jobs)]
         self._feed()
+        importlib.import_module("cl_moe.analysis.verdict")  # for the results, in spare time
         while any(worker.job is not None for worker in self._workers):
             worker, reply = self._next_reply()
             if reply is None:
