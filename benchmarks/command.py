@@ -174,7 +174,7 @@ def main() -> None:
             str(jobs): lambda jobs=jobs: ours(folder, *study, *longer, "--jobs", str(jobs))
             for jobs in (1, 2)
         }
-        found = in_turn(several, rounds=5)
+        found = in_turn(several, rounds=3)
         walls, cpus = (
             {n: [getattr(c, f) for c in found[n]] for n in found} for f in Cost._fields[:2]
         )

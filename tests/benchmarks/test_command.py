@@ -10,12 +10,12 @@ import torch
 
 from benchmarks import _permuted_mnist as by_hand
 from benchmarks.command import Cost, scenario, spend
-from cl_moe.streams.scenario import ScenarioSpec, read_toml
+from cl_moe.streams.scenario import load_scenario
 
 
 def test_the_scenario_is_what_the_script_learns(tmp_path: Path) -> None:
     (tmp_path / "permuted.toml").write_text(scenario(by_hand.TASKS), encoding="utf-8")
-    spec = ScenarioSpec.from_dict(read_toml(tmp_path / "permuted.toml"))
+    spec = load_scenario(tmp_path / "permuted.toml")
     assert len(spec.task_specs()) == by_hand.TASKS
     assert spec.network.hidden == [by_hand.HIDDEN] * 2
     assert (spec.training.batch_size, spec.training.epochs) == (by_hand.BATCH, 1)
