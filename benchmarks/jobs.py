@@ -26,9 +26,9 @@ One study (`digits_quick`, {methods}, {seeds} seeds, {epochs} epochs) with one p
 each with one torch thread; the quotient is the time that two processes take over the time that one
 takes, and 0.5 is all that two cores can give. *Imports apart*: the processes have run a job before
 the clock starts. *The whole command*: `cl-moe run --jobs N` from a cold start, in which the driver
-imports PyTorch and Avalanche once, and each process once more while the driver still checks the
-study. *A run's own time*: the seconds inside the same runs, two at once over one at a time: what
-two cores take from each other (memory, cache, clock)."""
+imports PyTorch, and one process, which the others are forks of, PyTorch and Avalanche meanwhile. *A
+run's own time*: the seconds inside the same runs, two at once over one at a time: what two cores
+take from each other (memory, cache, clock)."""
 
 METHODS = ("joint", "replay", "ewc", "dense", "single_task", "moe")
 

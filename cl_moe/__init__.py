@@ -12,6 +12,8 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.lazy_avalanche import install
+
 if TYPE_CHECKING:
     from cl_moe.errors import InputError
     from cl_moe.moe.network import MoENetwork
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 # Avalanche imports qpsolvers, which says so where no solver is installed; only its GEM needs one.
 warnings.filterwarnings("ignore", message="no QP solver found", category=UserWarning)
+install()
 
 __all__ = (
     "InputError",

@@ -12,7 +12,17 @@ from cl_moe.errors import InputError
 if TYPE_CHECKING:
     from cl_moe.runs.engines.spec import EngineLike
 
-__all__ = ("Address", "Cpus", "Engine", "EngineName", "Gpus", "Jobs", "Memory", "chosen_engine")
+__all__ = (
+    "Address",
+    "Cpus",
+    "Engine",
+    "EngineName",
+    "Gpus",
+    "Jobs",
+    "Memory",
+    "chosen_engine",
+    "start_workers",
+)
 
 
 class EngineName(str, enum.Enum):
@@ -83,6 +93,14 @@ def chosen_engine(
             [f"{word}: requires Ray; add --engine ray, or remove the option" for word in words]
         )
     return "local"
+
+
+def start_workers(engine: EngineLike, jobs: int | None, device: str, threads: int) -> None:
+    """Let processes for several jobs import what runs need, while the command does so itself."""
+    from cl_moe.runs.engines.forking import available, start_early
+
+    if engine == "local" and jobs is not None and jobs > 1 and available(device, threads):
+        start_early()
 
 
 def _as_options(problems: list[str]) -> list[str]:

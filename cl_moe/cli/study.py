@@ -17,6 +17,7 @@ from cl_moe.cli.engine import (
     Jobs,
     Memory,
     chosen_engine,
+    start_workers,
 )
 from cl_moe.cli.options import (
     DataDir,
@@ -93,6 +94,7 @@ def run(
     from cl_moe.runs.planning import make_plan
 
     where = chosen_engine(engine, address, cpus, gpus, memory)
+    start_workers(where, jobs, device, threads)
     plan = make_plan(
         specified(scenario, settings),
         None if methods is None else parse_words(methods, "--methods"),
@@ -163,6 +165,7 @@ def transfer(
     from cl_moe.runs.transfer import make_pair_plan
 
     where = chosen_engine(engine, address, cpus, gpus, memory)
+    start_workers(where, jobs, device, threads)
     plan = make_pair_plan(
         specified(scenario, settings),
         parse_words(methods, "--method"),

@@ -23,7 +23,7 @@ from cl_moe.runs.failures import failure_of
 from cl_moe.runs.orphans import end_with
 from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 
-__all__ = ("attempt", "main", "throttled", "unpacked")
+__all__ = ("attempt", "import_what_runs_need", "main", "throttled", "unpacked")
 
 _SECONDS_BETWEEN_REPORTS = 0.1
 
@@ -50,7 +50,7 @@ def main() -> None:
         _send(replies, "unloadable", asdict(failure_of(error)))
         return
     assert isinstance(plan, StudyPlan)
-    _import_what_runs_need()
+    import_what_runs_need()
     streams = Streams(plan)
     while (job := _receive()) is not None:
         tell = throttled(
@@ -61,15 +61,15 @@ def main() -> None:
         _send(replies, kind, asdict(outcome))
 
 
-def _import_what_runs_need() -> None:
+def import_what_runs_need() -> None:
     """Import slow modules once, before the first job arrives.
 
-    >>> _import_what_runs_need()
+    >>> import_what_runs_need()
     >>> {"avalanche", "cl_moe.training.strategy"} <= sys.modules.keys()
     True
     """
-    for name in ("cl_moe.training.strategy", "cl_moe.training.evaluation"):
-        importlib.import_module(name)
+    for name in ("runs.single", "streams.scenario", "training.evaluation", "training.strategy"):
+        importlib.import_module(f"cl_moe.{name}")
 
 
 def unpacked(plan: bytes) -> StudyPlan:

@@ -1,8 +1,8 @@
 """Conversion between tasks and Avalanche benchmarks.
 
-It uses only Avalanche's ``dataset_benchmark``: ``task_incremental_benchmark`` drops the classes of
-an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that adds a
-validation stream drops the task labels. The tests count every sample, class and label.
+The benchmark is that of Avalanche's ``dataset_benchmark``: ``task_incremental_benchmark`` drops the
+classes of an experience, ``class_incremental_benchmark`` may lose a class, and the wrapper that
+adds a validation stream drops the task labels. The tests count every sample, class and label.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
-from avalanche.benchmarks import CLScenario, dataset_benchmark
+from avalanche.benchmarks import CLScenario
 from avalanche.benchmarks.scenarios.deprecated.classification_scenario import GenericCLScenario
+from avalanche.benchmarks.scenarios.deprecated.dataset_scenario import StreamDef
+from avalanche.benchmarks.scenarios.deprecated.lazy_dataset_sequence import LazyDatasetSequence
 from avalanche.benchmarks.utils import (
     ConstantSequence,
     DataAttribute,
     TaskAwareSupervisedClassificationDataset,
     TaskLabels,
+    _make_taskaware_classification_dataset,
 )
 from torch.utils.data import Dataset
 
@@ -49,12 +52,35 @@ def to_benchmark(tasks: Sequence[Task]) -> CLScenario[Any]:
     width = max((_width(task.objective) for task in tasks), default=0)
     known = all(isinstance(task.objective, Classification) for task in tasks)
     label = _with_task_label if known else _with_objective(tasks, width)
-    made = dataset_benchmark(
-        [label(task.train, position) for position, task in enumerate(tasks)],
-        [label(task.test, position) for position, task in enumerate(tasks)],
+    return _LongScenario(
+        stream_definitions={
+            "train": _definition([label(t.train, k) for k, t in enumerate(tasks)]),
+            "test": _definition([label(t.test, k) for k, t in enumerate(tasks)]),
+        }
     )
-    definitions = {name: (list(d.exps_data),) for name, d in made.stream_definitions.items()}
-    return _LongScenario(stream_definitions=definitions)
+
+
+Labelled = tuple[TaskAwareSupervisedClassificationDataset[Any], list[int]]
+"""An experience's data, and the targets of its rows."""
+
+
+def _definition(experiences: Sequence[Labelled]) -> StreamDef[Any]:
+    """Return the definition of a stream whose experience k has task label k.
+
+    It is that of Avalanche's ``dataset_benchmark``, which reads every target and task label from
+    the data sets one by one, twice.
+    """
+    groups = {"train": (None, None), "eval": (None, None)}
+    known = LazyDatasetSequence([], len(experiences))
+    for task, (data, targets) in enumerate(experiences):
+        known._loaded_experiences[task] = _make_taskaware_classification_dataset(
+            data, transform_groups=groups, initial_transform_group="train"
+        )
+        known.targets_field_sequence[task] = targets
+        known.task_labels_field_sequence[task] = [task] * len(targets)
+    known._next_exp_id = len(experiences)
+    known._exp_generator = known._exp_source = None
+    return StreamDef(known, [{task} for task in range(len(experiences))], None, False)
 
 
 class _LongScenario(GenericCLScenario):
@@ -82,17 +108,16 @@ class _LongScenario(GenericCLScenario):
         return list(now), list(past), list(now | past), list(future)
 
 
-def _with_task_label(
-    data: Dataset[Any], position: int
-) -> TaskAwareSupervisedClassificationDataset[Any]:
+def _with_task_label(data: Dataset[Any], position: int) -> Labelled:
     targets = labels(data).tolist()
-    return TaskAwareSupervisedClassificationDataset(
+    made = TaskAwareSupervisedClassificationDataset(
         [data],
         data_attributes=[
             DataAttribute(targets, "targets"),
             TaskLabels(ConstantSequence(position, len(targets))),
         ],
     )
+    return made, targets
 
 
 def _width(objective: Objective) -> int:
@@ -100,17 +125,15 @@ def _width(objective: Objective) -> int:
     return 1 if isinstance(objective, Classification) else objective.n_outputs
 
 
-def _with_objective(
-    tasks: Sequence[Task], width: int
-) -> Callable[[Dataset[Any], int], TaskAwareSupervisedClassificationDataset[Any]]:
+def _with_objective(tasks: Sequence[Task], width: int) -> Callable[[Dataset[Any], int], Labelled]:
     """Return what labels a task's data, its targets padded to one width."""
 
-    def label(data: Dataset[Any], position: int) -> TaskAwareSupervisedClassificationDataset[Any]:
+    def label(data: Dataset[Any], position: int) -> Labelled:
         objective = tasks[position].objective
         leaf = padded(data, objective, width)
         size = len(cast(Any, leaf))
         classes = labels(data).tolist() if isinstance(objective, Classification) else [0] * size
-        return TaskAwareSupervisedClassificationDataset(
+        made = TaskAwareSupervisedClassificationDataset(
             [leaf],
             data_attributes=[
                 DataAttribute(classes, "targets"),
@@ -118,6 +141,7 @@ def _with_objective(
                 DataAttribute(ConstantSequence(objective, size), "objectives"),
             ],
         )
+        return made, classes
 
     return label
 

@@ -19,7 +19,7 @@ from cl_moe.streams.operators.base import Operator, make_operator
 from cl_moe.streams.operators.subset import choose_classes
 from cl_moe.streams.shapes import fit, to_float
 from cl_moe.streams.sources._loading import load_once, make_source
-from cl_moe.streams.sources.base import Source
+from cl_moe.streams.sources.base import Source, SourceData
 from cl_moe.streams.sources.synthetic import Synthetic
 from cl_moe.streams.spec import SourceSpec, TaskSpec
 from cl_moe.streams.stream import TaskStream
@@ -79,9 +79,9 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
     spec = resolve_sources(spec, data_dir)
     listed, unseen = spec.task_specs(), spec.probe_specs()
     recipes = recipes_of(spec, [*spec.tasks, *listed, *unseen])
-    shape = spec.stream.shape
+    draws = _Draws(seed, spec.stream.shape)
     made = [
-        _attempt(lambda task=task: _make(task, recipes, seed, data_dir, shape, spec))  # type: ignore[misc]
+        _attempt(lambda task=task: _make(task, recipes, seed, data_dir, draws, spec))  # type: ignore[misc]
         for task in (*listed, *unseen)
     ]
     problems = [
@@ -166,7 +166,7 @@ def _make(
     recipes: Mapping[str, Recipe],
     seed: int,
     data_dir: Path | None,
-    shape: Sequence[int] | None,
+    draws: _Draws,
     scenario: ScenarioTables,
 ) -> Task:
     recipe, place = recipes[spec.name], f"task '{spec.name}'"
@@ -181,17 +181,7 @@ def _make(
     classes = choose_classes(
         recipe.classes, data.classes, place, derive(seed, "classes", recipe.classes_of)
     )
-    splits = {}
-    for split, x, y, size in (
-        ("train", data.train_x, data.train_y, recipe.per_class),
-        ("test", data.test_x, data.test_y, recipe.test_per_class),
-    ):
-        draw = generator(seed, split, draw_name(spec.name))
-        rows, labels = _draw(y, classes if data.classifies else None, size, draw)
-        inputs = to_float(x[rows])
-        splits[split] = TensorDataset(
-            fit(inputs, shape, place) if shape is not None else inputs, labels
-        )
+    splits = draws(data, classes, recipe, spec.name, place)
     names = [data.classes[label] for label in classes]
     train, test = splits["train"], splits["test"]
     task = Task(spec.name, train, test, names, spec.group, objective=data.objective)
@@ -205,6 +195,52 @@ def _make(
         derived_from=origin,
         relation=spec.relation or relation,
     )
+
+
+class _Draws:
+    """Draws the examples of tasks, by split, as float32 inputs of one shape.
+
+    Those of the last task are kept: tasks that are derived from one task follow one another, and
+    share its examples unless their number is limited, when each task draws its own.
+    """
+
+    def __init__(self, seed: int, shape: Sequence[int] | None) -> None:
+        self._seed, self._shape = seed, shape
+        self._last: tuple[SourceData, tuple[object, ...]] | None = None
+        self._splits: dict[str, TensorDataset] = {}
+
+    def __call__(
+        self, data: SourceData, classes: Sequence[int], recipe: Recipe, name: str, place: str
+    ) -> dict[str, TensorDataset]:
+        sizes = {"train": recipe.per_class, "test": recipe.test_per_class}
+        own = draw_name(name) if any(size is not None for size in sizes.values()) else None
+        key = (*classes, own, *sizes.values())
+        if self._last is None or self._last[0] is not data or self._last[1] != key:
+            self._splits = {}  # free them first
+            self._splits = {
+                split: self._split(split, data, classes, size, name, place)
+                for split, size in sizes.items()
+            }
+            self._last = (data, key)
+        return self._splits
+
+    def _split(
+        self,
+        split: str,
+        data: SourceData,
+        classes: Sequence[int],
+        size: int | None,
+        name: str,
+        place: str,
+    ) -> TensorDataset:
+        x, y = (data.train_x, data.train_y) if split == "train" else (data.test_x, data.test_y)
+        draw = generator(self._seed, split, draw_name(name))
+        rows, labels = _draw(y, classes if data.classifies else None, size, draw)
+        whole = len(rows) == len(x) and x.dtype == torch.uint8  # its conversion is a copy anyway
+        inputs = to_float(x if whole else x[rows])
+        return TensorDataset(
+            fit(inputs, self._shape, place) if self._shape is not None else inputs, labels
+        )
 
 
 def _draw(

@@ -16,7 +16,7 @@ __all__ = ("fit", "to_float")
 
 def to_float(x: Tensor) -> Tensor:
     """Return a source's inputs as float32, bytes scaled to [0, 1]; token ids stay int64."""
-    return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
+    return x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x
 
 
 def fit(x: Tensor, shape: Sequence[int], place: str) -> Tensor:

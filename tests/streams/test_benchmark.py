@@ -287,3 +287,23 @@ def test_what_learners_are_told_of_a_data_set() -> None:
     assert objectives_by_task(joined) == {0: stream[0].objective, 2: stream[2].objective}
     classes = three_tasks().to_benchmark().train_stream[1].dataset
     assert objectives_by_task(classes) == {1: Classification(3)}
+
+
+def test_the_benchmark_is_that_of_avalanches_generator() -> None:
+    stream = three_tasks()
+    ours = stream.to_benchmark()
+    data = [[e.dataset for e in s] for s in (ours.train_stream, ours.test_stream)]
+    usual = avalanche.dataset_benchmark(*data)
+    for name, made in ours.stream_definitions.items():
+        theirs = usual.stream_definitions[name]
+        assert made.exps_task_labels == theirs.exps_task_labels
+        assert (made.origin_dataset, made.is_lazy) == (theirs.origin_dataset, theirs.is_lazy)
+        for field in ("targets_field_sequence", "task_labels_field_sequence"):
+            assert getattr(made.exps_data, field) == getattr(theirs.exps_data, field)
+        assert vars(made.exps_data).keys() == vars(theirs.exps_data).keys()
+        assert made.exps_data._exp_generator is theirs.exps_data._exp_generator
+        assert made.exps_data._next_exp_id == theirs.exps_data._next_exp_id
+    for experience in (*ours.train_stream, *ours.test_stream):
+        groups = experience.dataset._flat_data._transform_groups
+        assert groups.current_group == "train"
+        assert set(groups.transform_groups) == {"train", "eval"}

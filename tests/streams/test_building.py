@@ -175,3 +175,12 @@ def test_real_data(data_dir: Path) -> None:
     (task,) = spec.build_stream(0, data_dir)
     assert task.shape == (1, 28, 28)
     assert 0.05 < float(task.tensors("train")[0].mean()) < 0.25
+
+
+def test_derived_tasks_share_examples_unless_each_draws_its_own() -> None:
+    again = {"name": "b", "from": "a"}
+    whole, shared = scenario([{"name": "a", "source": "d"}, again]).build_stream(0)
+    assert whole.tensors("train")[0].data_ptr() == shared.tensors("train")[0].data_ptr()
+    drawn, other = scenario([BASE, again]).build_stream(0)
+    assert not same(drawn, other)
+    assert not torch.equal(drawn.tensors("train")[0], other.tensors("train")[0])

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
-from cl_moe.streams.datasets import as_tensors, draw_per_class, labels, relabelled, take
+from cl_moe.streams.datasets import (
+    as_tensors,
+    data_problems,
+    draw_per_class,
+    labels,
+    relabelled,
+    take,
+)
 
 
 class Transformed(Dataset[tuple[torch.Tensor, int]]):
@@ -56,3 +63,16 @@ def test_fewer_examples_are_a_part_of_more(y: list[int], few: int, more: int, se
     assert set(small.tolist()) <= set(large.tolist())
     for label in set(y):
         assert int((target[small] == label).sum()) == min(few, y.count(label))
+
+
+def test_values_are_finite_even_if_their_sum_is_not() -> None:
+    huge = torch.full((4, 2), 3e38)
+    assert data_problems(TensorDataset(huge, torch.zeros(4)), ["a"], complete=False) == []
+    for wrong in (float("inf"), float("-inf"), float("nan")):
+        x = torch.zeros(4, 2)
+        x[2, 1] = wrong
+        found = data_problems(TensorDataset(x, torch.zeros(4)), ["a"], complete=False)
+        assert len(found) == 1
+        assert "2" in found[0]
+    both = torch.tensor([[float("inf"), float("-inf")]])
+    assert data_problems(TensorDataset(both, torch.zeros(1)), ["a"], complete=False)

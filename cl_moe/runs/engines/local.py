@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
-import os
 import pickle
 import queue
 import subprocess
@@ -16,6 +16,7 @@ from typing import Any
 
 from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
+from cl_moe.runs.engines.forking import Forked, ForkServer, available, environment
 from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 from cl_moe.runs.worker import attempt
 
@@ -40,23 +41,24 @@ class InProcessEngine(Engine):
 class _Worker:
     """A child process, its current job, and a thread that forwards its replies."""
 
-    def __init__(self, plan: bytes, threads: int, replies: queue.Queue[_Reply]) -> None:
+    def __init__(
+        self, plan: bytes, threads: int, replies: queue.Queue[_Reply], forks: ForkServer | None
+    ) -> None:
         self.job: Job | None = None
         self.tries = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        paths = [path or os.curdir for path in sys.path]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "cl_moe.runs.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(paths),
-                "OMP_NUM_THREADS": str(threads),
-            },
-            start_new_session=True,  # Ctrl-C only reaches the driver, which stops its workers
-        )
+        self._process: subprocess.Popen[bytes] | Forked
+        if forks is not None:
+            self._process = forks.fork(self._log)
+        else:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cl_moe.runs.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=environment(threads),
+                start_new_session=True,  # Ctrl-C only reaches the driver, which stops its workers
+            )
         self._send(plan)
         self._thread = threading.Thread(target=self._listen, args=(replies,), daemon=True)
         self._thread.start()
@@ -108,6 +110,7 @@ class ProcessEngine(Engine):
         self._waiting: list[tuple[Job, int]] = []
         self._workers: list[_Worker] = []
         self._size = size
+        self._forks = ForkServer.take() if available(plan.device, plan.threads) else None
 
     def expect(self, runs: int) -> None:
         """Start the processes, so that they import while the driver validates the methods."""
@@ -118,6 +121,7 @@ class ProcessEngine(Engine):
         """Yield each job with its outcome when it ends."""
         self._waiting = [(job, 1) for job in longest_first(jobs)]
         self._feed()
+        importlib.import_module("cl_moe.analysis.verdict")  # for the results, in spare time
         while any(worker.job is not None for worker in self._workers):
             worker, reply = self._next_reply()
             if reply is None:
@@ -138,6 +142,9 @@ class ProcessEngine(Engine):
         for worker in self._workers:
             worker.close()
         self._workers = []
+        if self._forks is not None:
+            self._forks.close()
+            self._forks = None
 
     def _next_reply(self) -> _Reply:
         while True:
@@ -155,7 +162,8 @@ class ProcessEngine(Engine):
             free.pop(0).start(*self._waiting.pop(0))
 
     def _new_worker(self) -> _Worker:
-        return _Worker(self._plan, self._threads, self._replies)
+        forks = self._forks if self._forks is not None and self._forks.alive else None
+        return _Worker(self._plan, self._threads, self._replies, forks)
 
     def _replace_dead(self, worker: _Worker) -> Iterator[Outcome]:
         """Replace a dead worker; its job is tried once more."""
