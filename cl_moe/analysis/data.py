@@ -45,6 +45,7 @@ class StudyData(Frames):
             The transfer matrix is computed from these; methods may have pairs and no rows.
         sources: the data that each source of the scenario used, by its name.
         tuned: for methods whose parameters were chosen: parameter -> (value, its grid).
+        sampled: whether only a random sample of the earlier tasks was evaluated between tasks.
         metrics: further metrics that are computed, ``package.module:object``.
         figures: further figures that are drawn, ``package.module:object``.
 

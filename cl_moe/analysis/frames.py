@@ -48,6 +48,7 @@ class Frames:
     pairs: pd.DataFrame = field(default_factory=_no_pairs)
     sources: Mapping[str, str] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, tuple[Any, Sequence[Any]]]] = field(default_factory=dict)
+    sampled: bool = False
     metrics: Sequence[str] = ()
     figures: Sequence[str] = ()
 

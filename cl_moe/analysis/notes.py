@@ -17,6 +17,10 @@ STEPS = (
     "for its decisions, which are extra training."
 )
 DIVERGED = "Diverged: the loss is not finite, so accuracies are meaningless; not compared."
+SAMPLED = (
+    "Between tasks a random sample of the earlier ones was evaluated (after the last task, all): "
+    "averages over time are unbiased estimates, forgetting is from the measured accuracies."
+)
 STAR = (
     "* significantly better than every other compared method: the 95 % intervals of the "
     "differences, paired by seed, exclude 0."
@@ -50,7 +54,8 @@ def averaged(data: StudyData) -> str:
     rest = len(tasks) - sum(map(len, groups.values()))
     kinds = [*of_groups, *([f"{rest} of no group"] if rest and groups else [])]
     of = f"{len(tasks)} task{'s' if len(tasks) != 1 else ''}"
-    return f"Averages are means of {of}{': ' + ', '.join(kinds) if kinds else ''}."
+    said = f"Averages are means of {of}{': ' + ', '.join(kinds) if kinds else ''}."
+    return f"{said} {SAMPLED}" if data.sampled else said
 
 
 def over_seeds(rows: pd.DataFrame, kinds: Iterable[str]) -> str:

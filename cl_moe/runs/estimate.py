@@ -42,6 +42,7 @@ class Work:
         curves: evaluations of a task while it is learned, and their rows.
         data: bytes of all inputs.
         every: all known tasks are evaluated after this number of tasks.
+        sample: or so many of them; after the last task, all.
     """
 
     tasks: int
@@ -53,6 +54,15 @@ class Work:
     curves: tuple[int, int]
     data: int
     every: int = 1
+    sample: int | None = None
+
+    @property
+    def earlier(self) -> float:
+        """Evaluations of tasks that were learned before, over the whole stream."""
+        if self.sample is None:
+            return self.tasks * (self.tasks - 1) / 2 / self.every
+        drawn = min(self.sample, max(self.tasks - 1, 0)) * self.tasks / self.every
+        return drawn + self.tasks
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,7 @@ def work_of(sizes: Iterable[TaskSize], training: TrainingSpec, curves: bool = Tr
     >>> work.tasks, work.steps, work.rows, work.test
     (3, 12, 384, 30)
     """
+    from cl_moe.streams.spec import sample_size
     from cl_moe.training.strategy import epochs_for
 
     total = dict.fromkeys(("tasks", "probes", "epochs", "steps", "rows", "test", "data"), 0)
@@ -153,8 +164,8 @@ def work_of(sizes: Iterable[TaskSize], training: TrainingSpec, curves: bool = Tr
         total["data"] += size.count * (size.train + size.test) * math.prod(size.shape) * _BYTES
         points[0] += size.count * tests
         points[1] += size.count * tests * size.test
-    every = training.evaluate_every
-    return Work(curves=(points[0], points[1]), every=every, **total)
+    every, sample = training.evaluate_every, sample_size(training.evaluate)
+    return Work(curves=(points[0], points[1]), every=every, sample=sample, **total)
 
 
 def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = False) -> Spread:
@@ -165,8 +176,7 @@ def run_seconds(work: Work, cost: MethodCost, machine: Machine, joint: bool = Fa
     """
     learned = work.tasks + work.probes
     training = machine.epoch * work.epochs + machine.step * work.steps + machine.row * work.rows
-    # tasks that were learned before, over all evaluations; their rows are the mean's
-    earlier = work.tasks * (work.tasks - 1) / 2 / work.every
+    earlier = work.earlier  # their rows are the mean's
     evaluated = work.tasks if joint else work.tasks + cost.again * earlier
     looked = 0.0 if joint else (1 - cost.again) * earlier
     points, rows = (0, 0) if joint else work.curves

@@ -69,6 +69,7 @@ def load_study(path: str | Path) -> StoredStudy:
         name=description["name"],
         pairs=pd.DataFrame(records.pairs, columns=column_names(PAIR_COLUMNS)),
         sources=sources(description),
+        sampled=description["spec"].get("training", {}).get("evaluate", "all") != "all",
         tuned=tuned(description),
         folder=folder.path,
         note=note,

@@ -124,7 +124,10 @@ def expected(description: Mapping[str, Any], after: str | None = None) -> Expect
     stream = [task["task"] for task in tasks if not task["probe"]]
     if after is not None:
         return Expected([after], [name for name in stream if name != after])
-    every = description["spec"].get("training", {}).get("evaluate_every", 1)
+    training = description["spec"].get("training", {})
+    every = training.get("evaluate_every", 1)
+    if training.get("evaluate", "all") != "all":
+        every = max(1, len(stream))  # before the last task there is a sample
     return Expected(stream, [task["task"] for task in tasks if task["probe"]], every)
 
 

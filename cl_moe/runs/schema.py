@@ -68,6 +68,7 @@ class _Source(_Form):
 
 class _Training(_Form):
     evaluate_every: Annotated[int, Field(ge=1, le=_MOST)] = 1
+    evaluate: Annotated[str, Field(pattern=r"^(all|sample:[1-9][0-9]{0,8})$")] = "all"
 
 
 class _Spec(_Form):

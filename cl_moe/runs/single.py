@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import random
 import shutil
 import statistics
 import time
@@ -25,6 +26,7 @@ from cl_moe.runs.resuming import DAMAGE, Resuming
 from cl_moe.runs.stopwatch import Stopwatch
 from cl_moe.seeding import derive
 from cl_moe.state import State
+from cl_moe.streams.spec import sample_size
 
 if TYPE_CHECKING:
     from cl_moe.streams.stream import TaskStream
@@ -271,7 +273,11 @@ class _Run:
         stream, every = len(self._stream), self._plan.training.evaluate_every
         if task >= stream or ((task + 1) % every and task + 1 < stream):
             return [task]
-        return range(stream)
+        size = sample_size(self._plan.training.evaluate)
+        if size is None or task + 1 == stream:
+            return range(stream)
+        draw = random.Random(derive(self._job.seed, "evaluate", task))
+        return sorted([*draw.sample(range(task), min(size, task)), task])
 
     def _tests(self, tasks: Sequence[int]) -> list[Any]:
         return [self._test_sets[task] for task in tasks]

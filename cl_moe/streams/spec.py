@@ -102,6 +102,23 @@ class NetworkSpec(Spec):
         return widths
 
 
+def sample_size(evaluate: str) -> int | None:
+    """Return N of ``sample:N``; None for ``all``.
+
+    Raises:
+        ValueError: neither of both.
+
+    >>> sample_size("sample:50"), sample_size("all")
+    (50, None)
+    """
+    kind, _, number = evaluate.partition(":")
+    if evaluate == "all":
+        return None
+    if kind != "sample" or not number.isdecimal() or len(number) > 9 or int(number) < 1:
+        raise ValueError(f"'{evaluate}' is neither 'all' nor 'sample:N' with N from 1")
+    return int(number)
+
+
 class TrainingSpec(Spec):
     """The training of a task, the same for every method.
 
@@ -120,6 +137,11 @@ class TrainingSpec(Spec):
             last one; after any other task only this task is. With 1, the rows grow with the square
             of the number of tasks. Metrics that need every row (average incremental accuracy) are
             undefined where it is not 1.
+        evaluate: which earlier tasks are evaluated then: ``all``, or ``sample:N``, a random sample
+            of N of them, drawn anew each time (after the last task, all). The mean over a sample
+            is an unbiased estimate of the mean over all of them; the average incremental accuracy
+            is estimated from it. With ``sample:50`` the cost of a task does not grow with their
+            number.
     """
 
     epochs: int = Field(default=5, ge=1)
@@ -132,6 +154,13 @@ class TrainingSpec(Spec):
     eval_batch_size: int = Field(default=512, ge=1)
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
     evaluate_every: int = Field(default=1, ge=1)
+    evaluate: str = Field(default="all")
+
+    @field_validator("evaluate")
+    @classmethod
+    def _all_or_sample(cls, text: str) -> str:
+        sample_size(text)
+        return text
 
 
 class MethodSpec(Spec):

@@ -19,6 +19,7 @@ __all__ = (
     "backward_transfer",
     "forgetting",
     "mean",
+    "sampled_incremental_accuracy",
 )
 
 Columns = Sequence[int] | None
@@ -67,6 +68,32 @@ def average_incremental_accuracy(a_TT: Array, columns: Columns = None) -> float:
     wanted = pick(a_TT, columns)
     steps = [(k, [j for j in wanted if j <= k]) for k in range(len(a_TT))]
     return mean([mean([a_TT[k, j] for j in seen]) for k, seen in steps if seen])
+
+
+def sampled_incremental_accuracy(a_TT: Array, columns: Columns = None) -> float:
+    """Return the estimate of :func:`average_incremental_accuracy` from samples of earlier tasks.
+
+    The mean over the tasks learned so far is (a[k][k] + k m) / (k + 1), where m, the mean over the
+    k earlier ones, is estimated without bias by the mean over a random sample of them. The outer
+    mean is over the steps with a sample, and the first and the last one.
+
+    >>> a = np.array([[0.9, np.nan, np.nan], [np.nan, 0.8, np.nan], [0.5, np.nan, 0.7]])
+    >>> round(sampled_incremental_accuracy(a), 3)  # (0.9 + (0.7 + 2 * 0.5) / 3) / 2
+    0.733
+    """
+    wanted = np.zeros(len(a_TT), dtype=bool)
+    wanted[pick(a_TT, columns)] = True
+    found = []
+    for k in range(len(a_TT)):
+        earlier = a_TT[k, :k][wanted[:k]]
+        known = earlier[~np.isnan(earlier)]
+        if len(earlier) and not len(known):
+            continue
+        total = len(earlier) * known.mean() if len(known) else 0.0
+        own = a_TT[k, k] if wanted[k] else 0.0
+        if count := len(earlier) + int(wanted[k]):
+            found.append(float(total + own) / count)
+    return mean(found)
 
 
 def forgetting(a_TT: Array, columns: Columns = None) -> float:

@@ -13,7 +13,7 @@ import pandas as pd
 from cl_moe.analysis.data import Array, StudyData, by_run, initial_accuracy, learning_curves
 from cl_moe.analysis.divergence import divergences
 from cl_moe.analysis.metrics import transfer
-from cl_moe.analysis.metrics.accuracy import mean
+from cl_moe.analysis.metrics.accuracy import mean, sampled_incremental_accuracy
 from cl_moe.analysis.metrics.base import Metric
 from cl_moe.analysis.metrics.cost import costs, decision_share, decisions
 from cl_moe.analysis.metrics.learning import (
@@ -152,6 +152,8 @@ def _of_stream(
         "intransigence": lambda c: transfer.intransigence(a, joint_T, c),
         "learning_curve_area": lambda c: mean(area_T[list(c)]),
     }
+    if data.sampled:
+        grouped["average_incremental_accuracy"] = partial(sampled_incremental_accuracy, a)
     for group, members in [(None, tasks), *data.groups().items()]:
         columns = [tasks.index(member) for member in members]
         for metric, function in grouped.items():
