@@ -41,9 +41,8 @@ def test_a_sample_of_earlier_tasks_is_evaluated_and_after_the_last_task_all(tmp_
 
 def test_values_are_those_of_a_full_evaluation():
     keys = ["after_task", "task", "metric"]
-    sample, full = (
-        study.rows[study.rows["epoch"].isna()] for study in (run("sample:2"), run("all"))
-    )
+    studies = run("sample:2"), run("all")
+    sample, full = (study.rows[study.rows["epoch"].isna()] for study in studies)
     both = sample.merge(full, on=keys, suffixes=("", "_full"))
     assert len(both) == len(sample)
     assert np.array_equal(both["value"], both["value_full"])
