@@ -21,6 +21,7 @@ from cl_moe.cli.engine import (
     chosen_engine,
 )
 from cl_moe.cli.options import (
+    AllowCode,
     DataDir,
     Device,
     Fresh,
@@ -73,6 +74,7 @@ def run(
         ),
     ] = False,
     figures: Annotated[bool, typer.Option(help="Draw the figures and write the report.")] = True,
+    allow_code: AllowCode = False,
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
@@ -85,7 +87,7 @@ def run(
 
     where = chosen_engine(engine, address, cpus, gpus, memory)
     plan = make_plan(
-        specified(scenario, settings),
+        specified(scenario, settings, allow_code),
         None if methods is None else parse_words(methods, "--methods"),
         None if seeds is None else parse_seeds(seeds),
         device=device,
@@ -134,6 +136,7 @@ def transfer(
     data_dir: DataDir = None,
     settings: Settings = None,
     threads: Threads = 1,
+    allow_code: AllowCode = False,
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
@@ -148,7 +151,7 @@ def transfer(
 
     where = chosen_engine(engine, address, cpus, gpus, memory)
     plan = make_pair_plan(
-        specified(scenario, settings),
+        specified(scenario, settings, allow_code),
         parse_words(methods, "--method"),
         None if seeds is None else parse_seeds(seeds),
         device=device,

@@ -95,13 +95,18 @@ class Study:
         target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
         return plot_all(self.data, target, formats)
 
-    def model(self, method: str, seed: int = 0) -> TaskModel:
+    def model(self, method: str, seed: int = 0, *, allow_code: bool = False) -> TaskModel:
         """Return the model of a run as it was at the end of the stream.
+
+        Args:
+            method: its name.
+            seed: of the run.
+            allow_code: as for :func:`cl_moe.load`.
 
         Raises:
             InputError: no such method or seed, or no model was kept (``keep_models=True``).
         """
-        return kept_model(self.folder, method, seed)
+        return kept_model(self.folder, method, seed, allow_code=allow_code)
 
     def __repr__(self) -> str:
         counts = (

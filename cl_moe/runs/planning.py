@@ -44,6 +44,7 @@ def make_plan(
     threads: int = 1,
     curves: bool = True,
     elsewhere: bool = False,
+    allow_code: bool = False,
 ) -> StudyPlan:
     """Return the checked plan of a study; see :func:`cl_moe.run` for the arguments.
 
@@ -54,7 +55,7 @@ def make_plan(
     """
     from cl_moe.streams.scenario import NetworkSpec, ScenarioSpec, TrainingSpec
 
-    source = _source(source)
+    source = _source(source, allow_code)
     scenario = source if isinstance(source, ScenarioSpec) else None
     folder = Path(data_dir) if data_dir is not None else None
     problems = _option_problems(device, threads, folder, elsewhere)
@@ -94,12 +95,12 @@ def make_plan(
     )
 
 
-def _source(source: object) -> ScenarioSpec | TaskStream:
-    from cl_moe.streams.scenario import ScenarioSpec, load_scenario
+def _source(source: object, allow_code: bool) -> ScenarioSpec | TaskStream:
+    from cl_moe.streams.scenario import ScenarioSpec, read_scenario
     from cl_moe.streams.stream import TaskStream
 
     if isinstance(source, (str, Path)):
-        return load_scenario(source)
+        return read_scenario(source, allow_code=allow_code)[0]
     if isinstance(source, (ScenarioSpec, TaskStream)):
         return source
     if isinstance(getattr(source, "streams", None), Mapping):  # Avalanche's

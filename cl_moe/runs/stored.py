@@ -25,10 +25,15 @@ class StoredStudy(StudyData):
 
     folder: Path | None = None
 
-    def model(self, method: str, seed: int = 0) -> TaskModel:
+    def model(self, method: str, seed: int = 0, *, allow_code: bool = False) -> TaskModel:
         """Return the model of a run as it was at the end of the stream.
+
+        Args:
+            method: its name.
+            seed: of the run.
+            allow_code: as for :func:`cl_moe.load`.
 
         Raises:
             InputError: no such method or seed, or no model was kept (``--keep-models``).
         """
-        return kept_model(self.folder, method, seed)
+        return kept_model(self.folder, method, seed, allow_code=allow_code)

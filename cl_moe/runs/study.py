@@ -45,6 +45,7 @@ def run(
     keep_models: bool = False,
     fresh: bool = False,
     progress: bool = True,
+    allow_code: bool = False,
 ) -> Study:
     """Run a study: every method learns the stream's tasks one after the other, with every seed.
 
@@ -77,6 +78,7 @@ def run(
             :meth:`Study.model` and ``cl-moe predict``; needs ``out``.
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
+        allow_code: for a scenario's file, as for :func:`~cl_moe.load_scenario`.
 
     Raises:
         InputError: arguments, scenario or data cannot be used; every problem is named.
@@ -91,7 +93,7 @@ def run(
     plan = make_plan(
         source, methods, seeds, training=training, network=network, baseline=baseline,
         device=device, data_dir=data_dir, threads=threads, curves=curves,
-        elsewhere=engine != "local",
+        elsewhere=engine != "local", allow_code=allow_code,
     )  # fmt: skip
     return run_plan(
         plan, jobs=jobs, engine=engine, out=out, keep_models=keep_models, fresh=fresh,

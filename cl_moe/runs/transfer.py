@@ -37,6 +37,7 @@ def transfer(
     threads: int = 1,
     fresh: bool = False,
     progress: bool = True,
+    allow_code: bool = False,
 ) -> Study:
     """Measure the transfer matrix: the gain on each task when learned after each other one alone.
 
@@ -63,6 +64,7 @@ def transfer(
         threads: torch threads of each run.
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
+        allow_code: as for :func:`cl_moe.run`.
 
     Returns:
         The study; its ``transfer()`` is the matrix, its ``table()`` and ``plot()`` show it.
@@ -80,7 +82,7 @@ def transfer(
     """
     plan = make_pair_plan(
         source, methods, seeds, training=training, network=network, device=device,
-        data_dir=data_dir, threads=threads, elsewhere=engine != "local",
+        data_dir=data_dir, threads=threads, elsewhere=engine != "local", allow_code=allow_code,
     )  # fmt: skip
     return run_plan(plan, jobs=jobs, engine=engine, out=out, fresh=fresh, progress=progress)
 
@@ -102,10 +104,10 @@ def make_pair_plan(
     Raises:
         InputError: with every problem of every argument, or there is nothing to pair.
     """
-    from cl_moe.streams.scenario import ScenarioSpec, load_scenario
+    from cl_moe.streams.scenario import ScenarioSpec, read_scenario
 
     if isinstance(source, (str, Path)):
-        source = load_scenario(source)
+        source = read_scenario(source, allow_code=bool(options.get("allow_code")))[0]
     own = source.methods if isinstance(source, ScenarioSpec) else ()
     reference = next((method.name for method in own if method.type == REFERENCE), REFERENCE)
     given = [methods] if isinstance(methods, (str, Mapping)) else methods

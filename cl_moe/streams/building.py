@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from cl_moe.errors import InputError, one_per_place
+from cl_moe.references import NotImported
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
 from cl_moe.streams.generate import drawn_tasks
@@ -67,7 +68,10 @@ def _available(
 ) -> tuple[SourceSpec | None, list[str]]:
     reasons = []
     for choice in source.any_of or [source]:
-        reason = make_source(choice, place).available(data_dir)
+        try:
+            reason = make_source(choice, place).available(data_dir)
+        except NotImported:  # it is taken for available
+            reason = None
         if reason is None:
             return choice, []
         reasons.append(f"{place}: {reason}")
