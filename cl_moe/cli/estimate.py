@@ -49,9 +49,7 @@ def estimate(
     from cl_moe.runs.planning import make_plan
     from cl_moe.streams.scenario import read_scenario
 
-    spec, named = read_scenario(
-        scenario, settings or (), allow_code=allow_code, imports=allow_code
-    )
+    spec, named = read_scenario(scenario, settings or (), allow_code=allow_code, imports=allow_code)
     if named and not allow_code:
         raise InputError(
             f"{scenario}: an estimate needs {', '.join(named)}, which is imported only with "

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from cl_moe import catalog
-from cl_moe.errors import InputError, did_you_mean
+from cl_moe.errors import InputError, did_you_mean, shortened
+from cl_moe.parameters import LARGEST
 from cl_moe.runs.plan import MethodPlan, StudyPlan
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _source(source: object, allow_code: bool) -> ScenarioSpec | TaskStream:
     if isinstance(getattr(source, "streams", None), Mapping):  # Avalanche's
         return TaskStream.from_benchmark(source)
     raise InputError(
-        f"source: {_short(source)} is not a scenario; give its name or file, a TaskStream or an "
+        f"source: {shortened(source)} is not a scenario; give its name or file, a TaskStream or an "
         "Avalanche benchmark"
     )
 
@@ -169,15 +170,15 @@ def _seeds(seeds: Any) -> tuple[tuple[int, ...], list[str]]:
     if isinstance(seeds, int):
         if not 1 <= seeds <= MOST_SEEDS:
             fault = "few; give 1 or more" if seeds < 1 else f"many; give {MOST_SEEDS} or fewer"
-            return (), [f"seeds: {seeds} is too {fault}"]
+            return (), [f"seeds: {shortened(seeds)} is too {fault}"]
         return tuple(range(seeds)), []
     if not isinstance(seeds, Iterable):
         return (), [f"seeds: {seeds!r} is not a number of seeds; give 1 or more, or a list of them"]
     listed = tuple(seeds)
     problems = [
-        f"seeds: {seed!r} is not a seed; give whole numbers from 0"
+        f"seeds: {shortened(seed)} is not a seed; give whole numbers from 0 to {LARGEST}"
         for seed in listed
-        if type(seed) is not int or seed < 0
+        if type(seed) is not int or not 0 <= seed <= LARGEST
     ]
     if not listed:
         problems.append("seeds: none; give a number of seeds, or a list of them")
@@ -234,11 +235,6 @@ def _named(name: str, known: Collection[str]) -> str:
     """Return a method's name; an alias is resolved unless a method has this name."""
     found = catalog.canonical("method", name)
     return found if name not in known and found in {*known, *catalog.names("method")} else name
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_type(name: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, enough_memory
 from cl_moe.objectives import SCORES
 from cl_moe.references import NotImported
 from cl_moe.runs.callbacks import TrainingCallback, attached, event_counts, events_since
@@ -50,7 +50,8 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
         InputError: the method cannot be built with its parameters, or its model cannot be saved.
     """
     with isolated(plan.threads), contextlib.ExitStack() as unless_whole:
-        run = _Run(plan, job, stream, tell)
+        with enough_memory(job.label, "give smaller tasks or a smaller network"):
+            run = _Run(plan, job, stream, tell)
         if run.joint:
             run.learn_jointly()
         else:
@@ -280,7 +281,8 @@ def _build(plan: StudyPlan, job: Job, stream: TaskStream) -> Method:
 
     context = _context(plan, job, stream)
     seed_all(derive(job.seed, "method"))
-    return build_method(job.method.type, job.method.parameters, context, job.method.name)
+    with enough_memory(f"method '{job.method.name}'", "give smaller parameters or networks"):
+        return build_method(job.method.type, job.method.parameters, context, job.method.name)
 
 
 def _context(plan: StudyPlan, job: Job, stream: TaskStream) -> MethodContext:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from torch import nn
 
 from cl_moe import catalog
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, enough_memory
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts._any import AnyModule
@@ -227,8 +227,9 @@ class _Encoder:
 def _checked(build: Callable[[], Built]) -> Built:
     """Turn a network's errors about its sizes into an error that names the table."""
     try:
-        return build()
+        with enough_memory("network", "give smaller widths, or fewer layers"):
+            return build()
     except InputError:
         raise
-    except (ValueError, RuntimeError) as error:  # of shapes or of memory, torch's are the latter
+    except (ValueError, RuntimeError) as error:  # of shapes, torch's are the latter
         raise InputError(f"network: {error}") from error

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from cl_moe.errors import InputError, one_per_place
+from cl_moe.errors import InputError, enough_memory, one_per_place
 from cl_moe.references import NotImported
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
@@ -85,7 +85,7 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
     recipes = recipes_of(spec, [*spec.tasks, *listed, *unseen])
     shape = spec.stream.shape
     made = [
-        _attempt(lambda task=task: _make(task, recipes, seed, data_dir, shape, spec))  # type: ignore[misc]
+        _attempt(task.name, lambda task=task: _make(task, recipes, seed, data_dir, shape, spec))  # type: ignore[misc]
         for task in (*listed, *unseen)
     ]
     problems = [
@@ -97,10 +97,11 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
     return TaskStream(tasks[: len(listed)], spec.name, tasks[len(listed) :])
 
 
-def _attempt(make: Callable[[], Task]) -> Task | InputError:
+def _attempt(name: str, make: Callable[[], Task]) -> Task | InputError:
     """Return the task, or the error: one task's problems must not hide another's."""
     try:
-        return make()
+        with enough_memory(f"task '{name}'", "give it fewer examples or smaller inputs"):
+            return make()
     except InputError as error:
         return error
 

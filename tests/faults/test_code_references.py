@@ -186,7 +186,7 @@ def test_a_check_without_imports_finds_all_else(folder: Path, call: Check) -> No
     code, _, err = call("check", path, "--set", "training.epochs=0")
     assert code == 2
     assert "strenght: no such parameter" in err
-    code, _, err = call("check", scenario(folder, "beside.py:f", method='gate_options = {{k = 0}}'))
+    code, _, err = call("check", scenario(folder, "beside.py:f", method="gate_options = {{k = 0}}"))
     assert "gate_options.k: 0 must be 1 or more" in err
     assert not executed(folder)
 
@@ -248,9 +248,7 @@ def test_what_the_user_names_is_the_users_word(folder: Path, call: Check) -> Non
     assert call("check", "os:system")[0] == 2
 
 
-def test_installed_parts_need_no_permission(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_installed_parts_need_no_permission(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Entry:
         name, value = "mine", "beside.py:f"
 
@@ -349,9 +347,7 @@ def test_the_files_of_a_study_name_no_code_that_is_imported(
     assert call("run", scenario(folder, ""), "--out", study, "--quiet", "--no-figures")[0] == 0
     for path in (study / "study.json", *study.rglob("spec.json")):
         text = path.read_text()
-        path.write_text(
-            text.replace('"digits"', '"beside.py:f"').replace('"moe"', '"beside.py:f"')
-        )
+        path.write_text(text.replace('"digits"', '"beside.py:f"').replace('"moe"', '"beside.py:f"'))
         assert path.read_text() != text or path.name == "spec.json"
     assert call("summary", study)[0] == 0
     assert call("report", study)[0] == 0

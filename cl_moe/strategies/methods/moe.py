@@ -10,6 +10,8 @@ from cl_moe.strategies.methods.base import Method, MethodContext, require
 
 __all__ = ("moe",)
 
+MOST_EXPERTS = 10_000
+
 
 def moe(
     context: MethodContext,
@@ -38,7 +40,12 @@ def moe(
     from cl_moe.continual.growth.base import make_growth
     from cl_moe.strategies.networks import moe_network
 
-    require({f"experts: {experts} is too few; give 1 or more": experts >= 1})
+    require(
+        {
+            f"experts: {experts} is too few; give 1 or more": experts >= 1,
+            f"experts: {experts} is too many; give {MOST_EXPERTS} or less": experts <= MOST_EXPERTS,
+        }
+    )
     options = dict(growth_options or {})
     if max_experts is not None:
         options["max_experts"] = max_experts
