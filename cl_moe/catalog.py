@@ -24,7 +24,7 @@ from typing import Any
 
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.parameters import check_parameters, parameters
-from cl_moe.references import NotImported, load, scenario_folder
+from cl_moe.references import NotImportedError, load, scenario_folder
 
 __all__ = (
     "KINDS", "TABLES", "build", "canonical", "check_parameters", "make", "names", "parameters",
@@ -155,7 +155,7 @@ def _is_installed(kind: str, reference: str) -> bool:
     module, _, attribute = reference.partition(":")
     folder, _, name = module.rpartition(".")
     if folder and folder == KINDS.get(kind) and name in _shipped(kind):
-        return attribute == _part(kind, name).__qualname__
+        return bool(attribute == _part(kind, name).__qualname__)
     return _is_avalanche(kind, reference)
 
 
@@ -248,7 +248,7 @@ def build(part: Any, parameters: Mapping[str, Any], place: str, *given: Any) -> 
     refusals = Exception if inspect.isclass(part) else InputError
     try:
         return part(*given, **parameters)
-    except NotImported:
+    except NotImportedError:
         raise
     except refusals as error:
         texts = error.problems if isinstance(error, InputError) else [str(error)]

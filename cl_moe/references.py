@@ -24,7 +24,7 @@ from typing import Any
 
 from cl_moe.errors import InputError
 
-__all__ = ("NotImported", "Origin", "load", "reading", "scenario_folder", "strings")
+__all__ = ("NotImportedError", "Origin", "load", "reading", "scenario_folder", "strings")
 
 _LOG = logging.getLogger(__name__)
 _ORIGIN: ContextVar[Origin | None] = ContextVar("origin", default=None)
@@ -34,7 +34,7 @@ _IMPORTED: set[tuple[str, str]] = set()
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
-class NotImported(Exception):
+class NotImportedError(Exception):
     """Code that a file names is allowed, but is not to be imported yet (``cl-moe check``)."""
 
 
@@ -46,7 +46,7 @@ class Origin:
         file: the file.
         allow_code: whether the user allows all code that it names.
         beside: whether code in its folder, or in the current folder, is allowed.
-        imports: whether allowed code is imported; if not, :class:`NotImported` is raised.
+        imports: whether allowed code is imported; if not, :class:`NotImportedError` is raised.
         own: references that the user gave, such as with ``--set``.
         named: is filled with the references to code that is not installed.
     """
@@ -80,7 +80,7 @@ def load(reference: str, at: str = "", *, installed: bool = False) -> Any:
 
     Raises:
         InputError: it may not be imported, or cannot be.
-        NotImported: it is not to be imported yet.
+        NotImportedError: it is not to be imported yet.
 
     >>> load("os:system", "methods[0].type: ")
     Traceback (most recent call last):
@@ -125,7 +125,7 @@ def _admit(origin: Origin, reference: str, at: str) -> None:
     if first:
         origin.named.append(reference)
     if not origin.imports:
-        raise NotImported(reference)
+        raise NotImportedError(reference)
     if first and origin.allow_code:
         _LOG.warning("%s: imports %s", origin.file, reference)
 
@@ -179,7 +179,7 @@ def _places(module: str) -> list[Path] | None:
         return None
     if spec is None:
         return None
-    found = spec.submodule_search_locations or [spec.origin]
+    found = spec.submodule_search_locations or [spec.origin or ""]
     return [Path(place).resolve() for place in found if place]
 
 

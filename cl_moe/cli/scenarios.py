@@ -11,7 +11,7 @@ import typer
 from cl_moe.cli.options import AllowCode, DataDir
 from cl_moe.cli.parts import check_named, is_part
 from cl_moe.errors import InputError
-from cl_moe.references import NotImported, Origin, reading
+from cl_moe.references import NotImportedError, Origin, reading
 
 if TYPE_CHECKING:
     from cl_moe.runs.plan import StudyPlan
@@ -141,7 +141,7 @@ def _built(plan: StudyPlan) -> str | None:
     streams = Streams(plan)
     try:
         stream = streams(plan.jobs()[0])
-    except NotImported:
+    except NotImportedError:
         return None
     problems = build_problems(plan, plan.first_jobs(), streams, bugs=True)
     if problems:

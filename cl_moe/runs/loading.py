@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
 from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS, column_names
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ("load_study",)
 
 
+@checked()
 def load_study(path: str | Path) -> StoredStudy:
     """Read a study's folder: all complete runs.
 

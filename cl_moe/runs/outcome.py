@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.runs.formatting import counted
 from cl_moe.runs.kept import kept_model
@@ -76,6 +77,7 @@ class Study:
                 console.print(rich_table(found))
         return captured.get().rstrip()
 
+    @checked()
     def plot(
         self, folder: str | Path | None = None, formats: Sequence[str] = ("png",)
     ) -> list[Path]:
@@ -95,6 +97,7 @@ class Study:
         target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
         return plot_all(self.data, target, formats)
 
+    @checked()
     def model(self, method: str, seed: int = 0, *, allow_code: bool = False) -> TaskModel:
         """Return the model of a run as it was at the end of the stream.
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from cl_moe.streams.scenario import MethodSpec, ScenarioSpec
     from cl_moe.streams.stream import TaskStream
 
-__all__ = ("MethodLike", "Source", "make_plan")
+__all__ = ("PLANNED", "MethodLike", "Source", "make_plan")
+
+PLANNED = ("source", "methods", "seeds", "training", "network", "device", "threads")
+"""Arguments of a study that a plan checks."""
 
 MethodLike: TypeAlias = "str | Mapping[str, Any] | MethodSpec"
 Source: TypeAlias = "ScenarioSpec | TaskStream | CLScenario[Any] | str | Path"
@@ -130,7 +133,7 @@ def _option_problems(
     try:
         found = torch.device(device)
         problems += _device_elsewhere(found) if elsewhere else _device_problems(found)
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, ValueError):
         problems.append(f"device: '{device}' is not a torch device; give cpu, cuda or cuda:1")
     if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
         problems.append(f"threads: {threads!r} is not a whole number from 1 to {MOST_THREADS}")
@@ -167,7 +170,7 @@ def _seeds(seeds: Any) -> tuple[tuple[int, ...], list[str]]:
     """Return the seeds of a number of seeds, or of a list of them."""
     from cl_moe.streams.scenario import MOST_SEEDS
 
-    if isinstance(seeds, int):
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_SEEDS:
             fault = "few; give 1 or more" if seeds < 1 else f"many; give {MOST_SEEDS} or fewer"
             return (), [f"seeds: {shortened(seeds)} is too {fault}"]
@@ -226,7 +229,7 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
-    if not given:
+    if not chosen and not problems:
         problems.append(f"methods: none; known: {', '.join(own or catalog.names('method'))}")
     return chosen, problems
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError, enough_memory
 from cl_moe.objectives import SCORES
-from cl_moe.references import NotImported
+from cl_moe.references import NotImportedError
 from cl_moe.runs.callbacks import TrainingCallback, attached, event_counts, events_since
 from cl_moe.runs.environment import environment, peak_memory
 from cl_moe.runs.failures import failure_of
@@ -89,7 +89,7 @@ def build_problems(
                 _build(plan, job, stream)
             except InputError as error:
                 problems += error.problems
-            except NotImported:  # cl-moe check builds installed parts alone
+            except NotImportedError:  # cl-moe check builds installed parts alone
                 pass
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a method
                 reason = failure_of(error).reason

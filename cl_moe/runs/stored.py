@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cl_moe.analysis.data import StudyData
+from cl_moe.arguments import checked
 from cl_moe.runs.kept import kept_model
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class StoredStudy(StudyData):
 
     folder: Path | None = None
 
+    @checked()
     def model(self, method: str, seed: int = 0, *, allow_code: bool = False) -> TaskModel:
         """Return the model of a run as it was at the end of the stream.
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.runs.driver import Driver
 from cl_moe.runs.engines.choice import open_engine, read_engine
 from cl_moe.runs.engines.spec import EngineLike
@@ -17,7 +18,7 @@ from cl_moe.runs.kept import folder_for_models
 from cl_moe.runs.loading import load_study
 from cl_moe.runs.outcome import Study, study_of
 from cl_moe.runs.plan import Streams, StudyPlan
-from cl_moe.runs.planning import MethodLike, Source, make_plan
+from cl_moe.runs.planning import PLANNED, MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ("Study", "run", "run_plan")
 
 
+@checked({"jobs": (1, 10_000)}, free=PLANNED)
 def run(
     source: Source,
     methods: Sequence[MethodLike] | None = None,

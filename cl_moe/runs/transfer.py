@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.outcome import Study
 from cl_moe.runs.plan import StudyPlan
-from cl_moe.runs.planning import MethodLike, Source, make_plan
+from cl_moe.runs.planning import PLANNED, MethodLike, Source, make_plan
 from cl_moe.runs.study import run_plan
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ("make_pair_plan", "transfer")
 REFERENCE = "single_task"
 
 
+@checked({"jobs": (1, 10_000)}, free=PLANNED)
 def transfer(
     source: Source,
     methods: str | Mapping[str, Any] | Sequence[MethodLike] = "moe",
@@ -111,6 +113,8 @@ def make_pair_plan(
     own = source.methods if isinstance(source, ScenarioSpec) else ()
     reference = next((method.name for method in own if method.type == REFERENCE), REFERENCE)
     given = [methods] if isinstance(methods, (str, Mapping)) else methods
+    if not isinstance(given, Iterable):
+        raise InputError(f"methods: {given!r} is not a list; give the name of a method, or several")
     others = [m for m in given if m not in (reference, "alone")]  # its alias
     plan = replace(make_plan(source, [*others, reference], seeds, **options), pairs=True)
     problems = []

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.references import Origin, reading
 from cl_moe.state import load_state
@@ -27,6 +28,7 @@ DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, Assertion
 """Errors that damaged values may raise."""
 
 
+@checked()
 def load(
     path: str | Path, backbone: nn.Module | None = None, *, allow_code: bool = False
 ) -> TaskModel:

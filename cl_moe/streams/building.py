@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from cl_moe.errors import InputError, enough_memory, one_per_place
-from cl_moe.references import NotImported
+from cl_moe.references import NotImportedError
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
 from cl_moe.streams.generate import drawn_tasks
@@ -70,7 +70,7 @@ def _available(
     for choice in source.any_of or [source]:
         try:
             reason = make_source(choice, place).available(data_dir)
-        except NotImported:  # it is taken for available
+        except NotImportedError:  # it is taken for available
             reason = None
         if reason is None:
             return choice, []

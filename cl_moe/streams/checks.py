@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.references import NotImported
+from cl_moe.references import NotImportedError
 from cl_moe.streams.generate import GenerateSpec, drawn_tasks, expand_probes
 from cl_moe.streams.problems import name_problems, read_table, read_tables
 from cl_moe.streams.spec import (
@@ -40,7 +40,7 @@ def check(model: type[Scenario], data: Mapping[str, Any]) -> tuple[Scenario | No
     """Return the scenario, or None and all problems of ``data``.
 
     Tables are read separately, so that a fault in one does not hide another. Parts that are not to
-    be imported are not checked (:class:`cl_moe.references.NotImported`).
+    be imported are not checked (:class:`cl_moe.references.NotImportedError`).
     """
     read: dict[str, Any] = {}
     problems: list[str] = []
@@ -171,7 +171,7 @@ def _variant_problems(
         for choice in source.any_of or [source]:
             try:
                 varies = make_source(choice, "").varies
-            except (InputError, NotImported):  # told with the source's table
+            except (InputError, NotImportedError):  # told with the source's table
                 continue
             if not varies:
                 key = "variant" if task.variant is not None else "related_to"
@@ -221,7 +221,7 @@ def method_problems(method: MethodSpec, place: str) -> list[str]:
         target = catalog.resolve("method", method.type, f"{place}.type")
     except InputError as error:
         return error.problems
-    except NotImported:
+    except NotImportedError:
         pass
     else:
         problems = [p for c in choices for p in catalog.check_parameters(target, c, place)]
@@ -250,7 +250,7 @@ def _part_problems(
         except InputError as error:
             problems += error.problems
             continue
-        except NotImported:
+        except NotImportedError:
             continue
         options = parameters.get(f"{kind}_options")
         if isinstance(options, Mapping):
@@ -264,7 +264,7 @@ def _attempt(action: Callable[[], Any]) -> list[str]:
         action()
     except InputError as error:
         return error.problems
-    except NotImported:
+    except NotImportedError:
         pass
     return []
 

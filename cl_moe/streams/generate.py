@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from cl_moe.errors import shortened
 from cl_moe.parameters import LARGEST
 from cl_moe.seeding import derive
-from cl_moe.streams.spec import MOST, Name, OperatorSpec, ProbeSpec, Spec, StreamSpec, TaskSpec
+from cl_moe.streams.schema import MOST, Name, Spec
+from cl_moe.streams.spec import OperatorSpec, ProbeSpec, StreamSpec, TaskSpec
 
 __all__ = (
     "Drawn",
@@ -46,7 +47,8 @@ class PhaseSpec(Spec):
             or abs(sum(self.shares) - 1) > 1e-6
         ):
             raise ValueError(
-                f"shares: {shortened(self.shares)}; give one share for each of per_class, with sum 1"
+                f"shares: {shortened(self.shares)}; give one share for each of per_class, with "
+                "sum 1"
             )
         return self
 

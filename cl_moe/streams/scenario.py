@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.references import Origin, reading, scenario_folder, strings
 from cl_moe.streams.spec import (
@@ -55,6 +56,7 @@ class ScenarioSpec(ScenarioTables):
     """
 
     @classmethod
+    @checked()
     def from_dict(cls, data: Mapping[str, Any]) -> ScenarioSpec:
         """Return the checked scenario that ``data`` (the content of a TOML file) describes.
 
@@ -95,6 +97,7 @@ class ScenarioSpec(ScenarioTables):
         """Return plain, JSON-able values from which :meth:`from_dict` makes the same scenario."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    @checked()
     def with_overrides(self, overrides: Iterable[str]) -> ScenarioSpec:
         """Return the scenario with ``key=value`` settings applied, checked again.
 
@@ -110,6 +113,7 @@ class ScenarioSpec(ScenarioTables):
         with reading(Origin(Path(self.name), allow_code=True, imports=False)):
             return self.from_dict(apply_overrides(self.to_dict(), overrides))
 
+    @checked()
     def resolve(self, data_dir: Path | None = None) -> ScenarioSpec:
         """Return the scenario with each slot (``any_of``) replaced by the first available source.
 
@@ -120,6 +124,7 @@ class ScenarioSpec(ScenarioTables):
 
         return resolve_sources(self, data_dir)
 
+    @checked()
     def build_stream(self, seed: int, data_dir: Path | None = None) -> TaskStream:
         """Return the tasks, with examples drawn for ``seed``.
 
@@ -144,6 +149,7 @@ def shipped_scenarios() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
 
 
+@checked()
 def load_scenario(path_or_name: str | Path, *, allow_code: bool = False) -> ScenarioSpec:
     """Return a checked scenario from a TOML file, or a shipped one by its name.
 

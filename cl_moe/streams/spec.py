@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cl_moe import catalog
 from cl_moe.errors import shortened
 from cl_moe.parameters import LARGEST
-from cl_moe.streams.problems import name_problems
+from cl_moe.streams.schema import DEEPEST, LARGEST_ROW, MOST, WIDEST, FolderName, Name, Spec
 
 __all__ = (
-    "FolderName",
     "MethodSpec",
     "NetworkSpec",
     "OperatorSpec",
@@ -23,44 +22,6 @@ __all__ = (
     "TaskSpec",
     "TrainingSpec",
 )
-
-LONGEST_NAME = 80
-"""Bytes; a folder's name may hold 255, and a byte may need three."""
-WIDEST = 2**16
-"""Largest width of a layer, and number of rows in a batch."""
-DEEPEST = 1000
-"""Most layers."""
-MOST = 10**9
-"""Largest number of examples or steps."""
-LARGEST_ROW = 2**26
-"""Most values of a row: 256 MiB of float32."""
-
-
-def _checked_name(name: str) -> str:
-    problems = name_problems(name)
-    if problems:
-        raise ValueError(problems[0])
-    return name
-
-
-def _short_enough(name: str) -> str:
-    if len(name.encode()) > LONGEST_NAME:
-        raise ValueError(
-            f"'{name[:20]}...' is too long to name a folder; give {LONGEST_NAME} bytes or fewer"
-        )
-    return name
-
-
-Name = Annotated[str, Field(min_length=1), AfterValidator(_checked_name)]
-FolderName = Annotated[Name, AfterValidator(_short_enough)]
-
-
-class Spec(BaseModel):
-    """Base of all tables: frozen, strict about names, without conversion of TOML's types."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False
-    )
 
 
 def _gather(values: Any, own: frozenset[str], into: str) -> Any:
@@ -140,8 +101,8 @@ class TrainingSpec(Spec):
     epochs: int = Field(default=5, ge=1, le=10**6)
     batch_size: int = Field(default=32, ge=1, le=2**20)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = Field(default=1e-3, gt=0, le=1000)
-    weight_decay: float = Field(default=0.0, ge=0, le=1000)
+    learning_rate: float = Field(default=1e-3, gt=0, le=LARGEST)
+    weight_decay: float = Field(default=0.0, ge=0, le=LARGEST)
     momentum: float = Field(default=0.0, ge=0, lt=1)
     min_steps: int = Field(default=100, ge=0, le=10**8)
     eval_batch_size: int = Field(default=512, ge=1, le=2**20)
@@ -267,7 +228,8 @@ class ProbeSpec(TaskSpec):
         wrong = any(not 1 <= size <= MOST for size in listed)
         if sizes == [] or wrong or len(set(listed)) < len(listed):
             raise ValueError(
-                f"{shortened(sizes)} is not a size of 1 or more (at most {MOST}), or a list of different ones"
+                f"{shortened(sizes)} is not a size of 1 or more (at most {MOST}), or a list of "
+                "different ones"
             )
         return sizes
 

@@ -24,7 +24,7 @@ import cl_moe
 from cl_moe import catalog, unpacking
 from cl_moe.cli import main
 from cl_moe.errors import InputError, enough_memory
-from cl_moe.parameters import LARGEST
+from cl_moe.parameters import LARGEST, LARGEST_FLOAT
 from cl_moe.runs.files import read_json, read_table
 from cl_moe.streams.generate import GenerateSpec, PhaseSpec
 from cl_moe.streams.problems import read_table as read_spec
@@ -152,12 +152,12 @@ def test_a_number_that_is_too_large_is_told_with_the_limit() -> None:
         "sources.a.dim: 100000000 is too large; give 1048576 or less",
         "sources.b.classes: 1000000 is too large; give 100000 or less",
         "sources.c.size: 100000 is too large; give 1024 or less",
-        f"degrees: 1e+300 is too large; give {LARGEST} or less",
+        f"degrees: 1e+300 is too large; give {LARGEST_FLOAT} or less",
         f"stream.shape: [{2**62}] is too large; give a shape of {2**26} values or less",
         f"training.epochs: {10**12} is too large; give 1000000 or less",
-        "training.learning_rate: 1e+300 is too large; give 1000 or less",
+        f"training.learning_rate: 1e+300 is too large; give {LARGEST} or less",
         "network.hidden: [10000000] is too large; give up to 1000 widths of 65536 or less",
-        f"gate_options.balance: 1e+300 is too large; give {LARGEST} or less",
+        f"gate_options.balance: 1e+300 is too large; give {LARGEST_FLOAT} or less",
     ):
         assert any(wanted in problem for problem in said), (wanted, said)
 
@@ -269,7 +269,7 @@ def test_images_are_bounded_as_pillow_bounds_them(
         folder = images(tmp_path / name, size, count=1)
         with monkeypatch.context() as patched:
             patched.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
-            with pytest.raises(InputError, match="a/0.png: has more pixels than Pillow's limit"):
+            with pytest.raises(InputError, match=r"a/0.png: has more pixels than Pillow's limit"):
                 loaded(Images(path=str(folder)))
             with pytest.raises(InputError, match="more pixels than Pillow's limit of 10000"):
                 read_rows(folder, (1, 8, 8))

@@ -10,8 +10,6 @@ from cl_moe.strategies.methods.base import Method, MethodContext, require
 
 __all__ = ("moe",)
 
-MOST_EXPERTS = 10_000
-
 
 def moe(
     context: MethodContext,
@@ -38,7 +36,7 @@ def moe(
         growth_options: parameters of the growth policy.
     """
     from cl_moe.continual.growth.base import make_growth
-    from cl_moe.strategies.networks import moe_network
+    from cl_moe.strategies.networks import MOST_EXPERTS, moe_network
 
     require(
         {

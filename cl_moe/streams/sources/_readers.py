@@ -95,9 +95,9 @@ def read_omniglot_archives(folder: Path, alphabet: str | None) -> SourceData:
         wanted = [r for r in rows if r["split"] == split and alphabet in (None, r["alphabet"])]
         if not wanted:
             continue
-        file = folder / f"images_{split}.npz"
-        with np.load(file, allow_pickle=False) as archive:
-            paper = array(archive, "images", file)
+        path = folder / f"images_{split}.npz"
+        with np.load(path, allow_pickle=False) as archive:
+            paper = array(archive, "images", path)
         for row in wanted:
             low, high = int(row["first_id"]), int(row["last_id"])
             images.append(torch.from_numpy(~paper[low - first : high - first + 1]))
