@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 import re
@@ -25,6 +24,7 @@ from typing import Any
 
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.parameters import check_parameters, parameters
+from cl_moe.references import NotImportedError, load, scenario_folder
 
 __all__ = (
     "KINDS", "TABLES", "build", "canonical", "check_parameters", "make", "names", "parameters",
@@ -74,15 +74,17 @@ def names(kind: str) -> list[str]:
     >>> "task" in names("gate")
     True
     """
-    if kind in TABLES:
-        return sorted({*_table(kind), *(entry.name for entry in _entry_points(kind))})
+    own = set(_table(kind)) if kind in TABLES else _shipped(kind)
+    return sorted(own | {entry.name for entry in _entry_points(kind)})
+
+
+def _shipped(kind: str) -> set[str]:
     root = Path(__file__).parent.joinpath(*KINDS[kind].split(".")[1:])
-    own = {
+    return {
         module.name
         for module in pkgutil.iter_modules([str(root)])
         if module.name != "base" and not module.name.startswith("_")
     }
-    return sorted(own | {entry.name for entry in _entry_points(kind)})
 
 
 def _table(kind: str) -> Mapping[str, Any]:
@@ -93,8 +95,18 @@ def _table(kind: str) -> Mapping[str, Any]:
 
 @functools.lru_cache
 def _entry_points(kind: str) -> tuple[metadata.EntryPoint, ...]:
-    """Return the entry points of other packages; cached, as every installed package is read."""
-    return tuple(metadata.entry_points(group=f"cl_moe.{kind}"))
+    """Return the entry points of other packages; cached, as every installed package is read.
+
+    The current folder, which is searched for users' modules, holds no installed package.
+    """
+    here = Path.cwd()
+    places = [place for place in sys.path if place and Path(place).resolve() != here]
+    return tuple(
+        entry
+        for package in metadata.distributions(path=places)
+        for entry in package.entry_points
+        if entry.group == f"cl_moe.{kind}"
+    )
 
 
 def resolve(kind: str, name: str, place: str = "") -> Any:
@@ -108,7 +120,8 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
         place: where the name was given, for the error (``methods[2].gate``).
 
     Raises:
-        InputError: no such part, or its module cannot be imported.
+        InputError: no such part, or its module cannot or may not be imported
+            (:mod:`cl_moe.references`).
 
     >>> resolve("gate", "task").__name__
     'TaskGate'
@@ -119,64 +132,44 @@ def resolve(kind: str, name: str, place: str = "") -> Any:
     """
     at = f"{place}: " if place else ""
     if ":" in name:
-        return _load(name, at, kind)
+        return _load(name, at, kind, installed=_is_installed(kind, name))
     name = canonical(kind, name)
     for entry in _entry_points(kind):
         if entry.name == name:
-            return _load(entry.value, at, kind)
+            return _load(entry.value, at, kind, installed=True)
     if name not in names(kind):
         raise InputError(f"{at}no {kind} is called '{name}'; {did_you_mean(name, names(kind))}")
-    if kind in TABLES:
-        return _table(kind)[name]
+    return _table(kind)[name] if kind in TABLES else _part(kind, name)
+
+
+def _part(kind: str, name: str) -> Any:
     module = importlib.import_module(f"{KINDS[kind]}.{name}")
     (public,) = module.__all__
     return getattr(module, public)
 
 
-def _load(reference: str, at: str, kind: str) -> Any:
-    module_name, _, attribute = reference.partition(":")
-    try:
-        is_file = module_name.endswith(".py")
-        found: Any = _run_file(module_name) if is_file else importlib.import_module(module_name)
-        for word in attribute.split("."):
-            found = getattr(found, word)
-    except (Exception, SystemExit) as error:  # a user's module may raise any error
-        raise InputError(
-            f"{at}'{reference}' cannot be loaded ({type(error).__name__}: {error}); "
-            "give package.module:Object with the package on Python's path, or file.py:Object"
-        ) from error
+def _is_installed(kind: str, reference: str) -> bool:
+    """Tell whether a reference names a declared or shipped part, or a strategy of Avalanche."""
+    if any(entry.value == reference for entry in _entry_points(kind)):
+        return True
+    module, _, attribute = reference.partition(":")
+    folder, _, name = module.rpartition(".")
+    if folder and folder == KINDS.get(kind) and name in _shipped(kind):
+        return bool(attribute == _part(kind, name).__qualname__)
+    return _is_avalanche(kind, reference)
+
+
+def _is_avalanche(kind: str, reference: str) -> bool:
+    return kind == "method" and re.match(r"avalanche[.:]", reference) is not None
+
+
+def _load(reference: str, at: str, kind: str, *, installed: bool) -> Any:
+    found = load(reference, at, installed=installed)
+    if _is_avalanche(kind, reference) and not inspect.isclass(found):
+        raise InputError(f"{at}'{reference}' is not a class; give a strategy of Avalanche")
     if not callable(found) and kind not in TABLES:
         raise InputError(f"{at}'{reference}' is {_short(found)}; give a class or a function")
     return found
-
-
-def scenario_folder() -> Path | None:
-    """Return the folder of the shipped scenarios: in the package, or beside it in a checkout."""
-    package = Path(__file__).parent
-    folders = (package / "scenarios", package.parent / "scenarios")
-    return next((folder for folder in folders if folder.is_dir()), None)
-
-
-def _run_file(name: str) -> types.ModuleType:
-    """Return a file of the current folder, or else of the shipped scenarios', as a module.
-
-    Its name stays relative in a study's files, so that the study can be run elsewhere.
-    """
-    shipped = scenario_folder()
-    for path in (Path(name), *([shipped / name] if shipped else [])):
-        if path.is_file():
-            return _module_of(path.resolve())
-    raise ImportError(f"no file {name} in the current folder or beside the shipped scenarios")
-
-
-@functools.lru_cache
-def _module_of(path: Path) -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{path}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _short(value: Any) -> str:
@@ -255,6 +248,8 @@ def build(part: Any, parameters: Mapping[str, Any], place: str, *given: Any) -> 
     refusals = Exception if inspect.isclass(part) else InputError
     try:
         return part(*given, **parameters)
+    except NotImportedError:
+        raise
     except refusals as error:
         texts = error.problems if isinstance(error, InputError) else [str(error)]
         raise InputError([_refusal(part, text, error, place) for text in texts]) from error

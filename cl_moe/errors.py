@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 __all__ = (
@@ -11,8 +12,11 @@ __all__ = (
     "InputWarning",
     "all_of",
     "did_you_mean",
+    "enough_memory",
     "one_per_cause",
     "one_per_place",
+    "out_of_memory",
+    "shortened",
 )
 
 
@@ -93,6 +97,47 @@ def _elsewhere(others: list[str]) -> str:
     return f" (and the same in {more}{at})"
 
 
+_MEMORY = (
+    "DefaultCPUAllocator",
+    "out of memory",
+    "Storage size calculation overflowed",
+    "array is too big",
+)
+"""What torch and numpy say in errors of other types than MemoryError."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that there is not enough memory for something.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(ValueError("no"))
+    (True, False)
+    """
+    if isinstance(error, MemoryError):
+        return True
+    said = str(error)
+    return isinstance(error, (RuntimeError, ValueError)) and any(words in said for words in _MEMORY)
+
+
+@contextlib.contextmanager
+def enough_memory(place: str, remedy: str) -> Iterator[None]:
+    """Turn errors of memory into an InputError that names the place and a remedy.
+
+    >>> with enough_memory("sources.d", "give a smaller dim"):
+    ...     raise MemoryError
+    Traceback (most recent call last):
+    ...
+    cl_moe.errors.InputError: sources.d: there is not enough memory; give a smaller dim
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError, ValueError) as error:
+        if isinstance(error, InputError) or not out_of_memory(error):
+            raise
+        said = str(error).strip().split("\n")[0]
+        why = f" ({said})" if said else ""
+        raise InputError(f"{place}: there is not enough memory{why}; {remedy}") from error
+
+
 def all_of(*actions: Callable[[], Any]) -> list[Any]:
     """Return the results of several actions; the problems of all of them are collected.
 
@@ -111,6 +156,19 @@ def all_of(*actions: Callable[[], Any]) -> list[Any]:
     if problems:
         raise InputError(dict.fromkeys(problems))
     return found
+
+
+def shortened(value: object, most: int = 60) -> str:
+    """Return a value as Python writes it, in at most ``most`` characters.
+
+    >>> shortened(10**5000), shortened("short"), shortened([0] * 100, most=10)
+    ('a number of more than 4300 digits', "'short'", '[0, 0, ...')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no longer numbers
+        return "a number of more than 4300 digits"
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -9,9 +9,14 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from cl_moe.errors import did_you_mean
+from cl_moe.errors import did_you_mean, shortened
 
-__all__ = ("check_parameters", "parameters")
+__all__ = ("LARGEST", "LARGEST_FLOAT", "check_parameters", "parameters")
+
+LARGEST = 10**12
+"""Largest whole number that a parameter may be; smaller limits are the part's own."""
+LARGEST_FLOAT = 1e38
+"""Largest other number: what float32 can hold."""
 
 
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
@@ -54,11 +59,23 @@ def check_parameters(target: Any, given: Mapping[str, Any], place: str) -> list[
             if not open_ended:
                 problems.append(f"{place}.{name}: no such parameter; {did_you_mean(name, known)}")
         elif name in hints and not _fits(value, hints[name]):
-            problems.append(f"{place}.{name}: {value!r} is not {_a(hints[name])}")
+            problems.append(f"{place}.{name}: {shortened(value)} is not {_a(hints[name])}")
+        elif name in hints and (most := _exceeded(value)) is not None:
+            problems.append(f"{place}.{name}: {shortened(value)} is too large; give {most} or less")
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in given:
             problems.append(f"{place}.{name}: missing; give {_a(hints.get(name, object))}")
     return problems
+
+
+def _exceeded(value: Any) -> float | None:
+    """Return the limit that a number, or one in a list, exceeds."""
+    if isinstance(value, (list, tuple)):
+        return next((most for item in value if (most := _exceeded(item)) is not None), None)
+    if not isinstance(value, (int, float)):
+        return None
+    most = LARGEST_FLOAT if isinstance(value, float) else LARGEST
+    return most if abs(value) > most else None
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -69,8 +86,9 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is typing.Literal:
         return value in arguments
     if hint is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and math.isfinite(value)
+        if isinstance(value, float):
+            return math.isfinite(value)
+        return isinstance(value, int) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in (str, bool):

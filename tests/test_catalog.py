@@ -40,7 +40,7 @@ def test_whatever_a_users_module_does_is_named(users: Path, code: str, words: st
     assert words in problem
 
 
-@pytest.mark.parametrize("reference", ["..relative:x", ":", "math:", "no such:x"])
+@pytest.mark.parametrize("reference", ["..relative:x", ":", "torch:", "no such:x"])
 def test_what_names_nothing_is_refused(reference: str) -> None:
     with pytest.raises(InputError, match="cannot be loaded"):
         catalog.resolve("gate", reference)

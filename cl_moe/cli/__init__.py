@@ -13,7 +13,7 @@ from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
 from cl_moe.cli.stopping import saying_so, sigterm_as_interrupt, stoppable
 from cl_moe.cli.study import run, transfer
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, out_of_memory
 from cl_moe.storage import FULL, storage_problem
 
 __all__ = ("app", "main")
@@ -168,6 +168,11 @@ def main() -> None:
     except InputError as error:
         for problem in error.problems:
             typer.echo(f"error: {problem}", err=True)
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        typer.echo(f"error: there is not enough memory ({error}); use smaller data", err=True)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk, missing permissions
         if error.filename is None and error.errno not in FULL:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cl_moe.cli.options import (
+    AllowCode,
     DataDir,
     Device,
     Methods,
@@ -17,8 +18,8 @@ from cl_moe.cli.options import (
     Threads,
     parse_seeds,
     parse_words,
-    specified,
 )
+from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
     from cl_moe.runs.cost_model import Spread
@@ -36,6 +37,7 @@ def estimate(
     data_dir: DataDir = None,
     settings: Settings = None,
     threads: Threads = 1,
+    allow_code: AllowCode = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all numbers, in seconds.")] = False,
 ) -> None:
     """Estimate the duration, memory and number of experts of a study before it is run.
@@ -45,9 +47,16 @@ def estimate(
     """
     from cl_moe.runs.estimate import estimate as estimated
     from cl_moe.runs.planning import make_plan
+    from cl_moe.streams.scenario import read_scenario
 
+    spec, named = read_scenario(scenario, settings or (), allow_code=allow_code, imports=allow_code)
+    if named and not allow_code:
+        raise InputError(
+            f"{scenario}: an estimate needs {', '.join(named)}, which is imported only with "
+            "--allow-code"
+        )
     plan = make_plan(
-        specified(scenario, settings),
+        spec,
         None if methods is None else parse_words(methods, "--methods"),
         None if seeds is None else parse_seeds(seeds),
         device=device,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cl_moe.streams.scenario import ScenarioSpec
 
 __all__ = (
+    "AllowCode",
     "DataDir",
     "Device",
     "Fresh",
@@ -59,17 +60,23 @@ Settings = Annotated[
         "--set", metavar="KEY=VALUE", help="Change the scenario: training.epochs=3. Repeatable."
     ),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Import all code that the file names, not only installed parts and code beside it.",
+    ),
+]
 Threads = Annotated[int, typer.Option(help="Torch threads per run.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Remove earlier results in the folder first.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
-def specified(scenario: str, settings: list[str] | None) -> ScenarioSpec:
-    """Return the scenario, with the ``--set`` settings applied."""
-    from cl_moe.streams.scenario import load_scenario
+def specified(scenario: str, settings: list[str] | None, allow_code: bool) -> ScenarioSpec:
+    """Return the scenario of a study that is to be run, with the ``--set`` settings applied."""
+    from cl_moe.streams.scenario import read_scenario
 
-    spec = load_scenario(scenario)
-    return spec.with_overrides(settings) if settings else spec
+    return read_scenario(scenario, settings or (), allow_code=allow_code)[0]
 
 
 def parse_words(text: str, option: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cl_moe.cli.options import AllowCode
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def predict(
     ] = None,
     seed: Annotated[int, typer.Option(help="For a study: the seed of the run.")] = 0,
     out: Annotated[Path, typer.Option(help="Output table; - prints it.")] = Path("predictions.csv"),
+    allow_code: AllowCode = False,
 ) -> None:
     """Predict rows with a model saved by cl-moe run --keep-models or model.save.
 
@@ -57,7 +59,7 @@ def predict(
     from cl_moe.runs.predict import predictions, scaling, standardising, study_of, task_of
     from cl_moe.streams.rows import columns_of, read_rows
 
-    found, study = _model(model, method, seed), study_of(model)
+    found, study = _model(model, method, seed, allow_code), study_of(model)
     label_of_task = task_of(found, task)
     scale = None
     if source is not None:
@@ -95,19 +97,19 @@ def predict(
         typer.echo(f"accuracy: {100 * accuracy:.1f} %", err=str(out) == "-")
 
 
-def _model(path: Path, method: str | None, seed: int) -> TaskModel:
+def _model(path: Path, method: str | None, seed: int, allow_code: bool) -> TaskModel:
     from cl_moe.runs.kept import kept_model
     from cl_moe.strategies.saved import load
 
     if (path / "study.json").is_file():
         if method is None:
             raise InputError(f"{path}: is a study; name the method of the model with --method NAME")
-        return kept_model(path, method, seed)
+        return kept_model(path, method, seed, allow_code=allow_code)
     if method is not None:
         raise InputError(
             f"--method: {path} is not a study; remove the option, or give the folder of a study"
         )
-    return load(path)
+    return load(path, allow_code=allow_code)
 
 
 def _shape(model: TaskModel, path: Path) -> tuple[int, ...]:

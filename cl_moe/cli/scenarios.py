@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cl_moe.cli.options import DataDir, specified
+from cl_moe.cli.options import AllowCode, DataDir
 from cl_moe.cli.parts import check_named, is_part
 from cl_moe.errors import InputError
+from cl_moe.references import NotImportedError, Origin, reading
+
+if TYPE_CHECKING:
+    from cl_moe.runs.plan import StudyPlan
 
 __all__ = ("Kind", "check", "list_parts", "new")
 
@@ -101,27 +105,51 @@ def check(
         ),
     ] = None,
     data_dir: DataDir = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Report all errors of a scenario; if there are none, show its tasks and methods.
 
-    For a part, run the checks that built-in parts must pass, and print one line per check: passed,
-    failed or not applicable, with the reason. The exit code is 1 if a check failed.
+    Code beside the scenario is imported, and checked, only with --allow-code. For a part, run the
+    checks that built-in parts must pass, and print one line per check: passed, failed or not
+    applicable, with the reason. The exit code is 1 if a check failed.
     """
     if kind is not None or is_part(file):
         check_named(file, kind, settings or [], data_dir)
         return
+    from cl_moe.runs.planning import make_plan
+    from cl_moe.streams.scenario import read_scenario
+
+    spec, named = read_scenario(file, settings or (), allow_code=allow_code, imports=allow_code)
+    with reading(Origin(Path(file), allow_code=True, imports=allow_code)):
+        plan = make_plan(spec, data_dir=data_dir)
+        stream = _built(plan)
+    for line in [*plan.notes, *([] if stream is None else [stream])]:
+        typer.echo(line)
+    if named and not allow_code:
+        typer.echo(f"not imported, and not checked: {', '.join(named)}; add --allow-code")
+    _show_methods(plan)
+
+
+def _built(plan: StudyPlan) -> str | None:
+    """Build the stream and all methods, and return a description of the stream.
+
+    None: it needs code that is not to be imported.
+    """
     from cl_moe.runs.build import build_problems
     from cl_moe.runs.plan import Streams
-    from cl_moe.runs.planning import make_plan
 
-    plan = make_plan(specified(file, settings) if settings else file, data_dir=data_dir)
     streams = Streams(plan)
-    stream = streams(plan.jobs()[0])
+    try:
+        stream = streams(plan.jobs()[0])
+    except NotImportedError:
+        return None
     problems = build_problems(plan, plan.first_jobs(), streams, bugs=True)
     if problems:
         raise InputError(problems)
-    for line in [*plan.notes, repr(stream)]:
-        typer.echo(line)
+    return repr(stream)
+
+
+def _show_methods(plan: StudyPlan) -> None:
     typer.echo("methods")
     for method in plan.methods:
         words = [f"{key} = {value}" for key, value in method.parameters.items()]

@@ -20,6 +20,7 @@ from cl_moe.cli.engine import (
     start_workers,
 )
 from cl_moe.cli.options import (
+    AllowCode,
     DataDir,
     Device,
     Fresh,
@@ -82,6 +83,7 @@ def run(
         ),
     ] = None,
     figures: Annotated[bool, typer.Option(help="Draw the figures and write the report.")] = True,
+    allow_code: AllowCode = False,
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
@@ -96,7 +98,7 @@ def run(
     where = chosen_engine(engine, address, cpus, gpus, memory)
     start_workers(where, jobs, device, threads)
     plan = make_plan(
-        specified(scenario, settings),
+        specified(scenario, settings, allow_code),
         None if methods is None else parse_words(methods, "--methods"),
         None if seeds is None else parse_seeds(seeds),
         device=device,
@@ -152,6 +154,7 @@ def transfer(
     data_dir: DataDir = None,
     settings: Settings = None,
     threads: Threads = 1,
+    allow_code: AllowCode = False,
     fresh: Fresh = False,
     quiet: Quiet = False,
 ) -> None:
@@ -167,7 +170,7 @@ def transfer(
     where = chosen_engine(engine, address, cpus, gpus, memory)
     start_workers(where, jobs, device, threads)
     plan = make_pair_plan(
-        specified(scenario, settings),
+        specified(scenario, settings, allow_code),
         parse_words(methods, "--method"),
         None if seeds is None else parse_seeds(seeds),
         device=device,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from cl_moe.arguments import checked
 from cl_moe.moe.backbones.base import Backbone
 from cl_moe.moe.blocks import OWN, RAW, Block
 from cl_moe.moe.experts.base import make_module
@@ -46,6 +47,7 @@ class MoENetwork(nn.Module):
     torch.Size([5, 3])
     """
 
+    @checked()
     def __init__(self, backbone: Backbone, seed: int = 0, head: type[Head] = LinearHead) -> None:
         super().__init__()
         self.backbone = backbone

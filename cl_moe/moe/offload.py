@@ -38,6 +38,15 @@ class OffloadedExpert(nn.Module):
         self.kept = (kept,)  # in a tuple, else torch would take a tensor for the module's own
         self.register_buffer("place", torch.empty(0, device=device), persistent=False)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> OffloadedExpert:
+        (kept,) = self.kept  # it is never changed
+        return OffloadedExpert(self.digest, kept, self.numbers, self.device).train(self.training)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a pickle: it holds the tensors, as their file is temporary."""
+        (kept,) = self.kept
+        return {**self.__dict__, "kept": (_read(kept),)}
+
     @property
     def device(self) -> torch.device:
         """The device to which the expert is loaded."""
@@ -50,7 +59,8 @@ class OffloadStore:
 
     Tensors on a CPU are written to a temporary folder, which is removed with the last network that
     uses it; tensors on a GPU are copied to main memory. Copies of a network share the store: files
-    are named by the hash of their content and are never changed. The module structure stays in
+    are named by the hash of their content and are never changed. A pickled network holds all
+    experts, which are in main memory until they are offloaded again. The module structure stays in
     memory, once for all experts of equal structure.
 
     >>> store = OffloadStore()
@@ -69,6 +79,10 @@ class OffloadStore:
     def __deepcopy__(self, memo: dict[int, Any]) -> OffloadStore:
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state for a pickle, without the folder, which belongs to this process."""
+        return {**self.__dict__, "_folder": None}
+
     def offload(self, expert: nn.Module) -> OffloadedExpert:
         """Return the placeholder of an expert; existing references to the expert stay valid."""
         digest, shape = module_digest(expert), module_digest(expert, values=False)
@@ -85,7 +99,7 @@ class OffloadStore:
         """Return the offloaded expert, frozen, on the network's device."""
         expert = copy.deepcopy(self._shells[self._shell_of[offloaded.digest]])
         (kept,) = offloaded.kept
-        data = kept if isinstance(kept, Tensor) else torch.from_numpy(np.load(kept))
+        data = _read(kept)
         start = 0
         for owner, name, empty in _slots(expert):
             size = empty.numel() * empty.element_size()
@@ -108,6 +122,10 @@ class OffloadStore:
             with naming(path):
                 np.save(path, data.numpy(), allow_pickle=False)
         return path
+
+
+def _read(kept: Tensor | Path) -> Tensor:
+    return kept if isinstance(kept, Tensor) else torch.from_numpy(np.load(kept, allow_pickle=False))
 
 
 def module_digest(module: nn.Module, values: bool = True) -> bytes:

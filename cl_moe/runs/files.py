@@ -14,6 +14,7 @@ from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.storage import replace_file
+from cl_moe.unpacking import read_gzip
 
 __all__ = (
     "Column", "json_text", "read_json", "read_json_lines", "read_table", "table_text",
@@ -201,8 +202,8 @@ def _row(cells: list[str], columns: Sequence[Column]) -> tuple[dict[str, Any], l
 
 def _read(path: Path) -> str:
     try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+        content = read_gzip(path) if path.suffix == ".gz" else path.read_bytes()
+        return content.decode("utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except IsADirectoryError as error:

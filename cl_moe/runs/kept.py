@@ -88,11 +88,14 @@ def without_model(plan: StudyPlan, folder: StudyFolder) -> str | None:
     )
 
 
-def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
+def kept_model(
+    folder: Path | None, method: str, seed: int, *, allow_code: bool = False
+) -> TaskModel:
     """Return the model of a study's run.
 
     Raises:
-        InputError: no study, no such method or seed, no model was kept, or the run is damaged.
+        InputError: no study, no such method or seed, no model was kept, the run is damaged, or the
+            model names code that is not allowed, as for :func:`cl_moe.load`.
     """
     if folder is None:
         raise InputError("the study and its models have no folder; give out=...")
@@ -117,7 +120,7 @@ def kept_model(folder: Path | None, method: str, seed: int) -> TaskModel:
     from cl_moe.strategies.saved import load
 
     refuse_changed_run(path.parent)
-    return load(path)
+    return load(path, allow_code=allow_code)
 
 
 def _model_folder(study: StudyFolder, method: str, seed: int) -> Path:

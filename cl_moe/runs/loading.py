@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
 from cl_moe.runs.checking import tuning_problems
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ("load_study", "read_runs")
 
 
+@checked()
 def load_study(path: str | Path) -> StoredStudy:
     """Read a study's folder: all complete runs.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.runs.formatting import counted
 from cl_moe.runs.kept import kept_model
@@ -76,6 +77,7 @@ class Study:
                 console.print(rich_table(found))
         return captured.get().rstrip()
 
+    @checked()
     def plot(
         self, folder: str | Path | None = None, formats: Sequence[str] = ("png",)
     ) -> list[Path]:
@@ -95,13 +97,19 @@ class Study:
         target = Path(folder) if folder is not None else (self.folder or Path()) / "figures"
         return plot_all(self.data, target, formats)
 
-    def model(self, method: str, seed: int = 0) -> TaskModel:
+    @checked()
+    def model(self, method: str, seed: int = 0, *, allow_code: bool = False) -> TaskModel:
         """Return the model of a run as it was at the end of the stream.
+
+        Args:
+            method: its name.
+            seed: of the run.
+            allow_code: as for :func:`cl_moe.load`.
 
         Raises:
             InputError: no such method or seed, or no model was kept (``keep_models=True``).
         """
-        return kept_model(self.folder, method, seed)
+        return kept_model(self.folder, method, seed, allow_code=allow_code)
 
     def __repr__(self) -> str:
         counts = (

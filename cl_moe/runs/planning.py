@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from cl_moe import catalog
-from cl_moe.errors import InputError, did_you_mean
+from cl_moe.errors import InputError, did_you_mean, shortened
+from cl_moe.parameters import LARGEST
 from cl_moe.runs.plan import MethodPlan, StudyPlan
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from cl_moe.streams.scenario import MethodSpec, ScenarioSpec
     from cl_moe.streams.stream import TaskStream
 
-__all__ = ("MethodLike", "Source", "make_plan")
+__all__ = ("PLANNED", "MethodLike", "Source", "make_plan")
+
+PLANNED = ("source", "methods", "seeds", "training", "network", "device", "threads")
+"""Arguments of a study that a plan checks."""
 
 MethodLike: TypeAlias = "str | Mapping[str, Any] | MethodSpec"
 Source: TypeAlias = "ScenarioSpec | TaskStream | CLScenario[Any] | str | Path"
@@ -44,6 +48,7 @@ def make_plan(
     threads: int = 1,
     curves: bool = True,
     elsewhere: bool = False,
+    allow_code: bool = False,
 ) -> StudyPlan:
     """Return the checked plan of a study; see :func:`cl_moe.run` for the arguments.
 
@@ -54,7 +59,7 @@ def make_plan(
     """
     from cl_moe.streams.scenario import NetworkSpec, ScenarioSpec, TrainingSpec
 
-    source = _source(source)
+    source = _source(source, allow_code)
     scenario = source if isinstance(source, ScenarioSpec) else None
     folder = Path(data_dir) if data_dir is not None else None
     problems = _option_problems(device, threads, folder, elsewhere)
@@ -94,18 +99,18 @@ def make_plan(
     )
 
 
-def _source(source: object) -> ScenarioSpec | TaskStream:
-    from cl_moe.streams.scenario import ScenarioSpec, load_scenario
+def _source(source: object, allow_code: bool) -> ScenarioSpec | TaskStream:
+    from cl_moe.streams.scenario import ScenarioSpec, read_scenario
     from cl_moe.streams.stream import TaskStream
 
     if isinstance(source, (str, Path)):
-        return load_scenario(source)
+        return read_scenario(source, allow_code=allow_code)[0]
     if isinstance(source, (ScenarioSpec, TaskStream)):
         return source
     if isinstance(getattr(source, "streams", None), Mapping):  # Avalanche's
         return TaskStream.from_benchmark(source)
     raise InputError(
-        f"source: {_short(source)} is not a scenario; give its name or file, a TaskStream or an "
+        f"source: {shortened(source)} is not a scenario; give its name or file, a TaskStream or an "
         "Avalanche benchmark"
     )
 
@@ -128,7 +133,7 @@ def _option_problems(
     try:
         found = torch.device(device)
         problems += _device_elsewhere(found) if elsewhere else _device_problems(found)
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError, ValueError):
         problems.append(f"device: '{device}' is not a torch device; give cpu, cuda or cuda:1")
     if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
         problems.append(f"threads: {threads!r} is not a whole number from 1 to {MOST_THREADS}")
@@ -165,18 +170,18 @@ def _seeds(seeds: Any) -> tuple[tuple[int, ...], list[str]]:
     """Return the seeds of a number of seeds, or of a list of them."""
     from cl_moe.streams.scenario import MOST_SEEDS
 
-    if isinstance(seeds, int):
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_SEEDS:
             fault = "few; give 1 or more" if seeds < 1 else f"many; give {MOST_SEEDS} or fewer"
-            return (), [f"seeds: {seeds} is too {fault}"]
+            return (), [f"seeds: {shortened(seeds)} is too {fault}"]
         return tuple(range(seeds)), []
     if not isinstance(seeds, Iterable):
         return (), [f"seeds: {seeds!r} is not a number of seeds; give 1 or more, or a list of them"]
     listed = tuple(seeds)
     problems = [
-        f"seeds: {seed!r} is not a seed; give whole numbers from 0"
+        f"seeds: {shortened(seed)} is not a seed; give whole numbers from 0 to {LARGEST}"
         for seed in listed
-        if type(seed) is not int or seed < 0
+        if type(seed) is not int or not 0 <= seed <= LARGEST
     ]
     if not listed:
         problems.append("seeds: none; give a number of seeds, or a list of them")
@@ -224,7 +229,7 @@ def _methods(given: Any, scenario: ScenarioSpec | None) -> tuple[list[MethodPlan
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
-    if not given:
+    if not chosen and not problems:
         problems.append(f"methods: none; known: {', '.join(own or catalog.names('method'))}")
     return chosen, problems
 
@@ -233,11 +238,6 @@ def _named(name: str, known: Collection[str]) -> str:
     """Return a method's name; an alias is resolved unless a method has this name."""
     found = catalog.canonical("method", name)
     return found if name not in known and found in {*known, *catalog.names("method")} else name
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_type(name: str) -> bool:

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.errors import enough_memory
 from cl_moe.objectives import SCORES
 from cl_moe.runs.build import build, context_of
 from cl_moe.runs.callbacks import TrainingCallback, attached, event_counts, events_since
@@ -69,7 +70,8 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
 
 def _begun(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallback) -> _Run:
     """Return a run at its start, or where its last checkpoint is."""
-    run = _Run(plan, job, stream, tell)
+    with enough_memory(job.label, "give smaller tasks or a smaller network"):
+        run = _Run(plan, job, stream, tell)
     try:
         run.resume()
     except DAMAGE:  # the checkpoint was written by other code

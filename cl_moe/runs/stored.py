@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cl_moe.analysis.data import StudyData
+from cl_moe.arguments import checked
 from cl_moe.runs.kept import kept_model
 
 if TYPE_CHECKING:
@@ -27,10 +28,16 @@ class StoredStudy(StudyData):
     folder: Path | None = None
     note: str | None = None
 
-    def model(self, method: str, seed: int = 0) -> TaskModel:
+    @checked()
+    def model(self, method: str, seed: int = 0, *, allow_code: bool = False) -> TaskModel:
         """Return the model of a run as it was at the end of the stream.
+
+        Args:
+            method: its name.
+            seed: of the run.
+            allow_code: as for :func:`cl_moe.load`.
 
         Raises:
             InputError: no such method or seed, or no model was kept (``--keep-models``).
         """
-        return kept_model(self.folder, method, seed)
+        return kept_model(self.folder, method, seed, allow_code=allow_code)

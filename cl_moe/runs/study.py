@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.runs.driver import Driver
 from cl_moe.runs.engines.choice import open_engine, read_engine
@@ -21,7 +22,7 @@ from cl_moe.runs.loading import load_study
 from cl_moe.runs.lock import locked
 from cl_moe.runs.outcome import Study, study_of
 from cl_moe.runs.plan import CheckpointPlan, Streams, StudyPlan
-from cl_moe.runs.planning import MethodLike, Source, make_plan
+from cl_moe.runs.planning import PLANNED, MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
 from cl_moe.runs.store import StudyFolder
 from cl_moe.storage import EXPERTS, STUDY, remove_leftovers, temporary_folder
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ("Study", "run", "run_plan")
 
 
+@checked({"jobs": (1, 10_000)}, free=PLANNED)
 def run(
     source: Source,
     methods: Sequence[MethodLike] | None = None,
@@ -51,6 +53,7 @@ def run(
     checkpoint_steps: int | None = None,
     fresh: bool = False,
     progress: bool = True,
+    allow_code: bool = False,
 ) -> Study:
     """Run a study: every method learns the stream's tasks one after the other, with every seed.
 
@@ -86,6 +89,7 @@ def run(
             number of optimizer steps; by default at the end of tasks, in at most 2 % of the time.
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
+        allow_code: for a scenario's file, as for :func:`~cl_moe.load_scenario`.
 
     Raises:
         InputError: arguments, scenario or data cannot be used; every problem is named.
@@ -100,7 +104,7 @@ def run(
     plan = make_plan(
         source, methods, seeds, training=training, network=network, baseline=baseline,
         device=device, data_dir=data_dir, threads=threads, curves=curves,
-        elsewhere=engine != "local",
+        elsewhere=engine != "local", allow_code=allow_code,
     )  # fmt: skip
     return run_plan(
         plan, jobs=jobs, engine=engine, out=out, keep_models=keep_models,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.outcome import Study
 from cl_moe.runs.plan import StudyPlan
-from cl_moe.runs.planning import MethodLike, Source, make_plan
+from cl_moe.runs.planning import PLANNED, MethodLike, Source, make_plan
 from cl_moe.runs.study import run_plan
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ("make_pair_plan", "transfer")
 REFERENCE = "single_task"
 
 
+@checked({"jobs": (1, 10_000)}, free=PLANNED)
 def transfer(
     source: Source,
     methods: str | Mapping[str, Any] | Sequence[MethodLike] = "moe",
@@ -37,6 +39,7 @@ def transfer(
     threads: int = 1,
     fresh: bool = False,
     progress: bool = True,
+    allow_code: bool = False,
 ) -> Study:
     """Measure the transfer matrix: the gain on each task when learned after each other one alone.
 
@@ -63,6 +66,7 @@ def transfer(
         threads: torch threads of each run.
         fresh: remove what an earlier study has left in ``out``.
         progress: show how far it is, on standard error.
+        allow_code: as for :func:`cl_moe.run`.
 
     Returns:
         The study; its ``transfer()`` is the matrix, its ``table()`` and ``plot()`` show it.
@@ -80,7 +84,7 @@ def transfer(
     """
     plan = make_pair_plan(
         source, methods, seeds, training=training, network=network, device=device,
-        data_dir=data_dir, threads=threads, elsewhere=engine != "local",
+        data_dir=data_dir, threads=threads, elsewhere=engine != "local", allow_code=allow_code,
     )  # fmt: skip
     return run_plan(plan, jobs=jobs, engine=engine, out=out, fresh=fresh, progress=progress)
 
@@ -102,13 +106,15 @@ def make_pair_plan(
     Raises:
         InputError: with every problem of every argument, or there is nothing to pair.
     """
-    from cl_moe.streams.scenario import ScenarioSpec, load_scenario
+    from cl_moe.streams.scenario import ScenarioSpec, read_scenario
 
     if isinstance(source, (str, Path)):
-        source = load_scenario(source)
+        source = read_scenario(source, allow_code=bool(options.get("allow_code")))[0]
     own = source.methods if isinstance(source, ScenarioSpec) else ()
     reference = next((method.name for method in own if method.type == REFERENCE), REFERENCE)
     given = [methods] if isinstance(methods, (str, Mapping)) else methods
+    if not isinstance(given, Iterable):
+        raise InputError(f"methods: {given!r} is not a list; give the name of a method, or several")
     others = [m for m in given if m not in (reference, "alone")]  # its alias
     plan = replace(make_plan(source, [*others, reference], seeds, **options), pairs=True)
     problems = []

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from cl_moe import catalog
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.moe.backbones.insert import Insert
 from cl_moe.moe.experts.base import HostExpert
@@ -15,11 +16,13 @@ from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.heads.base import Head
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import derive
+from cl_moe.strategies.networks import MOST_EXPERTS
 from cl_moe.training.model import TaskModel
 
 __all__ = ("mixture",)
 
 
+@checked({"experts": (0, MOST_EXPERTS)})
 def mixture(
     backbone: nn.Module,
     *,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from torch import nn
 
 from cl_moe import catalog
-from cl_moe.errors import InputError
+from cl_moe.arguments import checked
+from cl_moe.errors import InputError, enough_memory
 from cl_moe.moe.backbones.chain import Chain
 from cl_moe.moe.dense import DenseNetwork, SharedHeadNetwork
 from cl_moe.moe.experts._any import AnyModule
@@ -29,18 +30,21 @@ from cl_moe.moe.gates.base import Gate
 from cl_moe.moe.layer import MoELayer
 from cl_moe.moe.network import MoENetwork
 from cl_moe.seeding import derive
+from cl_moe.streams.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from cl_moe.strategies.context import MethodContext
-    from cl_moe.streams.spec import NetworkSpec
     from cl_moe.streams.stream import TaskStream
     from cl_moe.training.model import TaskModel
 
 __all__ = (
-    "build_dense", "build_moe", "dense_network", "expert_factory", "moe_network", "trunk_stages",
+    "MOST_EXPERTS", "build_dense", "build_moe", "dense_network", "expert_factory", "moe_network",
+    "trunk_stages",
 )  # fmt: skip
 
 Built = TypeVar("Built")
+MOST_EXPERTS = 10_000
+"""Most experts that a layer begins with."""
 
 
 def expert_factory(network: NetworkSpec) -> ExpertFactory:
@@ -138,6 +142,7 @@ def _classes_of_all(stream: TaskStream) -> int:
     return first.n_classes
 
 
+@checked({"shape": (1, 2**26), "experts": (0, MOST_EXPERTS)})
 def build_moe(
     spec: NetworkSpec,
     shape: Shape,
@@ -179,6 +184,8 @@ def moe_network(
         gate_options: the gate's parameters.
         experts: initial number of experts per layer.
     """
+    if not len(shape):
+        raise InputError("shape: is empty; give (features,) or (channels, height, width)")
     seed = derive(seed, "network")
     make_gate = _gate(gate, dict(gate_options or {}))
     encoder = None
@@ -227,8 +234,9 @@ class _Encoder:
 def _checked(build: Callable[[], Built]) -> Built:
     """Turn a network's errors about its sizes into an error that names the table."""
     try:
-        return build()
+        with enough_memory("network", "give smaller widths, or fewer layers"):
+            return build()
     except InputError:
         raise
-    except (ValueError, RuntimeError) as error:  # of shapes or of memory, torch's are the latter
+    except (ValueError, RuntimeError) as error:  # of shapes, torch's are the latter
         raise InputError(f"network: {error}") from error

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError
+from cl_moe.references import Origin, reading
 from cl_moe.state import load_state
 from cl_moe.strategies.methods.base import MethodContext, build_method
 from cl_moe.strategies.mixture import mixture
@@ -26,7 +28,10 @@ DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, Assertion
 """Errors that damaged values may raise."""
 
 
-def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
+@checked()
+def load(
+    path: str | Path, backbone: nn.Module | None = None, *, allow_code: bool = False
+) -> TaskModel:
     """Return a model that was saved by ``model.save(path)`` or ``cl-moe run --keep-models``.
 
     It predicts the same, bit for bit. A mixture can be trained further: give it to
@@ -37,9 +42,11 @@ def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
         path: the folder.
         backbone: for a model from :func:`~cl_moe.mixture`: a network of the same structure as the
             original one; its parameters are replaced by the saved ones.
+        allow_code: import any code that the model's description names, and log one line for each;
+            by default it may name installed parts, and what was used in this process before.
 
     Raises:
-        InputError: no saved model, a damaged one, or another backbone.
+        InputError: no saved model, a damaged one, another backbone, or code that is not allowed.
     """
     folder = Path(path)
     try:
@@ -47,8 +54,9 @@ def load(path: str | Path, backbone: nn.Module | None = None) -> TaskModel:
         origin = state.plain.get("origin")
         if not isinstance(origin, dict):
             raise InputError(f"{folder}: has no description of the model; save it again")
-        model = _made(origin, backbone, folder)
-        model.restore(state)
+        with reading(Origin(folder, allow_code=allow_code, beside=False)):
+            model = _made(origin, backbone, folder)
+            model.restore(state)
         known = state.plain.get("tasks", {})
         model.tasks_info = {int(task): dict(info) for task, info in known.items()}
     except InputError:

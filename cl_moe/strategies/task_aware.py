@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from avalanche.core import SupervisedPlugin
 from avalanche.training.plugins import EvaluationPlugin
 
+from cl_moe.arguments import checked
 from cl_moe.continual.growth.base import GrowthPolicy, make_growth
 from cl_moe.errors import InputError
-from cl_moe.strategies.networks import build_moe
+from cl_moe.strategies.networks import MOST_EXPERTS, build_moe
 from cl_moe.streams.spec import NetworkSpec, TrainingSpec
 from cl_moe.training.model import TaskModel
 from cl_moe.training.plugin import MoEPlugin
@@ -51,6 +53,7 @@ class TaskAwareMoE(Strategy):
     [0, 1]
     """
 
+    @checked({"shape": (1, 2**26), "experts": (0, MOST_EXPERTS)})
     def __init__(
         self,
         *,
@@ -71,9 +74,16 @@ class TaskAwareMoE(Strategy):
     ) -> None:
         if (model is None) == (shape is None):
             raise InputError("TaskAwareMoE: give either shape (a network is made) or model")
+        try:
+            torch.device(device)
+        except RuntimeError as error:
+            raise InputError(
+                f"device: '{device}' is not a torch device; give cpu or cuda"
+            ) from error
         if model is None:
+            assert shape is not None
             spec = network or NetworkSpec()
-            model = build_moe(spec, tuple(shape or ()), seed, gate, gate_options, experts)
+            model = build_moe(spec, tuple(shape), seed, gate, gate_options, experts)
         policy = make_growth(growth, growth_options) if isinstance(growth, str) else growth
         self.moe = MoEPlugin(policy, names, seed)
         super().__init__(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -26,7 +26,7 @@ from avalanche.benchmarks.utils import (
 )
 from torch.utils.data import Dataset
 
-from cl_moe.errors import InputError, InputWarning, one_per_place
+from cl_moe.errors import InputError, InputWarning, one_per_place, shortened
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.streams.datasets import Relabelled, labels, take
@@ -159,7 +159,9 @@ def from_benchmark(scenario: CLScenario[Any]) -> list[Task]:
         InputError: a stream is missing, the numbers of experiences do not match, or data that
             cannot be used, each cause once.
     """
-    streams = scenario.streams
+    streams = getattr(scenario, "streams", None)
+    if not isinstance(streams, Mapping):
+        raise InputError(f"scenario: {shortened(scenario)} is not a benchmark of Avalanche")
     problems = [
         f"benchmark: no {split} stream; give one"
         for split in ("train", "test")

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from cl_moe.errors import InputError, one_per_place
+from cl_moe.errors import InputError, enough_memory, one_per_place
+from cl_moe.references import NotImportedError
 from cl_moe.seeding import derive, generator
 from cl_moe.streams.datasets import draw_per_class
 from cl_moe.streams.generate import drawn_tasks
@@ -67,7 +68,10 @@ def _available(
 ) -> tuple[SourceSpec | None, list[str]]:
     reasons = []
     for choice in source.any_of or [source]:
-        reason = make_source(choice, place).available(data_dir)
+        try:
+            reason = make_source(choice, place).available(data_dir)
+        except NotImportedError:  # it is taken for available
+            reason = None
         if reason is None:
             return choice, []
         reasons.append(f"{place}: {reason}")
@@ -81,7 +85,7 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
     recipes = recipes_of(spec, [*spec.tasks, *listed, *unseen])
     draws = _Draws(seed, spec.stream.shape)
     made = [
-        _attempt(lambda task=task: _make(task, recipes, seed, data_dir, draws, spec))  # type: ignore[misc]
+        _attempt(task.name, lambda task=task: _make(task, recipes, seed, data_dir, draws, spec))  # type: ignore[misc]
         for task in (*listed, *unseen)
     ]
     problems = [
@@ -93,10 +97,11 @@ def build_stream(spec: ScenarioTables, seed: int, data_dir: Path | None) -> Task
     return TaskStream(tasks[: len(listed)], spec.name, tasks[len(listed) :])
 
 
-def _attempt(make: Callable[[], Task]) -> Task | InputError:
+def _attempt(name: str, make: Callable[[], Task]) -> Task | InputError:
     """Return the task, or the error: one task's problems must not hide another's."""
     try:
-        return make()
+        with enough_memory(f"task '{name}'", "give it fewer examples or smaller inputs"):
+            return make()
     except InputError as error:
         return error
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.references import NotImportedError
 from cl_moe.streams.generate import GenerateSpec, drawn_tasks, expand_probes
 from cl_moe.streams.problems import name_problems, read_table, read_tables
 from cl_moe.streams.spec import (
@@ -38,7 +39,8 @@ TABLES: dict[str, Any] = {
 def check(model: type[Scenario], data: Mapping[str, Any]) -> tuple[Scenario | None, list[str]]:
     """Return the scenario, or None and all problems of ``data``.
 
-    Tables are read separately, so that a fault in one does not hide another.
+    Tables are read separately, so that a fault in one does not hide another. Parts that are not to
+    be imported are not checked (:class:`cl_moe.references.NotImportedError`).
     """
     read: dict[str, Any] = {}
     problems: list[str] = []
@@ -167,9 +169,11 @@ def _variant_problems(
     problems = []
     if task.variant is not None or task.related_to is not None:
         for choice in source.any_of or [source]:
-            if _attempt(lambda choice=choice: make_source(choice, "")):  # type: ignore[misc]
+            try:
+                varies = make_source(choice, "").varies
+            except (InputError, NotImportedError):  # told with the source's table
                 continue
-            if not make_source(choice, "").varies:
+            if not varies:
                 key = "variant" if task.variant is not None else "related_to"
                 problems.append(
                     f"{place}.{key}: source '{task.source}' ({choice.type}) has no variants; "
@@ -209,30 +213,34 @@ def _method_problems(data: Mapping[str, Any], read: Mapping[str, Any]) -> list[s
 
 def method_problems(method: MethodSpec, place: str) -> list[str]:
     """Return every problem of a method's type, parameters and grid."""
+    # Every choice of a grid is checked as if it were the parameter.
+    merged = [dict(method.parameters, **{key: c}) for key, cs in method.grid.items() for c in cs]
+    choices = merged or [method.parameters]
+    target, problems = None, []
     try:
         target = catalog.resolve("method", method.type, f"{place}.type")
     except InputError as error:
         return error.problems
-    # Every choice of a grid is checked as if it were the parameter.
-    merged = [dict(method.parameters, **{key: c}) for key, cs in method.grid.items() for c in cs]
-    problems = [
-        problem
-        for parameters in merged or [method.parameters]
-        for problem in catalog.check_parameters(target, parameters, place)
-    ]
+    except NotImportedError:
+        pass
+    else:
+        problems = [p for c in choices for p in catalog.check_parameters(target, c, place)]
     if ":" in method.type:  # the runner supplies missing arguments of an Avalanche class
         problems = [problem for problem in problems if ": missing" not in problem]
     for kind in ("gate", "growth", "expert"):
-        problems += _part_problems(target, kind, merged or [method.parameters], place)
+        problems += _part_problems(target, kind, choices, place)
     return list(dict.fromkeys(problems))
 
 
 def _part_problems(
     target: Any, kind: str, choices: Sequence[Mapping[str, Any]], place: str
 ) -> list[str]:
-    """Check parameters that name a part of the mixture, and the options given to that part."""
+    """Check parameters that name a part of the mixture, and the options given to that part.
+
+    ``target`` is the method; None if it is not imported.
+    """
     problems = []
-    default = catalog.parameters(target).get(kind)
+    default = None if target is None else catalog.parameters(target).get(kind)
     for parameters in choices:
         name = parameters.get(kind, getattr(default, "default", None))
         if not isinstance(name, str):
@@ -241,6 +249,8 @@ def _part_problems(
             part = catalog.resolve(kind, name, f"{place}.{kind}")
         except InputError as error:
             problems += error.problems
+            continue
+        except NotImportedError:
             continue
         options = parameters.get(f"{kind}_options")
         if isinstance(options, Mapping):
@@ -254,6 +264,8 @@ def _attempt(action: Callable[[], Any]) -> list[str]:
         action()
     except InputError as error:
         return error.problems
+    except NotImportedError:
+        pass
     return []
 
 

@@ -82,11 +82,20 @@ def as_dataset(data: Data, place: str = "data", convert: Convert = class_numbers
                 "or a torch Dataset"
             )
         return _from_arrays(data[0], data[1], place, convert)
+    if isinstance(data, Mapping):
+        raise InputError(f"{place}: a {type(data).__name__}; give a pair (inputs, labels)")
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")):
         raise InputError(
             f"{place}: {type(data).__name__} has no length; give arrays, or a torch Dataset that "
             "has one"
         )
+    try:
+        len(data)
+    except Exception as error:  # a user's data set may raise any error
+        raise InputError(
+            f"{place}: its length cannot be read ({type(error).__name__}: {error}); see what its "
+            "data set does"
+        ) from error
     columns = _columns(data)
     if columns is None:
         return Converted(data, place, convert)

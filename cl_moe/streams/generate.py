@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
+from cl_moe.errors import shortened
+from cl_moe.parameters import LARGEST
 from cl_moe.seeding import derive
-from cl_moe.streams.spec import Name, OperatorSpec, ProbeSpec, Spec, StreamSpec, TaskSpec
+from cl_moe.streams.schema import MOST, Name, Spec
+from cl_moe.streams.spec import OperatorSpec, ProbeSpec, StreamSpec, TaskSpec
 
 __all__ = (
     "Drawn",
@@ -21,25 +24,31 @@ __all__ = (
     "generated_tasks",
 )
 
+MOST_TASKS = 10**6
+"""Most tasks of a stream that is drawn."""
+
 
 class PhaseSpec(Spec):
     """A phase of a generated stream: examples per class, and the share of each size."""
 
-    tasks: int = Field(ge=1)
+    tasks: int = Field(ge=1, le=MOST_TASKS)
     per_class: list[int] = Field(min_length=1)
     shares: list[float] | None = None
 
     @model_validator(mode="after")
     def _shares_match(self) -> PhaseSpec:
-        if min(self.per_class) < 1:
-            raise ValueError(f"per_class: {self.per_class} holds a size below 1")
+        if min(self.per_class) < 1 or max(self.per_class) > MOST:
+            raise ValueError(
+                f"per_class: {shortened(self.per_class)} holds a size outside 1 to {MOST}"
+            )
         if self.shares is not None and (
             len(self.shares) != len(self.per_class)
             or min(self.shares) < 0
             or abs(sum(self.shares) - 1) > 1e-6
         ):
             raise ValueError(
-                f"shares: {self.shares}; give one share for each of per_class, with sum 1"
+                f"shares: {shortened(self.shares)}; give one share for each of per_class, with "
+                "sum 1"
             )
         return self
 
@@ -60,11 +69,18 @@ class GenerateSpec(Spec):
     """
 
     sources: list[Name] = Field(min_length=1)
-    classes: int = Field(default=5, ge=2)
+    classes: int = Field(default=5, ge=2, le=MOST)
     phases: list[PhaseSpec] = Field(min_length=1)
-    test_per_class: int | None = Field(default=None, ge=1)
+    test_per_class: int | None = Field(default=None, ge=1, le=MOST)
     recurring: float = Field(default=0.0, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=-LARGEST, le=LARGEST)
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> GenerateSpec:
+        total = sum(phase.tasks for phase in self.phases)
+        if total > MOST_TASKS:
+            raise ValueError(f"phases: {total} tasks are too many; give {MOST_TASKS} or less")
+        return self
 
 
 def expand_tasks(

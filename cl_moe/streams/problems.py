@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cl_moe.errors import did_you_mean
+from cl_moe.errors import did_you_mean, shortened
 
 __all__ = ("name_problems", "read_table", "read_tables")
 
@@ -91,16 +91,17 @@ def _sentence(model: type[BaseModel], value: Any, place: str, problem: Any) -> t
         return at, str(context["error"])
     if kind == "literal_error":
         words = [word for word in typing.get_args(hint) if isinstance(word, str)]
-        return at, f"{given!r} is unknown; {did_you_mean(str(given), words)}"
+        return at, f"{shortened(given)} is unknown; {did_you_mean(shortened(given), words)}"
+    given, inner = shortened(given), shortened(inner)
     if kind.startswith(("greater", "less")):
         limit = context.get("ge", context.get("gt", context.get("le", context.get("lt"))))
         limit = int(limit) if float(limit).is_integer() else limit
         fault, more = ("small", "more") if kind.startswith("greater") else ("large", "less")
         right = f"{limit} or {more}" if kind.endswith("_equal") else f"{more} than {limit}"
-        return at, f"{given!r} is too {fault}; give {right}"
+        return at, f"{given} is too {fault}; give {right}"
     if kind in ("too_short", "string_too_short"):
         return at, "empty; give at least one"
-    return at, f"{inner!r} is not {_wanted(hint)}"
+    return at, f"{inner} is not {_wanted(hint)}"
 
 
 def _follow(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,14 @@ from torch import Tensor
 
 from cl_moe.errors import InputError, did_you_mean
 from cl_moe.streams.shapes import fit, to_float
+from cl_moe.unpacking import array, open_image
 
-__all__ = ("Rows", "columns_of", "read_rows")
+__all__ = ("Rows", "column_problems", "columns_of", "read_rows")
 
 _IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _MOST = 20
+_MOST_NAMED = 1000
+"""Columns among which a similar name is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,22 @@ def columns_of(path: Path) -> list[str]:
     return _lines(path)[0]
 
 
+def column_problems(path: Path, header: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """Return why columns cannot be taken from a table: they are missing, or there twice.
+
+    >>> column_problems(Path("t.csv"), ["a", "b", "b"], ["b", "c"])
+    ["t.csv: no column 'c'; known: a, b", "t.csv: two columns are called 'b'; rename one"]
+    """
+    counts = Counter(header)
+    missing = [name for name in asked if name not in counts]
+    many = f"it has {len(header)} columns" if len(header) > _MOST_NAMED else ""
+    problems = [
+        f"{path}: no column '{name}'; {many or did_you_mean(name, counts)}" for name in missing
+    ]
+    twice = (name for name in sorted(set(asked)) if counts[name] > 1)
+    return problems + [f"{path}: two columns are called '{name}'; rename one" for name in twice]
+
+
 def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return a table's header, and its rows with their lines."""
     delimiter = "\t" if path.suffix == ".tsv" else ","
@@ -101,16 +121,7 @@ def _table(path: Path, shape: Sequence[int], label: str | None, features: Sequen
     header, rows = _lines(path)
     wanted = list(features) or [name for name in header if name != label]
     asked = [*wanted, *([] if label is None else [label])]
-    problems = [
-        f"{path}: no column '{name}'; {did_you_mean(name, header)}"
-        for name in asked
-        if name not in header
-    ]
-    problems += [
-        f"{path}: two columns are called '{name}'; rename one"
-        for name in sorted(set(asked))
-        if header.count(name) > 1
-    ]
+    problems = column_problems(path, header, asked)
     if not rows:
         problems.append(f"{path}: no row below the header; add rows")
     if not problems and len(wanted) != math.prod(shape):
@@ -121,7 +132,8 @@ def _table(path: Path, shape: Sequence[int], label: str | None, features: Sequen
         )
     if problems:
         raise InputError(problems)
-    at = [header.index(name) for name in wanted]
+    position = {name: k for k, name in enumerate(header)}
+    at = [position[name] for name in wanted]
     values = []
     for line, row in rows:
         if len(row) != len(header):
@@ -135,7 +147,7 @@ def _table(path: Path, shape: Sequence[int], label: str | None, features: Sequen
         ]
     if problems:
         raise InputError(_first(problems))
-    labels = None if label is None else [row[header.index(label)].strip() for _, row in rows]
+    labels = None if label is None else [row[position[label]].strip() for _, row in rows]
     x = torch.tensor(values, dtype=torch.float32).view(len(values), *shape)
     return Rows(x, [str(k) for k in range(len(values))], labels=labels)
 
@@ -152,7 +164,7 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
         with np.load(path, allow_pickle=False) as archive:
             if "x" not in archive:
                 raise InputError(f"{path}: no array 'x'; it has {', '.join(archive) or 'none'}")
-            x, y = archive["x"], archive.get("y")
+            x, y = (array(archive, name, path) if name in archive else None for name in "xy")
     except InputError:
         raise
     except (zipfile.BadZipFile, OSError, EOFError, TypeError, AttributeError, ValueError) as error:
@@ -160,6 +172,7 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
             f"{path}: not an npz archive of plain arrays (pickled objects are not loaded); save it "
             "with numpy.savez"
         ) from error
+    assert x is not None
     problems = []
     if x.dtype.kind not in "buif" or x.ndim < 2 or not x.size:
         problems.append(
@@ -229,11 +242,9 @@ def _image_files(folder: Path) -> list[Path]:
 
 def _image(path: Path, shape: Sequence[int]) -> Tensor:
     """Return an image (1, C, H, W): grey where the model has one channel, or takes vectors."""
-    from PIL import Image
-
     colour = len(shape) == 3 and shape[0] == 3
     try:
-        with Image.open(path) as file:
+        with open_image(path) as file:
             pixels = torch.from_numpy(np.array(file.convert("RGB" if colour else "L")))
     except (OSError, SyntaxError) as error:  # what Pillow makes of damaged files
         raise InputError(f"{path}: not a readable image ({error}); remove or replace it") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_moe import catalog
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.references import Origin, reading, scenario_folder, strings
 from cl_moe.streams.spec import (
     MethodSpec,
     NetworkSpec,
@@ -41,6 +43,7 @@ __all__ = (
     "TaskSpec",
     "TrainingSpec",
     "load_scenario",
+    "read_scenario",
     "read_toml",
     "shipped_scenarios",
 )
@@ -53,6 +56,7 @@ class ScenarioSpec(ScenarioTables):
     """
 
     @classmethod
+    @checked()
     def from_dict(cls, data: Mapping[str, Any]) -> ScenarioSpec:
         """Return the checked scenario that ``data`` (the content of a TOML file) describes.
 
@@ -93,19 +97,23 @@ class ScenarioSpec(ScenarioTables):
         """Return plain, JSON-able values from which :meth:`from_dict` makes the same scenario."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    @checked()
     def with_overrides(self, overrides: Iterable[str]) -> ScenarioSpec:
         """Return the scenario with ``key=value`` settings applied, checked again.
 
         Keys are dotted; items of lists are named by position or by their ``name``. Values are read
-        as TOML, else as text. See :mod:`cl_moe.streams.overrides`.
+        as TOML, else as text. See :mod:`cl_moe.streams.overrides`. Code outside of installed
+        packages is imported when it is run.
 
         >>> load_scenario("digits_quick").with_overrides(["training.epochs=1"]).training.epochs
         1
         """
         from cl_moe.streams.overrides import apply_overrides
 
-        return self.from_dict(apply_overrides(self.to_dict(), overrides))
+        with reading(Origin(Path(self.name), allow_code=True, imports=False)):
+            return self.from_dict(apply_overrides(self.to_dict(), overrides))
 
+    @checked()
     def resolve(self, data_dir: Path | None = None) -> ScenarioSpec:
         """Return the scenario with each slot (``any_of``) replaced by the first available source.
 
@@ -116,6 +124,7 @@ class ScenarioSpec(ScenarioTables):
 
         return resolve_sources(self, data_dir)
 
+    @checked()
     def build_stream(self, seed: int, data_dir: Path | None = None) -> TaskStream:
         """Return the tasks, with examples drawn for ``seed``.
 
@@ -136,12 +145,19 @@ def shipped_scenarios() -> dict[str, Path]:
     >>> "digits_quick" in shipped_scenarios()
     True
     """
-    folder = catalog.scenario_folder()
+    folder = scenario_folder()
     return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
 
 
-def load_scenario(path_or_name: str | Path) -> ScenarioSpec:
+@checked()
+def load_scenario(path_or_name: str | Path, *, allow_code: bool = False) -> ScenarioSpec:
     """Return a checked scenario from a TOML file, or a shipped one by its name.
+
+    Args:
+        path_or_name: the file, or the name.
+        allow_code: import any code that the file names, and log one line for each. By default the
+            file may name installed parts, and code in its folder or in the current folder, which
+            is imported when the scenario is run.
 
     Raises:
         InputError: no such file or name, not TOML, or with every problem found in it.
@@ -151,6 +167,29 @@ def load_scenario(path_or_name: str | Path) -> ScenarioSpec:
     ...
     cl_moe.errors.InputError: no scenario file or name 'digits_quik'; did you mean 'digits_quick'?
     """
+    return read_scenario(path_or_name, allow_code=allow_code, imports=allow_code)[0]
+
+
+def read_scenario(
+    path_or_name: str | Path,
+    overrides: Iterable[str] = (),
+    *,
+    allow_code: bool = False,
+    imports: bool = True,
+) -> tuple[ScenarioSpec, list[str]]:
+    """Return a checked scenario, and the references to code that is not an installed part.
+
+    Args:
+        path_or_name: as for :func:`load_scenario`.
+        overrides: ``key=value`` settings of the user, who may name any code.
+        allow_code: whether the file may name any code, too.
+        imports: whether this code is imported, and checked; :mod:`cl_moe.references`.
+
+    Raises:
+        InputError: as :func:`load_scenario`.
+    """
+    from cl_moe.streams.overrides import apply_overrides
+
     path = Path(path_or_name)
     shipped = shipped_scenarios()
     if not path.is_file():
@@ -160,7 +199,17 @@ def load_scenario(path_or_name: str | Path) -> ScenarioSpec:
                 f"no scenario file or name '{path_or_name}'; {did_you_mean(name, shipped)}"
             )
         path = shipped[name]
-    return ScenarioSpec.from_dict({"name": path.stem, **read_toml(path)})
+    given = {"name": path.stem, **read_toml(path)}
+    origin = Origin(path, allow_code=allow_code, imports=imports)
+    with reading(origin):
+        spec = ScenarioSpec.from_dict(given)
+    if overrides:
+        plain = spec.to_dict()
+        changed = apply_overrides(plain, overrides)
+        own = frozenset({*strings(changed)} - {*strings(plain)})
+        with reading(replace(origin, own=own)):
+            spec = ScenarioSpec.from_dict(changed)
+    return spec, origin.named
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -171,5 +220,5 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers of more than 4300 digits
         raise InputError(f"{path}: not valid TOML ({error})") from error

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import math
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from cl_moe import catalog
-from cl_moe.streams.problems import name_problems
+from cl_moe.errors import shortened
+from cl_moe.parameters import LARGEST
+from cl_moe.streams.schema import DEEPEST, LARGEST_ROW, MOST, WIDEST, FolderName, Name, Spec
 
 __all__ = (
-    "FolderName",
     "MethodSpec",
     "NetworkSpec",
     "OperatorSpec",
@@ -20,36 +22,6 @@ __all__ = (
     "TaskSpec",
     "TrainingSpec",
 )
-
-LONGEST_NAME = 80
-"""Bytes; a folder's name may hold 255, and a byte may need three."""
-
-
-def _checked_name(name: str) -> str:
-    problems = name_problems(name)
-    if problems:
-        raise ValueError(problems[0])
-    return name
-
-
-def _short_enough(name: str) -> str:
-    if len(name.encode()) > LONGEST_NAME:
-        raise ValueError(
-            f"'{name[:20]}...' is too long to name a folder; give {LONGEST_NAME} bytes or fewer"
-        )
-    return name
-
-
-Name = Annotated[str, Field(min_length=1), AfterValidator(_checked_name)]
-FolderName = Annotated[Name, AfterValidator(_short_enough)]
-
-
-class Spec(BaseModel):
-    """Base of all tables: frozen, strict about names, without conversion of TOML's types."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False
-    )
 
 
 def _gather(values: Any, own: frozenset[str], into: str) -> Any:
@@ -87,18 +59,22 @@ class NetworkSpec(Spec):
     kind: str = "mlp"
     hidden: list[int] = Field(default=[64])
     channels: list[int] = Field(default=[16, 32])
-    feature_dim: int = Field(default=64, ge=1)
-    layers: int = Field(default=1, ge=1)
+    feature_dim: int = Field(default=64, ge=1, le=WIDEST)
+    layers: int = Field(default=1, ge=1, le=DEEPEST)
     encoder_hidden: list[int] = Field(default=[])
     shared_expert: bool = False
     heads: Literal["task", "shared"] = "task"
-    resident: int | None = Field(default=None, ge=1)
+    resident: int | None = Field(default=None, ge=1, le=MOST)
 
     @field_validator("hidden", "channels", "encoder_hidden")
     @classmethod
     def _widths(cls, widths: list[int]) -> list[int]:
         if any(width < 1 for width in widths):
-            raise ValueError(f"{widths} holds a width below 1")
+            raise ValueError(f"{shortened(widths)} holds a width below 1")
+        if max(widths, default=1) > WIDEST or len(widths) > DEEPEST:
+            raise ValueError(
+                f"{shortened(widths)} is too large; give up to {DEEPEST} widths of {WIDEST} or less"
+            )
         return widths
 
 
@@ -144,16 +120,16 @@ class TrainingSpec(Spec):
             number.
     """
 
-    epochs: int = Field(default=5, ge=1)
-    batch_size: int = Field(default=32, ge=1)
+    epochs: int = Field(default=5, ge=1, le=10**6)
+    batch_size: int = Field(default=32, ge=1, le=2**20)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=LARGEST)
+    weight_decay: float = Field(default=0.0, ge=0, le=LARGEST)
     momentum: float = Field(default=0.0, ge=0, lt=1)
-    min_steps: int = Field(default=100, ge=0)
-    eval_batch_size: int = Field(default=512, ge=1)
+    min_steps: int = Field(default=100, ge=0, le=10**8)
+    eval_batch_size: int = Field(default=512, ge=1, le=2**20)
     validation_fraction: float = Field(default=0.2, gt=0, lt=1)
-    evaluate_every: int = Field(default=1, ge=1)
+    evaluate_every: int = Field(default=1, ge=1, le=MOST)
     evaluate: str = Field(default="all")
 
     @field_validator("evaluate")
@@ -239,8 +215,8 @@ class TaskSpec(Spec):
     related_to: str | None = None
     relatedness: float | None = Field(default=None, ge=0, le=1)
     classes: list[int | str] | int | None = None
-    per_class: int | None = Field(default=None, ge=1)
-    test_per_class: int | None = Field(default=None, ge=1)
+    per_class: int | None = Field(default=None, ge=1, le=MOST)
+    test_per_class: int | None = Field(default=None, ge=1, le=MOST)
     group: str | None = None
     relation: str | None = None
     operators: list[OperatorSpec] = Field(default=[])
@@ -251,6 +227,9 @@ class TaskSpec(Spec):
         size = classes if isinstance(classes, int) else 2 if classes is None else len(classes)
         if size < 2:
             raise ValueError("a task needs two classes or more")
+        positions = classes if isinstance(classes, list) else []
+        if any(not 0 <= n <= MOST for n in (size, *positions) if isinstance(n, int)):
+            raise ValueError(f"{shortened(classes)} is not within 0 to {MOST}")
         if isinstance(classes, list) and len(set(classes)) < len(classes):
             raise ValueError("a class is given twice")
         return classes
@@ -275,8 +254,12 @@ class ProbeSpec(TaskSpec):
     @classmethod
     def _sizes(cls, sizes: int | list[int] | None) -> int | list[int] | None:
         listed = sizes if isinstance(sizes, list) else [] if sizes is None else [sizes]
-        if sizes == [] or any(size < 1 for size in listed) or len(set(listed)) < len(listed):
-            raise ValueError(f"{sizes} is not a size of 1 or more, or a list of different ones")
+        wrong = any(not 1 <= size <= MOST for size in listed)
+        if sizes == [] or wrong or len(set(listed)) < len(listed):
+            raise ValueError(
+                f"{shortened(sizes)} is not a size of 1 or more (at most {MOST}), or a list of "
+                "different ones"
+            )
         return sizes
 
 
@@ -291,11 +274,17 @@ class StreamSpec(Spec):
 
     shape: list[int] | None = None
     order: Literal["listed", "shuffled"] = "listed"
-    order_seed: int = 0
+    order_seed: int = Field(default=0, ge=-LARGEST, le=LARGEST)
 
     @field_validator("shape")
     @classmethod
     def _vector_or_image(cls, shape: list[int] | None) -> list[int] | None:
         if shape is not None and (len(shape) not in (1, 3) or min(shape) < 1):
-            raise ValueError(f"{shape} is neither [features] nor [channels, height, width]")
+            raise ValueError(
+                f"{shortened(shape)} is neither [features] nor [channels, height, width]"
+            )
+        if shape is not None and math.prod(shape) > LARGEST_ROW:
+            raise ValueError(
+                f"{shortened(shape)} is too large; give a shape of {LARGEST_ROW} values or less"
+            )
         return shape

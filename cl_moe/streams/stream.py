@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from cl_moe.arguments import checked
 from cl_moe.errors import InputError, one_per_cause
 from cl_moe.objectives.classification import Classification
 from cl_moe.streams.describe import describe
@@ -36,6 +37,7 @@ class TaskStream(Sequence[Task]):
       1 again  2 classes  train 2  test 2
     """
 
+    @checked()
     def __init__(
         self, tasks: Iterable[Task], name: str = "stream", probes: Iterable[Task] = ()
     ) -> None:
@@ -122,6 +124,7 @@ class TaskStream(Sequence[Task]):
         tasks = [task.in_memory() for task in (*self.tasks, *self.probes)]
         return TaskStream(tasks[: len(self)], self.name, tasks[len(self) :])
 
+    @checked()
     def validation_split(self, fraction: float, seed: int) -> TaskStream:
         """Return the stream with training sets split in two: ``test`` is held-out training data.
 
@@ -149,7 +152,8 @@ class TaskStream(Sequence[Task]):
         """Return the stream in any Avalanche benchmark; see :mod:`cl_moe.streams.benchmark`."""
         from cl_moe.streams.benchmark import from_benchmark
 
-        return cls(from_benchmark(scenario), name or type(scenario).__name__)
+        tasks = from_benchmark(scenario)
+        return cls(tasks, type(scenario).__name__ if name is None else name)
 
 
 def _objective(task: Task) -> dict[str, str]:

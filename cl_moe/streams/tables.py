@@ -5,13 +5,12 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from cl_moe.streams.generate import GenerateSpec, expand_probes, expand_tasks
+from cl_moe.streams.schema import FolderName, Spec
 from cl_moe.streams.spec import (
-    FolderName,
     MethodSpec,
     NetworkSpec,
     ProbeSpec,
     SourceSpec,
-    Spec,
     StreamSpec,
     TaskSpec,
     TrainingSpec,

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from cl_moe.errors import InputError
+from cl_moe.arguments import checked
+from cl_moe.errors import InputError, shortened
 from cl_moe.objectives.base import Objective
 from cl_moe.streams.datasets import Data, row_form
 from cl_moe.streams.problems import name_problems
@@ -77,12 +78,13 @@ class Task:
     relation: str | None = None
     objective: Objective = field(default=None)  # type: ignore[assignment] # set in any case
 
+    @checked(free=("name", "train", "test"))
     def __init__(
         self,
         name: str,
         train: Data,
         test: Data,
-        classes: Iterable[str] = (),
+        classes: Iterable[Any] = (),
         group: str | None = None,
         derived_from: str | None = None,
         relation: str | None = None,
@@ -109,6 +111,8 @@ class Task:
             object.__setattr__(self, key, value)
 
     def _dataset(self, split: Split) -> Dataset[Any]:
+        if str(split) not in ("train", "test"):
+            raise InputError(f"split: {shortened(split)} is neither 'train' nor 'test'")
         return self.train if split == "train" else self.test
 
     @property

@@ -1,15 +1,35 @@
-"""Check that experiences of a benchmark have distinct task labels."""
+"""Checks of what a strategy or a model is given: experiences, rows and task labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from avalanche.benchmarks import OnlineCLExperience
+from avalanche.benchmarks import CLStream, OnlineCLExperience
+from torch import Tensor
 
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, shortened
 
-__all__ = ("require_labels",)
+__all__ = ("require_experiences", "require_labels", "require_rows")
+
+
+def require_experiences(given: Any, place: str) -> None:
+    """Raise an InputError unless ``given`` is an experience, or a list or a stream of them.
+
+    >>> require_experiences(None, "train")
+    Traceback (most recent call last):
+    ...
+    cl_moe.errors.InputError: train: None is not an experience; give those of \
+stream.to_benchmark().train_stream
+    """
+    if isinstance(given, (CLStream, Iterator)):  # whose experiences are made as they are needed
+        return
+    ones = given if isinstance(given, (list, tuple)) else [given]
+    if not ones or not all(hasattr(one, "dataset") for one in ones):
+        raise InputError(
+            f"{place}: {shortened(given)} is not an experience; give those of "
+            "stream.to_benchmark().train_stream"
+        )
 
 
 def require_labels(experience: Any) -> None:
@@ -49,3 +69,26 @@ def _labels(experience: Any) -> Iterator[set[int]]:
         yield from map(set, definitions[stream.name].exps_task_labels)
     elif isinstance(stream, Sequence):
         yield from (set(one.dataset.targets_task_labels.uniques) for one in stream)
+
+
+def require_rows(x: object, labels: object) -> None:
+    """Raise an InputError unless x are rows, and labels are one for each or one for all."""
+    problems = []
+    if not isinstance(x, Tensor) or x.ndim < 2:
+        problems.append(f"x: {_described(x)} is not a tensor of rows (B, ...)")
+    if isinstance(labels, Tensor):
+        rows = len(x) if isinstance(x, Tensor) and x.ndim else 0
+        if labels.shape != (rows,) or labels.is_floating_point():
+            problems.append(
+                f"task_labels: {_described(labels)} for {rows} rows; give one whole number per row"
+            )
+    elif labels is not None and (not isinstance(labels, int) or isinstance(labels, bool)):
+        problems.append(f"task_labels: {_described(labels)}; give a whole number, or a tensor (B,)")
+    if problems:
+        raise InputError(problems)
+
+
+def _described(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)} and type {value.dtype}"
+    return f"a value of type {type(value).__name__}"

@@ -22,6 +22,7 @@ from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.named import make_objective
 from cl_moe.state import State, Stateful, merged, part_of, save_state
+from cl_moe.training.labels import require_rows
 from cl_moe.training.objectives import objectives_by_task
 
 __all__ = ("TaskModel",)
@@ -38,9 +39,8 @@ Avalanche pads with 0, which counts as a real class in the softmax and may win t
 class TaskModel(MultiTaskModule):
     """Wraps a :class:`TaskNetwork` or :class:`MoENetwork` as an Avalanche multi-task module.
 
-    Avalanche adapts a model before evaluation as well as before training; heads are added in
-    training only, so that evaluation changes nothing. A task that is evaluated before it is learned
-    gets chance-level logits, all of them 0.
+    Avalanche adapts a model before evaluation, too; heads are added in training only, so that
+    evaluation changes nothing. A task that is evaluated before it is learned gets logits of 0.
 
     Attributes:
         network: the wrapped network; ``network(x, task)`` gives the logits of one task.
@@ -124,8 +124,7 @@ class TaskModel(MultiTaskModule):
             if str(task) not in self.network.heads:
                 if isinstance(self.network, MoENetwork):
                     raise RuntimeError(
-                        f"task {task} has no experts: give the strategy a MoEPlugin, "
-                        "or use TaskAwareMoE"
+                        f"task {task} has no experts: give a MoEPlugin, or use TaskAwareMoE"
                     )
                 self.network.add_task(task, n_classes)
             elif (reopen := getattr(self.network, "reopen", None)) is not None:
@@ -137,10 +136,13 @@ class TaskModel(MultiTaskModule):
     ) -> Tensor | dict[int, Tensor]:
         """Return logits (B, C) for rows x (B, ...) with one task label each.
 
-        Classes beyond a task's own are :data:`ABSENT`. ``task_labels=None`` gives a dictionary of
-        every learned task's logits for all rows, as Avalanche's plugins expect; where the tasks
-        share a head, of the first task only.
+        Classes beyond a task's own are :data:`ABSENT`. Without labels, every learned task's logits
+        for all rows, as Avalanche expects; of a shared head, those of the first task only.
+
+        Raises:
+            InputError: no tensors, not one label per row, or an unknown task.
         """
+        require_rows(x, task_labels)
         self.auxiliary = {}
         self.answered = task_labels
         if task_labels is None:
@@ -223,7 +225,7 @@ class TaskModel(MultiTaskModule):
         return merged(found)
 
     def restore(self, state: State) -> None:
-        """Restore the result of :meth:`state` in a model of the same structure without tasks."""
+        """Restore the result of :meth:`state` in an untrained model of the same structure."""
         restore_network(self.network, part_of(state, "network"))
         memory = part_of(state, "memory")
         if "objectives" in state.plain:
@@ -259,8 +261,8 @@ class TaskModel(MultiTaskModule):
         """
         if not self.origin:
             raise InputError(
-                "model: its construction is unknown, so it could not be restored; save models "
-                "from build_moe, mixture or cl-moe run --keep-models"
+                "model: its construction is unknown; save models from build_moe, mixture or cl-moe "
+                "run --keep-models"
             )
         own = self.state()
         known = {str(task): info for task, info in self.tasks_info.items() if self.knows(task)}

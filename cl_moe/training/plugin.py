@@ -9,6 +9,7 @@ from typing import Any
 
 from avalanche.core import SupervisedPlugin
 
+from cl_moe.arguments import checked
 from cl_moe.batching import n_batches, needs_two
 from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import candidates_of, sentence
@@ -57,6 +58,7 @@ class MoEPlugin(SupervisedPlugin):
             (share of the new inputs with unchanged predictions of earlier tasks).
     """
 
+    @checked()
     def __init__(
         self,
         growth: GrowthPolicy | str = "reuse_or_grow",

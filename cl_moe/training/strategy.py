@@ -20,7 +20,7 @@ from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
 from cl_moe.training.batches import TensorBatches
 from cl_moe.training.criterion import TaskCriterion
 from cl_moe.training.evaluator import EvaluatorProxy
-from cl_moe.training.labels import require_labels
+from cl_moe.training.labels import require_experiences, require_labels
 from cl_moe.training.loader import Rows, TensorLoader
 from cl_moe.training.model import TaskModel
 from cl_moe.training.optimizer import make_optimizer, sync_optimizer
@@ -83,15 +83,16 @@ class Strategy(TensorBatches, SupervisedTemplate):
         self._set_mode()
         return self.model(self.mb_x, self.mb_task_id)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def train(self, experiences: Any, *args: Any, **kwargs: Any) -> Any:
         """Learn experiences, see Avalanche.
 
         Raises:
-            InputError: the network has batch normalisation, and would have to train on one row; or
-                it has one head per task, and the benchmark has no task labels.
+            InputError: no experiences; the network has batch normalisation, and would have to train
+                on one row; or it has one head per task, and the benchmark has no task labels.
         """
+        require_experiences(experiences, "train")
         try:
-            return super().train(*args, **kwargs)
+            return super().train(experiences, *args, **kwargs)
         except ValueError as error:
             if NO_SPREAD not in str(error):
                 raise

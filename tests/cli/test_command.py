@@ -19,20 +19,21 @@ FLAGS = {
     "run": [
         "SCENARIO", "--methods", "--seeds", "--jobs", "--engine", "--address", "--cpus-per-run",
         "--gpus-per-run", "--memory-per-run", "--out", "--device", "--data-dir", "--set",
-        "--threads", "--curves/--no-curves", "--keep-models", "--figures/--no-figures", "--fresh",
-        "--quiet",
+        "--threads", "--curves/--no-curves", "--keep-models", "--figures/--no-figures",
+        "--allow-code", "--fresh", "--quiet",
     ],
     "predict": [
         "MODEL", "DATA", "--task", "--label", "--source", "--method", "--seed", "--out",
+        "--allow-code",
     ],
     "estimate": [
         "SCENARIO", "--methods", "--seeds", "--jobs", "--device", "--data-dir", "--set",
-        "--threads", "--json",
+        "--threads", "--allow-code", "--json",
     ],
     "transfer": [
         "SCENARIO", "--method/--methods", "--seeds", "--jobs", "--engine", "--address",
         "--cpus-per-run", "--gpus-per-run", "--memory-per-run", "--out", "--device", "--data-dir",
-        "--set", "--threads", "--fresh", "--quiet",
+        "--set", "--threads", "--allow-code", "--fresh", "--quiet",
     ],
     "summary": ["DIR", "--json", "--metric"],
     "plot": ["DIR", "--format", "--out", "--figure"],
@@ -41,7 +42,7 @@ FLAGS = {
     "unpack": ["DIR", "TARGET", "--without"],
     "list": ["KIND", "[NAME]"],
     "new": ["NAME"],
-    "check": ["FILE|PART", "--kind", "--set", "--data-dir"],
+    "check": ["FILE|PART", "--kind", "--set", "--data-dir", "--allow-code"],
 }  # fmt: skip
 HEAVY = {"torch", "torchvision", "avalanche", "pandas", "matplotlib", "scipy", "sklearn", "seaborn"}
 

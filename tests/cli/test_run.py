@@ -131,7 +131,7 @@ def test_a_bug_keeps_its_traceback(
     def bug(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("cl_moe.streams.scenario.load_scenario", bug)
+    monkeypatch.setattr("cl_moe.streams.scenario.read_scenario", bug)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         call("run", scenario)
 

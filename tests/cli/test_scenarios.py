@@ -67,7 +67,7 @@ def test_parts_in_the_current_folder_are_found(call: Callable[..., Any], scenari
     scenario.write_text(
         scenario.read_text() + '\n[[methods]]\nname = "mine"\ntype = "parts_of_mine:own_dense"\n'
     )
-    said = call("check", scenario)
+    said = call("check", scenario, "--allow-code")
     assert said.code == 0, said.err
     assert "mine (parts_of_mine:own_dense)" in said.out
 
@@ -159,9 +159,9 @@ def broken(context, /):
 """
 
 
-@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("command", [["check", "--allow-code"], ["run"]])
 def test_what_parts_of_ones_own_refuse_is_said(
-    call: Callable[..., Any], scenario: Path, command: str
+    call: Callable[..., Any], scenario: Path, command: list[str]
 ) -> None:
     (scenario.parent / "own.py").write_text(POLICIES)
     growths = {"lacks": "own.py:Unfinished", "picky": "own.py:Picky", "none": "own.py:GrowthPolicy"}
@@ -171,7 +171,7 @@ def test_what_parts_of_ones_own_refuse_is_said(
     ]
     tables.append('[[methods]]\nname = "gate"\ntype = "moe"\ngate_options = { k = 0 }\n')
     scenario.write_text(scenario.read_text() + "\n".join(tables))
-    said = call(command, scenario)
+    said = call(*command, scenario)
     assert (said.code, said.out) == (2, "")
     lines = [line for line in said.err.splitlines() if line.startswith("error: ")]
     wanted = [
@@ -190,7 +190,7 @@ def test_check_says_that_a_method_cannot_be_built(call: Callable[..., Any], scen
     (scenario.parent / "own.py").write_text(POLICIES)
     table = '[[methods]]\nname = "mine"\ntype = "own.py:broken"\n'
     scenario.write_text(scenario.read_text() + table)
-    said = call("check", scenario)
+    said = call("check", scenario, "--allow-code")
     assert said.code == 2
     assert said.err == "error: method 'mine': cannot be built (KeyError: 'a bug')\n"
 

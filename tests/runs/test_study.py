@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import cl_moe
-from cl_moe import InputError, StudyError, TaskStream, catalog, load_study
+from cl_moe import InputError, StudyError, TaskStream, load_study, references
 from cl_moe.runs import single
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.store import StudyFolder
@@ -255,7 +255,7 @@ def test_a_setting_that_fails_costs_its_method_alone(stream: TaskStream, tmp_pat
     assert caught.value.study.data.method_names == ["dense"]
     assert [row["setting"] for row in StudyFolder(out).tuning()] == [0, 2]
     module.write_text(PICKY.replace("size == 2", "size == 9"))
-    catalog._module_of.cache_clear()
+    references._module_of.cache_clear()
     found = cl_moe.run(stream, [grid, "dense"], seeds=1, out=out, **ONCE)
     assert found.data.method_names == ["picky", "dense"]
     assert not (out / "failures").exists()

@@ -90,7 +90,7 @@ def test_an_avalanche_strategy_has_the_budget_of_all(context, learn):
 
 
 def test_what_is_no_strategy_is_refused(context):
-    assert "is not an Avalanche strategy" in problems("collections:OrderedDict", {}, context)[0]
+    assert "is not an Avalanche strategy" in problems("torch.nn:Linear", {}, context)[0]
 
 
 def mine(context, /, *, width: float = 1.0):
@@ -142,12 +142,12 @@ def test_problems_of_parameters_name_the_method(context):
     ("parameters", "words"),
     [
         (
-            {"gate": "collections:OrderedDict"},
-            "gate: 'collections:OrderedDict' is not a valid gate",
+            {"gate": "torch.nn:Linear"},
+            "gate: 'torch.nn:Linear' is not a valid gate",
         ),
         (
-            {"growth": "collections:OrderedDict"},
-            "growth: 'collections:OrderedDict' is not a valid growth",
+            {"growth": "torch.nn:Linear"},
+            "growth: 'torch.nn:Linear' is not a valid growth",
         ),
         ({"gate_options": {"k": 0}}, "gate_options.k: 0 must be 1 or more experts"),
         (

@@ -44,6 +44,9 @@ class RaySpec:
 
     def __post_init__(self) -> None:
         problems = []
+        address: object = self.address
+        if not isinstance(address, (str, type(None))):
+            problems.append(f"address: {address!r} is not an address; give HOST:PORT or auto")
         if self.cpus is not None and not _is_share(self.cpus, least=0.001):
             problems.append(
                 f"cpus: {self.cpus!r} is not a valid number of cores; give 0.5, 1, 2, ..."
@@ -80,4 +83,4 @@ def _is_share(value: object, least: float) -> bool:
     """Whether Ray accepts an amount: a fraction of one, or a whole number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return False
-    return value >= least and (value <= 1 or value == int(value))
+    return least <= value <= 10**6 and (value <= 1 or value == int(value))

@@ -36,9 +36,14 @@ def moe(
         growth_options: parameters of the growth policy.
     """
     from cl_moe.continual.growth.base import make_growth
-    from cl_moe.strategies.networks import moe_network
+    from cl_moe.strategies.networks import MOST_EXPERTS, moe_network
 
-    require({f"experts: {experts} is too few; give 1 or more": experts >= 1})
+    require(
+        {
+            f"experts: {experts} is too few; give 1 or more": experts >= 1,
+            f"experts: {experts} is too many; give {MOST_EXPERTS} or less": experts <= MOST_EXPERTS,
+        }
+    )
     options = dict(growth_options or {})
     if max_experts is not None:
         options["max_experts"] = max_experts

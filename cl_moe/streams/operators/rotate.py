@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from cl_moe.errors import InputError
+from cl_moe.parameters import LARGEST
 from cl_moe.streams.operators.base import Operator, image_problem, map_inputs
 from cl_moe.streams.task import Task
 
@@ -42,8 +43,8 @@ class Rotate(Operator):
     degrees: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.degrees):
-            raise InputError(f"degrees: {self.degrees} is not an angle")
+        if not abs(self.degrees) <= LARGEST:  # NaN neither
+            raise InputError(f"degrees: {self.degrees} is not an angle; give -360 to 360")
 
     def __call__(self, task: Task, seed: int = 0) -> Task:
         """Return the task with rotated images."""

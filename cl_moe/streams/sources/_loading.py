@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from cl_moe import catalog
-from cl_moe.errors import InputError
+from cl_moe.errors import InputError, enough_memory
 from cl_moe.streams.sources.base import Source, SourceData
 from cl_moe.streams.spec import SourceSpec
 
@@ -71,8 +71,9 @@ def load_once(source: Source, *, seed: int, data_dir: Path | None, place: str) -
 
 def _loaded(source: Source, seed: int, data_dir: Path | None, place: str) -> SourceData:
     try:
-        data: object = source.load(seed=seed, data_dir=data_dir)
-    except (InputError, MemoryError):
+        with enough_memory(place, "use smaller data, or a machine with more"):
+            data: object = source.load(seed=seed, data_dir=data_dir)
+    except InputError:
         raise
     except Exception as error:  # damaged files and users' functions may raise any error
         raise InputError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from cl_moe.errors import InputError
 from cl_moe.streams.sources._pixels import eight_bits
 from cl_moe.streams.sources.base import SourceData
+from cl_moe.unpacking import array, open_image, read_gzip
 
 __all__ = (
     "find_idx",
@@ -39,9 +40,8 @@ def read_idx(path: Path) -> Tensor:
         InputError: the file is not IDX, not of bytes, or truncated.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = file.read()
-    except (OSError, EOFError) as error:
+        content = read_gzip(path) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error}); download it again") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != 8:
         raise InputError(f"{path}: not an IDX file of bytes; download it again")
@@ -61,14 +61,12 @@ def read_cifar_sheets(folder: Path, *, coarse: bool) -> SourceData:
     Its ``sheets`` hold {file, split, label, n, cols}: tile k is at row k // cols, column
     k % cols; ``classes``, ``coarse_names`` and ``coarse_of_class`` name the labels.
     """
-    from PIL import Image
-
     path = folder / "index.json"
     index = json.loads(path.read_text(encoding="utf-8"))
     height, width = index["image"][:2]
     parts: dict[str, list[tuple[Tensor, Tensor]]] = {"train": [], "test": []}
     for sheet in index["sheets"]:
-        with Image.open(folder / sheet["file"]) as image:
+        with open_image(folder / sheet["file"]) as image:
             pixels = torch.from_numpy(np.array(eight_bits(image, "RGB")))
         rows = pixels.shape[0] // height
         tiles = pixels.view(rows, height, sheet["cols"], width, 3).permute(0, 2, 4, 1, 3)
@@ -97,8 +95,9 @@ def read_omniglot_archives(folder: Path, alphabet: str | None) -> SourceData:
         wanted = [r for r in rows if r["split"] == split and alphabet in (None, r["alphabet"])]
         if not wanted:
             continue
-        with np.load(folder / f"images_{split}.npz", allow_pickle=False) as archive:
-            paper = archive["images"]
+        path = folder / f"images_{split}.npz"
+        with np.load(path, allow_pickle=False) as archive:
+            paper = array(archive, "images", path)
         for row in wanted:
             low, high = int(row["first_id"]), int(row["last_id"])
             images.append(torch.from_numpy(~paper[low - first : high - first + 1]))
@@ -122,8 +121,6 @@ def split_drawers(ink_KD: Tensor, names: tuple[str, ...]) -> SourceData:
 
 def read_omniglot_folders(folder: Path, alphabet: str | None) -> SourceData:
     """Return Omniglot from torchvision's folders of PNG files, in the form of the archives."""
-    from PIL import Image
-
     characters = sorted(folder.glob("images_*/*/character*"))
     known = sorted({path.parent.name for path in characters})
     characters = [path for path in characters if alphabet in (None, path.parent.name)]
@@ -132,7 +129,12 @@ def read_omniglot_folders(folder: Path, alphabet: str | None) -> SourceData:
     stacks = []
     for character in characters:
         drawings = sorted(character.glob("*.png"))
-        grey = [np.array(eight_bits(Image.open(path), "L")) for path in drawings]
+        grey = [_grey(path) for path in drawings]
         stacks.append(torch.from_numpy(255 - np.stack(grey)))
     names = tuple(f"{p.parent.name}/{p.name.removeprefix('character')}" for p in characters)
     return split_drawers(torch.stack(stacks), names)
+
+
+def _grey(path: Path) -> np.ndarray:
+    with open_image(path) as image:
+        return np.array(eight_bits(image, "L"))

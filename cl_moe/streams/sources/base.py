@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, one_per_cause
+from cl_moe.errors import InputError, one_per_cause, shortened
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
 from cl_moe.objectives.named import make_objective
@@ -21,14 +21,19 @@ from cl_moe.seeding import generator
 from cl_moe.streams.datasets import split_stratified
 
 __all__ = (
+    "MOST_VALUES",
     "Source",
     "SourceData",
     "cache_folder",
     "data_folder",
     "encode",
     "find_path",
+    "range_problems",
     "split_apart",
 )
+
+MOST_VALUES = 2**32
+"""Most values of a source that makes its data: 16 GiB of float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +129,23 @@ def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
     elif int(y.min()) < 0 or int(y.max()) >= classes:
         wrong = int(y.min()) if int(y.min()) < 0 else int(y.max())
         problems.append(f"label {wrong} for {classes} classes; labels are 0 to {classes - 1}")
+    return problems
+
+
+def range_problems(part: object, ranges: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return a sentence for each attribute of a part that is outside its range, or not finite.
+
+    >>> from types import SimpleNamespace
+    >>> range_problems(SimpleNamespace(dim=10**8), {"dim": (2, 2**20)})
+    ['dim: 100000000 is too large; give 1048576 or less']
+    """
+    problems = []
+    for key, (low, high) in ranges.items():
+        value = getattr(part, key)
+        if not value >= low:  # also where it is NaN
+            problems.append(f"{key}: {shortened(value)} is too small; give {low} or more")
+        elif value > high:
+            problems.append(f"{key}: {shortened(value)} is too large; give {high} or less")
     return problems
 
 

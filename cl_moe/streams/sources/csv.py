@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cl_moe.errors import InputError, did_you_mean, one_per_cause
+from cl_moe.errors import InputError, one_per_cause
+from cl_moe.streams.rows import column_problems
 from cl_moe.streams.scaling import standardised
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 
@@ -120,7 +121,8 @@ class Csv(Source):
                 f"{path}, column '{self.label}': label '{unknown[0]}' is not in the "
                 "training file; add training rows or remove it"
             )
-        return torch.tensor([classes.index(word) for word in read])
+        number = {name: k for k, name in enumerate(classes)}
+        return torch.tensor([number[word] for word in read])
 
     def _read(
         self, path: Path, features: Sequence[str]
@@ -151,16 +153,7 @@ class Csv(Source):
     ) -> tuple[str, ...]:
         """Return the names of the columns of inputs; the header must have these and the labels."""
         wanted = tuple(features) or tuple(name for name in header if name not in self.targets)
-        problems = [
-            f"{path}: no column '{name}'; {did_you_mean(name, header)}"
-            for name in (*self.targets, *wanted)
-            if name not in header
-        ]
-        problems += [
-            f"{path}: two columns are called '{name}'; rename one"
-            for name in sorted({*self.targets, *wanted})
-            if header.count(name) > 1
-        ]
+        problems = column_problems(path, header, (*self.targets, *wanted))
         if not rows:
             problems.append(f"{path}: no row below the header; add examples")
         if problems:
@@ -171,8 +164,9 @@ class Csv(Source):
         self, rows: list[list[str]], header: list[str], wanted: Sequence[str], path: Path
     ) -> tuple[list[list[float]], list[list[float]]]:
         """Return the numbers in the columns ``wanted``, and in those of targets, if they are."""
-        columns = [header.index(name) for name in wanted]
-        at = [header.index(name) for name in self.targets]
+        position = {name: k for k, name in enumerate(header)}
+        columns = [position[name] for name in wanted]
+        at = [position[name] for name in self.targets]
         values, targets = [], []
         found: list[tuple[str, str]] = []
 

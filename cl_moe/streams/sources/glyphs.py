@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cl_moe.errors import InputError
 from cl_moe.seeding import generator
-from cl_moe.streams.sources.base import Source, SourceData
+from cl_moe.streams.sources.base import MOST_VALUES, Source, SourceData, range_problems
 
 __all__ = ("Glyphs",)
 
@@ -18,6 +18,14 @@ POINTS = 12
 """Number of points per stroke."""
 PEN = 0.05
 """Radius of the pen; the image is 1 wide."""
+RANGES = {
+    "classes": (2, 10**5),
+    "strokes": (1, 100),
+    "size": (4, 1024),
+    "wobble": (0, 1),
+    "train_per_class": (1, 10**6),
+    "test_per_class": (1, 10**6),
+}
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,15 @@ class Glyphs(Source):
     test_per_class: int = 20
 
     def __post_init__(self) -> None:
-        least = {"classes": 2, "strokes": 1, "size": 4, "train_per_class": 1, "test_per_class": 1}
-        problems = [
-            f"{key}: {getattr(self, key)} is too small; give {low} or more"
-            for key, low in least.items()
-            if getattr(self, key) < low
-        ]
-        if self.wobble < 0:
-            problems.append(f"wobble: {self.wobble} is negative; give 0 or more")
+        problems = range_problems(self, RANGES)
+        examples = self.train_per_class + self.test_per_class
+        pixels = examples * self.size**2
+        values = max(pixels * self.classes, pixels * self.strokes * POINTS)
+        if not problems and values > MOST_VALUES:
+            problems.append(
+                f"size: {self.size} with {examples} examples per class makes {values} values; give "
+                f"sizes that make {MOST_VALUES} or less"
+            )
         if problems:
             raise InputError(problems)
 

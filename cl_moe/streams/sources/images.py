@@ -12,9 +12,11 @@ from torch import Tensor
 from cl_moe.errors import InputError, one_per_cause
 from cl_moe.streams.sources._pixels import eight_bits
 from cl_moe.streams.sources.base import Source, SourceData, find_path, split_apart
+from cl_moe.unpacking import most_bytes, open_image, too_large
 
 __all__ = ("Images",)
 
+WIDEST = 2**13
 _ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -41,8 +43,10 @@ class Images(Source):
 
     def __post_init__(self) -> None:
         problems = []
-        if self.size is not None and min(self.size) < 1:
-            problems.append(f"size: {list(self.size)} is not [height, width]")
+        if self.size is not None and not 1 <= min(self.size) <= max(self.size) <= WIDEST:
+            problems.append(
+                f"size: {list(self.size)} is not [height, width], from 1 to {WIDEST} pixels"
+            )
         if not 0 < self.test_fraction < 1:
             problems.append(f"test_fraction: {self.test_fraction} is not between 0 and 1")
         if problems:
@@ -102,6 +106,8 @@ class Images(Source):
                     continue
                 images.append(image)
                 labels.append(label)
+                if (size := image.numel() * len(images)) > most_bytes():
+                    raise too_large(str(folder), size)
         if found:
             raise InputError(one_per_cause(found))
         return torch.stack(images), torch.tensor(labels, dtype=torch.int64)
@@ -111,13 +117,13 @@ class Images(Source):
         from PIL import Image
 
         try:
-            with Image.open(path) as file:
+            with open_image(path) as file:
                 image = eight_bits(file, "L" if self.grey else "RGB")
         except OSError as error:
             found.append(("file", f"{path}: not a readable image ({error}); remove or replace it"))
             return None
         except InputError as error:
-            found.append((str(error), f"{path}: {error}"))
+            found.append((str(error), f"{path}: {str(error).removeprefix(f'{path}: ')}"))
             return None
         if self.size is not None:
             image = image.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)

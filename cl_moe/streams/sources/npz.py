@@ -17,6 +17,7 @@ from cl_moe.streams.inputs import batch_inputs
 from cl_moe.streams.labels import plain_labels
 from cl_moe.streams.sources.base import Source, SourceData, encode, find_path, split_apart
 from cl_moe.streams.targets import target_rows
+from cl_moe.unpacking import array
 
 __all__ = ("Npz",)
 
@@ -76,7 +77,7 @@ class Npz(Source):
                     raise InputError(
                         f"{path}: no array '{n}'; {did_you_mean(n, archive)}" for n in missing
                     )
-                arrays = {name: archive[name] for name in wanted}
+                arrays = {name: array(archive, name, path) for name in wanted}
         except (zipfile.BadZipFile, OSError, EOFError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: not an npz archive; save it with numpy.savez") from error
         except ValueError as error:
@@ -88,7 +89,7 @@ class Npz(Source):
         return self._data(path, arrays)
 
     def _data(self, path: Path, arrays: Mapping[str, Any]) -> SourceData:
-        bad = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+        bad = [name for name, found in arrays.items() if not isinstance(found, np.ndarray)]
         if bad:
             raise InputError(f"{path}: '{bad[0]}' is not an array; save it with numpy.savez")
         problems = [
@@ -119,7 +120,8 @@ class Npz(Source):
                 f"{path}, array '{self.test_y}': label {unknown[0]} is not among the training "
                 "labels; add training examples or remove it"
             )
-        test_y = torch.tensor([classes.index(word) for word in test_words])
+        number = {name: k for k, name in enumerate(classes)}
+        test_y = torch.tensor([number[word] for word in test_words])
         return SourceData(x, y, _inputs(arrays[self.test_x]), test_y, classes)
 
     def _targeted(self, path: Path, arrays: Mapping[str, Any], problems: list[str]) -> SourceData:

@@ -13,9 +13,19 @@ from torch import Tensor
 
 from cl_moe.errors import InputError
 from cl_moe.seeding import generator
-from cl_moe.streams.sources.base import Source, SourceData
+from cl_moe.streams.sources.base import MOST_VALUES, Source, SourceData, range_problems
 
 __all__ = ("Synthetic",)
+
+RANGES = {
+    "dim": (2, 2**20),
+    "classes": (2, 10**5),
+    "clusters": (1, 10**4),
+    "latent": (1, 10**4),
+    "noise": (0, 10**6),
+    "train_per_class": (1, 10**7),
+    "test_per_class": (1, 10**7),
+}
 
 
 @dataclass(frozen=True)
@@ -71,21 +81,14 @@ class Synthetic(Source):
     lineage: tuple[tuple[str, float], ...] = (("a", 0.0),)
 
     def __post_init__(self) -> None:
-        least = {
-            "dim": 2,
-            "classes": 2,
-            "clusters": 1,
-            "latent": 1,
-            "train_per_class": 1,
-            "test_per_class": 1,
-        }
-        problems = [
-            f"{key}: {getattr(self, key)} is too small; give {low} or more"
-            for key, low in least.items()
-            if getattr(self, key) < low
-        ]
-        if self.noise < 0:
-            problems.append(f"noise: {self.noise} is negative; give 0 or more")
+        problems = range_problems(self, RANGES)
+        rows = self.classes * (self.train_per_class + self.test_per_class)
+        values = max(rows * self.dim, self._size)
+        if not problems and values > MOST_VALUES:
+            problems.append(
+                f"dim: {self.dim} with {rows} examples makes {values} values; give sizes that make "
+                f"{MOST_VALUES} or less"
+            )
         if self.image and math.isqrt(max(self.dim, 0)) ** 2 != self.dim:
             problems.append(
                 f"dim: {self.dim} is not a square; give 64, 256, 784 or leave out image"

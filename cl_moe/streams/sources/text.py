@@ -79,7 +79,8 @@ class Text(Source):
                 f"{test_file}, column '{self.label}': label '{unknown[0]}' is not in the training "
                 "file; add training examples or remove it"
             )
-        test_y = torch.tensor([classes.index(word) for word in test_words])
+        number = {name: k for k, name in enumerate(classes)}
+        test_y = torch.tensor([number[word] for word in test_words])
         return SourceData(self._embed(texts), y, self._embed(test_texts), test_y, classes)
 
     def _embed(self, texts: list[tuple[str, ...]]) -> Tensor:
