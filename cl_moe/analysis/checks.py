@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from cl_moe.analysis.frames import (
 )
 from cl_moe.analysis.scores import LEAST, NAMES, score_rows
 from cl_moe.errors import did_you_mean
+from cl_moe.escape import line
 
 __all__ = ("bad_names", "bad_values", "missing_columns")
 
@@ -48,8 +51,29 @@ def missing_columns(data: Frames) -> list[str]:
     return problems
 
 
+def _not_on_one_line(data: Frames) -> list[str]:
+    """Return an error for every name that is no printable text on one line."""
+    columns = {
+        "tasks": (data.tasks, ("task", "group", "derived_from", "relation")),
+        "methods": (data.methods, ("method", "type")),
+    }
+    named: list[tuple[str, Any]] = [("name", data.name)]
+    named += [("sources", source) for source in data.sources]
+    for frame, (table, keys) in columns.items():
+        named += [(f"{frame}, {key}", name) for key in keys for name in table[key]]
+    return [
+        f"{place}: {name!r:.60} is not a name; give a text on one line"
+        for place, name in named
+        if not (isinstance(name, str) and line(name) == name)
+        and not (name is None or (isinstance(name, float) and math.isnan(name)))
+    ]
+
+
 def bad_names(data: Frames) -> list[str]:
     """Return an error for every duplicate name, and for names that are in no table."""
+    problems = _not_on_one_line(data)
+    if problems:
+        return problems
     tasks, methods = set(map(str, data.tasks["task"])), data.method_names
     problems = [
         f"{place}: '{name}' is given {count} times; names must differ"

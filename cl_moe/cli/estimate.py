@@ -19,6 +19,7 @@ from cl_moe.cli.options import (
     parse_words,
     specified,
 )
+from cl_moe.cli.printing import say
 
 if TYPE_CHECKING:
     from cl_moe.runs.cost_model import Spread
@@ -56,9 +57,9 @@ def estimate(
     )
     found = estimated(plan, jobs)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        say(json.dumps(found.to_dict(), indent=2))
     else:
-        typer.echo("\n".join(lines(plan.name, found)))
+        say("\n".join(lines(plan.name, found)))
 
 
 def lines(name: str, found: Estimate) -> list[str]:

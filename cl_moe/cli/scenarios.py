@@ -10,6 +10,7 @@ import typer
 
 from cl_moe.cli.options import DataDir, specified
 from cl_moe.cli.parts import check_named, is_part
+from cl_moe.cli.printing import say
 from cl_moe.errors import InputError
 
 __all__ = ("Kind", "check", "list_parts", "new")
@@ -46,12 +47,12 @@ def list_parts(
     from cl_moe.cli import listing
 
     if name is not None:
-        typer.echo(listing.describe(kind.value, name))
+        say(listing.describe(kind.value, name))
         return
     lines = listing.lines(kind.value)
     width = max((len(name) for name in lines), default=0)
     for found, text in lines.items():
-        typer.echo(f"{found:<{width}}  {text}".rstrip())
+        say(f"{found:<{width}}  {text}".rstrip())
 
 
 def new(
@@ -72,7 +73,7 @@ def new(
             file.write(TEMPLATE.replace("NAME", path.stem))
     except FileExistsError as error:
         raise InputError(f"NAME: {path} exists; give another name") from error
-    typer.echo(f"{path}: edit it, then\n  cl-moe check {path}\n  cl-moe run {path}")
+    say(f"{path}: edit it, then\n  cl-moe check {path}\n  cl-moe run {path}")
 
 
 def check(
@@ -120,16 +121,14 @@ def check(
     problems = build_problems(plan, plan.first_jobs(), streams, bugs=True)
     if problems:
         raise InputError(problems)
-    for line in [*plan.notes, repr(stream)]:
-        typer.echo(line)
-    typer.echo("methods")
+    for text in [*plan.notes, repr(stream)]:
+        say(text)
+    say("methods")
     for method in plan.methods:
         words = [f"{key} = {value}" for key, value in method.parameters.items()]
         words += [f"{key} from {list(values)}" for key, values in method.grid.items()]
         kind = "" if method.type == method.name else f" ({method.type})"
-        typer.echo(f"  {method.name}{kind}{': ' if words else ''}{', '.join(words)}")
+        say(f"  {method.name}{kind}{': ' if words else ''}{', '.join(words)}")
     choices = sum(len(method.settings()) for method in plan.methods)
     tuning = f", after {choices} runs to choose parameters" if choices else ""
-    typer.echo(
-        f"{len(plan.methods)} methods x {len(plan.seeds)} seeds = {len(plan.jobs())} runs{tuning}"
-    )
+    say(f"{len(plan.methods)} methods x {len(plan.seeds)} seeds = {len(plan.jobs())} runs{tuning}")

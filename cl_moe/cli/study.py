@@ -35,6 +35,7 @@ from cl_moe.cli.options import (
     parse_words,
     specified,
 )
+from cl_moe.cli.printing import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,11 +102,11 @@ def run(
         asked = _asked_for(study.data, plan)
         if asked.method_names:
             show(asked)
-        typer.echo(f"results: {folder}")
+        say(f"results: {folder}")
         if keep_models:
-            typer.echo(f"models:  {folder}/runs/METHOD/seed_N/model; cl-moe predict reads them")
+            say(f"models:  {folder}/runs/METHOD/seed_N/model; cl-moe predict reads them")
         if len(asked.rows) < len(study.data.rows):
-            typer.echo(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
+            say(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
         if figures:
             draw(study.data, folder)
     _end(failed)
@@ -180,14 +181,14 @@ def _carry_out(
     except StudyError as failed:
         return failed.study, folder, failed
     except StudyInterrupted as stopped:
-        typer.echo(f"{stopped}\nto resume: {_again()}", err=True)
+        say(f"{stopped}\nto resume: {_again()}", err=True)
         raise typer.Exit(130) from None
 
 
 def _end(failed: StudyError | None) -> None:
     """Report failed runs, and exit with code 1."""
     if failed is not None:
-        typer.echo(f"error: {failed}\nto retry: {_again()}", err=True)
+        say(f"error: {failed}\nto retry: {_again()}", err=True)
         raise typer.Exit(1)
 
 

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from cl_moe.errors import InputError
+from cl_moe.escape import file_name
 from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
 from cl_moe.runs.description import FORMAT, read_description
 from cl_moe.runs.files import read_table, write_json, write_json_lines, write_table
@@ -54,8 +54,8 @@ class StudyFolder:
         >>> StudyFolder("out").run_folder("moe", 3, after="mnist").as_posix()
         'out/after/mnist/moe/seed_3'
         """
-        root = self.path / "runs" if after is None else self.path / "after" / _file_name(after)
-        return root / _file_name(method) / f"seed_{seed}"
+        root = self.path / "runs" if after is None else self.path / "after" / file_name(after)
+        return root / file_name(method) / f"seed_{seed}"
 
     def failure_file(self, job: Job) -> Path:
         """Return where the traceback of a run that failed is.
@@ -67,7 +67,7 @@ class StudyFolder:
         words = [job.method.name, f"seed_{job.seed}"]
         words += [] if job.setting is None else [f"setting_{job.setting + 1}"]
         words += [] if job.after is None else [f"after_{job.after}"]
-        return self.path / "failures" / f"{_file_name('-'.join(words))}.txt"
+        return self.path / "failures" / f"{file_name('-'.join(words))}.txt"
 
     def failures(self) -> list[tuple[str, Path]]:
         """Return the runs that failed when they were last tried: a line on each, and its file."""
@@ -166,9 +166,3 @@ class StudyFolder:
         found = folder.glob("seed_*") if folder.is_dir() else ()
         words = (path.name.removeprefix("seed_") for path in found if path.is_dir())
         return sorted(int(word) for word in words if word.isdecimal())
-
-
-def _file_name(name: str) -> str:
-    """Return the name of a method or a task as a folder's."""
-    quoted = quote(name, safe=" =+,@()")
-    return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
