@@ -162,7 +162,8 @@ def draw_usage(info: Usage) -> Figure:
             )  # fmt: skip
             ax.set_title(f"layer {layer + 1}" if len(panels) > 1 else "")
             at = evenly(len(info.experts[layer]), 12)
-            ax.set_xticks([i + 0.5 for i in at], [info.experts[layer][i] for i in at], rotation=0)
+            ids = short(info.experts[layer])
+            ax.set_xticks([i + 0.5 for i in at], [ids[i] for i in at], rotation=0)
             _name_tasks(ax, info.tasks, offset=0.5)
             ax.tick_params(length=0)
         bar = drawn.colorbar(panels[0].collections[0], ax=panels, fraction=0.04, aspect=25)
@@ -274,7 +275,8 @@ def _draw_lives(ax: Axes, marks: list[Mark], ids: list[str], count: int) -> None
             markerfacecolor=colour if filled else "white", markeredgewidth=1.0,
         )  # fmt: skip
     at = evenly(len(ids), 30)
-    ax.set_yticks(at, [ids[i] for i in at])
+    named = short(ids)
+    ax.set_yticks(at, [named[i] for i in at])
     ax.set_ylim(-0.6, len(ids) - 0.4)
     ax.tick_params(axis="y", length=0)
 
