@@ -69,11 +69,11 @@ CASES: dict[str, dict[str, Any]] = {
     "rate 1e30, targets": {"training": SGD, "network": ENCODER, "objective": "regression"},
     "two layers": {"training": SGD, "network": {"hidden": [4, 4], "layers": 2}},
 }
-QUICK = ("rate 1e30", "inputs 1e30")
+QUICK = "rate 1e30"
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=() if c in QUICK else pytest.mark.slow) for c in CASES]
+    "case", [pytest.param(c, marks=() if c == QUICK else pytest.mark.slow) for c in CASES]
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::UserWarning")
 def test_no_method_fails(case, tmp_path):
@@ -97,7 +97,7 @@ def test_no_method_fails(case, tmp_path):
     assert final.groupby("method").size().to_dict() == dict.fromkeys(study.data.method_names, 2)
     assert report(study.data)
     assert study.table()
-    assert study.plot(tmp_path)
+    assert case == QUICK or study.plot(tmp_path)
     if given.get("training") is SGD:
         assert "dense" in diverged_methods(study.data)
 

@@ -140,8 +140,7 @@ class Shortlist:
         """
         if len(among) <= self.most:
             return list(among)
-        finite = torch.stack([part.isfinite().all(1) for part in self._parts]).all(0)
-        seen = [other for other in among if other in self._rows and finite[self._rows[other]]]
+        seen = [other for other in among if other in self._rows and self._finite(other)]
         rows = torch.tensor([self._rows[other] for other in seen], dtype=torch.long)
         distance = torch.zeros(len(seen))
         for matrix, own in zip(self._parts, signature(x, y_N), strict=False):
@@ -151,6 +150,9 @@ class Shortlist:
         distance = distance.nan_to_num(nan=torch.inf)
         order = [seen[i] for i in distance.argsort(stable=True)[: self.most].tolist()]
         return (order + [other for other in among if other not in seen])[: self.most]
+
+    def _finite(self, task: int) -> bool:
+        return all(bool(part[self._rows[task]].isfinite().all()) for part in self._parts)
 
     def of(self, view: TaskView, network: MoENetwork) -> list[int]:
         """Return the earlier tasks that a new one is compared with."""
