@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from cl_moe import escape
-from tests.faults.hostile import texts
+from benchmarks.reliability.hostile import texts
 
 
 def _is_shown(text: str) -> bool:

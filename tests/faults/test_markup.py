@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from benchmarks.reliability.hostile import UNPRINTABLE, names, texts
 from cl_moe.analysis import plot_all, remarks, rich_table, table_data
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.document import report
 from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
 from cl_moe.errors import InputError
-from tests.faults.hostile import UNPRINTABLE, names, texts
 
 QUICK = settings(
     deadline=None,
