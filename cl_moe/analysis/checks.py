@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,33 @@ __all__ = ("bad_names", "bad_values", "missing_columns")
 EVENT_KEYS: Mapping[str, type] = {
     "method": str, "seed": int, "task": int, "name": str, "kind": str, "sentence": str,
 }  # fmt: skip
-EVENT_LISTS = ("path", "new_experts", "retrained", "frozen", "candidates", "usage")
-"""Optional keys of an event, which are lists."""
+
+
+def _is_expert(item: Any) -> bool:
+    """Whether an item is (position of a layer, id of an expert)."""
+    return isinstance(item, (list, tuple)) and [type(part) for part in item] in (
+        [int, str],
+        [int] * 2,
+    )
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and all(type(part) in (int, str) for part in item)
+
+
+def _is_usage(item: Any) -> bool:
+    numbers = item.values() if isinstance(item, dict) else ()
+    return item is None or (
+        isinstance(item, dict)
+        and all(type(value) in (int, float) and 0 <= value <= 1 + 1e-6 for value in numbers)
+    )
+
+
+EVENT_LISTS: Mapping[str, Callable[[Any], bool]] = {
+    "path": _is_path, "new_experts": _is_expert, "retrained": _is_expert, "usage": _is_usage,
+    "frozen": lambda _: True, "candidates": lambda item: isinstance(item, dict),
+}  # fmt: skip
+"""Optional keys of an event, which are lists, and the check of an item."""
 
 
 def missing_columns(data: Frames) -> list[str]:
@@ -46,7 +71,11 @@ def missing_columns(data: Frames) -> list[str]:
         if missing:
             problems.append(f"events[{number}]: no {', '.join(missing)}")
         wrong = [k for k, kind in EVENT_KEYS.items() if k in event and type(event[k]) is not kind]
-        wrong += [k for k in EVENT_LISTS if not isinstance(event.get(k, []), list)]
+        wrong += [
+            key
+            for key, is_right in EVENT_LISTS.items()
+            if not (isinstance(event.get(key, []), list) and all(map(is_right, event.get(key, []))))
+        ]
         problems += [f"events[{number}].{k}: {event[k]!r:.60} has the wrong type" for k in wrong]
     return problems
 

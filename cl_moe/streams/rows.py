@@ -168,7 +168,7 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
     elif not np.isfinite(x).all():
         bad = int(np.argwhere(~np.isfinite(x))[0][0])
         problems.append(f"{path}, array 'x', row {bad}: holds NaN or infinity; clean or remove it")
-    if y is not None and (y.dtype.kind not in "uiU" or y.ndim != 1 or len(y) != len(x)):
+    if y is not None and (y.dtype.kind not in "uiU" or y.ndim != 1 or y.shape != x.shape[:1]):
         problems.append(
             f"{path}, array 'y': {y.dtype} of shape {y.shape}; give whole numbers or texts, one "
             "per row, or remove it"

@@ -13,7 +13,7 @@ from benchmarks.reliability.tally import Result, Tally, call, each, inside
 
 __all__ = ("CASES", "SCENARIO", "run")
 
-CASES = 2_000
+CASES = 1_000
 SCENARIO = """
 name = "tiny"
 seeds = 1
@@ -68,7 +68,8 @@ lines = st.one_of(
     line("estimate", argument(words), option("--jobs", numbers), scenario),
     line("transfer", argument(words), option("--method", named)),
     line("summary", argument(paths), option("--metric", named)),
-    line("plot", argument(paths), argument(named.map("--figure={}".format)), option("--format", named)),
+    line("plot", argument(paths), argument(named.map("--figure={}".format)),
+         option("--format", named)),
     line("report", argument(paths), argument(named.map("--metric={}".format))),
     line("export", argument(words), argument(words), option("--command", words)),
     line("unpack", argument(paths), argument(st.just("study")), option("--without", named)),

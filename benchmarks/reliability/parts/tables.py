@@ -21,8 +21,8 @@ __all__ = ("CASES", "run")
 CASES = 6_000
 
 cells = st.one_of(
-    st.sampled_from(("1", "2.5", "-3", "a", "b", "", " ", "nan", "inf", "1e999", "1e30", "0x1", "1_0",
-                     '"', '"a,b"', "=1+1", "١", "1,5")),
+    st.sampled_from(("1", "2.5", "-3", "a", "b", "", " ", "nan", "inf", "1e999", "1e30", "1_0",
+                     '"', '"a,b"', "=1+1", "\u0661", "1,5")),
     texts,
 )  # fmt: skip
 names = st.sampled_from(("x0", "x1", "label", "x0", ""))
