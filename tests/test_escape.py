@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cl_moe import escape
 from benchmarks.reliability.hostile import texts
+from cl_moe import escape
 
 
 def _is_shown(text: str) -> bool:

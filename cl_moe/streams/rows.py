@@ -149,7 +149,7 @@ def _number(cell: str) -> float:
 
 def _arrays(path: Path, shape: Sequence[int]) -> Rows:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if "x" not in archive:
                 raise InputError(f"{path}: no array 'x'; it has {', '.join(archive) or 'none'}")
             x, y = archive["x"], archive.get("y")
