@@ -266,6 +266,7 @@ def _cholesky(system: Tensor, strength: float) -> Tensor:
     The strength is raised where that is not positive definite.
     """
     system.diagonal().add_(strength)
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(system)
     while failed and math.isfinite(strength):  # rounding in the products exceeds the strength
         strength = 10 * max(strength, torch.finfo(system.dtype).tiny)

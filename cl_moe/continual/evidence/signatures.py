@@ -70,8 +70,9 @@ def _spectrum(moments_PP: Tensor) -> Tensor:
     That is so for inputs whose squares overflow. A signature that is not finite is near to none.
     """
     try:
-        return torch.linalg.eigvalsh(moments_PP).clamp_min(0).sqrt()
-    except torch.linalg.LinAlgError:
+        eigenvalues: Tensor = torch.linalg.eigvalsh(moments_PP)
+        return eigenvalues.clamp_min(0).sqrt()
+    except RuntimeError:  # of which LinAlgError is one
         return torch.full_like(moments_PP[0], torch.inf)
 
 
