@@ -40,11 +40,10 @@ def _is_path(item: Any) -> bool:
 
 
 def _is_usage(item: Any) -> bool:
-    numbers = item.values() if isinstance(item, dict) else ()
-    return item is None or (
-        isinstance(item, dict)
-        and all(type(value) in (int, float) and 0 <= value <= 1 + 1e-6 for value in numbers)
-    )
+    """Whether an item is a share by expert; nan in a run that diverged."""
+    if not isinstance(item, dict):
+        return item is None
+    return all(type(share) in (int, float) for share in item.values())
 
 
 EVENT_LISTS: Mapping[str, Callable[[Any], bool]] = {

@@ -15,8 +15,8 @@ from benchmarks.reliability.__main__ import main, page
 from benchmarks.reliability.tally import Result, Tally, call
 from cl_moe.errors import InputError
 
-QUICK = {"scenarios": 200, "tables": 400, "commands": 60, "records": 24}
-SLOW = {name: 20 * cases for name, cases in QUICK.items()}
+QUICK = {"scenarios": 100, "tables": 400, "commands": 40, "records": 24}
+SLOW = {name: 30 * cases for name, cases in QUICK.items()}
 
 
 @pytest.mark.parametrize("name", QUICK)
