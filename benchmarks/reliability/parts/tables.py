@@ -48,26 +48,16 @@ values = st.recursive(
 @st.composite
 def arrays(draw: st.DrawFn) -> bytes:
     """Return an archive of arrays of hostile types and shapes."""
-    kinds = (
-        np.float32,
-        np.float64,
-        np.int8,
-        np.uint64,
-        np.bool_,
-        np.complex64,
-        "U3",
-        "S2",
-        "M8[s]",
-    )
+    kinds = ("f4", "f8", "i1", "u8", "?", "c8", "U3", "M8[s]")
     found = {}
     for name in draw(st.lists(st.sampled_from(("x", "y", "z")), unique=True, max_size=3)):
         shape = draw(st.lists(st.integers(0, 3), max_size=4))
-        array = np.zeros(shape, dtype=draw(st.sampled_from(kinds)))
+        array = np.zeros(shape, dtype=np.dtype(draw(st.sampled_from(kinds))))
         if array.dtype.kind == "f" and array.size:
             array.flat[0] = draw(st.sampled_from((np.nan, np.inf, 1e30, 0.0)))
         found[name] = array
     file = io.BytesIO()
-    np.savez(file, **found)  # type: ignore[arg-type]
+    np.savez(file, allow_pickle=False, **found)
     content = file.getvalue()
     return content[: draw(st.integers(0, len(content)))] if draw(st.booleans()) else content
 
