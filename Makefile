@@ -32,7 +32,7 @@ say = printf '\n\033[1m== %s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo results claims bench test test-all retest install format notebooks style types imports clean FORCE
+.PHONY: help demo results claims bench reliability test test-all retest install format notebooks style types imports clean FORCE
 
 help: ## list the targets
 	@echo "make TARGET, where TARGET is one of"
@@ -66,6 +66,9 @@ bench: $(DONE)/bench ## take every benchmark again, side by side (BENCH=name tak
 	    $(say) "$$bench: into results/benchmarks/$$bench.md"; \
 	    OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$bench || exit 1; \
 	done
+
+reliability: $(DONE)/dev ## count what hostile input ends in, part by part; write results/reliability.md (minutes)
+	@OMP_NUM_THREADS=1 CL_MOE_FAST=1 $(BIN)/python -W ignore -m benchmarks.reliability
 
 test: $(DONE)/style $(DONE)/types $(DONE)/imports $(DONE)/tests ## run every check
 	@echo "every check has passed on these files (\`make retest\` runs them all again)"

@@ -74,11 +74,13 @@ FORBIDDEN = {
     "randomness is seeded globally": (
         r"(?<!def )\b(torch|random|np\.random|numpy\.random)\.(manual_)?seed(_all)?\("
     ),
+    "text is printed as it is, not by say": r"\btyper\.s?echo\(|\bclick\.s?echo\(",
 }
 
 
 # Who may do what is forbidden to all others, and why.
 ALLOWED = {
+    ("cl_moe/cli/printing.py", "text is printed as it is, not by say"): "this is where say is",
     ("cl_moe/runs/randomness.py", "randomness is seeded globally"): (
         "Avalanche and torch's initialisers draw from the global state; it is restored there"
     ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,14 +18,39 @@ from cl_moe.analysis.frames import (
 )
 from cl_moe.analysis.scores import LEAST, NAMES, score_rows
 from cl_moe.errors import did_you_mean
+from cl_moe.escape import line
 
 __all__ = ("bad_names", "bad_values", "missing_columns")
 
 EVENT_KEYS: Mapping[str, type] = {
     "method": str, "seed": int, "task": int, "name": str, "kind": str, "sentence": str,
 }  # fmt: skip
-EVENT_LISTS = ("path", "new_experts", "retrained", "frozen", "candidates", "usage")
-"""Optional keys of an event, which are lists."""
+
+
+def _is_expert(item: Any) -> bool:
+    """Whether an item is (position of a layer, id of an expert)."""
+    return isinstance(item, (list, tuple)) and [type(part) for part in item] in (
+        [int, str],
+        [int] * 2,
+    )
+
+
+def _is_path(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and all(type(part) in (int, str) for part in item)
+
+
+def _is_usage(item: Any) -> bool:
+    """Whether an item is a share by expert; nan in a run that diverged."""
+    if not isinstance(item, dict):
+        return item is None
+    return all(type(share) in (int, float) for share in item.values())
+
+
+EVENT_LISTS: Mapping[str, Callable[[Any], bool]] = {
+    "path": _is_path, "new_experts": _is_expert, "retrained": _is_expert, "usage": _is_usage,
+    "frozen": lambda _: True, "candidates": lambda item: isinstance(item, dict),
+}  # fmt: skip
+"""Optional keys of an event, which are lists, and the check of an item."""
 
 
 def missing_columns(data: Frames) -> list[str]:
@@ -43,13 +70,38 @@ def missing_columns(data: Frames) -> list[str]:
         if missing:
             problems.append(f"events[{number}]: no {', '.join(missing)}")
         wrong = [k for k, kind in EVENT_KEYS.items() if k in event and type(event[k]) is not kind]
-        wrong += [k for k in EVENT_LISTS if not isinstance(event.get(k, []), list)]
+        wrong += [
+            key
+            for key, is_right in EVENT_LISTS.items()
+            if not (isinstance(event.get(key, []), list) and all(map(is_right, event.get(key, []))))
+        ]
         problems += [f"events[{number}].{k}: {event[k]!r:.60} has the wrong type" for k in wrong]
     return problems
 
 
+def _not_on_one_line(data: Frames) -> list[str]:
+    """Return an error for every name that is no printable text on one line."""
+    columns = {
+        "tasks": (data.tasks, ("task", "group", "derived_from", "relation")),
+        "methods": (data.methods, ("method", "type")),
+    }
+    named: list[tuple[str, Any]] = [("name", data.name)]
+    named += [("sources", source) for source in data.sources]
+    for frame, (table, keys) in columns.items():
+        named += [(f"{frame}, {key}", name) for key in keys for name in table[key]]
+    return [
+        f"{place}: {name!r:.60} is not a name; give a text on one line"
+        for place, name in named
+        if not (isinstance(name, str) and line(name) == name)
+        and not (name is None or (isinstance(name, float) and math.isnan(name)))
+    ]
+
+
 def bad_names(data: Frames) -> list[str]:
     """Return an error for every duplicate name, and for names that are in no table."""
+    problems = _not_on_one_line(data)
+    if problems:
+        return problems
     tasks, methods = set(map(str, data.tasks["task"])), data.method_names
     problems = [
         f"{place}: '{name}' is given {count} times; names must differ"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from html import escape
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.plots.every import caption as figure_caption
 from cl_moe.analysis.plots.every import draw_all, rendered
 from cl_moe.analysis.reporting import Section, sections
 from cl_moe.analysis.tables import TableData
+from cl_moe.escape import html as escaped
 
 __all__ = ("html",)
 
@@ -29,7 +29,7 @@ figcaption, .note { color: #555; font-size: 13px; }
 
 def html(data: StudyData) -> str:
     """Return the report as a self-contained page with all figures."""
-    body = [f"<h1>{escape(data.name)}</h1>"]
+    body = [f"<h1>{escaped(data.name)}</h1>"]
     for section in sections(data):
         body.append(_section(section))
         if section.title == "Figures":
@@ -37,37 +37,37 @@ def html(data: StudyData) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(data.name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escaped(data.name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(body)
         + "\n</body>\n</html>\n"
     )
 
 
 def _section(section: Section) -> str:
-    parts = [f"<h2>{escape(section.title)}</h2>"]
+    parts = [f"<h2>{escaped(section.title)}</h2>"]
     for block in section.blocks:
         if isinstance(block, str):
-            parts.append(f"<p>{escape(block)}</p>")
+            parts.append(f"<p>{escaped(block)}</p>")
         elif isinstance(block, TableData):
             parts.append(_table(block))
         else:
-            items = "".join(f"<li>{escape(item)}</li>" for item in block)
+            items = "".join(f"<li>{escaped(item)}</li>" for item in block)
             parts.append(f"<ul>{items}</ul>")
     return "\n".join(parts)
 
 
 def _table(found: TableData) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in (found.first, *found.columns))
+    head = "".join(f"<th>{escaped(name)}</th>" for name in (found.first, *found.columns))
     rows = []
     for method, cells in zip(found.methods, found.cells, strict=True):
         marked = "".join(
-            f'<td class="best">{escape(cell.text)} *</td>'
+            f'<td class="best">{escaped(cell.text)} *</td>'
             if cell.best
-            else f"<td>{escape(cell.text)}</td>"
+            else f"<td>{escaped(cell.text)}</td>"
             for cell in cells
         )
-        rows.append(f"<tr><td>{escape(method)}</td>{marked}</tr>")
-    note = f'<p class="note">{escape(found.note)}</p>' if found.note else ""
+        rows.append(f"<tr><td>{escaped(method)}</td>{marked}</tr>")
+    note = f'<p class="note">{escaped(found.note)}</p>' if found.note else ""
     body = "\n".join(rows)
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
@@ -80,7 +80,7 @@ def _figures(data: StudyData) -> list[str]:
     for stem, name, drawn in draw_all(data):
         image = base64.b64encode(rendered(drawn, "png")).decode("ascii")
         width = round(96 * drawn.get_figwidth() * 1.25)
-        caption = escape(f"{stem.replace('_', ' ')}: {figure_caption(name, data)}")
+        caption = escaped(f"{stem.replace('_', ' ')}: {figure_caption(name, data)}")
         parts.append(
             f'<figure><img alt="{caption}" width="{width}" src="data:image/png;base64,{image}">'
             f"<figcaption>{caption}</figcaption></figure>"

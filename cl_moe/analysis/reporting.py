@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from cl_moe import escape
 from cl_moe.analysis.caveats import data_line, warnings
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.metrics.names import METRICS, label, metric_called
@@ -22,7 +23,7 @@ from cl_moe.analysis.tables import (
 )
 from cl_moe.analysis.verdict import verdict
 
-__all__ = ("Section", "markdown_page", "sections")
+__all__ = ("Raw", "Section", "markdown_page", "sections")
 
 MOST_LINES = 40
 COSTS = (
@@ -38,6 +39,12 @@ COSTS_NOTE = (
 DIFFERENCES = ("average_accuracy", "forgetting", "learning_transfer", "probe_accuracy")
 
 
+class Raw(str):
+    """A paragraph that is Markdown already; others are plain text."""
+
+    __slots__ = ()
+
+
 class Section(NamedTuple):
     """A heading with paragraphs (str), lists (list of str) and tables below it."""
 
@@ -46,17 +53,30 @@ class Section(NamedTuple):
 
 
 def markdown_page(title: str, content: Iterable[Section]) -> str:
-    """Return sections as one page in Markdown."""
-    lines = [f"# {title}"]
+    r"""Return sections as one page in Markdown; their texts are escaped, except :class:`Raw`.
+
+    >>> print(markdown_page("<b>", [Section("One", ["a|b", Raw("**c**"), ["# d"]])]))
+    # \<b>
+    <BLANKLINE>
+    ## One
+    <BLANKLINE>
+    a\|b
+    <BLANKLINE>
+    **c**
+    <BLANKLINE>
+    - \# d
+    <BLANKLINE>
+    """
+    lines = [f"# {escape.markdown(title)}"]
     for section in content:
-        lines.append(f"## {section.title}")
+        lines.append(f"## {escape.markdown(section.title)}")
         for block in section.blocks:
             if isinstance(block, str):
-                lines.append(block)
+                lines.append(block if isinstance(block, Raw) else escape.markdown(block))
             elif isinstance(block, TableData):
                 lines.append(markdown(block))
             else:
-                lines.append("\n".join(f"- {item}" for item in block))
+                lines.append("\n".join(f"- {escape.markdown(item)}" for item in block))
     return "\n\n".join(lines) + "\n"
 
 

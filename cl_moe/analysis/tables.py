@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from cl_moe import escape
 from cl_moe.analysis.best import RACED, clear_best
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.divergence import diverged_methods
@@ -240,18 +241,21 @@ def rich_table(found: TableData) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    # Text, not markup, since notes, names and intervals may contain square brackets.
+    def text(words: str, style: str = "") -> Text:
+        # Not markup: notes, names and intervals may hold square brackets.
+        return Text(escape.line(words), style)
+
     shown = Table(
-        title=Text(found.title, "table.title") if found.title else None,
-        caption=Text(found.note, "table.caption") if found.note else None,
+        title=text(found.title, "table.title") if found.title else None,
+        caption=text(found.note, "table.caption") if found.note else None,
         caption_justify="left",
     )
-    shown.add_column(found.first, no_wrap=True)
+    shown.add_column(text(found.first), no_wrap=True)
     for column in found.columns:
-        shown.add_column(column, justify="right")
+        shown.add_column(text(column), justify="right")
     for method, cells in zip(found.methods, found.cells, strict=True):
-        texts = [Text(f"{c.text} *", "bold") if c.best else Text(c.text) for c in cells]
-        shown.add_row(Text(method), *texts)
+        texts = [text(f"{c.text} *", "bold") if c.best else text(c.text) for c in cells]
+        shown.add_row(text(method), *texts)
     return shown
 
 
@@ -265,11 +269,12 @@ def markdown(found: TableData) -> str:
     <BLANKLINE>
     Note.
     """
+    written = escape.markdown
     lines = [
-        "| " + " | ".join([found.first, *found.columns]) + " |",
+        "| " + " | ".join(map(written, [found.first, *found.columns])) + " |",
         "|---|" + "---:|" * len(found.columns),
     ]
     for method, cells in zip(found.methods, found.cells, strict=True):
-        texts = [f"**{c.text}** *" if c.best else c.text for c in cells]
-        lines.append("| " + " | ".join([method, *texts]) + " |")
-    return "\n".join([*lines, *(["", found.note] if found.note else [])])
+        texts = [f"**{written(c.text)}** *" if c.best else written(c.text) for c in cells]
+        lines.append("| " + " | ".join([written(method), *texts]) + " |")
+    return "\n".join([*lines, *(["", written(found.note)] if found.note else [])])

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cl_moe.cli.estimate import estimate
 from cl_moe.cli.predict import predict
+from cl_moe.cli.printing import say
 from cl_moe.cli.results import export, plot, report, summary, unpack
 from cl_moe.cli.scenarios import check, list_parts, new
 from cl_moe.cli.stopping import saying_so, sigterm_as_interrupt, stoppable
 from cl_moe.cli.study import run, transfer
 from cl_moe.errors import InputError, out_of_memory
+from cl_moe.escape import line
 from cl_moe.storage import FULL, storage_problem
 
 __all__ = ("app", "main")
+
+_UsageError: Any = typer.BadParameter.__mro__[1]
+"""What typer raises for arguments that it cannot read; typer itself does not name it."""
 
 _EXAMPLES = """\b
 Examples:
@@ -40,7 +46,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from cl_moe.runs.environment import version
 
-        typer.echo(f"cl-moe {version()}")
+        say(f"cl-moe {version()}")
         raise typer.Exit
 
 
@@ -162,20 +168,28 @@ def main() -> None:
     """Run the command line; invalid input is reported on standard error, with exit code 2."""
     if "" not in sys.path:  # the current folder, last, so that ``mine:Gate`` is found
         sys.path.append("")  # but no file there shadows an installed package
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may be beyond the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with sigterm_as_interrupt(), saying_so():
-            app()
+            # Not typer's own printing of errors: it quotes arguments as they are.
+            sys.exit(app(standalone_mode=False))
     except InputError as error:
         for problem in error.problems:
-            typer.echo(f"error: {problem}", err=True)
+            say(f"error: {line(problem)}", err=True)
         sys.exit(2)
+    except _UsageError as error:
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue(), err=True, newline=False)
+        sys.exit(error.exit_code)
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        typer.echo(f"error: there is not enough memory ({error}); use smaller data", err=True)
+        say(f"error: there is not enough memory ({line(str(error))}); use smaller data", err=True)
         sys.exit(2)
     except OSError as error:  # a folder that cannot be written, a full disk, missing permissions
         if error.filename is None and error.errno not in FULL:
             raise
-        typer.echo(f"error: {storage_problem(error)}", err=True)
+        say(f"error: {line(storage_problem(error))}", err=True)
         sys.exit(2)

@@ -19,6 +19,7 @@ from cl_moe.cli.options import (
     parse_seeds,
     parse_words,
 )
+from cl_moe.cli.printing import say
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def estimate(
     )
     found = estimated(plan, jobs)
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=2))
+        say(json.dumps(found.to_dict(), indent=2))
     else:
-        typer.echo("\n".join(lines(plan.name, found)))
+        say("\n".join(lines(plan.name, found)))
 
 
 def lines(name: str, found: Estimate) -> list[str]:

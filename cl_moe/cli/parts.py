@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from cl_moe import catalog
+from cl_moe.cli.printing import say
 from cl_moe.errors import InputError, did_you_mean
 
 __all__ = ("check_named", "is_part")
@@ -57,9 +58,9 @@ def check_named(name: str, kind: str | None, settings: list[str], data_dir: Path
     counts: Counter[str] = Counter()
     for result in run_checks(kind, part, parameters, data_dir):
         counts[result.outcome] += 1
-        typer.echo(str(result))
+        say(result)
     said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    typer.echo(f"{kind} '{name}': {said}")
+    say(f"{kind} '{name}': {said}")
     if counts["failed"]:
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cl_moe.cli.options import AllowCode
+from cl_moe.cli.printing import say
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def predict(
         ):
             (label,) = scale.labels
     elif data.suffix in (".csv", ".tsv") and study is not None and (names := standardising(study)):
-        typer.echo(
+        say(
             f"note: columns are used unchanged; --source {names[0]} standardises them like the "
             "source of the study",
             err=True,
@@ -85,16 +86,16 @@ def predict(
     answers = predictions(found, rows, label_of_task)
     accuracy = answers.accuracy()
     if str(out) == "-":
-        typer.echo(answers.table(), nl=False)
+        say(answers.table(), newline=False)
     else:
         if not out.parent.is_dir():
             raise InputError(
                 f"--out: {out.parent} is not a folder; give a file in an existing folder"
             )
         write_text(out, answers.table())
-        typer.echo(f"predictions: {out} ({len(rows.names)} rows)")
+        say(f"predictions: {out} ({len(rows.names)} rows)")
     if accuracy is not None:
-        typer.echo(f"accuracy: {100 * accuracy:.1f} %", err=str(out) == "-")
+        say(f"accuracy: {100 * accuracy:.1f} %", err=str(out) == "-")
 
 
 def _model(path: Path, method: str | None, seed: int, allow_code: bool) -> TaskModel:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cl_moe.cli.options import parse_words
+from cl_moe.cli.printing import say
+from cl_moe.escape import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,15 +64,15 @@ def summary(
     study = load_study(folder)
     data = replace(study, metrics=metrics or ())
     if study.note is not None:
-        typer.echo(f"Note: {study.note}", err=True)
+        say(f"Note: {study.note}", err=True)
     if as_json:
-        typer.echo(json.dumps(summary_records(data), indent=2))
+        say(json.dumps(summary_records(data), indent=2))
         for text in few_seeds(data):
-            typer.echo(f"Warning: {text}", err=True)
+            say(f"Warning: {line(text)}", err=True)
     else:
         show(data)
-        for line, file in StudyFolder(folder).failures():
-            typer.echo(f"Failed: {line} (traceback: {file})")
+        for reason, file in StudyFolder(folder).failures():
+            say(f"Failed: {line(reason)} (traceback: {file})")
 
 
 def plot(
@@ -88,7 +90,7 @@ def plot(
     words = parse_words(formats, "--format")
     only = figures or ()
     for path in plot_all(load_study(folder), out or folder / "figures", words, only=only):
-        typer.echo(str(path))
+        say(path)
 
 
 def report(
@@ -102,7 +104,7 @@ def report(
     from cl_moe.runs.loading import load_study
 
     data = replace(load_study(folder), metrics=metrics or (), figures=figures or ())
-    typer.echo(str(write_report(data, out or folder / "report.html")))
+    say(write_report(data, out or folder / "report.html"))
 
 
 def export(
@@ -124,7 +126,7 @@ def export(
     """
     from cl_moe.runs.export import export as write_export
 
-    typer.echo(str(write_export(folder, target, command=command)))
+    say(write_export(folder, target, command=command))
 
 
 def unpack(
@@ -143,7 +145,7 @@ def unpack(
     from cl_moe.runs.unpack import unpack as write_unpacked
 
     left_out = parse_words(without, "--without") if without else []
-    typer.echo(str(write_unpacked(folder, target, without=left_out)))
+    say(write_unpacked(folder, target, without=left_out))
 
 
 def show(data: StudyData) -> None:
@@ -151,8 +153,8 @@ def show(data: StudyData) -> None:
     from cl_moe.analysis import remarks, table_data, transfer_tables
 
     _print([table_data(data)])
-    for line in remarks(data):
-        typer.echo(line)
+    for remark in remarks(data):
+        say(line(remark))
     _print(transfer_tables(data))
 
 
@@ -163,12 +165,12 @@ def show_transfer(study: Study, folder: Path) -> None:
 
     _print(transfer_tables(study.data))
     for text in divergence_warnings(study.data):
-        typer.echo(f"Warning: {text}")
-    typer.echo(f"results: {folder}")
+        say(f"Warning: {line(text)}")
+    say(f"results: {folder}")
     write_text(folder / "transfer.csv", study.transfer().to_csv(index=False, lineterminator="\n"))
-    typer.echo(f"matrix:  {folder / 'transfer.csv'}")
+    say(f"matrix:  {folder / 'transfer.csv'}")
     for path in plot_all(study.data, folder / "figures", ("png",), only=["transfer_matrix"]):
-        typer.echo(f"figure:  {path}")
+        say(f"figure:  {path}")
 
 
 def _print(tables: Iterable[TableData]) -> None:
@@ -191,5 +193,5 @@ def draw(data: StudyData, folder: Path) -> None:
     from cl_moe.analysis import report as write_report
 
     paths = plot_all(data, folder / "figures", ("png",))
-    typer.echo(f"figures: {folder / 'figures'} ({len(paths)} files)")
-    typer.echo(f"report:  {write_report(data, folder / 'report.html')}")
+    say(f"figures: {folder / 'figures'} ({len(paths)} files)")
+    say(f"report:  {write_report(data, folder / 'report.html')}")

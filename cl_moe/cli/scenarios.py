@@ -10,6 +10,7 @@ import typer
 
 from cl_moe.cli.options import AllowCode, DataDir
 from cl_moe.cli.parts import check_named, is_part
+from cl_moe.cli.printing import say
 from cl_moe.errors import InputError
 from cl_moe.references import NotImportedError, Origin, reading
 
@@ -50,12 +51,12 @@ def list_parts(
     from cl_moe.cli import listing
 
     if name is not None:
-        typer.echo(listing.describe(kind.value, name))
+        say(listing.describe(kind.value, name))
         return
     lines = listing.lines(kind.value)
     width = max((len(name) for name in lines), default=0)
     for found, text in lines.items():
-        typer.echo(f"{found:<{width}}  {text}".rstrip())
+        say(f"{found:<{width}}  {text}".rstrip())
 
 
 def new(
@@ -76,7 +77,7 @@ def new(
             file.write(TEMPLATE.replace("NAME", path.stem))
     except FileExistsError as error:
         raise InputError(f"NAME: {path} exists; give another name") from error
-    typer.echo(f"{path}: edit it, then\n  cl-moe check {path}\n  cl-moe run {path}")
+    say(f"{path}: edit it, then\n  cl-moe check {path}\n  cl-moe run {path}")
 
 
 def check(
@@ -124,9 +125,9 @@ def check(
         plan = make_plan(spec, data_dir=data_dir)
         stream = _built(plan)
     for line in [*plan.notes, *([] if stream is None else [stream])]:
-        typer.echo(line)
+        say(line)
     if named and not allow_code:
-        typer.echo(f"not imported, and not checked: {', '.join(named)}; add --allow-code")
+        say(f"not imported, and not checked: {', '.join(named)}; add --allow-code")
     _show_methods(plan)
 
 
@@ -150,14 +151,12 @@ def _built(plan: StudyPlan) -> str | None:
 
 
 def _show_methods(plan: StudyPlan) -> None:
-    typer.echo("methods")
+    say("methods")
     for method in plan.methods:
         words = [f"{key} = {value}" for key, value in method.parameters.items()]
         words += [f"{key} from {list(values)}" for key, values in method.grid.items()]
         kind = "" if method.type == method.name else f" ({method.type})"
-        typer.echo(f"  {method.name}{kind}{': ' if words else ''}{', '.join(words)}")
+        say(f"  {method.name}{kind}{': ' if words else ''}{', '.join(words)}")
     choices = sum(len(method.settings()) for method in plan.methods)
     tuning = f", after {choices} runs to choose parameters" if choices else ""
-    typer.echo(
-        f"{len(plan.methods)} methods x {len(plan.seeds)} seeds = {len(plan.jobs())} runs{tuning}"
-    )
+    say(f"{len(plan.methods)} methods x {len(plan.seeds)} seeds = {len(plan.jobs())} runs{tuning}")

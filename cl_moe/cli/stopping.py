@@ -14,6 +14,8 @@ from typing import ParamSpec
 
 import typer
 
+from cl_moe.cli.printing import say
+
 __all__ = (
     "Terminated", "again", "exit_code", "saying_so", "sigterm_as_interrupt", "stoppable",
 )  # fmt: skip
@@ -63,17 +65,15 @@ def saying_so() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         sys.exit(_said(stop))
-    except SystemExit as end:
-        # Typer ends without a word when it is interrupted; older versions say "Aborted!".
-        cause = getattr(end.__context__, "__cause__", None)
-        if isinstance(cause, KeyboardInterrupt):
-            sys.exit(_said(cause))
+    except typer.Abort as end:
+        if isinstance(end.__cause__, KeyboardInterrupt):
+            sys.exit(_said(end.__cause__))
         raise
 
 
 def _said(stop: KeyboardInterrupt) -> int:
     """Say that a command was stopped, and how to go on; return the exit code."""
-    typer.echo(f"{str(stop) or 'stopped'}\nto resume: {again()}", err=True)
+    say(f"{str(stop) or 'stopped'}\nto resume: {again()}", err=True)
     return exit_code(stop)
 
 

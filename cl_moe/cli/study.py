@@ -35,6 +35,7 @@ from cl_moe.cli.options import (
     parse_words,
     specified,
 )
+from cl_moe.cli.printing import say
 from cl_moe.cli.stopping import again
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def run(
         asked = _asked_for(study.data, plan)
         if asked.method_names:
             show(asked)
-        typer.echo(f"results: {folder}")
+        say(f"results: {folder}")
         if keep_models:
-            typer.echo(f"models:  {folder}/runs/METHOD/seed_N/model; cl-moe predict reads them")
+            say(f"models:  {folder}/runs/METHOD/seed_N/model; cl-moe predict reads them")
         if len(asked.rows) < len(study.data.rows):
-            typer.echo(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
+            say(f"more:    the folder holds more runs; cl-moe summary {folder} shows all")
         if figures:
             draw(study.data, folder)
     _end(failed)
@@ -206,7 +207,7 @@ def _carry_out(
 def _end(failed: StudyError | None) -> None:
     """Report failed runs, and exit with code 1."""
     if failed is not None:
-        typer.echo(f"error: {failed}\nto retry: {again()}", err=True)
+        say(f"error: {failed}\nto retry: {again()}", err=True)
         raise typer.Exit(1)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
+from cl_moe.escape import line
 from cl_moe.runs.description import read_description
 from cl_moe.runs.digests import write_digests
 from cl_moe.runs.exported import FORMAT, OURS, is_exported, write_records
@@ -160,11 +161,11 @@ def _draw(folder: Path, data: StudyData) -> None:
 
 def _page(draft: Path, folder: StudyFolder, data: StudyData, command: str | None) -> str:
     """Return the report with what was found, the command and the figures put in."""
-    from cl_moe.analysis.reporting import markdown_page, sections
+    from cl_moe.analysis.reporting import Raw, markdown_page, sections
 
     description = read_description(folder.study_file)
     images = [
-        f"![{path.stem.replace('_', ' ')}](figures/{path.name})"
+        Raw(f"![{path.stem.replace('_', ' ')}](figures/{path.name})")
         for path in sorted((draft / "figures").glob("*.png"))
     ]
     body = [
@@ -177,16 +178,17 @@ def _page(draft: Path, folder: StudyFolder, data: StudyData, command: str | None
 
 
 def _head(draft: Path, description: Mapping[str, Any], command: str) -> list[Section]:
-    from cl_moe.analysis.reporting import Section
+    from cl_moe.analysis.reporting import Raw, Section
 
     blocks: list[str | list[str] | TableData] = []
     if description.get("description"):
         blocks.append(" ".join(str(description["description"]).split()))
-    blocks.append(f"```console\n$ {command}\n```")
+    blocks.append(Raw(f"```console\n$ {line(command)}\n```"))
     head = [Section(str(description.get("title") or "The study"), blocks)]
     findings = draft / FINDINGS
     if findings.exists():
-        head.append(Section("What was found", [findings.read_text(encoding="utf-8").strip()]))
+        found = Raw(findings.read_text(encoding="utf-8").strip())
+        head.append(Section("What was found", [found]))
     return head
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cl_moe.errors import InputError
+from cl_moe.escape import line, lines
 from cl_moe.runs.files import write_text
 from cl_moe.runs.formatting import counted
 from cl_moe.runs.outcome import Study
@@ -78,8 +79,8 @@ def failure_of(error: BaseException) -> Failure:
         problems = (storage_problem(error),)
     said = str(error).strip().split("\n")[0]
     reason = "; ".join(problems) or f"{type(error).__name__}: {said}".removesuffix(": ")
-    text = "".join(traceback.format_exception(error))
-    return Failure(text, problems=problems, reason=reason)
+    text = lines("".join(traceback.format_exception(error)))
+    return Failure(text, problems=problems, reason=line(reason))
 
 
 def keep_failure(folder: StudyFolder | None, job: Job, failure: Failure) -> Failed:

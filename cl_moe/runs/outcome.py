@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.arguments import checked
 from cl_moe.errors import InputError
+from cl_moe.escape import line
 from cl_moe.runs.formatting import counted
 from cl_moe.runs.kept import kept_model
 from cl_moe.runs.loading import load_study
@@ -63,6 +64,7 @@ class Study:
     def table(self) -> str:
         """Return the table of methods as text, what to know of it, and any transfer matrices."""
         from rich.console import Console
+        from rich.text import Text
 
         from cl_moe.analysis import remarks, rich_table, table_data, transfer_tables
         from cl_moe.analysis.fitting import fitting
@@ -71,8 +73,8 @@ class Study:
         with console.capture() as captured:
             for part in fitting(table_data(self.data), console.width):
                 console.print(rich_table(part))
-            for line in remarks(self.data):
-                console.print(line, markup=False, highlight=False)
+            for remark in remarks(self.data):
+                console.print(Text(line(remark)))
             for found in transfer_tables(self.data):
                 console.print(rich_table(found))
         return captured.get().rstrip()

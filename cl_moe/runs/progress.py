@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from cl_moe.escape import line
 from cl_moe.runs.formatting import counted, duration
 from cl_moe.runs.plan import Job, Progress
 
@@ -108,7 +109,7 @@ class PlainDisplay(Display):
     def note(self, text: str) -> None:
         """Print a line."""
         self._last = time.monotonic()
-        self._console.print(text, markup=False)
+        _print(self._console, text)
 
 
 class LiveDisplay(Display):
@@ -144,14 +145,14 @@ class LiveDisplay(Display):
     def begin(self, study: str, runs: int) -> None:
         """Show the study's bar."""
         self._clock = _Clock(runs)
-        self._study = self._bars.add_task(study, total=runs, text=f"0/{runs} runs")
+        self._study = self._bars.add_task(line(study), total=runs, text=f"0/{runs} runs")
 
     def tell(self, progress: Progress) -> None:
         """Move the bars of the run and the study."""
         self._clock.reached(progress)
         if progress.run not in self._runs:
-            self._runs[progress.run] = self._bars.add_task(progress.run, total=1.0, text="")
-        text = describe(progress).removeprefix(f"{progress.run}: ")
+            self._runs[progress.run] = self._bars.add_task(line(progress.run), total=1.0, text="")
+        text = line(describe(progress).removeprefix(f"{progress.run}: "))
         self._bars.update(self._runs[progress.run], completed=progress.fraction, text=text)
         self._move()
 
@@ -165,13 +166,20 @@ class LiveDisplay(Display):
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(text, markup=False)
+        _print(self._bars.console, text)
 
     def _move(self) -> None:
         if self._study is not None:
             clock = self._clock
             text = f"{clock.done}/{clock.runs} runs, {clock.left()}"
             self._bars.update(self._study, completed=clock.work(), text=text)
+
+
+def _print(console: Console, text: str) -> None:
+    """Print a line as it is, without markup."""
+    from rich.text import Text
+
+    console.print(Text(line(text)))
 
 
 class _Clock:

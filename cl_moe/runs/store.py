@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from cl_moe.errors import InputError
+from cl_moe.escape import file_name
 from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
 from cl_moe.runs.description import FORMAT, read_description
 from cl_moe.runs.digests import DIGESTS, has_digest, rewrite, write_digests
@@ -73,8 +73,8 @@ class StudyFolder:
         >>> StudyFolder("out").run_folder("moe", 3, after="mnist").as_posix()
         'out/after/mnist/moe/seed_3'
         """
-        root = self.path / "runs" if after is None else self.path / "after" / _file_name(after)
-        return root / _file_name(method) / f"seed_{seed}"
+        root = self.path / "runs" if after is None else self.path / "after" / file_name(after)
+        return root / file_name(method) / f"seed_{seed}"
 
     def failure_file(self, job: Job) -> Path:
         """Return where the traceback of a run that failed is.
@@ -279,10 +279,4 @@ def _name_of(job: Job) -> str:
     words = [job.method.name, f"seed_{job.seed}"]
     words += [] if job.setting is None else [f"setting_{job.setting + 1}"]
     words += [] if job.after is None else [f"after_{job.after}"]
-    return _file_name("-".join(words))
-
-
-def _file_name(name: str) -> str:
-    """Return the name of a method or a task as a folder's."""
-    quoted = quote(name, safe=" =+,@()")
-    return quoted.replace(".", "%2E", 1) if quoted.startswith(".") else quoted
+    return file_name("-".join(words))

@@ -161,7 +161,7 @@ def _number(cell: str) -> float:
 
 def _arrays(path: Path, shape: Sequence[int]) -> Rows:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if "x" not in archive:
                 raise InputError(f"{path}: no array 'x'; it has {', '.join(archive) or 'none'}")
             x, y = (array(archive, name, path) if name in archive else None for name in "xy")
@@ -181,7 +181,7 @@ def _arrays(path: Path, shape: Sequence[int]) -> Rows:
     elif not np.isfinite(x).all():
         bad = int(np.argwhere(~np.isfinite(x))[0][0])
         problems.append(f"{path}, array 'x', row {bad}: holds NaN or infinity; clean or remove it")
-    if y is not None and (y.dtype.kind not in "uiU" or y.ndim != 1 or len(y) != len(x)):
+    if y is not None and (y.dtype.kind not in "uiU" or y.ndim != 1 or y.shape != x.shape[:1]):
         problems.append(
             f"{path}, array 'y': {y.dtype} of shape {y.shape}; give whole numbers or texts, one "
             "per row, or remove it"

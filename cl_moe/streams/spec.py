@@ -217,8 +217,8 @@ class TaskSpec(Spec):
     classes: list[int | str] | int | None = None
     per_class: int | None = Field(default=None, ge=1, le=MOST)
     test_per_class: int | None = Field(default=None, ge=1, le=MOST)
-    group: str | None = None
-    relation: str | None = None
+    group: Name | None = None
+    relation: Name | None = None
     operators: list[OperatorSpec] = Field(default=[])
 
     @field_validator("classes")

@@ -96,15 +96,17 @@ class Task:
         splits = {"train": train, "test": test}
         data, aim, problems = _converted(splits, objective, names, f"task '{name}'")
         problems = name_problems(name) + problems
+        about = {"group": group, "derived_from": derived_from, "relation": relation}
+        for key, text in about.items():
+            if text:
+                problems += [f"task '{name}', {key}: {found}" for found in name_problems(text)]
         if problems or aim is None:
             raise InputError(problems)
         values: dict[str, object] = {
             "name": name,
             **data,
             "classes": names or output_names(aim),
-            "group": group,
-            "derived_from": derived_from,
-            "relation": relation,
+            **about,
             "objective": aim,
         }
         for key, value in values.items():

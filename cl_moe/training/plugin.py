@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
@@ -160,11 +160,11 @@ class MoEPlugin(SupervisedPlugin):
 
     def state(self) -> State:
         """Return the log and the parameter groups; the model holds the policy's state."""
-        return State({"events": copy.deepcopy(self.events), "groups": self._groups.state()})
+        return State({"events": deepcopy(self.events), "groups": self._groups.state()})
 
     def restore(self, state: State) -> None:
         """Restore the result of :meth:`state`."""
-        self.events[:] = copy.deepcopy(state.plain["events"])
+        self.events[:] = deepcopy(state.plain["events"])
         self._groups.restore(state.plain["groups"])
 
     # What the hooks are made of.

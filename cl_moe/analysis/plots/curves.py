@@ -98,10 +98,14 @@ class Average(NamedTuple):
 
 
 def runs_by_method(data: StudyData) -> dict[str, Array]:
-    """Return every method's accuracy matrices, shape [seeds, T, T], in the study's order."""
+    """Return every method's accuracy matrices, shape [seeds, T, T], in the study's order.
+
+    Runs without a finite score are left out.
+    """
     found: dict[str, list[Array]] = {method: [] for method in data.method_names}
     for (method, _), a_TT in data.accuracies().items():
-        found[method].append(a_TT)
+        if np.isfinite(a_TT).any():  # else the run diverged
+            found[method].append(a_TT)
     return {method: np.stack(runs) for method, runs in found.items() if runs}
 
 
@@ -205,7 +209,7 @@ def fit_accuracy(ax: Axes, lines: list[dict[str, Curve]]) -> None:
 
     With three seeds, bands can span the whole axis. The limit above 100 % leaves room for markers.
     """
-    shown = [curve for curves in lines for curve in curves.values()]
+    shown = [curve for curves in lines for curve in curves.values() if len(curve.x)]
     means = np.concatenate([curve.mean for curve in shown])
     ends = np.concatenate([end for curve in shown for end in (curve.mean, *curve.ends)])
     low, high = float(means.min()), float(means.max())

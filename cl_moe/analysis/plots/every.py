@@ -254,7 +254,7 @@ def rendered(drawn: Figure, form: str, dpi: int | None = None) -> bytes:
     """
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     buffer = io.BytesIO()
-    with context():
+    with context(formulas=True):  # those of third-party figures; the others have none
         FigureCanvasAgg(drawn)
         drawn.savefig(buffer, format=form, dpi=dpi, metadata=metadata[form])
     return buffer.getvalue()

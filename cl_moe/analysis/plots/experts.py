@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from cl_moe.analysis.data import Array, StudyData
 from cl_moe.analysis.plots.style import PAGE, AbsentError, context, evenly, figure, percent, short
+from cl_moe.escape import line
 
 __all__ = (
     "Mark",
@@ -94,7 +95,7 @@ def _experts_of(events: list[dict[str, Any]], key: str) -> list[list[str]]:
     """Return each layer's expert ids in order of first use."""
     layers = max((len(event.get(key) or []) for event in events), default=0)
     return [
-        list(dict.fromkeys(str(i) for e in events for i in _layer(e, key, layer)))
+        list(dict.fromkeys(line(str(i)) for e in events for i in _layer(e, key, layer)))
         for layer in range(layers)
     ]
 
@@ -136,12 +137,12 @@ def usage_data(
         shares.append(np.column_stack([table[:, kept], raw] if raw.any() else [table[:, kept]]))
         shown.append([ids[i] for i in kept] + [RAW] * int(raw.any()))
     note = f"the {most} most used experts of a layer are shown" if cut else ""
-    return Usage(shares, shown, [str(e["name"]) for e in events], method, seed, note)
+    return Usage(shares, shown, [line(str(e["name"])) for e in events], method, seed, note)
 
 
 def _layer_share(event: dict[str, Any], layer: int) -> dict[str, float]:
     shares = _layer(event, "usage", layer)
-    return {str(i): float(s) for i, s in shares.items()} if shares else {}
+    return {line(str(i)): float(s) for i, s in shares.items()} if shares else {}
 
 
 def draw_usage(info: Usage) -> Figure:
@@ -161,7 +162,8 @@ def draw_usage(info: Usage) -> Figure:
             )  # fmt: skip
             ax.set_title(f"layer {layer + 1}" if len(panels) > 1 else "")
             at = evenly(len(info.experts[layer]), 12)
-            ax.set_xticks([i + 0.5 for i in at], [info.experts[layer][i] for i in at], rotation=0)
+            ids = short(info.experts[layer])
+            ax.set_xticks([i + 0.5 for i in at], [ids[i] for i in at], rotation=0)
             _name_tasks(ax, info.tasks, offset=0.5)
             ax.tick_params(length=0)
         bar = drawn.colorbar(panels[0].collections[0], ax=panels, fraction=0.04, aspect=25)
@@ -208,7 +210,8 @@ def timeline_data(data: StudyData, method: str, seed: int | None = None) -> Time
 
 def _used(event: dict[str, Any], layer: int) -> list[str]:
     """Return the experts on a task's path, or those that its ensemble reads."""
-    return [str(i) for i in _layer(event, "path", layer) or _layer(event, "usage", layer)]
+    ids = _layer(event, "path", layer) or _layer(event, "usage", layer)
+    return [line(str(i)) for i in ids]
 
 
 def _became(event: dict[str, Any], layer: int, expert: str, *, first: bool) -> str:
@@ -218,7 +221,7 @@ def _became(event: dict[str, Any], layer: int, expert: str, *, first: bool) -> s
     """
 
     def named(key: str) -> bool:
-        return [layer, expert] in [[int(at), str(i)] for at, i in event.get(key) or []]
+        return [layer, expert] in [[int(at), line(str(i))] for at, i in event.get(key) or []]
 
     kind = str(event["kind"])
     if named("new_experts") or (first and kind in GROWING):
@@ -272,7 +275,8 @@ def _draw_lives(ax: Axes, marks: list[Mark], ids: list[str], count: int) -> None
             markerfacecolor=colour if filled else "white", markeredgewidth=1.0,
         )  # fmt: skip
     at = evenly(len(ids), 30)
-    ax.set_yticks(at, [ids[i] for i in at])
+    named = short(ids)
+    ax.set_yticks(at, [named[i] for i in at])
     ax.set_ylim(-0.6, len(ids) - 0.4)
     ax.tick_params(axis="y", length=0)
 

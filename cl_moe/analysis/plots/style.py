@@ -129,8 +129,12 @@ def _rarest_style(taken: Iterable[Style]) -> Style:
 
 
 @contextmanager
-def context() -> Iterator[None]:
-    """Set fonts (7 to 8 points, as text in vector files) and thin lines within the context."""
+def context(*, formulas: bool = False) -> Iterator[None]:
+    """Set fonts (7 to 8 points, as text in vector files) and thin lines within the context.
+
+    Args:
+        formulas: whether ``$...$`` in a text is a formula; in a name it is not.
+    """
     settings = {
         **sns.axes_style("ticks"),
         "font.size": 7.5, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7.5,
@@ -138,7 +142,7 @@ def context() -> Iterator[None]:
         "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5,
         "ytick.major.size": 2.5, "lines.linewidth": 1.2, "lines.markersize": 3.5,
         "axes.titlepad": 3.0, "axes.labelpad": 2.0, "legend.frameon": False,
-        "pdf.fonttype": 42, "svg.fonttype": "none", "savefig.dpi": 220,
+        "text.parse_math": formulas, "pdf.fonttype": 42, "svg.fonttype": "none", "savefig.dpi": 220,
     }  # fmt: skip
     with mpl.rc_context(settings):
         yield

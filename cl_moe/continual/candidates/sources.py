@@ -33,9 +33,13 @@ def distinct_paths(network: MoENetwork, among: Collection[int] | None = None) ->
 
 
 def gains_of(sources: Sequence[int], sample: Sample) -> dict[int, float]:
-    """Return each path's gain: the score of its features minus that of the raw input."""
+    """Return each path's gain: the score of its features minus that of the raw input.
+
+    It is minus infinity for a path whose training diverged.
+    """
     raw = _score(RAW, sample)
-    return {task: _score(Block(task), sample) - raw for task in sources}
+    scores = {task: _score(Block(task), sample) for task in sources}
+    return {task: score if math.isinf(score) else score - raw for task, score in scores.items()}
 
 
 def best_symmetry(
@@ -55,4 +59,5 @@ def _score(block: Block, sample: Sample) -> float:
     values = sample.reader[block]
     if not bool(values.isfinite().all()):  # the training of the path diverged
         return -math.inf
-    return feature_score(values, sample.y, sample.objective)
+    score = feature_score(values, sample.y, sample.objective)
+    return score if math.isfinite(score) else -math.inf

@@ -142,7 +142,8 @@ class Ensemble:
     ) -> dict[EnsembleMember, float]:
         """Return the evidence of members with their prices, in nats per row, where it is finite.
 
-        A member that reads a path whose training diverged has none; the raw input always has.
+        A member that reads a path whose training diverged has none. With none at all, that of the
+        raw input is returned, infinite where the layers before the experts diverged.
         """
         seen = self._evidence_rows(torch.arange(len(self.y)) if rows is None else rows)
         blocks = _Blocks(seen.values, self.y[seen.rows])
@@ -153,7 +154,12 @@ class Ensemble:
             loss = self._fits[member].loss + member.price / len(seen.rows)
             if math.isfinite(loss):
                 found[member] = loss
-        return found or self.losses([EnsembleMember((RAW,))], rows)
+        if found:
+            return found
+        raw = EnsembleMember((RAW,))
+        if raw in members:
+            return {raw: math.inf}
+        return self.losses([raw], rows)
 
     def _evidence_rows(self, rows: Tensor) -> EvidenceRows:
         if self._seen is None:
@@ -169,7 +175,8 @@ class Ensemble:
         if is_one_shot(blocks.y):
             return LeaveOneOut(*ONE_SHOT, math.log(self.n_classes))
         gram = blocks.gram(member)
-        if not bool(gram.isfinite().all()):
+        means = [blocks.scaled(block).mean for block in member.blocks]
+        if not all(bool(found.isfinite().all()) for found in (gram, *means)):
             return LeaveOneOut(*ONE_SHOT, math.inf)
         return leave_one_out(gram, blocks.y, self.objective)
 
@@ -254,7 +261,15 @@ def _add(weights: dict[Block, Tensor], block: Block, weight: Tensor) -> None:
 
 
 def _cholesky(system: Tensor, strength: float) -> Tensor:
-    """Return the lower Cholesky factor of system + strength I; changes ``system``."""
+    """Return the lower Cholesky factor of system + strength I; changes ``system``.
+
+    The strength is raised where that is not positive definite.
+    """
     system.diagonal().add_(strength)
-    factor: Tensor = torch.linalg.cholesky(system)
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(system)
+    while failed and math.isfinite(strength):  # rounding in the products exceeds the strength
+        strength = 10 * max(strength, torch.finfo(system.dtype).tiny)
+        system.diagonal().add_(strength)
+        factor, failed = torch.linalg.cholesky_ex(system)
     return factor

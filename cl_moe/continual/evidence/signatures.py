@@ -59,9 +59,21 @@ def signature(x: Tensor, y_N: Tensor) -> list[Tensor]:
     upper = torch.triu_indices(PROJECTIONS, PROJECTIONS)
     between = (class_means.T @ class_means / len(class_means))[upper[0], upper[1]]
     within = z - mean
-    spectrum = torch.linalg.eigvalsh(within.T @ within / len(z)).clamp_min(0).sqrt()
+    spectrum = _spectrum(within.T @ within / len(z))
     values = torch.quantile(x.flatten()[:: 1 + x.numel() // 100_000], QUANTILES)
     return [torch.cat([mean, spread]), between, torch.cat([spectrum, values])]
+
+
+def _spectrum(moments_PP: Tensor) -> Tensor:
+    """Return the square roots of a covariance's eigenvalues; infinite where they cannot be found.
+
+    That is so for inputs whose squares overflow. A signature that is not finite is near to none.
+    """
+    try:
+        eigenvalues: Tensor = torch.linalg.eigvalsh(moments_PP)
+        return eigenvalues.clamp_min(0).sqrt()
+    except RuntimeError:  # of which LinAlgError is one
+        return torch.full_like(moments_PP[0], torch.inf)
 
 
 def _class_means(z_NP: Tensor, y_N: Tensor) -> Tensor:
@@ -119,8 +131,8 @@ class Shortlist:
     def to(self, x: Tensor, y_N: Tensor, among: Collection[int]) -> list[int]:
         """Return the tasks ``among`` others that are on the list of some data, nearest first.
 
-        Of no more than ``most`` all are, in the order given. Tasks whose data were never shown come
-        last.
+        Of no more than ``most`` all are, in the order given. Tasks whose data were never shown, or
+        whose signatures are not finite, come last.
 
         Args:
             x: training inputs, (N, ...).
@@ -129,15 +141,19 @@ class Shortlist:
         """
         if len(among) <= self.most:
             return list(among)
-        seen = [other for other in among if other in self._rows]
+        seen = [other for other in among if other in self._rows and self._finite(other)]
         rows = torch.tensor([self._rows[other] for other in seen], dtype=torch.long)
         distance = torch.zeros(len(seen))
         for matrix, own in zip(self._parts, signature(x, y_N), strict=False):
             known = matrix[rows]
             scale = (known - known.mean(0)).square().sum(1).mean().clamp_min(1e-12)
             distance += (known - own).square().sum(1) / scale
+        distance = distance.nan_to_num(nan=torch.inf)
         order = [seen[i] for i in distance.argsort(stable=True)[: self.most].tolist()]
-        return (order + [other for other in among if other not in self._rows])[: self.most]
+        return (order + [other for other in among if other not in seen])[: self.most]
+
+    def _finite(self, task: int) -> bool:
+        return all(bool(part[self._rows[task]].isfinite().all()) for part in self._parts)
 
     def of(self, view: TaskView, network: MoENetwork) -> list[int]:
         """Return the earlier tasks that a new one is compared with."""

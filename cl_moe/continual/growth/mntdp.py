@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,7 +31,8 @@ class MNTDP(GrowthPolicy):
     2. The candidates are its first j layers, frozen, below fresh layers and a fresh head, for j
        from all layers to none.
     3. Each is trained for all the steps of the task's budget on the training rows; the one with the
-       highest accuracy on the validation rows wins; ties are broken towards more shared layers.
+       highest accuracy on the validation rows wins; ties are broken towards more shared layers. One
+       that diverged loses; if all did, it is the path of fresh layers alone.
     4. The new layers of the winner are trained and then frozen.
 
     MNTDP keeps the weights of the trained winner. Here the winner is trained again from the same
@@ -71,7 +74,8 @@ class MNTDP(GrowthPolicy):
         for trial in trials:
             trial.train(view.steps)
         found = [trial.score() for trial in trials]
-        best = max(range(len(paths)), key=lambda i: found[i].accuracy)
+        finite = [i for i, score in enumerate(found) if math.isfinite(score.loss)]
+        best = max(finite or [len(paths) - 1], key=lambda i: found[i].accuracy)
         tried = tuple(
             Candidate(path.kind, path.source, accuracy=one.accuracy, loss=one.loss)
             for path, one in zip(paths, found, strict=True)
@@ -106,10 +110,13 @@ class MNTDP(GrowthPolicy):
         fit, held = fit[: self.rows], held[: self.rows]
         known, asked = (network.features(view.x[rows], task)[0] for rows in (fit, held))
         k = min(self.neighbours, len(fit))
+        if not bool(known.isfinite().all() and asked.isfinite().all()):  # its training diverged
+            return -math.inf
         near = torch.cdist(asked, known).topk(k, largest=False).indices
         if not view.classifies():
             error = view.y[fit][near].mean(1) - view.y[held]
-            return -float(error.double().square().mean())
+            score = -float(error.double().square().mean())
+            return score if math.isfinite(score) else -math.inf
         votes = F.one_hot(view.y[fit][near], view.n_classes).sum(1)
         return float((votes.argmax(1) == view.y[held]).double().mean())
 

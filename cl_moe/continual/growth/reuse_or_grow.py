@@ -27,6 +27,7 @@ from cl_moe.continual.evidence.weights import EnsembleWeights
 from cl_moe.continual.growth.base import GrowthPolicy
 from cl_moe.continual.view import TaskView
 from cl_moe.errors import InputError
+from cl_moe.moe.blocks import RAW
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.symmetry import Symmetry
 from cl_moe.state import State, merged, part_of
@@ -207,10 +208,12 @@ class ReuseOrGrow(GrowthPolicy):
     ) -> EnsembleCandidate | None:
         """Return the ensemble that reads the best paths; with the control weights, all paths.
 
-        None if ``kinds`` excludes it, or a gate routes by row, so that tasks have no path.
+        None if ``kinds`` excludes it, a gate routes by row, so that tasks have no path, or not even
+        the raw input is finite, as the layers before the experts diverged.
         """
         by_row = any(layer.gate.reads_rows for layer in network.moe_layers)
-        if "ensemble" not in self.kinds or by_row:
+        raw = sample.reader[RAW]
+        if "ensemble" not in self.kinds or by_row or not bool(raw.isfinite().all()):
             return None
         ranked = _ranked(gains)[: self.paths] if self.weights.kind == "evidence" else list(gains)
         sources: list[tuple[int, Symmetry | None]] = [(task, None) for task in ranked]
@@ -226,12 +229,16 @@ class ReuseOrGrow(GrowthPolicy):
         if full:
             victim = least_important([best, *others], full, network, self.importance)
             return retrained_path(victim, gains[victim], full, slots)
-        if "copy" in self.kinds and (gains[best] > 0 or "fresh" not in self.kinds):
+        finite = gains[best] > -math.inf  # else all earlier paths diverged
+        if "copy" in self.kinds and finite and (gains[best] > 0 or "fresh" not in self.kinds):
             return copied_path(best, gains[best], slots)
         return fresh_path(network)
 
     def _compare(self, ensemble: EnsembleCandidate, trial: Trial) -> Decision:
-        """Return the candidate with the lower held-out loss, given the margin for growth."""
+        """Return the candidate with the lower held-out loss, given the margin for growth.
+
+        If neither loss is finite, fresh experts are grown.
+        """
         view, network, path = trial.view, ensemble.network, trial.path
         margin = self.margin
         if path.retrained:
@@ -241,7 +248,10 @@ class ReuseOrGrow(GrowthPolicy):
         margin += price / len(trial.split.held)
         reused = ensemble.score(trial.split)
         grown = trial.run(reused.loss - margin)
-        chosen = int(grown.loss < reused.loss - margin)
+        if not (math.isfinite(reused.loss) or math.isfinite(grown.loss) or path.retrained):
+            head = network.new_head(view.task, view.n_classes)
+            return fresh_path(network).decision(view, network, head, steps=trial.steps)
+        chosen = int(grown.loss < reused.loss - margin or not math.isfinite(reused.loss))
         weighed = (
             Candidate("ensemble", None, reused.accuracy, None, reused.loss),
             Candidate(path.kind, path.source, grown.accuracy, path.gain, grown.loss),

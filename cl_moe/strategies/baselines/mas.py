@@ -1,4 +1,4 @@
-"""Avalanche's MAS, without batches of one row where the model needs two."""
+"""Avalanche's MAS, without batches of one row where the model needs two, and for losses of 0."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ class PairedMAS(MASPlugin):
     Importances are those of Avalanche; but where the model needs two rows per batch, a single last
     row joins the batch before it.
     """
+
+    def before_backward(self, strategy: Any, **kwargs: Any) -> None:
+        """Add the penalty; Avalanche takes a loss of exactly 0 for a missing one, and raises."""
+        if bool(strategy.loss):
+            super().before_backward(strategy, **kwargs)
+        else:
+            strategy.loss = strategy.loss + 1
+            super().before_backward(strategy, **kwargs)
+            strategy.loss = strategy.loss - 1
 
     def _get_importance(self, strategy: Any) -> dict[str, Any]:
         """Return the mean over batches of the gradients of the outputs' norm, by parameter."""

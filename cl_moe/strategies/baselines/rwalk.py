@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from avalanche.training.plugins import RWalkPlugin
 from avalanche.training.utils import copy_params_dict, zerolike_params_dict
 
@@ -26,7 +27,8 @@ class RiemannianWalk(RWalkPlugin):
 
     Avalanche's RWalk lists the parameters before the model is adapted to the task, so that it fails
     on the new head's parameters. It also leaves the model in evaluation mode after each gradient,
-    before every step.
+    before every step, and divides by the largest score, which is 0 where a task has fewer steps
+    than pass between two updates.
     """
 
     checkpoint_loss: dict[str, Any]
@@ -38,6 +40,20 @@ class RiemannianWalk(RWalkPlugin):
         self.checkpoint_loss = zerolike_params_dict(strategy.model) | self.checkpoint_loss
         self.checkpoint_scores = zerolike_params_dict(strategy.model) | self.checkpoint_scores
         self.checkpoint_params = copy_params_dict(strategy.model) | self.checkpoint_params
+
+    def after_training_exp(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
+        """Set the penalties; without a score or an importance above 0, that part of them is 0."""
+        super().after_training_exp(strategy, *args, **kwargs)
+        parts = (self.exp_scores or {}, self.exp_importance or {})
+        largest = [max(value.data.max() for value in part.values()) for part in parts]
+        if all(most > 0 for most in largest):
+            return
+        for name, penalty in (self.exp_penalties or {}).items():
+            penalty.data = torch.zeros_like(penalty.data)
+            for part, most in zip(parts, largest, strict=True):
+                if not most <= 0:  # nan, too: a run that diverged stays so
+                    value = part[name].expand(penalty.data.shape)
+                    penalty.data = penalty.data + value.clamp_min(0) / most
 
     def _update_grad(self, strategy: Any) -> None:
         """Store the loss gradient, taken in evaluation mode, and restore training mode."""

@@ -71,7 +71,7 @@ class Npz(Source):
         path = find_path(self.path, data_dir)
         wanted = [name for name in (self.x, self.y, self.test_x, self.test_y) if name]
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 missing = [name for name in wanted if name not in archive]
                 if missing:
                     raise InputError(
