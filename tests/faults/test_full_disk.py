@@ -8,7 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import pytest
 from safetensors import SafetensorError
 
 import cl_moe
-from cl_moe import cli, storage
+from benchmarks.reliability.parts import full_disk as part
+from benchmarks.reliability.parts.full_disk import FullDisk, run
+from cl_moe import cli
 from cl_moe.errors import InputError
 from cl_moe.runs import kept, single
 from cl_moe.runs.export import export
@@ -74,29 +76,10 @@ def _trained_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(single, "run_one", remembered)
 
 
-class FullAt:
-    """Writes that fail from the k-th on, counted from 0; None: none fails."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.k: int | None = None
-        self.count = 0
-        self._write = storage._write
-        monkeypatch.setattr(storage, "_write", self)
-
-    def __call__(self, handle: int, content: bytes, *more: bool) -> None:
-        self.count += 1
-        if self.k is not None and self.count > self.k:
-            self._write(handle, content[: len(content) // 2], *more)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._write(handle, content, *more)
-
-    def at(self, k: int | None) -> None:
-        self.k, self.count = k, 0
-
-
 @pytest.fixture
-def full(monkeypatch: pytest.MonkeyPatch) -> FullAt:
-    return FullAt(monkeypatch)
+def full() -> Iterator[FullDisk]:
+    with FullDisk() as disk:
+        yield disk
 
 
 def rows(folder: Path) -> pd.DataFrame:
@@ -106,7 +89,7 @@ def rows(folder: Path) -> pd.DataFrame:
 
 
 @pytest.mark.usefixtures("_trained_once")
-def test_a_study_goes_on_wherever_the_disk_was_full(scenario: Path, full: FullAt) -> None:
+def test_a_study_goes_on_wherever_the_disk_was_full(scenario: Path, full: FullDisk) -> None:
     cl_moe.run(scenario, out="first", progress=False)  # trains, with checkpoints
     full.at(None)
     cl_moe.run(scenario, out="whole", progress=False)
@@ -124,7 +107,19 @@ def test_a_study_goes_on_wherever_the_disk_was_full(scenario: Path, full: FullAt
         pd.testing.assert_frame_equal(rows(out), rows(Path("whole")), check_exact=True)
 
 
-def test_a_run_goes_on_where_a_checkpoint_found_the_disk_full(scenario: Path, full: FullAt) -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_goes_on_after_some_writes() -> None:
+    result = run(3)
+    assert (result.cases, result.failures) == (3, 0), result.note
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_lost_result_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "compared", lambda one, other: ["rows.csv differs"])
+    assert run(1).wrong == 1
+
+
+def test_a_run_goes_on_where_a_checkpoint_found_the_disk_full(scenario: Path, full: FullDisk) -> None:
     how = {"methods": ["dense"], "seeds": 1, "checkpoint_steps": 1, "progress": False}
     cl_moe.run(scenario, out="whole", **how)
     writes = full.count
@@ -141,7 +136,7 @@ def test_a_run_goes_on_where_a_checkpoint_found_the_disk_full(scenario: Path, fu
 
 @pytest.mark.usefixtures("_trained_once")
 def test_exports_are_whole_or_as_before(
-    scenario: Path, full: FullAt, monkeypatch: pytest.MonkeyPatch
+    scenario: Path, full: FullDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cl_moe.runs.export._draw", lambda folder, data: folder.mkdir())
     cl_moe.run(scenario, out="whole", progress=False)
@@ -185,7 +180,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.usefixtures("_trained_once", "scenario")
-def test_the_command_says_so_in_a_sentence(call: Callable[..., Any], full: FullAt) -> None:
+def test_the_command_says_so_in_a_sentence(call: Callable[..., Any], full: FullDisk) -> None:
     full.at(9)
     code, err = call("run", "tiny.toml", "--quiet", "--no-figures")
     assert (code, err.count("\n")) == (2, 1)

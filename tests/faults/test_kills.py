@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.faults.kills import compared
-
-SCRIPT = Path(__file__).with_name("kills.py")
-
-
-def kills(count: int, *options: str) -> dict[str, Any]:
-    """Return the counts of a series of kills, in a process of its own."""
-    command = [sys.executable, "-W", "ignore", str(SCRIPT), "--kills", str(count), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert found["kills"] >= count
-    assert found["continued"] > 0
-    return found
+from benchmarks.reliability.comparing import compared
+from benchmarks.reliability.forking import apart
+from benchmarks.reliability.parts import kills
+from benchmarks.reliability.parts.kills import Kills
 
 
 def test_twenty_kills_change_nothing():
-    assert kills(20, "--methods", "moe,ewc,replay")["differences"] == []
+    found = Kills(**apart(kills.__name__, "--kills", "20", "--methods", "moe,ewc,replay"))
+    assert (found.differences, found.failures) == ([], [])
+    assert found.kills >= 20
+    assert found.continued > 0
 
 
 @pytest.mark.slow
 def test_two_hundred_kills_of_every_method_change_nothing():
-    assert kills(200)["differences"] == []
+    """And twenty of the driver of two workers."""
+    result = kills.run(200)
+    assert result.cases >= 220
+    assert not result.failures, result.note
 
 
-@pytest.mark.slow
-def test_kills_of_the_driver_of_two_workers_change_nothing():
-    assert kills(20, "--jobs", "2")["differences"] == []
+def test_differences_and_failures_are_counted(monkeypatch):
+    found = {"kills": 3, "studies": 1, "differences": ["rows.csv differs"], "failures": ["code 1"]}
+    monkeypatch.setattr(kills, "apart", lambda *_: found)
+    result = kills.run(10, ["moe"])
+    assert (result.cases, result.wrong, result.tracebacks) == (6, 2, 2)
+    assert "two workers: 3 kills, 1 studies, 0 starts that continued" in result.note
 
 
 def test_a_changed_result_is_noticed(tmp_path):
@@ -51,7 +46,11 @@ def test_a_changed_result_is_noticed(tmp_path):
     (other / "runs/moe/seed_0/rows.csv").write_text("value\n0.6\n")
     (other / "runs/moe/seed_0/events.jsonl").write_text('{"kind": "copy", "seconds": 1.0}\n')
     (other / "checkpoints").mkdir()
+    (other / ".writing-abc").touch()
     place = Path("runs/moe/seed_0")
     assert compared(one, other) == [
-        f"{place / 'events.jsonl'} differs", f"{place / 'rows.csv'} differs", "checkpoints is left"
-    ]  # fmt: skip
+        f"{place / 'events.jsonl'} differs",
+        f"{place / 'rows.csv'} differs",
+        "checkpoints is left",
+        ".writing-abc is left",
+    ]

@@ -1,10 +1,9 @@
 """Kills of a study at random moments and at random file operations, and the comparison after it.
 
 A study runs in a child process that is forked from this one, which has imported everything. It is
-killed by SIGKILL, and started again in the same folder until it is complete. Run it as a script, in
-a process of its own:
+killed by SIGKILL, and started again in the same folder until it is complete. To repeat one series:
 
-    python tests/faults/kills.py --kills 200 --methods moe,ewc
+    python -W ignore -m benchmarks.reliability.parts.kills --kills 200 --methods moe,ewc
 """
 
 from __future__ import annotations
@@ -19,16 +18,18 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cl_moe
-import cl_moe.training.stepping
-from cl_moe import catalog
-from cl_moe.testing.learning import toy_stream
+from benchmarks.reliability.comparing import compared
+from benchmarks.reliability.forking import apart, ended, forked
+from benchmarks.reliability.tally import Result, Tally
 
-__all__ = ("Kills", "kill_repeatedly")
+__all__ = ("CASES", "Kills", "kill_repeatedly", "run")
 
+CASES = 200
+OF_TWO_WORKERS = 10  # one kill in so many is in addition one of the driver of two workers
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 """Audit events of file operations; a process may be killed before any of them."""
 
@@ -42,12 +43,35 @@ class Kills:
         studies: studies that were completed in spite of it.
         continued: starts that continued at least one run from a checkpoint.
         differences: what differed from the study that was not killed.
+        failures: starts that failed, which end the series.
     """
 
     kills: int = 0
     studies: int = 0
     continued: int = 0
     differences: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+def run(cases: int, methods: Sequence[str] = ()) -> Result:
+    """Kill studies of the methods, by default of all, in one process and with two workers."""
+    tally, notes = Tally("kills"), []
+    of_two = max(1, cases // OF_TWO_WORKERS)
+    for what, count, jobs in (("one process", cases, 1), ("two workers", of_two, 2)):
+        words = ["--kills", str(count), "--jobs", str(jobs)]
+        words += ["--methods", ",".join(methods)] if methods else []
+        found = Kills(**apart(__name__, *words))
+        tally.cases += found.kills
+        for difference in found.differences:
+            tally.failed(what, difference)
+        for failure in found.failures:
+            tally.failed(what, failure, traceback=True)
+        notes.append(
+            f"{what}: {found.kills} kills, {found.studies} studies, {found.continued} starts that "
+            "continued from a checkpoint"
+        )
+    kind = "SIGKILL at random moments and file operations; wrong: results differ from those of the "
+    return tally.result(f"{kind}study that was not killed; {'; '.join(notes)}")
 
 
 def kill_repeatedly(
@@ -65,39 +89,15 @@ def kill_repeatedly(
     draw, counts = random.Random(seed), Kills()
     whole = place / "whole"
     start = time.monotonic()
-    assert _ended(_start(whole, methods, jobs, None), None) == 0, "the study fails"
+    assert ended(forked(partial(_study, whole, methods, jobs, None))) == 0, "the study fails"
     seconds = time.monotonic() - start
-    while counts.kills < kills:
+    while counts.kills < kills and not counts.failures:
         folder = place / f"study{counts.studies}"
         while not _attempt(folder, methods, jobs, draw, seconds, counts):
             pass
         counts.studies += 1
         counts.differences += compared(whole, folder)
     return counts
-
-
-def compared(one: Path, other: Path) -> list[str]:
-    """Return the files that differ: rows, decisions (but for their times), final parameters."""
-    found = []
-    names = [
-        path.relative_to(one)
-        for path in sorted(one.rglob("*"))
-        if path.name in ("rows.csv", "events.jsonl", "model.safetensors", "model.json")
-    ]
-    assert names, f"{one} holds no run"
-    for name in names:
-        if not (other / name).is_file():
-            found.append(f"{name} is missing")
-        elif _content(one / name) != _content(other / name):
-            found.append(f"{name} differs")
-    left = [*other.glob("checkpoints"), *other.glob(".writing-*"), *other.glob(".study*")]
-    return found + [f"{path.name} is left" for path in left]
-
-
-def _content(path: Path) -> Any:
-    if path.name != "events.jsonl":
-        return path.read_bytes()
-    return [{**json.loads(line), "seconds": 0} for line in path.read_text().splitlines()]
 
 
 def _attempt(
@@ -108,48 +108,27 @@ def _attempt(
     seconds: float,
     counts: Kills,
 ) -> bool:
-    """Start the study and kill it; tell whether it was complete before."""
+    """Start the study and kill it; tell whether it ended before."""
     counts.continued += any(folder.glob("checkpoints/*/checkpoint-*.json"))
     at = draw.randrange(1, 400) if draw.random() < 0.5 else None
-    process = _start(folder, methods, jobs, at)
-    code = _ended(process, draw.uniform(0, seconds) if at is None else None)
+    process = forked(partial(_study, folder, methods, jobs, at))
+    code = ended(process, draw.uniform(0, seconds) if at is None else None)
     if code is None:
         os.kill(process, signal.SIGKILL)
-        code = _ended(process, None)
-    if code == 0:
-        return True
-    assert code == -signal.SIGKILL, f"the study ended with code {code}"
-    counts.kills += 1
-    return False
+        code = ended(process)
+    if code == -signal.SIGKILL:
+        counts.kills += 1
+        return False
+    if code:
+        counts.failures.append(f"a start ended with code {code}")
+    return True
 
 
-def _start(folder: Path, methods: Sequence[Any], jobs: int, at: int | None) -> int:
-    """Start the study in a child process, which dies before the file operation ``at``."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        _study(folder, methods, jobs, at)
-        code = 0
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+def _study(folder: Path, methods: Sequence[Any], jobs: int, at: int | None) -> int:
+    """Run the study; the process dies before the file operation ``at``."""
+    import cl_moe
+    from cl_moe.testing.learning import toy_stream
 
-
-def _ended(process: int, seconds: float | None) -> int | None:
-    """Return the exit code of a child; None if it still runs after so many seconds."""
-    end = None if seconds is None else time.monotonic() + seconds
-    while True:
-        found, status = os.waitpid(process, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        if end is not None and time.monotonic() >= end:
-            return None
-        time.sleep(0.002)
-
-
-def _study(folder: Path, methods: Sequence[Any], jobs: int, at: int | None) -> None:
     left = [at or 0]
 
     def count(event: str, _: object) -> None:
@@ -165,12 +144,16 @@ def _study(folder: Path, methods: Sequence[Any], jobs: int, at: int | None) -> N
         network={"hidden": [8, 5]}, training={"epochs": 4, "batch_size": 8, "min_steps": 0},
         checkpoint_steps=5, progress=False,
     )  # fmt: skip
+    return 0
 
 
 def main() -> None:
     """Print the counts as JSON."""
+    import cl_moe.training.stepping  # noqa: F401 - once, not in every child
+    from cl_moe import catalog
+
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=CASES)
     parser.add_argument("--methods", default=",".join(catalog.names("method")))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
