@@ -1,4 +1,4 @@
-"""Counts of what the program withstands: hostile input, part by part.
+"""Counts of what the program withstands: hostile input, kills, damage, full disks; part by part.
 
 ``python -m benchmarks.reliability`` runs every part and writes ``results/reliability.md``; so does
 ``make reliability``. A part is a module in :mod:`benchmarks.reliability.parts` with a function

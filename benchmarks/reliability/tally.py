@@ -36,7 +36,7 @@ class Result(NamedTuple):
         cases: how many inputs.
         tracebacks: how many ended in an exception that no user should see.
         wrong: how many ended in another way than they should: a wrong exit code, characters that a
-            terminal obeys, or lost results.
+            terminal obeys, or lost or changed results.
         seconds: wall-clock time.
         note: what the cases are, and the first failures.
     """
@@ -95,8 +95,10 @@ class Tally:
         except Exception as error:  # noqa: BLE001 - that is what is counted
             self.failed(given, _last_lines(error), traceback=True)
 
-    def commands(self, words: Sequence[str], given: object = None) -> Said | None:
-        """Count a command's case: exit code 0 or 2, one sentence a line, nothing to be obeyed."""
+    def commands(
+        self, words: Sequence[str], given: object = None, codes: Sequence[int] = (0, 2)
+    ) -> Said | None:
+        """Count a command's case: a right exit code, one sentence a line, nothing to be obeyed."""
         self.cases += 1
         given = words if given is None else given
         try:
@@ -104,7 +106,7 @@ class Tally:
         except Exception as error:  # noqa: BLE001 - that is what is counted
             self.failed(given, _last_lines(error), traceback=True)
             return None
-        if said.code not in (0, 2):
+        if said.code not in codes:
             self.failed(given, f"exit code {said.code}: {said.text[-300:]}")
         elif "Traceback (most recent call last)" in said.text:
             self.failed(given, said.text[-300:], traceback=True)

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cl_moe
+from benchmarks.reliability.parts import damage as part
 from cl_moe.analysis import report
 from cl_moe.errors import InputError
 from cl_moe.runs import digests
@@ -121,6 +122,23 @@ def test_no_changed_file_is_read(
         assert path.name in told, told
         path.write_bytes(content)
     load_study(folder)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_kinds_of_damage_to_files_and_checkpoints():
+    result = part.run(30)
+    assert (result.cases, result.failures) == (30, 0), result.note
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_accepted_damage_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without digests, some changed numbers are read."""
+    monkeypatch.setattr(digests, "changed", lambda *_, **__: [])
+    monkeypatch.setattr("cl_moe.runs.records.changed", lambda *_, **__: [])
+    monkeypatch.setattr(part, "DAMAGE", {"another digit": part.DAMAGE["another digit"]})
+    result = part.run(60)
+    assert result.wrong > 0
+    assert "other numbers are accepted" in result.note
 
 
 @pytest.mark.parametrize("kind", ["run", "packed"])

@@ -119,7 +119,9 @@ def test_a_lost_result_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(1).wrong == 1
 
 
-def test_a_run_goes_on_where_a_checkpoint_found_the_disk_full(scenario: Path, full: FullDisk) -> None:
+def test_a_run_goes_on_where_a_checkpoint_found_the_disk_full(
+    scenario: Path, full: FullDisk
+) -> None:
     how = {"methods": ["dense"], "seeds": 1, "checkpoint_steps": 1, "progress": False}
     cl_moe.run(scenario, out="whole", **how)
     writes = full.count

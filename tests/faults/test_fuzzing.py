@@ -77,9 +77,10 @@ def test_a_command_of_this_process_leaves_its_arguments():
 
 
 def test_the_page_holds_every_part_and_the_sum():
-    text = page([Result("one", 1200, 0, 0, 1.0, "a|b"), Result("two", 3, 1, 1, 2.6, "c")])
-    assert "| one | 1,200 | 0 | 0 | 1 |" in text
-    assert "| two | 3 | 1 | 1 | 3 |" in text
+    found = {"tables": Result("one", 1200, 0, 0, 1.0, "a|b"), "x": Result("two", 3, 1, 1, 2.6, "c")}
+    text = page(found)
+    assert "| one | `python -m benchmarks.reliability tables` | 1,200 | 0 | 0 | 1 |" in text
+    assert "| two | `python -m benchmarks.reliability x` | 3 | 1 | 1 | 3 |" in text
     assert "In all: 1,203 cases, 2 failures." in text
     assert "a\\|b" in text
 

@@ -124,9 +124,7 @@ def _all_but_one(children: Sequence[int]) -> dict[int, int | None]:
     return codes
 
 
-def _judge(
-    counts: Writers, folder: Path, found: dict[int, int | None], together: bool
-) -> None:
+def _judge(counts: Writers, folder: Path, found: dict[int, int | None], together: bool) -> None:
     codes = sorted(code or 0 for code in found.values())
     done, refused = codes.count(0), codes.count(2)
     counts.rounds += 1
