@@ -67,7 +67,7 @@ bench: $(DONE)/bench ## take every benchmark again, side by side (BENCH=name tak
 	    OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$bench || exit 1; \
 	done
 
-reliability: $(DONE)/dev ## count what hostile input ends in, part by part; write results/reliability.md (minutes)
+reliability: $(DONE)/dev ## count what hostile input, kills, damage and full disks end in; write results/reliability.md (half an hour)
 	@OMP_NUM_THREADS=1 CL_MOE_FAST=1 $(BIN)/python -W ignore -m benchmarks.reliability
 
 test: $(DONE)/style $(DONE)/types $(DONE)/imports $(DONE)/tests ## run every check

@@ -90,7 +90,7 @@ def _try(tally: Tally, disk: FullDisk, k: int) -> None:
     disk.at(k)
     said = tally.commands([*COMMAND, "--out=full"], f"write {k}", codes=(1, 2))
     disk.at(None)
-    if said is not None and "No space left on device" not in said.text:
+    if said is not None and said.code and "No space left on device" not in said.text:
         tally.failed(f"write {k}", f"not that the disk is full: {said.text[-300:]}")
     again = call([*COMMAND, "--out=full"])
     problems = compared(Path("whole"), Path("full")) if again.code == 0 else [again.text[-300:]]
