@@ -24,6 +24,7 @@ COMMAND = "import sys; sys.argv[0] = 'cl-moe'; from cl_moe.cli import main; main
 
 _SCENARIO = """\
 title = "Permuted MNIST: {tasks} tasks of all of MNIST"
+seeds = 1
 
 [sources.mnist]
 type = "torchvision"

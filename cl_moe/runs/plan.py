@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import gc
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -260,15 +260,20 @@ class StudyPlan:
 
 
 class Streams:
-    """Builds the stream of a job; caches the last stream, which the next job mostly shares."""
+    """Builds the stream of a job; keeps the last stream, which the next job mostly shares."""
 
     def __init__(self, plan: StudyPlan) -> None:
         self._plan = plan
-        self._build = functools.lru_cache(maxsize=1)(self._build_stream)
+        self._last: tuple[tuple[int, bool], TaskStream] | None = None
 
     def __call__(self, job: Job) -> TaskStream:
         """Return the job's stream: for tuning, one that holds training data alone."""
-        stream = self._build(job.seed, job.setting is not None)
+        key = (job.seed, job.setting is not None)
+        if self._last is None or self._last[0] != key:
+            self._last = None  # so that two streams are not in memory at once
+            gc.collect()  # the last run's strategy refers to itself
+            self._last = (key, self._build_stream(*key))
+        stream = self._last[1]
         return stream if job.after is None else _begun_with(stream, job.after)
 
     def _build_stream(self, seed: int, tuning: bool) -> TaskStream:

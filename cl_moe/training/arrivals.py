@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cl_moe.continual.view import TaskView
 from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.freezing import FreezableDict
 from cl_moe.moe.network import MoENetwork
@@ -16,7 +17,7 @@ from cl_moe.objectives.base import Objective
 from cl_moe.training.objectives import objectives_by_task
 from cl_moe.training.samples import samples
 
-__all__ = ("arriving", "first_rows", "rows_of", "without_learning")
+__all__ = ("arriving", "decides_again", "first_rows", "rows_of", "without_learning")
 
 
 def arriving(strategy: Any) -> dict[int, Objective]:
@@ -101,4 +102,19 @@ def _learns(network: MoENetwork, task: int, parts: Collection[str]) -> bool:
         expert_part(layer.name, id_) in parts
         for layer in network.moe_layers
         for id_ in layer.assigned[task]
+    )
+
+
+def decides_again(view: TaskView, network: MoENetwork) -> bool:
+    """Tell whether a recurring task gets a new decision.
+
+    It does where it has more classes than before, its head reads other tasks' paths, so that no
+    expert of its own would be lost, and examples of all its classes are present; unless another
+    task's head depends on it.
+    """
+    return (
+        view.n_classes > network.n_classes(view.task)
+        and not network.owns_path(view.task)
+        and len(view.y.unique()) == view.n_classes
+        and not any(view.task in network.reads(task) for task in network.tasks if task != view.task)
     )

@@ -21,7 +21,13 @@ from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
 from cl_moe.state import State
-from cl_moe.training.arrivals import arriving, first_rows, rows_of, without_learning
+from cl_moe.training.arrivals import (
+    arriving,
+    decides_again,
+    first_rows,
+    rows_of,
+    without_learning,
+)
 from cl_moe.training.batches import pair_rows
 from cl_moe.training.groups import ParameterGroups
 from cl_moe.training.labels import require_labels
@@ -97,7 +103,7 @@ class MoEPlugin(SupervisedPlugin):
         for task in sorted(tasks, key=lambda task: str(task) not in network.heads):
             self._open.append(task)
             view = self._view(strategy, task, tasks[task])
-            if str(task) in network.heads and not _decides_again(view, network):
+            if str(task) in network.heads and not decides_again(view, network):
                 parts |= self._return(task, view.n_classes, network)
                 learned.append(0)
                 continue
@@ -289,18 +295,3 @@ def _network(strategy: Any) -> MoENetwork:
             "give it a TaskModel over a MoENetwork (see cl_moe.strategies.networks.build_moe)"
         )
     return model.network
-
-
-def _decides_again(view: TaskView, network: MoENetwork) -> bool:
-    """Tell whether a recurring task gets a new decision.
-
-    It does where it has more classes than before, its head reads other tasks' paths, so that no
-    expert of its own would be lost, and examples of all its classes are present; unless another
-    task's head depends on it.
-    """
-    return (
-        view.n_classes > network.n_classes(view.task)
-        and not network.owns_path(view.task)
-        and len(view.y.unique()) == view.n_classes
-        and not any(view.task in network.reads(task) for task in network.tasks if task != view.task)
-    )

@@ -17,6 +17,7 @@ def test_the_scenario_is_what_the_script_learns(tmp_path: Path) -> None:
     (tmp_path / "permuted.toml").write_text(scenario(by_hand.TASKS), encoding="utf-8")
     spec = load_scenario(tmp_path / "permuted.toml")
     assert len(spec.task_specs()) == by_hand.TASKS
+    assert spec.seeds == 1
     assert spec.network.hidden == [by_hand.HIDDEN] * 2
     assert (spec.training.batch_size, spec.training.epochs) == (by_hand.BATCH, 1)
     assert (spec.training.optimizer, spec.training.learning_rate) == ("adam", by_hand.RATE)
