@@ -81,7 +81,7 @@ def spend(words: Sequence[str], folder: Path) -> Cost:
     The memory of this process counts as the least peak of its children, so it imports little.
 
     >>> cost = spend([sys.executable, "-c", "sum(range(10**6))"], Path())
-    >>> 0 < cost.cpu and 0 < cost.wall and 1 < cost.memory < 1000
+    >>> 0 < cost.cpu and 0 < cost.wall and 1 < cost.memory
     True
     """
     root = str(Path(__file__).parents[1])

@@ -171,9 +171,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may be beyond the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with sigterm_as_interrupt(), saying_so():
+        with sigterm_as_interrupt():
             # Not typer's own printing of errors: it quotes arguments as they are.
-            sys.exit(app(standalone_mode=False))
+            sys.exit(saying_so(lambda: app(standalone_mode=False)))
     except InputError as error:
         for problem in error.problems:
             say(f"error: {line(problem)}", err=True)

@@ -21,10 +21,15 @@ __all__ = (
 )  # fmt: skip
 
 P = ParamSpec("P")
+INTERRUPTED = 130
+"""Exit code of an interrupted command."""
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Ctrl-C does."""
+
+    raised = False
+    """Whether the signal has come."""
 
 
 @contextlib.contextmanager
@@ -35,6 +40,7 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGTERM, _terminate)
+    Terminated.raised = False
     try:
         yield
     finally:
@@ -42,6 +48,7 @@ def sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    Terminated.raised = True
     raise Terminated
 
 
@@ -53,22 +60,23 @@ def stoppable(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **named)
         except KeyboardInterrupt as stop:
-            raise typer.Exit(_said(stop)) from None
+            sys.exit(_said(stop))
 
     return run
 
 
-@contextlib.contextmanager
-def saying_so() -> Iterator[None]:
-    """Exit with a sentence if the body, the command's parser, is interrupted."""
+def saying_so(app: Callable[[], int | None]) -> int | None:
+    """Return what an application returns; exit with a sentence if its parser is interrupted.
+
+    Typer ends without a word then: with the exit code, or by ``Abort``.
+    """
     try:
-        yield
-    except KeyboardInterrupt as stop:
-        sys.exit(_said(stop))
-    except typer.Abort as end:
-        if isinstance(end.__cause__, KeyboardInterrupt):
-            sys.exit(_said(end.__cause__))
-        raise
+        code = app()
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        sys.exit(_said(Terminated() if Terminated.raised else KeyboardInterrupt()))
+    return code
 
 
 def _said(stop: KeyboardInterrupt) -> int:
@@ -84,7 +92,7 @@ def exit_code(stop: BaseException) -> int:
     (130, 143)
     """
     chain = (stop, stop.__cause__)
-    return 143 if any(isinstance(error, Terminated) for error in chain) else 130
+    return 143 if any(isinstance(error, Terminated) for error in chain) else INTERRUPTED
 
 
 def again() -> str:

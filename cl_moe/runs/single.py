@@ -56,6 +56,7 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
     """
     with isolated(plan.threads), contextlib.ExitStack() as unless_whole:
         run = _begun(plan, job, stream, tell)
+        unless_whole.callback(run.resuming.close)
         while run.stage < run.learning:
             run.learn()
         kept = run.keep()

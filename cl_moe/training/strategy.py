@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from avalanche.benchmarks import CLExperience, OnlineCLExperience
 from avalanche.core import SupervisedPlugin
@@ -28,9 +28,17 @@ from cl_moe.training.tensors import tensors_of
 
 if TYPE_CHECKING:
     from cl_moe.streams.spec import TrainingSpec
-    from cl_moe.training.stepping import Stepping
 
 __all__ = ("Strategy", "epochs_for")
+
+
+class Steps(Protocol):
+    """Acts between the steps of a task: :class:`cl_moe.training.stepping.Stepping`."""
+
+    first_epoch: int
+
+    def loader(self, strategy: Strategy) -> Any:
+        """Return the loader of the epoch that starts."""
 
 
 class Strategy(TensorBatches, SupervisedTemplate):
@@ -52,7 +60,7 @@ class Strategy(TensorBatches, SupervisedTemplate):
         stepping: takes checkpoints between the steps of a task; None for none.
     """
 
-    stepping: Stepping | None = None
+    stepping: Steps | None = None
     _stop_training: bool
 
     def __init__(

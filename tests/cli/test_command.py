@@ -19,8 +19,8 @@ FLAGS = {
     "run": [
         "SCENARIO", "--methods", "--seeds", "--jobs", "--engine", "--address", "--cpus-per-run",
         "--gpus-per-run", "--memory-per-run", "--out", "--device", "--data-dir", "--set",
-        "--threads", "--curves/--no-curves", "--keep-models", "--figures/--no-figures",
-        "--allow-code", "--fresh", "--quiet",
+        "--threads", "--curves/--no-curves", "--keep-models", "--checkpoint-steps",
+        "--figures/--no-figures", "--allow-code", "--fresh", "--quiet",
     ],
     "predict": [
         "MODEL", "DATA", "--task", "--label", "--source", "--method", "--seed", "--out",

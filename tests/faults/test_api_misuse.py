@@ -130,7 +130,7 @@ CALLS: dict[str, Callable[[], Case]] = {
         cl_moe.run,
         {
             "source": stream(), "methods": ["dense"], "baseline": None, "curves": False,
-            "keep_models": False, **STUDY,
+            "keep_models": False, "checkpoint_steps": None, **STUDY,
         },
     ),
     "transfer": lambda: (cl_moe.transfer, {"source": stream(), "methods": ["dense"], **STUDY}),

@@ -22,6 +22,7 @@ from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.document import report
 from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
 from cl_moe.errors import InputError
+from cl_moe.runs.digests import write_digests
 
 QUICK = settings(
     deadline=None,
@@ -287,6 +288,7 @@ def test_a_folder_with_hostile_messages_is_shown(tmp_path, monkeypatch, capsys):
         for event in events:
             event["sentence"] += "\x1b[2J\u202e<b>"
         file.write_text("".join(json.dumps(event) + "\n" for event in events))
+        write_digests(file.parent)  # as whoever wrote them would
     (tmp_path / "study/failures").mkdir()
     (tmp_path / "study/failures/x.txt").write_text("dense, seed 0: \x1b]0;title\x07\n")
     code, said = _call(monkeypatch, capsys, "summary", "study")

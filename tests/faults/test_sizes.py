@@ -371,7 +371,7 @@ def test_a_study_that_needs_too_much_memory_is_refused(
 def test_the_command_tells_of_memory_wherever_it_ends(tmp_path: Path) -> None:
     script = (
         "import sys, cl_moe.cli as cli\n"
-        "def app():\n    raise MemoryError('no room')\n"
+        "def app(**_):\n    raise MemoryError('no room')\n"
         "cli.app = app\ncli.main()"
     )
     done = subprocess.run(

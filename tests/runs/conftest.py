@@ -48,6 +48,7 @@ name = "joint"
 MISBEHAVING = '''
 import os
 import pathlib
+import time
 
 
 def crash_once(context, /, *, marker: str):
@@ -71,6 +72,7 @@ def die_late(context, /, *, marker: str):
             before = log.read_text() if log.exists() else ""
             log.write_text(f"{before}{task}")
             if before == "0":
+                time.sleep(1)  # a checkpoint is written meanwhile
                 os._exit(3)
 
     return sequential(context, plugins=lambda: [Dying()])

@@ -17,7 +17,7 @@ from cl_moe import NetworkSpec, TaskAwareMoE, TrainingSpec
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import Block
 from cl_moe.moe.heads.ensemble import EnsembleHead
-from cl_moe.training.plugin import _decides_again
+from cl_moe.training.plugin import decides_again
 
 DIM = 8
 GROWTHS = ["reuse_or_grow", "per_task", "fixed", "mntdp"]
@@ -88,7 +88,7 @@ def test_a_task_that_another_one_is_answered_through_is_not_decided_on_again():
     network = learned("reuse_or_grow", (*two, 0), (two[0][:24], two[1][:24], 1)).model.network
     view = TaskView(1, "t1", x, y, 3, 1, 1, torch.optim.SGD)
     assert not network.owns_path(1)
-    assert _decides_again(view, network)
+    assert decides_again(view, network)
     answers = Block(1, "predictions")
     network.add_task(2, [], EnsembleHead({answers: torch.eye(2)}, torch.zeros(2), {1: 1.0}))
-    assert not _decides_again(view, network)
+    assert not decides_again(view, network)

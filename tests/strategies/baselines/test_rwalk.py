@@ -26,6 +26,7 @@ def test_a_task_of_fewer_steps_than_an_update_has_penalties(learn, every):
 
 
 def test_a_run_that_diverged_stays_so(learn):
-    training = TrainingSpec(epochs=1, optimizer="sgd", learning_rate=1e30, min_steps=0)
+    usual = TrainingSpec(epochs=1, optimizer="sgd", min_steps=0)
+    training = usual.model_copy(update={"learning_rate": 1e30})  # beyond the bounds
     method = learn(toy_context(toy_stream(), training=training), "rwalk", 2)
     assert not all(bool(p.isfinite().all()) for p in method.strategy.model.parameters())
