@@ -56,15 +56,14 @@ def run_one(plan: StudyPlan, job: Job, stream: TaskStream, tell: ProgressCallbac
     """
     with isolated(plan.threads), contextlib.ExitStack() as unless_whole:
         run = _begun(plan, job, stream, tell)
-        unless_whole.callback(run.resuming.close)
-        while run.stage < run.learning:
-            run.learn()
-        kept = run.keep()
-        if kept is not None:
-            unless_whole.callback(shutil.rmtree, kept.parent, ignore_errors=True)
-        while run.stage < run.learning + len(stream.probes):
-            run.learn_probe()
-        run.resuming.close()
+        with contextlib.closing(run.resuming):
+            while run.stage < run.learning:
+                run.learn()
+            kept = run.keep()
+            if kept is not None:
+                unless_whole.callback(shutil.rmtree, kept.parent, ignore_errors=True)
+            while run.stage < run.learning + len(stream.probes):
+                run.learn_probe()
         unless_whole.pop_all()
         return run.result(kept)
 
