@@ -43,9 +43,8 @@ def selection(data: StudyData) -> TableData:
     chosen = {*highlighted(data), *([joint] if joint else [])}
     kept = [i for i, method in enumerate(whole.methods) if method in chosen]
     note = (
-        f"Selection: {len(kept)} of {len(whole.methods)} methods; "
-        f"[all of them]({data.name}/README.md#results). Shown are the method of interest, "
-        "dense, ewc, single_task, joint training, and the best of the others."
+        f"Selection: {len(kept)} of {len(whole.methods)} methods. Shown are the method of "
+        "interest, dense, ewc, single_task, joint training, and the best of the others."
     )
     return whole._replace(
         methods=[whole.methods[i] for i in kept],
@@ -65,6 +64,7 @@ def page(studies: Mapping[str, StudyData]) -> str:
     parts = [HEAD]
     if STUDY in studies:
         parts += [f"## {STUDY}", markdown(selection(studies[STUDY]))]
+        parts.append(f"[All methods of this study]({STUDY}/README.md#results).")
     parts.append("## Verdicts")
     parts += [f"[{name}]({name}): {sentence(data)}" for name, data in studies.items()]
     return "\n\n".join(parts) + "\n"

@@ -90,27 +90,33 @@ server = ForkServer()
 worker = server.fork(tempfile.TemporaryFile())
 worker.stdin.write(sys.stdin.buffer.read())
 worker.stdin.flush()
-print(server._process.pid, worker.stdout.readline() != b"", flush=True)
+print(server._process.pid, flush=True)
 worker.stdout.readline()
 """
 
 
 class _Forever:
-    """A plan that sleeps when it is unpickled, as a busy worker would."""
+    """A plan that sleeps when it is unpickled, as a busy worker would, after it made a file."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = str(marker)
 
     def __reduce__(self) -> object:
-        return eval, ("__import__('os').write(1, b'busy\\n') and __import__('time').sleep(60)",)
+        return eval, (f"open({self.marker!r}, 'x') and __import__('time').sleep(60)",)
 
 
-def test_workers_end_with_their_driver() -> None:
+def test_workers_end_with_their_driver(tmp_path: Path) -> None:
     driver = subprocess.Popen(
         [sys.executable, "-c", _DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert driver.stdin is not None
     assert driver.stdout is not None
-    driver.stdin.write(pickle.dumps(_Forever()))
+    driver.stdin.write(pickle.dumps(_Forever(tmp_path / "busy")))
     driver.stdin.close()
-    pid = int(driver.stdout.readline().split()[0])
+    pid = int(driver.stdout.readline())
+    end = time.monotonic() + 60
+    while not (tmp_path / "busy").exists() and time.monotonic() < end:
+        time.sleep(0.05)
     (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     driver.kill()
     driver.wait()
