@@ -37,7 +37,7 @@ def test_the_readme_and_the_page_are_those_that_make_claims_writes(study: StudyD
 def test_a_selection_says_so_and_links_all(study: StudyData) -> None:
     found = headline.selection(study)
     assert sorted(found.methods) == ["dense", "ewc", "joint", "mntdp", "moe", "single_task"]
-    start = "Selection: 6 of 17 methods; [all of them](related_unrelated/README.md#results)."
+    start = "Selection: 6 of 17 methods. Shown are"
     assert found.note.startswith(start)
     assert "2 rich, 4 low resource, 1 unrelated" in found.note
 
