@@ -24,8 +24,8 @@ SCHEMA = 1
 """Version of the files."""
 KEPT = 2
 """Number of checkpoints that are kept."""
-SHARE = 0.02
-"""Most of a run's processor time that checkpoints take."""
+SHARE = 0.01
+"""Share of a run's processor time for preparing checkpoints; with writing, at most 2 %."""
 
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 """Errors that a damaged file, or one of another version, may raise."""

@@ -155,8 +155,9 @@ class Driver:
         """Let runs write checkpoints, and say how many continue from one."""
         if self._plan.checkpoints is None:
             return
-        for job in self._plan.jobs():
-            if self._folder.has(job):  # written, but its checkpoints were not removed yet
+        settings = [job for m in self._plan.methods for job in self._plan.tuning_jobs(m)]
+        for job in [*self._plan.jobs(), *settings]:
+            if job not in jobs:  # written, but its checkpoints were not removed yet
                 self._folder.forget_checkpoints(job)
         begun = self._folder.begin_checkpoints(self._plan.checkpoints.token, jobs)
         if begun:
