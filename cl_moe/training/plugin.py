@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 from avalanche.core import SupervisedPlugin
@@ -166,11 +165,12 @@ class MoEPlugin(SupervisedPlugin):
 
     def state(self) -> State:
         """Return the log and the parameter groups; the model holds the policy's state."""
-        return State({"events": deepcopy(self.events), "groups": self._groups.state()})
+        events = [dict(event) for event in self.events]  # their values do not change
+        return State({"events": events, "groups": self._groups.state()})
 
     def restore(self, state: State) -> None:
         """Restore the result of :meth:`state`."""
-        self.events[:] = deepcopy(state.plain["events"])
+        self.events[:] = [dict(event) for event in state.plain["events"]]
         self._groups.restore(state.plain["groups"])
 
     # What the hooks are made of.
