@@ -51,27 +51,29 @@ class Cost:
     experts: int
 
 
-def scenario(tasks: int) -> ScenarioSpec:
-    """Return the stream: ``thousand_tasks``, or as many of its tasks.
+def scenario(tasks: int, evaluate: str = "all") -> ScenarioSpec:
+    """Return the stream: ``thousand_tasks``, or as many of its tasks, or more.
 
     >>> len(scenario(5).task_specs())
     5
     """
     data = load_scenario("thousand_tasks").to_dict()
     data["generate"]["phases"][0]["tasks"] = tasks
+    data["training"]["evaluate"] = evaluate
     return ScenarioSpec.from_dict(data)
 
 
-def measured(method: str, tasks: int) -> list[Cost]:
+def measured(method: str, tasks: int, evaluate: str = "all") -> list[Cost]:
     """Learn the stream by one method, in this process, and return what each task cost.
 
     Args:
         method: its name in the scenario.
         tasks: how many tasks.
+        evaluate: which earlier tasks are evaluated, as in ``[training]``.
     """
     from cl_moe.runs.single import run_one
 
-    spec = scenario(tasks)
+    spec = scenario(tasks, evaluate)
     (options,) = (asked.parameters for asked in spec.methods if asked.name == method)
     plan = StudyPlan(
         spec.name, spec, spec.network, spec.training, (MethodPlan(method, method, options),), (0,),
@@ -193,6 +195,8 @@ def main() -> None:
     """Measure, print and write ``results/benchmarks/long_stream.*``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=1000)
+    parser.add_argument("--evaluate", default="all", help="all, or sample:N")
+    parser.add_argument("--methods", default="dense,moe")
     parser.add_argument("--folder", type=Path, default=RESULTS)
     given = parser.parse_args()
     page = Page(
@@ -205,10 +209,10 @@ def main() -> None:
         given.folder,
     )
     costs: list[Cost] = []
-    for method in ("dense", "moe"):
+    for method in given.methods.split(","):
         # in a new process, whose memory is this method's alone
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            found = process.submit(measured, method, given.tasks).result()
+            found = process.submit(measured, method, given.tasks, given.evaluate).result()
         page.add(f"Time, {method}", figures_of_time(found))
         page.add(f"Memory, {method}", figures_of_memory(found))
         costs += found
