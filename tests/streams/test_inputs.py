@@ -11,6 +11,7 @@ from PIL import Image
 
 from cl_moe.errors import InputError
 from cl_moe.streams.inputs import batch_inputs, row_inputs, tensor_of
+from cl_moe.streams.sources.base import SourceData
 
 FLOATS = [torch.float64, torch.float16, torch.bfloat16, torch.float32]
 INTEGERS = [torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16]
@@ -89,3 +90,10 @@ def test_tensors_are_not_copied() -> None:
 def test_what_is_no_number_is_named(value: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         row_inputs(value)
+
+
+def test_numbers_without_rows_are_told_even_where_they_are_not_finite():
+    x, y = torch.tensor([1.0, float("nan")]), torch.tensor([0, 1])
+    (shape, other) = (p for p in SourceData(x, y, x, y, ["a", "b"]).problems("s") if "train" in p)
+    assert "inputs of shape ()" in shape
+    assert "example 1 holds NaN" in other

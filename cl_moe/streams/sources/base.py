@@ -117,7 +117,7 @@ def _split_problems(x: object, y: object, objective: Objective) -> list[str]:
     if x.dtype not in (torch.float32, torch.uint8) and not (x.dtype == torch.int64 and x.ndim == 2):
         problems.append(f"inputs are {x.dtype}; give float32, uint8 images or int64 token ids")
     elif x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        bad = (~torch.isfinite(x.flatten(1)).all(1)).nonzero().flatten().tolist()
+        bad = (~torch.isfinite(x.reshape(len(x), -1)).all(1)).nonzero().flatten().tolist()
         problems += one_per_cause(
             (None, f"example {row} holds NaN or infinity; clean or remove it") for row in bad
         )
