@@ -27,12 +27,15 @@ class Killed(BaseException):
     """Ends a run in the middle of a task."""
 
 
-def plan_of(method: str, tasks: int) -> StudyPlan:
-    """Return a run of the first tasks of ``thousand_tasks``."""
+def plan_of(method: str, tasks: int, epochs: int | None = None) -> StudyPlan:
+    """Return a run of the first tasks of ``thousand_tasks``, by default with its epochs."""
     spec = scenario(tasks)
     given = next((m.parameters for m in spec.methods if m.name == method), {})
     methods = (MethodPlan(method, method, given),)
-    return StudyPlan(spec.name, spec, spec.network, spec.training, methods, (0,), curves=False)
+    training = spec.training
+    if epochs is not None:
+        training = training.model_copy(update={"epochs": epochs})
+    return StudyPlan(spec.name, spec, spec.network, training, methods, (0,), curves=False)
 
 
 def run(plan: StudyPlan, folder: Path | None, stop: int | None = None) -> list[float]:
@@ -93,6 +96,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="for longer tasks")
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--folder", type=Path, default=RESULTS)
     given = parser.parse_args()
     page = Page(
@@ -104,8 +109,8 @@ def main() -> None:
         "checkpoints are written less often than once a task where they would take more than 2 %.",
         given.folder,
     )
-    for method in METHODS:
-        plan = plan_of(method, given.tasks)
+    for method in given.methods.split(","):
+        plan = plan_of(method, given.tasks, given.epochs)
         variants: dict[str, Callable[[], object]] = {
             "with": with_checkpoints(plan),
             "without": partial(run, plan, None),
