@@ -48,7 +48,7 @@ def run(plan: StudyPlan, folder: Path | None, stop: int | None = None) -> list[f
         Killed: when the task ``stop`` begins.
     """
     if folder is not None:
-        StudyFolder(folder).begin_checkpoints(TOKEN, [])
+        StudyFolder(folder).begin_checkpoints(TOKEN, "a study", [])
         plan = replace(plan, checkpoints=CheckpointPlan(folder, TOKEN))
     start = time.process_time()
     begun: dict[int, float] = {}

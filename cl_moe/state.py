@@ -8,11 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cl_moe.errors import InputError
+from cl_moe.storage import file_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = (
     "State",
     "Stateful",
-    "digest_of",
     "load_state",
     "merged",
     "packed",
@@ -97,7 +96,7 @@ def save_state(folder: Path, state: State) -> None:
     try:
         tensors, layouts = packed(state.tensors)
         save_file(tensors, aside / TENSORS)
-        record = {"schema": SCHEMA, "digest": digest_of(aside / TENSORS), "layouts": layouts}
+        record = {"schema": SCHEMA, "digest": file_digest(aside / TENSORS), "layouts": layouts}
         record |= state.plain
         (aside / PLAIN).write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
         aside.chmod(0o755)
@@ -127,7 +126,7 @@ def load_state(folder: Path) -> State:
         found = plain.get("schema") if isinstance(plain, dict) else None
         raise InputError(f"{folder / PLAIN}: schema is {found!r}, and this version reads {SCHEMA}")
     try:
-        if digest_of(folder / TENSORS) != plain.get("digest"):
+        if file_digest(folder / TENSORS) != plain.get("digest"):
             raise InputError(f"{folder / TENSORS}: does not match its digest; save the model again")
         tensors = load_file(folder / TENSORS)
     except (OSError, SafetensorError) as error:
@@ -164,12 +163,3 @@ def unpacked(
 def _order(tensor: Tensor) -> list[int]:
     """Return a tensor's dimensions in memory order, the outermost first."""
     return sorted(range(tensor.dim()), key=lambda d: (-tensor.stride()[d], d))
-
-
-def digest_of(path: Path) -> str:
-    """Return a hash of a file's content."""
-    found = blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()

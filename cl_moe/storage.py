@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import hashlib
 import os
 import re
 import shutil
@@ -19,9 +20,11 @@ from pathlib import Path
 from zlib import crc32
 
 __all__ = (
-    "DRAFT", "EXPERTS", "FULL", "STUDY", "is_alive", "leftovers", "naming", "remove_leftovers",
-    "replace_file", "storage_problem", "temporary_folder",
+    "DRAFT", "EXPERTS", "FULL", "STUDY", "digest", "file_digest", "is_alive", "leftovers", "naming",
+    "remove_leftovers", "replace_file", "storage_problem", "temporary_folder",
 )  # fmt: skip
+
+_BLOCK = 1 << 20
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the errors of a full disk, a quota, and a limit on the size of files."""
@@ -63,6 +66,28 @@ def _write(handle: int, content: bytes, flush: bool) -> None:
         if flush:
             file.flush()
             os.fsync(file.fileno())
+
+
+def digest(content: bytes) -> str:
+    """Return the digest of a file's content: BLAKE2b of 16 bytes, in hexadecimal.
+
+    >>> digest(b"")
+    'cae66941d9efbd404e4d88758ea67670'
+    """
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the digest of a file, which may be larger than the memory.
+
+    Raises:
+        OSError: it cannot be read, with its path.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    with naming(path), path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
 
 
 def storage_problem(error: OSError) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from cl_moe.runs.tensor_files import Stored, TensorFiles
 from cl_moe.state import State
-from cl_moe.storage import naming, replace_file
+from cl_moe.storage import digest, naming, replace_file
 
 __all__ = ("Checkpoints", "Saved")
 
@@ -140,6 +140,15 @@ class Checkpoints:
         if writing is not None:
             writing.result()
 
+    def close(self) -> None:
+        """End the thread that writes, after the last checkpoint.
+
+        Raises:
+            OSError: it cannot be written, with the path.
+        """
+        self._thread.shutdown()
+        self.flush()
+
     def _write(
         self,
         stage: int,
@@ -195,7 +204,7 @@ class Checkpoints:
         }
         self._written.append((number, needed))
         text = json.dumps(record)
-        return f"{blake2b(text.encode(), digest_size=16).hexdigest()}\n{text}".encode()
+        return f"{digest(text.encode())}\n{text}".encode()
 
     def _unneeded(self) -> list[str]:
         """Return, and forget, the files that the last two checkpoints do not need."""
@@ -213,10 +222,10 @@ class Checkpoints:
 
     def _load(self, number: int) -> Saved:
         path = self.folder / f"checkpoint-{number}.json"
-        digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+        wanted, _, text = path.read_text(encoding="utf-8").partition("\n")
         record = json.loads(text)
         if (
-            blake2b(text.encode(), digest_size=16).hexdigest() != digest
+            digest(text.encode()) != wanted
             or record["schema"] != SCHEMA
             or record["identity"] != self._identity
         ):
@@ -234,11 +243,11 @@ class Checkpoints:
         state, within = (None if part is None else part[0] for part in (before, training))
         return Saved(record["stage"], state, within, log)
 
-    def _read_log(self, size: int, digest: str) -> list[tuple[str, Any]]:
+    def _read_log(self, size: int, wanted: str) -> list[tuple[str, Any]]:
         with (self.folder / "log.jsonl").open("rb") as file:
             content = file.read(size)
         self._log, self._log_size = blake2b(content, digest_size=16), len(content)
-        if self._log.hexdigest() != digest:
+        if self._log.hexdigest() != wanted:
             raise ValueError(self.folder)
         lines = content.decode().split("\n")[:-1]
         return [(kind, record) for kind, record in map(json.loads, lines)]

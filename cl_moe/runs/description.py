@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
+from cl_moe.references import strings
 from cl_moe.runs.files import read_json
 from cl_moe.runs.plan import StudyPlan
+from cl_moe.storage import digest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from cl_moe.streams.stream import TaskStream
     from cl_moe.streams.task import Task
 
-__all__ = ("FORMAT", "describe", "differences", "read_description", "sources", "tuned")
+__all__ = ("FORMAT", "describe", "differences", "identity", "read_description", "sources", "tuned")
 
 FORMAT = 1
 _OF_A_SCENARIO = ("sources", "tasks", "generate", "probes", "stream")
@@ -66,6 +69,24 @@ def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, A
         "spec": spec,
         "tasks": [dict(row) for row in tasks],
     }
+
+
+def identity(description: Mapping[str, Any], plan: StudyPlan) -> str:
+    """Return what identifies the data and settings of a study, for checkpoints of its runs.
+
+    Besides the description these are the size and the time of change of each file that a source
+    names: a run is not continued with other data.
+    """
+    from cl_moe.streams.sources.base import find_path
+
+    found = []
+    for text in strings(description["spec"].get("sources", {})):
+        with contextlib.suppress(OSError, ValueError):  # no path
+            path = find_path(text, plan.data_dir)
+            if path.is_file():
+                found.append([text, path.stat().st_size, path.stat().st_mtime_ns])
+    about = [description["spec"], description["tasks"], found]
+    return digest(json.dumps(about).encode())
 
 
 def _settings(spec: BaseModel, *later: str, never: Sequence[str] = ()) -> dict[str, Any]:

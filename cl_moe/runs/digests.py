@@ -7,7 +7,6 @@ in it before they are: whenever the process dies, the file has one of them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -15,23 +14,13 @@ from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.files import read_json, write_json, write_text
-from cl_moe.storage import naming
+from cl_moe.storage import digest, file_digest
 
-__all__ = ("DIGESTS", "changed", "digest_of", "has_digest", "rewrite", "write_digests")
+__all__ = ("DIGESTS", "changed", "has_digest", "rewrite", "write_digests")
 
 DIGESTS = "digests.json"
 _ABSENT = "absent"
-_BLOCK = 1 << 20
 _TRIES = 3
-
-
-def digest_of(content: bytes) -> str:
-    """Return the digest of a file's content: BLAKE2b of 16 bytes, in hexadecimal.
-
-    >>> digest_of(b"")
-    'cae66941d9efbd404e4d88758ea67670'
-    """
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def write_digests(folder: Path, names: Iterable[str] | None = None) -> None:
@@ -42,7 +31,7 @@ def write_digests(folder: Path, names: Iterable[str] | None = None) -> None:
         names: the files; by default all, those of subfolders as well.
     """
     found = sorted(_files(folder)) if names is None else names
-    digests = {name: [_digest(folder / name)] for name in found}
+    digests = {name: [file_digest(folder / name)] for name in found}
     _write(folder, digests)
 
 
@@ -55,7 +44,7 @@ def rewrite(path: Path, text: str) -> None:
         InputError: the digests cannot be read.
         OSError: a file cannot be written; the old one is as it was.
     """
-    digests, new = _read(path.parent) or {}, digest_of(text.encode())
+    digests, new = _read(path.parent) or {}, digest(text.encode())
     digests[path.name] = [*digests.get(path.name, [_state(path)]), new]
     _write(path.parent, digests)
     write_text(path, text)
@@ -105,7 +94,7 @@ def changed(folder: Path, *, unread: Collection[str] = (), alone: bool = True) -
     for name, digests in wanted.items():
         if not (folder / name).is_file():
             problems.append(f"{name} is missing")
-        elif name.partition("/")[0] not in unread and _digest(folder / name) not in digests:
+        elif name.partition("/")[0] not in unread and file_digest(folder / name) not in digests:
             problems.append(f"{name} was changed")
     if alone:
         problems += [f"{name} was added" for name in sorted({*_files(folder)} - {*wanted})]
@@ -130,7 +119,7 @@ def _write(folder: Path, digests: dict[str, list[str]]) -> None:
 
 
 def _own(digests: dict[str, Any]) -> str:
-    return digest_of(json.dumps(digests, sort_keys=True).encode())
+    return digest(json.dumps(digests, sort_keys=True).encode())
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -141,12 +130,4 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _state(path: Path) -> str:
-    return _digest(path) if path.is_file() else _ABSENT
-
-
-def _digest(path: Path) -> str:
-    found = hashlib.blake2b(digest_size=16)
-    with naming(path), path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            found.update(block)
-    return found.hexdigest()
+    return file_digest(path) if path.is_file() else _ABSENT

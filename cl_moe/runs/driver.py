@@ -9,7 +9,7 @@ from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.build import build_problems
-from cl_moe.runs.description import describe, differences
+from cl_moe.runs.description import describe, differences, identity
 from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.failures import Failed, StudyError, StudyInterrupted, keep_failure
 from cl_moe.runs.formatting import counted, duration
@@ -159,9 +159,10 @@ class Driver:
         for job in [*self._plan.jobs(), *settings]:
             if job not in jobs:  # written, but its checkpoints were not removed yet
                 self._folder.forget_checkpoints(job)
-        begun = self._folder.begin_checkpoints(self._plan.checkpoints.token, jobs)
+        study = identity(self._description, self._plan)
+        begun = self._folder.begin_checkpoints(self._plan.checkpoints.token, study, jobs)
         if begun:
-            self._display.note(f"{counted(begun, 'run')} begun before: continued from checkpoints")
+            self._display.note(f"{counted(begun, 'unfinished run')} with checkpoints: continued")
 
     def _tune(self, jobs: Sequence[Job], tuning: Tuning) -> None:
         for job, result in self._results(jobs):

@@ -13,7 +13,6 @@ from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
     from cl_moe.state import State
-    from cl_moe.streams.stream import TaskStream
 
 __all__ = ("DAMAGE", "Resuming")
 
@@ -31,17 +30,17 @@ class Resuming:
     Args:
         plan: the study.
         job: the run.
-        stream: its tasks.
         record: what the run records.
     """
 
-    def __init__(self, plan: StudyPlan, job: Job, stream: TaskStream, record: RunRecord) -> None:
+    def __init__(self, plan: StudyPlan, job: Job, record: RunRecord) -> None:
         self._record, self._checkpoints = record, None
         self._wanted = plan.checkpoints
         self.steps = None if self._wanted is None else self._wanted.steps
-        if self._wanted is not None and self._may_write():
+        study = self._study()
+        if self._wanted is not None and study is not None:
             folder = StudyFolder(self._wanted.folder).checkpoint_folder(job)
-            self._checkpoints = Checkpoints(folder, _identity(plan, job, stream))
+            self._checkpoints = Checkpoints(folder, _identity(plan, job, study))
 
     def load(self, strategy: Any) -> Saved | None:
         """Return the last checkpoint; None where there is none, or the run cannot be resumed."""
@@ -58,7 +57,7 @@ class Resuming:
         """Wait for the last checkpoint; the result of the run does not depend on it."""
         if self._checkpoints is not None:
             with contextlib.suppress(OSError):
-                self._checkpoints.flush()
+                self._checkpoints.close()
 
     def discard(self) -> None:
         """Remove the checkpoints, which cannot be used."""
@@ -74,7 +73,7 @@ class Resuming:
         """
         if self._checkpoints is None or not (self.steps or self._checkpoints.due()):
             return
-        if not self._may_write():
+        if self._study() is None:
             return
         from cl_moe.training.resume import strategy_state
 
@@ -83,16 +82,16 @@ class Resuming:
 
     def save_within(self, state: State) -> None:
         """Write a checkpoint within the current stage."""
-        if self._checkpoints is not None and self._may_write():
+        if self._checkpoints is not None and self._study() is not None:
             self._checkpoints.save_within(state, self._record.news())
 
-    def _may_write(self) -> bool:
-        """Tell whether the folder is that of the driver, and still its own.
+    def _study(self) -> str | None:
+        """Return the identity of the study; None where its folder is not the driver's (any more).
 
         A process that outlives its driver must not write beside the one that continues its run.
         """
         wanted = self._wanted
-        return wanted is not None and StudyFolder(wanted.folder).has_token(wanted.token)
+        return None if wanted is None else StudyFolder(wanted.folder).token(wanted.token)
 
     @property
     def active(self) -> bool:
@@ -100,14 +99,11 @@ class Resuming:
         return self._checkpoints is not None
 
 
-def _identity(plan: StudyPlan, job: Job, stream: TaskStream) -> dict[str, Any]:
+def _identity(plan: StudyPlan, job: Job, study: str) -> dict[str, Any]:
     """Return all that determines a run and is known before it."""
     return {
+        "study": study,
         "environment": environment(plan),
         "method": [job.method.name, job.method.type, dict(job.method.parameters)],
         "run": [job.seed, job.setting, job.after],
-        "network": plan.network.model_dump(mode="json"),
-        "training": plan.training.model_dump(mode="json"),
-        "curves": plan.curves,
-        "tasks": stream.table(),
     }

@@ -119,7 +119,7 @@ class _Run:
         """Number of stages in which the stream is learned; each probe is a further stage."""
         self.stage = 0
         """Number of finished stages."""
-        self.resuming = Resuming(plan, job, stream, self._record)
+        self.resuming = Resuming(plan, job, self._record)
         self._within: State | None = None
 
     def resume(self) -> None:

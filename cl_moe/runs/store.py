@@ -21,6 +21,7 @@ from cl_moe.runs.files import (
     write_json,
     write_json_lines,
     write_table,
+    write_text,
 )
 from cl_moe.runs.lock import LOCK, OWNER
 from cl_moe.storage import DRAFT, naming, remove_leftovers, temporary_folder
@@ -94,18 +95,27 @@ class StudyFolder:
         """
         return self.path / "checkpoints" / _name_of(job)
 
-    def begin_checkpoints(self, token: str, jobs: Iterable[Job]) -> int:
-        """Let runs write checkpoints; return how many of ``jobs`` have some from before."""
+    def begin_checkpoints(self, token: str, study: str, jobs: Iterable[Job]) -> int:
+        """Let runs write checkpoints; return how many of ``jobs`` have some from before.
+
+        Args:
+            token: name of the file by which runs know that it is the driver's folder.
+            study: its content, which identifies data and settings.
+            jobs: the runs.
+        """
         place = self.path / "checkpoints"
         place.mkdir(exist_ok=True)
         for other in place.glob("token-*"):  # left by a process that was killed
             other.unlink()
-        (place / token).touch()
+        write_text(place / token, study)
         return sum(any(self.checkpoint_folder(job).glob("checkpoint-*.json")) for job in jobs)
 
-    def has_token(self, token: str) -> bool:
-        """Tell whether this is the folder in which checkpoints were begun with ``token``."""
-        return (self.path / "checkpoints" / token).is_file()
+    def token(self, token: str) -> str | None:
+        """Return what identifies the study; None if checkpoints were not begun with ``token``."""
+        try:
+            return (self.path / "checkpoints" / token).read_text(encoding="utf-8")
+        except OSError:
+            return None
 
     def end_checkpoints(self, token: str) -> None:
         """Remove the token, and the folder of checkpoints if it is empty then."""

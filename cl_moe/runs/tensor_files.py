@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_moe.state import State, digest_of, packed, unpacked
+from cl_moe.state import State, packed, unpacked
+from cl_moe.storage import digest, file_digest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,15 +58,17 @@ class TensorFiles:
 
     def store(self, state: State, file: str) -> Stored:
         """Return the places of a state's tensors; unknown ones will be in ``file``."""
+        from cl_moe.moe.offload import tensor_digest
+
         tensors, layouts = packed(state.tensors)
         stored = Stored(state.plain)
         for name, tensor in tensors.items():
-            digest = _digest(tensor)
-            if digest not in self._places:
+            known = tensor_digest(tensor)
+            if known not in self._places:
                 key = str(len(self._new))
                 self._new[key] = tensor
-                self._places[digest] = [file, key]
-            stored.places[name] = [*self._places[digest], layouts.get(name)]
+                self._places[known] = [file, key]
+            stored.places[name] = [*self._places[known], layouts.get(name)]
         return stored
 
     def content(self, file: str) -> dict[str, bytes]:
@@ -77,7 +79,7 @@ class TensorFiles:
         if not new:
             return {}
         content = save({key: tensor.clone() for key, tensor in new.items()})
-        self.digests[file] = blake2b(content, digest_size=16).hexdigest()
+        self.digests[file] = digest(content)
         return {file: content}
 
     def keep(self, needed: Collection[str]) -> list[str]:
@@ -97,8 +99,10 @@ class TensorFiles:
         """
         from safetensors.torch import load_file
 
-        for name, digest in digests.items():
-            if digest_of(self._folder / name) != digest:
+        from cl_moe.moe.offload import tensor_digest
+
+        for name, wanted in digests.items():
+            if file_digest(self._folder / name) != wanted:
                 raise ValueError(self._folder / name)
         held = {name: load_file(self._folder / name) for name in digests}
         found: list[tuple[State, Stored] | None] = []
@@ -109,17 +113,8 @@ class TensorFiles:
                 continue
             stored = Stored(*entry)
             tensors = {n: held[file][key].clone() for n, (file, key, _) in stored.places.items()}
-            places |= {_digest(t): stored.places[name][:2] for name, t in tensors.items()}
+            places |= {tensor_digest(t): stored.places[name][:2] for name, t in tensors.items()}
             layouts = {n: order for n, (_, _, order) in stored.places.items() if order is not None}
             found.append((State(stored.plain, unpacked(tensors, layouts)), stored))
         self._places, self.digests = places, dict(digests)
         return found
-
-
-def _digest(tensor: Tensor) -> bytes:
-    """Return a hash of a contiguous tensor's type, shape and values."""
-    import torch
-
-    found = blake2b(repr((tensor.dtype, tuple(tensor.shape))).encode(), digest_size=32)
-    found.update(tensor.flatten().view(torch.uint8).numpy().data)
-    return found.digest()

@@ -210,10 +210,10 @@ def saved(learned: Any, tmp_path: Path) -> Path:
 
 def redigested(folder: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Write other tensors under a digest that fits them."""
-    from cl_moe.state import digest_of
+    from cl_moe.storage import file_digest
 
     save_file(tensors, folder / TENSORS)
-    rewrite(folder, lambda plain: plain.update(digest=digest_of(folder / TENSORS)))
+    rewrite(folder, lambda plain: plain.update(digest=file_digest(folder / TENSORS)))
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

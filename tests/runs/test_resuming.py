@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from cl_moe import catalog
+import cl_moe
+from cl_moe import InputError, StudyError, catalog
 from cl_moe.runs import single
-from cl_moe.runs.checkpoint import Checkpoints
+from cl_moe.runs.checkpoint import Checkpoints, Saved
 from cl_moe.runs.plan import CheckpointPlan, RunResult, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.store import StudyFolder
@@ -26,6 +27,7 @@ MIXTURES: dict[str, dict[str, Any]] = {
     },
     "fixed": {"growth": "fixed", "experts": 2, "gate": "task_conditioned"},
     "mntdp": {"growth": "mntdp"},
+    "grown": {"growth_options": {"kinds": ["copy", "fresh"]}},
     "shortlist": {"growth_options": {"shortlist": 2, "train_from": 8}},
 }
 
@@ -45,6 +47,18 @@ def task(position: int) -> Task:
     return Task(f"task{position}", data(70), data(30), ["a", "b", "c"])
 
 
+def xor(position: int) -> Task:
+    """Return a task that no linear map of the inputs, or of another task's features, solves."""
+    draw = torch.Generator().manual_seed(position)
+    rotation = torch.linalg.qr(torch.randn(6, 6, generator=draw))[0]
+
+    def data(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.randn(size, 6, generator=draw)
+        return x @ rotation, (x[:, 0] * x[:, 1] > 0).long()
+
+    return Task(f"xor{position}", data(200), data(50), ["no", "yes"])
+
+
 STREAM = TaskStream([task(0), task(1), task(2)], "three", probes=[task(3)])
 
 
@@ -55,7 +69,7 @@ def plan_of(method: dict[str, Any], folder: Path | None, **options: Any) -> Stud
     if folder is None:
         return plan
     where = StudyFolder(folder)
-    where.begin_checkpoints("token-0", [])
+    where.begin_checkpoints("token-0", "a study", [])
     return replace(plan, checkpoints=CheckpointPlan(folder, "token-0", steps=4))
 
 
@@ -67,6 +81,7 @@ def run(plan: StudyPlan, monkeypatch: pytest.MonkeyPatch) -> tuple[RunResult, di
     def result(self: Any, model: Path | None) -> RunResult:
         state = self._strategy.model.state_dict().items()
         found.update({n: value.clone() for n, value in state if isinstance(value, torch.Tensor)})
+        found["events"] = timeless(getattr(self._strategy, "events", []))
         return result_of(self, model)
 
     with monkeypatch.context() as patch:
@@ -90,23 +105,29 @@ def stopping(monkeypatch: pytest.MonkeyPatch, count: int) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def checkpoints_of(plan: StudyPlan, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return the number of checkpoints of a run that is not stopped."""
-    write, counted = Checkpoints._write, []
+def checkpoints_of(plan: StudyPlan, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """Return the checkpoints of a run that is not stopped: finished stages, whether within one."""
+    write, found = Checkpoints._write, []
 
-    def counting(self: Checkpoints, *args: Any) -> None:
-        counted.append(args)
-        write(self, *args)
+    def noting(self: Checkpoints, stage: int, state: Any, within: Any, log: Any) -> None:
+        found.append((stage, within is not None))
+        write(self, stage, state, within, log)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "_write", counting)
+        patch.setattr(Checkpoints, "_write", noting)
         run(plan, monkeypatch)
-    return len(counted)
+    return found
 
 
-def stops(every: int) -> list[int]:
-    """Return the checkpoints to stop at: in a task, between tasks, in a probe."""
-    return sorted({every * share // 6 or 1 for share in (1, 3, 4, 6)})
+def stops(every: list[tuple[int, bool]]) -> list[int]:
+    """Return the checkpoints to stop at, counted from 1.
+
+    After the first task; in the first and in the last epoch of the second; in the probe.
+    """
+    wanted = [(1, False), (1, True), (max(every)[0] - 1, True)]
+    found = {every.index(kind) + 1 for kind in wanted if kind in every}
+    last = [number for number, kind in enumerate(every, start=1) if kind == (1, True)]
+    return sorted(found | {*last[-1:]})
 
 
 def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -116,8 +137,9 @@ def timeless(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def require_same_when_stopped(
     method: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> int:
-    """Stop a run after some of its checkpoints; return how many there are."""
+    """Stop a run after some of its checkpoints; return at how many."""
     whole, parameters = run(plan_of(method, None, **options), monkeypatch)
+    events = parameters.pop("events")
     every = checkpoints_of(plan_of(method, tmp_path, **options), monkeypatch)
     for count in stops(every):
         folder = tmp_path / str(count)
@@ -129,26 +151,161 @@ def require_same_when_stopped(
         assert again.rows == whole.rows, count
         assert timeless(again.events) == timeless(whole.events), count
         assert len(again.timings) == len(whole.timings)
+        assert tensors.pop("events") == events
         assert tensors.keys() == parameters.keys()
         for name, value in parameters.items():
             assert torch.equal(tensors[name], value), (count, name)
-    return every
+    return len(stops(every))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_continues_bit_for_bit(name, tmp_path, monkeypatch):
+    few = {"joint": 3, "moe": 1, "ridge": 1, "nearest_mean": 1}  # moe: an ensemble has no steps
     count = require_same_when_stopped({"type": name}, tmp_path, monkeypatch)
-    assert count >= 3
+    assert count == few.get(name, 4)
 
 
 @pytest.mark.parametrize("name", MIXTURES)
 def test_every_mixture_continues_bit_for_bit(name, tmp_path, monkeypatch):
     method = {"type": "moe", **MIXTURES[name]}
-    assert require_same_when_stopped(method, tmp_path, monkeypatch) >= 3
+    count = require_same_when_stopped(method, tmp_path, monkeypatch)
+    assert count == (1 if name == "shortlist" else 4)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-@pytest.mark.parametrize("name", ["dense", "moe", "replay"])
+@pytest.mark.parametrize("name", ["dense", "single_task", "replay"])
 def test_every_optimizer_continues_bit_for_bit(name, optimizer, tmp_path, monkeypatch):
     options = {"optimizer": optimizer, "learning_rate": 0.01, "weight_decay": 0.01}
-    assert require_same_when_stopped({"type": name}, tmp_path, monkeypatch, **options) >= 3
+    assert require_same_when_stopped({"type": name}, tmp_path, monkeypatch, **options) == 4
+
+
+def test_a_decision_whose_training_is_kept_continues_bit_for_bit(tmp_path, monkeypatch):
+    """The decision is made again before the rest of the task's steps."""
+    monkeypatch.setattr(f"{__name__}.STREAM", TaskStream([xor(k) for k in range(3)], "xor"))
+    method = {"type": "moe", "growth_options": {"train_from": 8}}
+    options = {"epochs": 30, "optimizer": "adam", "learning_rate": 0.02}
+    whole, _ = run(plan_of(method, None, **options), monkeypatch)
+    assert any(event["learned"] for event in whole.events), "a trial of grown experts wins"
+    assert require_same_when_stopped(method, tmp_path, monkeypatch, **options) >= 3
+
+
+def test_the_time_before_the_stop_counts(tmp_path, monkeypatch):
+    plan = plan_of({"type": "dense"}, tmp_path)
+    (tmp_path / "other").mkdir()
+    every = checkpoints_of(plan_of({"type": "dense"}, tmp_path / "other"), monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        run(plan, stopping(patch, every.index((1, True)) + 1))
+    load = Checkpoints.load
+
+    def older(self: Checkpoints) -> Saved | None:
+        saved = load(self)
+        assert saved is not None
+        assert saved.within is not None
+        saved.within.plain["clock"][:] = [1000.0, 500.0]
+        return saved
+
+    monkeypatch.setattr(Checkpoints, "load", older)
+    again, _ = run(plan, monkeypatch)
+    late = [timing["after_task"] for timing in again.timings if timing["train_seconds"] > 900]
+    assert late == [1]
+
+
+def test_a_process_that_outlives_its_driver_writes_no_more(tmp_path, monkeypatch):
+    plan = plan_of({"type": "dense"}, tmp_path)
+    write, stages = Checkpoints._write, []
+
+    def ending(self: Checkpoints, *args: Any) -> None:
+        write(self, *args)
+        stages.append(args[0])
+        if len(stages) == 3:
+            StudyFolder(tmp_path).end_checkpoints("token-0")
+
+    monkeypatch.setattr(Checkpoints, "_write", ending)
+    run(plan, monkeypatch)
+    assert len(stages) == 3
+
+
+SCENARIO = """
+name = "changing"
+seeds = 1
+[sources.mine]
+type = "csv"
+path = "mine.csv"
+label = "y"
+[[tasks]]
+name = "a"
+source = "mine"
+[[tasks]]
+name = "b"
+source = "mine"
+[network]
+hidden = [4]
+[training]
+epochs = {epochs}
+min_steps = 0
+[[methods]]
+name = "dense"
+"""
+
+
+def table(shift: int) -> str:
+    rows = [f"{k % 7 + shift},{k % 5},{'uv'[k % 2]}" for k in range(40)]
+    return "\n".join(["p,q,y", *rows]) + "\n"
+
+
+@pytest.mark.parametrize("change", ["data", "epochs", "nothing"])
+def test_a_run_is_not_continued_with_other_data_or_settings(change, tmp_path, monkeypatch):
+    """The first run of a study is stopped, so that no whole run tells what the study was."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text(table(0))
+    Path("s.toml").write_text(SCENARIO.format(epochs=2))
+    how = {"out": "study", "checkpoint_steps": 1, "progress": False}
+    with monkeypatch.context() as patch:
+        stopping(patch, 4)
+        patch.setattr(StudyFolder, "forget_checkpoints", lambda *_: None)
+        with pytest.raises(StudyError, match="Stopped"):
+            cl_moe.run("s.toml", **how)
+    assert list(Path("study/checkpoints").glob("dense-seed_0/checkpoint-*.json"))
+    if change == "data":
+        Path("mine.csv").write_text(table(1))
+    Path("s.toml").write_text(SCENARIO.format(epochs=3 if change == "epochs" else 2))
+    loaded: list[Any] = []
+    load = Checkpoints.load
+    monkeypatch.setattr(Checkpoints, "load", lambda self: loaded.append(load(self)) or loaded[-1])
+    again = cl_moe.run("s.toml", **how)
+    assert [saved is not None for saved in loaded] == [change == "nothing"]
+    assert again.rows.equals(cl_moe.run("s.toml", progress=False).rows)
+
+
+STUMBLING = """
+import errno
+
+from avalanche.core import SupervisedPlugin
+
+from cl_moe.strategies.methods.base import sequential
+
+ERRORS = {"bug": ZeroDivisionError("a bug"), "disk": OSError(errno.ENOSPC, "No space", "x")}
+
+
+def stumbling(context, /, *, kind: str):
+    class Stumbling(SupervisedPlugin):
+        def before_training_exp(self, strategy, **_):
+            if strategy.clock.train_exp_counter == 1:
+                raise ERRORS[kind]
+
+    return sequential(context, plugins=lambda: [Stumbling()])
+"""
+
+
+@pytest.mark.parametrize("kind", ["bug", "disk"])
+def test_a_run_continues_after_a_full_disk_and_begins_again_after_a_bug(
+    kind, tmp_path, monkeypatch
+):
+    """A bug may have been mended: what it did before is not mixed with what it does now."""
+    monkeypatch.chdir(tmp_path)
+    Path("parts.py").write_text(STUMBLING)
+    method = {"type": "parts.py:stumbling", "name": "m", "kind": kind}
+    with pytest.raises((StudyError, InputError)):
+        cl_moe.run(STREAM, [method], seeds=1, out="study", progress=False)
+    left = list(Path("study").glob("checkpoints/m-seed_0/checkpoint-*.json"))
+    assert bool(left) == (kind == "disk")

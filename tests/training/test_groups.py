@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from avalanche.core import SupervisedPlugin
@@ -182,3 +184,16 @@ def test_a_parameter_that_is_held_twice_is_held_once_afterwards():
     optimizer.param_groups[1]["params"] += [layer.weight, layer.bias]
     sync_optimizer(optimizer, layer)
     assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
+
+
+def test_restored_groups_place_later_parts_alike():
+    model = build_moe(NETWORK, (6,), 0)
+    network = model.network
+    network.add_task(0, [["e0"], ["e0"]], network.new_head(0, 2))
+    head, experts, _ = split(model, "heads", "pool")
+    optimizer = with_rates((experts, 0.1), (head, 0.5))
+    groups, again = ParameterGroups(), ParameterGroups()
+    groups.note(optimizer, network)
+    again.restore(json.loads(json.dumps(groups.state())))
+    made = again.optimizer_for(optimizer, {"head/1": network.new_head(1, 2)}).param_groups
+    assert [group["lr"] for group in made] == [0.5]

@@ -64,13 +64,11 @@ class PackNetPlugin(SupervisedPlugin):
             self._pack(_network(strategy))
 
     def state(self) -> State:
-        """Return the step of packing of the current task, and its fixed weights."""
-        fixed = {str(place): weight.clone() for place, weight in enumerate(self._fixed)}
-        return State({"pack_at": self._pack_at}, fixed)
+        """Return the weights that the current task must not change."""
+        return State({}, {str(n): weight.clone() for n, weight in enumerate(self._fixed)})
 
     def restore(self, state: State) -> None:
         """Restore the result of :meth:`state`."""
-        self._pack_at = int(state.plain["pack_at"])
         self._fixed = [state.tensors[str(place)] for place in range(len(state.tensors))]
 
     def _pack(self, network: PackedNetwork) -> None:
