@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks.long_stream import scenario
 from benchmarks.measuring import RESULTS, Page, quotient, side_by_side, spread
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import CheckpointPlan, Job, MethodPlan, Progress, StudyPlan
 from cl_moe.runs.single import run_one
-from cl_moe.runs.store import StudyFolder
 
 __all__ = ("Killed", "main", "plan_of", "seconds_after_a_kill")
 

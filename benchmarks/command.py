@@ -18,7 +18,7 @@ from benchmarks.measuring import Figure, Page, quotient, spread
 __all__ = ("ASKED", "Cost", "bare", "in_turn", "ours", "scenario", "spend")
 
 ASKED = {"time": 1.3, "memory": 1.2, "jobs": 0.6}
-"""At most so many times the bare script, and so much of the time of one run after the other."""
+"""Limits: multiples of the bare script, and the share of the time of one run after the other."""
 
 COMMAND = "import sys; sys.argv[0] = 'cl-moe'; from cl_moe.cli import main; main()"
 

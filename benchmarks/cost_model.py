@@ -1,8 +1,8 @@
 """Fit the table of ``cl-moe estimate`` to the studies of ``results/``.
 
-``python -m benchmarks.cost_model`` writes ``cl_moe/runs/cost_model.json``. All figures are
-quotients within one study: CPU time of training over that of the dense network (of ``single_task``
-in a study without it: its training costs the same), the share of decisions in it, experts per task,
+``python -m benchmarks.cost_model`` writes ``cl_moe/runs/estimates/cost_model.json``. All figures
+are quotients within one study: CPU time of training over that of the dense network (of
+``single_task`` in a study without it: its training costs the same), the share of decisions in it, experts per task,
 and the number of earlier tasks whose loss changes when a task is learned.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 
 import pandas as pd
 
-from cl_moe.runs.cost_model import TABLE, kind
-from cl_moe.runs.files import write_text
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.estimates.cost_model import TABLE, kind
+from cl_moe.runs.folder.files import write_text
+from cl_moe.runs.folder.loading import load_study
 from cl_moe.runs.plan import MethodPlan
 
 __all__ = ("fit", "measured")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import cl_moe
 from benchmarks.measuring import Figure, Page
-from cl_moe.runs.estimate import estimate
+from cl_moe.runs.estimates.estimate import estimate
 from cl_moe.runs.planning import make_plan
 from cl_moe.streams.scenario import load_scenario
 

@@ -23,7 +23,7 @@ METHODS = ("plain", "Avalanche's, separate", "ours, of batch means", "ours, of s
 def context(
     tasks: int, rows: int = 7_680, dim: int = 784, hidden: tuple[int, ...] = (256, 256)
 ) -> MethodContext:
-    """Return so many tasks of 256 random rows, then one of ``rows``, for one head."""
+    """Return n tasks of 256 random rows, then one of ``rows``, for one head."""
     source = torch.Generator().manual_seed(0)
     names = [str(label) for label in range(10)]
 

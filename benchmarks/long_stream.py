@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.measuring import RESULTS, Figure, Page, quotient, spread
-from cl_moe.runs.files import write_text
+from cl_moe.runs.folder.files import write_text
 from cl_moe.runs.plan import Job, MethodPlan, Progress, StudyPlan
 from cl_moe.streams.scenario import ScenarioSpec, load_scenario
 

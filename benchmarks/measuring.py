@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from cl_moe.runs.files import write_text
+from cl_moe.runs.folder.files import write_text
 
 __all__ = ("Figure", "Page", "quotient", "side_by_side", "spread")
 

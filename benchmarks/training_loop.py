@@ -18,7 +18,7 @@ __all__ = ("Bare", "Setting", "avalanche", "mlp", "ours", "variants", "watched")
 
 RATE = 0.01
 ASKED = {128: 1.10, 32: 1.25}
-"""At most so many times the bare loop, by batch size."""
+"""Limits as multiples of the bare loop, by batch size."""
 
 
 class Setting(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cl_moe.moe.network import MoENetwork
     from cl_moe.runs.engines.spec import RaySpec
     from cl_moe.runs.failures import StudyError, StudyInterrupted
-    from cl_moe.runs.loading import load_study
+    from cl_moe.runs.folder.loading import load_study
     from cl_moe.runs.outcome import Study
     from cl_moe.runs.study import run
     from cl_moe.runs.transfer import transfer
@@ -83,7 +83,7 @@ _HOME = {
     "build_moe": "strategies.networks",
     "load": "strategies.saved",
     "load_scenario": "streams.scenario",
-    "load_study": "runs.loading",
+    "load_study": "runs.folder.loading",
     "mixture": "strategies.mixture",
     "run": "runs.study",
     "transfer": "runs.transfer",

@@ -28,8 +28,8 @@ from targets import Finding, Line, Target, Unit, evaluate
 
 from cl_moe import InputError, load_study
 from cl_moe.analysis.data import StudyData
-from cl_moe.runs.exported import is_exported
-from cl_moe.runs.files import write_text
+from cl_moe.runs.folder.exported import is_exported
+from cl_moe.runs.folder.files import write_text
 
 __all__ = ("CLAIMS", "main", "page")
 

@@ -19,8 +19,8 @@ from cl_moe.analysis.notes import averaged
 from cl_moe.analysis.plots.highlight import highlighted
 from cl_moe.analysis.tables import TableData, markdown
 from cl_moe.analysis.verdict import verdict
-from cl_moe.runs.exported import is_exported
-from cl_moe.runs.files import write_text
+from cl_moe.runs.folder.exported import is_exported
+from cl_moe.runs.folder.files import write_text
 
 __all__ = ("STUDY", "main", "page", "selection", "sentence", "with_sentence")
 

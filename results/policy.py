@@ -15,8 +15,8 @@ from measures import Measure, NotMeasuredError, experts_per_task, level, quotien
 
 from cl_moe import load_study
 from cl_moe.analysis.stats import interval
-from cl_moe.runs.exported import is_exported
-from cl_moe.runs.files import write_text
+from cl_moe.runs.folder.exported import is_exported
+from cl_moe.runs.folder.files import write_text
 
 __all__ = ("STUDIES", "compared", "main", "measures", "page")
 

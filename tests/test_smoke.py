@@ -9,7 +9,7 @@ import pytest
 
 import cl_moe
 from cl_moe import catalog
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder.loading import load_study
 from cl_moe.streams.scenario import ScenarioSpec, load_scenario, shipped_scenarios
 
 PROMISED = {

@@ -13,7 +13,7 @@ from types import ModuleType
 from benchmarks.reliability import parts
 from benchmarks.reliability.tally import Result
 from cl_moe.escape import markdown
-from cl_moe.runs.files import write_text
+from cl_moe.runs.folder.files import write_text
 
 PAGE = Path(__file__).parents[2] / "results" / "reliability.md"
 HEAD = """# What the program withstands

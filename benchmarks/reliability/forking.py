@@ -54,7 +54,7 @@ def forked(act: Callable[[], int]) -> int:
 
 
 def ended(process: int, seconds: float | None = None) -> int | None:
-    """Return the exit code of a child; None if it still runs after so many seconds."""
+    """Return the exit code of a child; None if it still runs after this number of seconds."""
     end = None if seconds is None else time.monotonic() + seconds
     while True:
         found, status = os.waitpid(process, os.WNOHANG)

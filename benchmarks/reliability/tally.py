@@ -159,7 +159,7 @@ def inside(folder: Path) -> Iterator[None]:
 
 
 def each(inputs: SearchStrategy[Value], cases: int, act: Callable[[Value], Any]) -> None:
-    """Call a function on so many different inputs, the same ones each time."""
+    """Call a function on N different inputs, the same ones each time."""
 
     @settings(
         max_examples=cases,

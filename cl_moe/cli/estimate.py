@@ -23,8 +23,8 @@ from cl_moe.cli.printing import say
 from cl_moe.errors import InputError
 
 if TYPE_CHECKING:
-    from cl_moe.runs.cost_model import Spread
-    from cl_moe.runs.estimate import Estimate
+    from cl_moe.runs.estimates.cost_model import Spread
+    from cl_moe.runs.estimates.estimate import Estimate
 
 __all__ = ("estimate", "lines")
 
@@ -46,7 +46,7 @@ def estimate(
     Some steps of its network are timed on this machine; the cost of methods relative to a dense
     network is taken from measured studies, whose range is given.
     """
-    from cl_moe.runs.estimate import estimate as estimated
+    from cl_moe.runs.estimates.estimate import estimate as estimated
     from cl_moe.runs.planning import make_plan
     from cl_moe.streams.scenario import read_scenario
 

@@ -56,7 +56,7 @@ def predict(
     except the label are used unchanged, or standardised with --source; images are converted to the
     model's size and channels; if labels are given, the accuracy is printed.
     """
-    from cl_moe.runs.files import write_text
+    from cl_moe.runs.folder.files import write_text
     from cl_moe.runs.predict import predictions, scaling, standardising, study_of, task_of
     from cl_moe.streams.rows import columns_of, read_rows
 
@@ -99,7 +99,7 @@ def predict(
 
 
 def _model(path: Path, method: str | None, seed: int, allow_code: bool) -> TaskModel:
-    from cl_moe.runs.kept import kept_model
+    from cl_moe.runs.folder.kept import kept_model
     from cl_moe.strategies.saved import load
 
     if (path / "study.json").is_file():

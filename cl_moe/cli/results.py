@@ -58,8 +58,8 @@ def summary(
 ) -> None:
     """Print the table of methods: means over seeds with 95 % intervals."""
     from cl_moe.analysis import few_seeds, summary_records
-    from cl_moe.runs.loading import load_study
-    from cl_moe.runs.store import StudyFolder
+    from cl_moe.runs.folder.loading import load_study
+    from cl_moe.runs.folder.store import StudyFolder
 
     study = load_study(folder)
     data = replace(study, metrics=metrics or ())
@@ -85,7 +85,7 @@ def plot(
 ) -> None:
     """Draw all figures for which the study has data, or those given."""
     from cl_moe.analysis import plot_all
-    from cl_moe.runs.loading import load_study
+    from cl_moe.runs.folder.loading import load_study
 
     words = parse_words(formats, "--format")
     only = figures or ()
@@ -101,7 +101,7 @@ def report(
 ) -> None:
     """Write one self-contained HTML file with the table, the figures and the growth decisions."""
     from cl_moe.analysis import report as write_report
-    from cl_moe.runs.loading import load_study
+    from cl_moe.runs.folder.loading import load_study
 
     data = replace(load_study(folder), metrics=metrics or (), figures=figures or ())
     say(write_report(data, out or folder / "report.html"))
@@ -124,7 +124,7 @@ def export(
     The other commands can read that folder, too. An existing findings.md in it is kept and included
     at the top of the page, README.md.
     """
-    from cl_moe.runs.export import export as write_export
+    from cl_moe.runs.folder.export import export as write_export
 
     say(write_export(folder, target, command=command))
 
@@ -142,7 +142,7 @@ def unpack(
 
     For example, to compare your own method with the baselines without running them again.
     """
-    from cl_moe.runs.unpack import unpack as write_unpacked
+    from cl_moe.runs.folder.unpack import unpack as write_unpacked
 
     left_out = parse_words(without, "--without") if without else []
     say(write_unpacked(folder, target, without=left_out))
@@ -161,7 +161,7 @@ def show(data: StudyData) -> None:
 def show_transfer(study: Study, folder: Path) -> None:
     """Print the transfer matrices; write them as a table and a figure, and print the paths."""
     from cl_moe.analysis import divergence_warnings, plot_all, transfer_tables
-    from cl_moe.runs.files import write_text
+    from cl_moe.runs.folder.files import write_text
 
     _print(transfer_tables(study.data))
     for text in divergence_warnings(study.data):

@@ -9,17 +9,17 @@ from typing import Any
 
 from cl_moe.errors import InputError
 from cl_moe.runs.build import build_problems
-from cl_moe.runs.description import describe, differences, identity
 from cl_moe.runs.engines.base import Engine
 from cl_moe.runs.failures import Failed, StudyError, StudyInterrupted, keep_failure
+from cl_moe.runs.folder.description import describe, differences, identity
+from cl_moe.runs.folder.kept import without_model
+from cl_moe.runs.folder.loading import read_runs
+from cl_moe.runs.folder.records import run_spec
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.formatting import counted, duration
-from cl_moe.runs.kept import without_model
-from cl_moe.runs.loading import read_runs
 from cl_moe.runs.plan import Job, RunResult, Streams, StudyPlan
 from cl_moe.runs.progress import Display
-from cl_moe.runs.records import run_spec
 from cl_moe.runs.single import final_average
-from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
 
 __all__ = ("Driver",)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from cl_moe.errors import InputError
 from cl_moe.escape import line, lines
-from cl_moe.runs.files import write_text
+from cl_moe.runs.folder.files import write_text
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.formatting import counted
 from cl_moe.runs.outcome import Study
 from cl_moe.runs.plan import Failure, Job
-from cl_moe.runs.store import StudyFolder
 from cl_moe.storage import FULL, storage_problem
 
 __all__ = ("Failed", "StudyError", "StudyInterrupted", "failure_of", "keep_failure")

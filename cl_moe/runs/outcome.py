@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.escape import line
+from cl_moe.runs.folder.kept import kept_model
+from cl_moe.runs.folder.loading import load_study
 from cl_moe.runs.formatting import counted
-from cl_moe.runs.kept import kept_model
-from cl_moe.runs.loading import load_study
 
 if TYPE_CHECKING:
     import pandas as pd

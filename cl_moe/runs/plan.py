@@ -126,9 +126,9 @@ class RunResult:
     """The JSON-able result of a run.
 
     Args:
-        rows: dicts with the columns of :data:`cl_moe.runs.columns.ROW_COLUMNS`.
+        rows: dicts with the columns of :data:`cl_moe.runs.folder.columns.ROW_COLUMNS`.
         events: decisions of the method, each with method, seed, task, name, kind, sentence.
-        timings: dicts with the columns of :data:`cl_moe.runs.columns.TIMING_COLUMNS`.
+        timings: dicts with the columns of :data:`cl_moe.runs.folder.columns.TIMING_COLUMNS`.
         environment: versions and threads of the process that ran it.
         model: folder of the model as it was at the end of the stream, where it is kept; whoever
             writes the run moves it there.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.runs.description import read_description
+from cl_moe.runs.folder.description import read_description
 
 if TYPE_CHECKING:
     from torch import Tensor

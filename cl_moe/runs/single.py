@@ -18,12 +18,12 @@ from cl_moe.errors import enough_memory
 from cl_moe.objectives import SCORES
 from cl_moe.runs.build import build, context_of
 from cl_moe.runs.callbacks import TrainingCallback, attached, event_counts, events_since
+from cl_moe.runs.checkpoints.resuming import DAMAGE, Resuming
 from cl_moe.runs.environment import environment, peak_memory
-from cl_moe.runs.kept import keep_model, keeps_model
+from cl_moe.runs.folder.kept import keep_model, keeps_model
 from cl_moe.runs.plan import Job, Progress, ProgressCallback, RunResult, StudyPlan
 from cl_moe.runs.randomness import isolated, preserve_random_state, seed_all
 from cl_moe.runs.recording import RunRecord
-from cl_moe.runs.resuming import DAMAGE, Resuming
 from cl_moe.runs.stopwatch import Stopwatch
 from cl_moe.seeding import derive
 from cl_moe.state import State

@@ -17,14 +17,14 @@ from cl_moe.runs.driver import Driver
 from cl_moe.runs.engines.choice import open_engine, read_engine
 from cl_moe.runs.engines.spec import EngineLike
 from cl_moe.runs.failures import StudyError
-from cl_moe.runs.kept import folder_for_models
-from cl_moe.runs.loading import load_study
-from cl_moe.runs.lock import locked
+from cl_moe.runs.folder.kept import folder_for_models
+from cl_moe.runs.folder.loading import load_study
+from cl_moe.runs.folder.lock import locked
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.outcome import Study, study_of
 from cl_moe.runs.plan import CheckpointPlan, Streams, StudyPlan
 from cl_moe.runs.planning import PLANNED, MethodLike, Source, make_plan
 from cl_moe.runs.progress import open_display
-from cl_moe.runs.store import StudyFolder
 from cl_moe.storage import EXPERTS, STUDY, remove_leftovers, temporary_folder
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import Job, MethodPlan, RunResult, StudyPlan
 from cl_moe.runs.single import final_average
-from cl_moe.runs.store import StudyFolder
 
 __all__ = ("Tuning",)
 

@@ -16,7 +16,7 @@ __all__ = ("Stepping", "stepped")
 
 
 class Stepping:
-    """Calls back every so many optimizer steps, and starts in the middle of a task.
+    """Calls back every N optimizer steps, and starts in the middle of a task.
 
     The order of an epoch's rows is drawn again from the random state at the start of the epoch, and
     the batches before the checkpoint are skipped.

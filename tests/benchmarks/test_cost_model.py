@@ -6,7 +6,7 @@ import pytest
 
 import cl_moe
 from benchmarks.cost_model import fit, measured
-from cl_moe.runs.export import export
+from cl_moe.runs.folder.export import export
 
 
 def test_a_study_is_measured_against_its_dense_network(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_an_unknown_command(call: Callable[..., Any]) -> None:
     "code",
     [
         "import cl_moe",
-        "import cl_moe.runs.study, cl_moe.runs.store",
+        "import cl_moe.runs.study, cl_moe.runs.folder.store",
         "import sys; sys.argv = ['cl-moe', '--help']; import cl_moe.cli\n"
         "try: cl_moe.cli.main()\nexcept SystemExit: pass",
         "import sys; sys.argv = ['cl-moe', 'run', '--help']; import cl_moe.cli\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from cl_moe.cli.estimate import lines
-from cl_moe.runs.calibration import Machine
-from cl_moe.runs.cost_model import Spread
-from cl_moe.runs.estimate import Estimate, MethodEstimate, Work
+from cl_moe.runs.estimates.calibration import Machine
+from cl_moe.runs.estimates.cost_model import Spread
+from cl_moe.runs.estimates.estimate import Estimate, MethodEstimate, Work
 
 SCENARIO = """
 seeds = 2

@@ -15,7 +15,7 @@ import pytest
 
 from cl_moe.cli.options import parse_seeds
 from cl_moe.errors import InputError
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder.loading import load_study
 
 SLEEPY = '''
 import pathlib

@@ -70,7 +70,7 @@ PLACES = {
 }
 STANDARD = ("os:system", "subprocess:getoutput", "builtins:exec", "os.path:join", "posix:system")
 OUTSIDE = ("../outside.py:f", "{out}/outside.py:f", "link.py:f", "sub/../../outside.py:f")
-PACKAGES = ("torch:ones", "numpy:save", "cl_moe.runs.files:write_text", "__main__:f")
+PACKAGES = ("torch:ones", "numpy:save", "cl_moe.runs.folder.files:write_text", "__main__:f")
 
 
 def scenario(folder: Path, reference: str, **where: str) -> Path:

@@ -18,12 +18,12 @@ import cl_moe
 from benchmarks.reliability.parts import damage as part
 from cl_moe.analysis import report
 from cl_moe.errors import InputError
-from cl_moe.runs import digests
-from cl_moe.runs.checking import Expected, run_problems, tuning_problems
-from cl_moe.runs.export import export
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder import digests
+from cl_moe.runs.folder.checking import Expected, run_problems, tuning_problems
+from cl_moe.runs.folder.export import export
+from cl_moe.runs.folder.loading import load_study
+from cl_moe.runs.folder.schema import description_problems, event_problems
 from cl_moe.runs.outcome import Study
-from cl_moe.runs.schema import description_problems, event_problems
 
 SPEC = {
     "name": "toy",
@@ -134,7 +134,7 @@ def test_kinds_of_damage_to_files_and_checkpoints():
 def test_accepted_damage_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without digests, some changed numbers are read."""
     monkeypatch.setattr(digests, "changed", lambda *_, **__: [])
-    monkeypatch.setattr("cl_moe.runs.records.changed", lambda *_, **__: [])
+    monkeypatch.setattr("cl_moe.runs.folder.records.changed", lambda *_, **__: [])
     monkeypatch.setattr(part, "DAMAGE", {"another digit": part.DAMAGE["another digit"]})
     result = part.run(60)
     assert result.wrong > 0

@@ -21,11 +21,12 @@ from benchmarks.reliability.parts import full_disk as part
 from benchmarks.reliability.parts.full_disk import FullDisk, run
 from cl_moe import cli
 from cl_moe.errors import InputError
-from cl_moe.runs import kept, single
-from cl_moe.runs.export import export
-from cl_moe.runs.loading import load_study
+from cl_moe.runs import single
+from cl_moe.runs.folder import kept
+from cl_moe.runs.folder.export import export
+from cl_moe.runs.folder.loading import load_study
+from cl_moe.runs.folder.unpack import unpack
 from cl_moe.runs.plan import Job, RunResult
-from cl_moe.runs.unpack import unpack
 from cl_moe.streams.stream import TaskStream
 from cl_moe.training.model import TaskModel
 
@@ -140,7 +141,7 @@ def test_a_run_goes_on_where_a_checkpoint_found_the_disk_full(
 def test_exports_are_whole_or_as_before(
     scenario: Path, full: FullDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cl_moe.runs.export._draw", lambda folder, data: folder.mkdir())
+    monkeypatch.setattr("cl_moe.runs.folder.export._draw", lambda folder, data: folder.mkdir())
     cl_moe.run(scenario, out="whole", progress=False)
     full.at(None)
     packed = export("whole", "packed").parent

@@ -21,8 +21,8 @@ from cl_moe.cli import stopping
 from cl_moe.cli.stopping import Terminated
 from cl_moe.errors import InputError
 from cl_moe.moe.offload import OffloadStore
-from cl_moe.runs.export import export
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder.export import export
+from cl_moe.runs.folder.loading import load_study
 from cl_moe.storage import EXPERTS, leftovers, remove_leftovers, temporary_folder
 
 DEAD = f"{storage._host()}-999999999-abcdefgh"
@@ -257,17 +257,23 @@ def test_an_interrupt_of_the_imports_is_a_sentence(
     assert capsys.readouterr().err == "stopped before anything was done\n"
 
 
+@pytest.fixture
+def default_sigterm() -> Iterator[None]:
+    """SIGTERM as in a new process: Ray leaves a handler of its own."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("default_sigterm")
 def test_sigterm_is_an_interrupt_while_a_command_runs() -> None:
     with pytest.raises(Terminated), stopping.sigterm_as_interrupt():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     handler: Any = lambda *_: None  # noqa: E731 - of a program that calls the command
     signal.signal(signal.SIGTERM, handler)
-    try:
-        with stopping.sigterm_as_interrupt():
-            assert signal.getsignal(signal.SIGTERM) is handler
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with stopping.sigterm_as_interrupt():
+        assert signal.getsignal(signal.SIGTERM) is handler
 
 
 @pytest.fixture
@@ -342,7 +348,7 @@ def test_an_export_puts_back_what_a_killed_one_put_aside(
     stream: cl_moe.TaskStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between its two renames: a page of findings is there only once."""
-    monkeypatch.setattr("cl_moe.runs.export._draw", lambda folder, data: folder.mkdir())
+    monkeypatch.setattr("cl_moe.runs.folder.export._draw", lambda folder, data: folder.mkdir())
     cl_moe.run(stream, ["dense"], seeds=1, out=tmp_path / "study", progress=False)
     packed = export(tmp_path / "study", tmp_path / "packed").parent
     (packed / "findings.md").write_text("Blobs are easy.")

@@ -19,10 +19,10 @@ import pytest
 
 import cl_moe
 from cl_moe.errors import InputError
-from cl_moe.runs import lock as locking
-from cl_moe.runs.export import export
-from cl_moe.runs.lock import LOCK, OWNER, locked
-from cl_moe.runs.unpack import unpack
+from cl_moe.runs.folder import lock as locking
+from cl_moe.runs.folder.export import export
+from cl_moe.runs.folder.lock import LOCK, OWNER, locked
+from cl_moe.runs.folder.unpack import unpack
 
 ONCE: dict[str, Any] = {
     "training": {"epochs": 1, "min_steps": 0},
@@ -32,7 +32,7 @@ ONCE: dict[str, Any] = {
 }
 HOLD = """
 import pathlib, sys
-from cl_moe.runs.lock import locked
+from cl_moe.runs.folder.lock import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

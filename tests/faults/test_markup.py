@@ -22,7 +22,7 @@ from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.document import report
 from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
 from cl_moe.errors import InputError
-from cl_moe.runs.digests import write_digests
+from cl_moe.runs.folder.digests import write_digests
 
 QUICK = settings(
     deadline=None,

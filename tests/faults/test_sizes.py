@@ -25,7 +25,7 @@ from cl_moe import catalog, unpacking
 from cl_moe.cli import main
 from cl_moe.errors import InputError, enough_memory
 from cl_moe.parameters import LARGEST, LARGEST_FLOAT
-from cl_moe.runs.files import read_json, read_table
+from cl_moe.runs.folder.files import read_json, read_table
 from cl_moe.streams.generate import GenerateSpec, PhaseSpec
 from cl_moe.streams.problems import read_table as read_spec
 from cl_moe.streams.rows import read_rows

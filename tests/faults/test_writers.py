@@ -10,7 +10,7 @@ from benchmarks.reliability.forking import apart
 from benchmarks.reliability.parts import writers
 from benchmarks.reliability.parts.writers import SENTENCE, Writers
 from cl_moe.errors import InputError
-from cl_moe.runs.lock import locked
+from cl_moe.runs.folder.lock import locked
 
 
 def test_one_of_two_and_one_of_four_runs():

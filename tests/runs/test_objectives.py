@@ -9,7 +9,7 @@ import pytest
 
 from cl_moe.analysis.document import report
 from cl_moe.errors import InputError
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder.loading import load_study
 from cl_moe.runs.study import run
 from cl_moe.streams.scenario import load_scenario
 from cl_moe.streams.sizes import scenario_sizes, stream_sizes

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cl_moe.errors import InputError
-from cl_moe.runs.description import describe, differences
+from cl_moe.runs.folder.description import describe, differences
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.transfer import make_pair_plan
 from cl_moe.streams.scenario import load_scenario

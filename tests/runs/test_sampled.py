@@ -13,7 +13,7 @@ from cl_moe.analysis.metrics.accuracy import (
     sampled_incremental_accuracy,
 )
 from cl_moe.errors import InputError
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder.loading import load_study
 from cl_moe.runs.outcome import Study
 from cl_moe.streams.stream import TaskStream
 from cl_moe.testing.learning import toy_task

@@ -31,7 +31,7 @@ def checkers(position: int, n: int) -> Task:
 
 
 def stream_of(tasks: int, n: int = 24) -> TaskStream:
-    """Return a stream of so many tasks of n rows, and a probe."""
+    """Return a stream of tasks of n rows each, and a probe."""
     made = [checkers(position, n) for position in range(tasks + 1)]
     return TaskStream(made[:tasks], name="checkers", probes=made[tasks:])
 

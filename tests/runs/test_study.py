@@ -14,8 +14,8 @@ import torch
 import cl_moe
 from cl_moe import InputError, StudyError, TaskStream, load_study, references
 from cl_moe.runs import single
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.planning import make_plan
-from cl_moe.runs.store import StudyFolder
 
 MOODY = '''
 import pathlib

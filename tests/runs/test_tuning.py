@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import Job, MethodPlan, RunResult, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
-from cl_moe.runs.store import StudyFolder
 from cl_moe.runs.tuning import Tuning
 from cl_moe.streams.stream import TaskStream
 

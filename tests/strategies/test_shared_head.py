@@ -152,7 +152,7 @@ def test_forward_transfer_is_measured_before_tasks_are_learned(conflicting):
 
 def test_what_is_kept_of_a_study_names_only_a_head_that_is_shared(conflicting):
     """A study from before there was the choice goes on."""
-    from cl_moe.runs.description import describe
+    from cl_moe.runs.folder.description import describe
     from cl_moe.runs.planning import make_plan
 
     for heads, kept in (("task", {}), ("shared", {"heads": "shared"})):

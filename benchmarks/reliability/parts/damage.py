@@ -22,8 +22,8 @@ from benchmarks.reliability.parts.commands import NEW
 from benchmarks.reliability.parts.full_disk import COMMAND, FullDisk, write_scenario
 from benchmarks.reliability.tally import Result, Tally, call, inside
 from cl_moe.errors import InputError
-from cl_moe.runs.loading import load_study
-from cl_moe.runs.unpack import unpack
+from cl_moe.runs.folder.loading import load_study
+from cl_moe.runs.folder.unpack import unpack
 
 __all__ = ("CASES", "DAMAGE", "Case", "run")
 

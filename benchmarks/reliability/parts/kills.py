@@ -29,7 +29,7 @@ from benchmarks.reliability.tally import Result, Tally
 __all__ = ("CASES", "Kills", "kill_repeatedly", "run")
 
 CASES = 200
-OF_TWO_WORKERS = 10  # one kill in so many is in addition one of the driver of two workers
+OF_TWO_WORKERS = 10  # one kill in this number is in addition one of the driver of two workers
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 """Audit events of file operations; a process may be killed before any of them."""
 

@@ -18,7 +18,7 @@ __all__ = ("CASES", "CORPUS", "run")
 CASES = 5_000
 CORPUS = Path(__file__).parents[3] / "tests" / "faults" / "corpus"
 SHIPPED = ("digits_quick", "unseen_task", "recurring", "low_resource")  # that need no real data
-CHECKED = 10  # one in so many files is also checked by the command, which makes its data
+CHECKED = 10  # one in this number of files is also checked by the command, which makes its data
 
 
 def _written(table: Any) -> str:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks.reliability.hostile import texts
 from benchmarks.reliability.tally import Result, Tally, each, inside
-from cl_moe.runs.columns import ROW_COLUMNS
-from cl_moe.runs.files import read_json, read_json_lines, read_table
+from cl_moe.runs.folder.columns import ROW_COLUMNS
+from cl_moe.runs.folder.files import read_json, read_json_lines, read_table
 from cl_moe.streams.rows import read_rows
 from cl_moe.streams.scenario import ScenarioSpec
 

@@ -14,9 +14,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
 from cl_moe.runs.engines.forking import Forked, ForkServer, available, environment
+from cl_moe.runs.estimates.cost_model import longest_first
 from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 from cl_moe.runs.worker import attempt
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.cost_model import longest_first
 from cl_moe.runs.engines.base import TRIES, Engine, Outcome, packed
 from cl_moe.runs.engines.spec import RaySpec, in_bytes
+from cl_moe.runs.estimates.cost_model import longest_first
 from cl_moe.runs.plan import Failure, Job, Progress, ProgressCallback, RunResult, Streams, StudyPlan
 from cl_moe.runs.worker import attempt, throttled, unpacked
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cl_moe.runs.calibration import Machine, calibrate
 from cl_moe.runs.callbacks import CURVE_EPOCHS
-from cl_moe.runs.cost_model import MethodCost, Spread, method_cost
+from cl_moe.runs.estimates.calibration import Machine, calibrate
+from cl_moe.runs.estimates.cost_model import MethodCost, Spread, method_cost
 from cl_moe.runs.plan import MethodPlan, StudyPlan
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Work:
         curves: evaluations of a task while it is learned, and their rows.
         data: bytes of all inputs.
         every: all known tasks are evaluated after this number of tasks.
-        sample: or so many of them; after the last task, all.
+        sample: or this number of them; after the last task, all.
     """
 
     tasks: int
@@ -115,8 +115,8 @@ def estimate(plan: StudyPlan, jobs: int = 1) -> Estimate:
     """Return the estimate of a study on machines like this one, without building it.
 
     The time is that of the dense network on this machine
-    (:func:`cl_moe.runs.calibration.calibrate`, some seconds), times the relative costs of methods
-    (:mod:`cl_moe.runs.cost_model`).
+    (:func:`cl_moe.runs.estimates.calibration.calibrate`, some seconds), times the relative costs of
+    methods (:mod:`cl_moe.runs.estimates.cost_model`).
 
     Args:
         plan: the study.

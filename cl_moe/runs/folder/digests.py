@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.files import read_json, write_json, write_text
+from cl_moe.runs.folder.files import read_json, write_json, write_text
 from cl_moe.storage import digest, file_digest
 
 __all__ = ("DIGESTS", "changed", "has_digest", "rewrite", "write_digests")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from cl_moe import load_scenario
-from cl_moe.runs.description import describe, differences
-from cl_moe.runs.files import read_json
+from cl_moe.runs.folder.description import describe, differences
+from cl_moe.runs.folder.files import read_json
 from cl_moe.runs.planning import make_plan
 
-RESULTS = Path(__file__).parents[2] / "results"
+RESULTS = Path(__file__).parents[3] / "results"
 KEPT = sorted(path.parent for path in RESULTS.glob("*/study.json"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cl_moe.runs.checkpoint import Checkpoints
+from cl_moe.runs.checkpoints.checkpoint import Checkpoints
 from cl_moe.state import State
 
 IDENTITY = {"method": "dense", "seed": 0}
@@ -133,7 +133,7 @@ def test_a_full_disk_is_noticed_at_the_next_checkpoint(tmp_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cl_moe.runs.checkpoint.replace_file", full)
+    monkeypatch.setattr("cl_moe.runs.checkpoints.checkpoint.replace_file", full)
     checkpoints = Checkpoints(tmp_path / "run", IDENTITY)
     checkpoints.save(1, state(1))
     with pytest.raises(OSError, match="No space left"):

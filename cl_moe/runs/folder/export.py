@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.escape import line
-from cl_moe.runs.description import read_description
-from cl_moe.runs.digests import write_digests
-from cl_moe.runs.exported import FORMAT, OURS, is_exported, write_records
-from cl_moe.runs.files import Column, read_json, write_json, write_table, write_text
-from cl_moe.runs.loading import load_study
-from cl_moe.runs.lock import LOCK, OWNER, locked
-from cl_moe.runs.store import StudyFolder
+from cl_moe.runs.folder.description import read_description
+from cl_moe.runs.folder.digests import write_digests
+from cl_moe.runs.folder.exported import FORMAT, OURS, is_exported, write_records
+from cl_moe.runs.folder.files import Column, read_json, write_json, write_table, write_text
+from cl_moe.runs.folder.loading import load_study
+from cl_moe.runs.folder.lock import LOCK, OWNER, locked
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.storage import leftovers, naming, remove_leftovers, replace_file, temporary_folder
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from cl_moe.arguments import checked
 from cl_moe.errors import InputError
 from cl_moe.objectives import SCORES
-from cl_moe.runs.checking import tuning_problems
-from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS, column_names
-from cl_moe.runs.description import sources, tuned
-from cl_moe.runs.exported import Records, is_exported, read_records, without_digests
+from cl_moe.runs.folder.checking import tuning_problems
+from cl_moe.runs.folder.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS, column_names
+from cl_moe.runs.folder.description import sources, tuned
+from cl_moe.runs.folder.exported import Records, is_exported, read_records, without_digests
+from cl_moe.runs.folder.records import RunRecords, read_run
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.formatting import counted
-from cl_moe.runs.records import RunRecords, read_run
-from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
-    from cl_moe.runs.stored import StoredStudy
+    from cl_moe.runs.folder.stored import StoredStudy
 
 __all__ = ("load_study", "read_runs")
 
@@ -44,7 +44,7 @@ def load_study(path: str | Path) -> StoredStudy:
     """
     import pandas as pd
 
-    from cl_moe.runs.stored import StoredStudy
+    from cl_moe.runs.folder.stored import StoredStudy
 
     folder = StudyFolder(path)
     if not folder.study_file.exists():

@@ -13,10 +13,10 @@ import pytest
 import cl_moe
 from cl_moe.analysis import summary_records
 from cl_moe.errors import InputError
-from cl_moe.runs import export as exporting
-from cl_moe.runs.export import export
-from cl_moe.runs.exported import OURS
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder import export as exporting
+from cl_moe.runs.folder.export import export
+from cl_moe.runs.folder.exported import OURS
+from cl_moe.runs.folder.loading import load_study
 
 
 @pytest.fixture(scope="module")

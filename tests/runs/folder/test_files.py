@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cl_moe.errors import InputError
-from cl_moe.runs.files import (
+from cl_moe.runs.folder.files import (
     Column,
     read_json,
     read_json_lines,

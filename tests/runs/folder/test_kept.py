@@ -11,11 +11,11 @@ import torch
 import cl_moe
 from cl_moe.errors import InputError
 from cl_moe.runs.driver import StudyError
-from cl_moe.runs.export import export
-from cl_moe.runs.kept import keeps_model, without_model
+from cl_moe.runs.folder.export import export
+from cl_moe.runs.folder.kept import keeps_model, without_model
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import Job, MethodPlan
 from cl_moe.runs.planning import make_plan
-from cl_moe.runs.store import StudyFolder
 
 QUICK = {"training": {"epochs": 1, "min_steps": 0}, "network": {"hidden": [8]}, "progress": False}
 METHODS = ["dense", "single_task", "nearest_mean", "joint", "moe", {"name": "bent", "type": "agem"}]

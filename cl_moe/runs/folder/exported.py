@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cl_moe.errors import InputError
-from cl_moe.runs.checking import run_problems
-from cl_moe.runs.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS
-from cl_moe.runs.digests import DIGESTS, changed
-from cl_moe.runs.files import read_json, read_table, write_json_lines, write_table
-from cl_moe.runs.records import expected, read_events
+from cl_moe.runs.folder.checking import run_problems
+from cl_moe.runs.folder.columns import PAIR_COLUMNS, ROW_COLUMNS, TIMING_COLUMNS
+from cl_moe.runs.folder.digests import DIGESTS, changed
+from cl_moe.runs.folder.files import read_json, read_table, write_json_lines, write_table
+from cl_moe.runs.folder.records import expected, read_events
 
 if TYPE_CHECKING:
     from cl_moe.analysis.data import StudyData

@@ -12,10 +12,10 @@ import torch
 import cl_moe
 from cl_moe import InputError, StudyError, catalog
 from cl_moe.runs import single
-from cl_moe.runs.checkpoint import Checkpoints, Saved
+from cl_moe.runs.checkpoints.checkpoint import Checkpoints, Saved
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import CheckpointPlan, RunResult, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
-from cl_moe.runs.store import StudyFolder
 from cl_moe.streams.stream import TaskStream
 from cl_moe.streams.task import Task
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.escape import file_name
-from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
-from cl_moe.runs.description import FORMAT, read_description
-from cl_moe.runs.digests import DIGESTS, has_digest, rewrite, write_digests
-from cl_moe.runs.exported import is_exported
-from cl_moe.runs.files import (
+from cl_moe.runs.folder.columns import ROW_COLUMNS, TIMING_COLUMNS, TUNING_COLUMNS
+from cl_moe.runs.folder.description import FORMAT, read_description
+from cl_moe.runs.folder.digests import DIGESTS, has_digest, rewrite, write_digests
+from cl_moe.runs.folder.exported import is_exported
+from cl_moe.runs.folder.files import (
     json_text,
     read_table,
     table_text,
@@ -23,7 +23,7 @@ from cl_moe.runs.files import (
     write_table,
     write_text,
 )
-from cl_moe.runs.lock import LOCK, OWNER
+from cl_moe.runs.folder.lock import LOCK, OWNER
 from cl_moe.storage import DRAFT, naming, remove_leftovers, temporary_folder
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cl_moe.errors import InputError
-from cl_moe.runs.checking import Expected, run_problems
-from cl_moe.runs.columns import ROW_COLUMNS, TIMING_COLUMNS
-from cl_moe.runs.description import differences
-from cl_moe.runs.digests import DIGESTS, changed
-from cl_moe.runs.files import read_json, read_json_lines, read_table
-from cl_moe.runs.schema import event_problems
+from cl_moe.runs.folder.checking import Expected, run_problems
+from cl_moe.runs.folder.columns import ROW_COLUMNS, TIMING_COLUMNS
+from cl_moe.runs.folder.description import differences
+from cl_moe.runs.folder.digests import DIGESTS, changed
+from cl_moe.runs.folder.files import read_json, read_json_lines, read_table
+from cl_moe.runs.folder.schema import event_problems
 
 __all__ = ("RunRecords", "expected", "read_events", "read_run", "refuse_changed_run", "run_spec")
 

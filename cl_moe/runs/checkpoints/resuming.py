@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from cl_moe.runs.checkpoint import Checkpoints, Saved
+from cl_moe.runs.checkpoints.checkpoint import Checkpoints, Saved
 from cl_moe.runs.environment import environment
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import Job, StudyPlan
 from cl_moe.runs.recording import RunRecord
-from cl_moe.runs.store import StudyFolder
 
 if TYPE_CHECKING:
     from cl_moe.state import State

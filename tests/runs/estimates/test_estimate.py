@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from cl_moe.runs.calibration import Machine, calibrate
-from cl_moe.runs.cost_model import MethodCost, Spread
-from cl_moe.runs.estimate import Work, estimate, makespan, run_seconds, work_of
+from cl_moe.runs.estimates.calibration import Machine, calibrate
+from cl_moe.runs.estimates.cost_model import MethodCost, Spread
+from cl_moe.runs.estimates.estimate import Work, estimate, makespan, run_seconds, work_of
 from cl_moe.runs.plan import Streams
 from cl_moe.runs.planning import make_plan
 from cl_moe.runs.single import run_one

@@ -2,7 +2,7 @@
 
 ``cost_model.json`` holds, for each kind of method, quotients measured in the studies of
 ``results/``; ``python -m benchmarks.cost_model`` fits it again. Seconds are not in it: they are
-measured on the current machine (:mod:`cl_moe.runs.calibration`).
+measured on the current machine (:mod:`cl_moe.runs.estimates.calibration`).
 """
 
 from __future__ import annotations

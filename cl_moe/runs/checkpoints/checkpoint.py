@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from cl_moe.runs.tensor_files import Stored, TensorFiles
+from cl_moe.runs.checkpoints.tensor_files import Stored, TensorFiles
 from cl_moe.state import State
 from cl_moe.storage import digest, naming, replace_file
 

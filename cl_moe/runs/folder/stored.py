@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cl_moe.analysis.data import StudyData
 from cl_moe.arguments import checked
-from cl_moe.runs.kept import kept_model
+from cl_moe.runs.folder.kept import kept_model
 
 if TYPE_CHECKING:
     from cl_moe.training.model import TaskModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cl_moe.runs.files import Column
+from cl_moe.runs.folder.files import Column
 
 __all__ = ("PAIR_COLUMNS", "ROW_COLUMNS", "TIMING_COLUMNS", "TUNING_COLUMNS", "column_names")
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from cl_moe import catalog
 from cl_moe.errors import InputError, did_you_mean
-from cl_moe.runs.description import read_description
-from cl_moe.runs.exported import is_exported
+from cl_moe.runs.folder.description import read_description
+from cl_moe.runs.folder.exported import is_exported
+from cl_moe.runs.folder.records import refuse_changed_run
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.formatting import counted
-from cl_moe.runs.records import refuse_changed_run
-from cl_moe.runs.store import StudyFolder
 from cl_moe.storage import DRAFT, naming, temporary_folder
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from cl_moe.errors import InputError
-from cl_moe.runs.loading import load_study
+from cl_moe.runs.folder.loading import load_study
+from cl_moe.runs.folder.records import run_spec
+from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import Job, MethodPlan, RunResult
-from cl_moe.runs.records import run_spec
-from cl_moe.runs.store import StudyFolder
 
 TASK = {
     "position": 0,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_moe.errors import InputError
 from cl_moe.references import strings
-from cl_moe.runs.files import read_json
+from cl_moe.runs.folder.files import read_json
 from cl_moe.runs.plan import StudyPlan
 from cl_moe.storage import digest
 
@@ -200,7 +200,7 @@ def read_description(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: format {found['format']!r}; this version of cl_moe reads format {FORMAT}"
         )
-    from cl_moe.runs.schema import description_problems
+    from cl_moe.runs.folder.schema import description_problems
 
     if problems := description_problems(found):
         raise InputError([f"{path}, {problem}" for problem in problems])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from cl_moe import catalog
-from cl_moe.runs.cost_model import TABLE, kind, longest_first, method_cost
+from cl_moe.runs.estimates.cost_model import TABLE, kind, longest_first, method_cost
 from cl_moe.runs.plan import Job, MethodPlan
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cl_moe.errors import InputError
-from cl_moe.runs.exported import is_exported, read_records
-from cl_moe.runs.files import read_json
-from cl_moe.runs.lock import LOCK, OWNER, locked
+from cl_moe.runs.folder.exported import is_exported, read_records
+from cl_moe.runs.folder.files import read_json
+from cl_moe.runs.folder.lock import LOCK, OWNER, locked
+from cl_moe.runs.folder.records import run_spec
+from cl_moe.runs.folder.store import StudyFolder, write_run
 from cl_moe.runs.plan import RunResult
-from cl_moe.runs.records import run_spec
-from cl_moe.runs.store import StudyFolder, write_run
 from cl_moe.storage import remove_leftovers, temporary_folder
 
 __all__ = ("unpack",)

@@ -9,10 +9,10 @@ import pytest
 
 import cl_moe
 from cl_moe.errors import InputError
-from cl_moe.runs.export import export
-from cl_moe.runs.files import read_json
-from cl_moe.runs.loading import load_study
-from cl_moe.runs.unpack import unpack
+from cl_moe.runs.folder.export import export
+from cl_moe.runs.folder.files import read_json
+from cl_moe.runs.folder.loading import load_study
+from cl_moe.runs.folder.unpack import unpack
 
 SPEC = {
     "name": "toy",

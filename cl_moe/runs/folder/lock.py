@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from cl_moe.errors import InputError
-from cl_moe.runs.files import read_json
+from cl_moe.runs.folder.files import read_json
 from cl_moe.storage import is_alive, replace_file
 
 if TYPE_CHECKING:

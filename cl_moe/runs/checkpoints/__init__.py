@@ -1,0 +1,1 @@
+"""Checkpoints of an unfinished run: their content, order and files."""

@@ -1,0 +1,1 @@
+"""Estimates of a study's time and memory before it is run."""
