@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.cost_model`` writes ``cl_moe/runs/estimates/cost_model.json``. All figures
 are quotients within one study: CPU time of training over that of the dense network (of
-``single_task`` in a study without it: its training costs the same), the share of decisions in it, experts per task,
-and the number of earlier tasks whose loss changes when a task is learned.
+``single_task`` in a study without it: its training costs the same), the share of decisions in it,
+experts per task, and the number of earlier tasks whose loss changes when a task is learned.
 """
 
 from __future__ import annotations
