@@ -15,7 +15,7 @@ STUDIES := related_unrelated low_resource_images low_resource_text unseen_images
 STUDY   ?= $(STUDIES)
 
 # Each benchmark is a module benchmarks/NAME.py; `make bench BENCH=name` runs one.
-NO_BENCH := benchmarks/_%.py benchmarks/measuring.py benchmarks/cost_model.py
+NO_BENCH := benchmarks/_%.py benchmarks/measuring.py benchmarks/cost_model.py benchmarks/mutation.py
 BENCHES := $(patsubst benchmarks/%.py,%,$(filter-out $(NO_BENCH),$(wildcard benchmarks/*.py)))
 BENCH   ?= $(BENCHES)
 

@@ -131,6 +131,9 @@ def test_only_seeds_that_both_have_are_paired(study_of: Callable[..., StudyData]
 
 def test_paired_takes_the_studys_baseline_and_keeps_groups(study: StudyData) -> None:
     frame = paired(study)
+    assert list(frame.columns) == [
+        "method", "metric", "group", "baseline", "mean", "low", "high", "seeds", "interval",
+    ]  # fmt: skip
     assert set(frame["baseline"]) == {"dense"}
     assert ("experts", "average_accuracy", "low_resource") in intervals(frame)
     assert paired(replace(study, baseline=None)).empty

@@ -106,7 +106,7 @@ def unrelated_split(data: StudyData) -> tuple[list[int], list[int]]:
     before the first of them. Both are empty where the stream has no unrelated task or begins with
     one.
     """
-    stream = data.tasks[~data.tasks["probe"]].reset_index(drop=True)
+    stream = data.tasks[~data.tasks["probe"]]
     marked = (stream["group"] == UNRELATED) | (stream["relation"] == UNRELATED)
     unrelated = [int(position) for position in np.flatnonzero(marked)]
     base = list(range(unrelated[0])) if unrelated else []

@@ -18,6 +18,7 @@ from cl_moe.analysis.metrics import (
     last_task_transfer,
     learning_transfer,
     pair_gains,
+    single_task_accuracies,
     transfer_matrix,
 )
 
@@ -70,6 +71,14 @@ def test_a_better_reference_takes_from_every_gain_alike(pair_TT: np.ndarray, by:
     off = ~np.eye(4, dtype=bool)
     lost = transfer_matrix(pair_TT, np.zeros(4)) - transfer_matrix(pair_TT, np.full(4, by))
     np.testing.assert_allclose(lost[off], by, atol=1e-9)
+
+
+def test_a_reference_evaluated_only_at_the_end_is_read_there(
+    study_of: Callable[..., StudyData],
+) -> None:
+    nan = np.nan
+    data = study_of({"single_task": [[[nan, nan, nan], [nan, 0.7, nan], [0.9, 0.6, 0.5]]]})
+    assert single_task_accuracies(data)[0].tolist() == [0.9, 0.7, 0.5]
 
 
 def test_pair_gains_are_against_alone_of_the_same_seed(
