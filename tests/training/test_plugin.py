@@ -146,6 +146,20 @@ def test_a_grown_expert_learns_in_the_experience_in_which_it_was_grown(stream):
     assert not same({k: v.detach() for k, v in start.items()}, pool["e1"])
 
 
+def test_measuring_the_usage_leaves_the_network_in_training_mode(stream):
+    """Plugins after it measure what training depends on, such as importances."""
+    modes = []
+
+    class Recorder(SupervisedPlugin):
+        def after_training_exp(self, strategy, **kwargs):
+            modes.append(strategy.model.network.training)
+
+    strategy = strategy_of(stream, plugins=[Recorder()])
+    strategy.train(stream.to_benchmark().train_stream[0], eval_streams=[])
+    assert strategy.events[0]["usage"]
+    assert modes == [True]
+
+
 def test_evaluation_changes_nothing(stream):
     strategy = strategy_of(stream, growth="reuse_or_grow")
     benchmark = stream.to_benchmark()
@@ -359,6 +373,7 @@ def test_reassigning_keeps_the_budget_and_logs_what_was_lost(protect):
         strategy.train(experience, eval_streams=[])
     event = strategy.events[1]
     assert event["kind"] == "reassign"
+    assert [event["source"] for event in strategy.events] == [None, "a"]
     assert event["retrained"] == [[0, "e0"]]
     assert event["experts"] == 1
     assert 0 <= event["agreement"]["a"] <= 1
@@ -397,6 +412,10 @@ def test_a_label_that_returns_learns_on_with_its_own_expert(stream):
         strategy.train(experience, eval_streams=[])
     assert [event["kind"] for event in strategy.events] == ["fresh", "fresh", "return"]
     assert len(strategy.model.network.moe_layers[0].pool) == 2
+    returned = strategy.events[2]
+    decided = ("new_experts", "retrained", "candidates", "steps", "learned", "seconds")
+    assert not any(returned[key] for key in decided), "nothing was decided"
+    assert (returned["source"], returned["path"], returned["experts"]) == ("a", [["e0"]], 2)
 
 
 def test_encoder_and_shared_expert_learn_with_the_first_task_alone(stream):
