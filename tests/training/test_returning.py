@@ -11,13 +11,17 @@ from avalanche.benchmarks.utils import (
     TaskAwareSupervisedClassificationDataset,
     TaskLabels,
 )
+from avalanche.training import Naive
+from avalanche.training.plugins import EvaluationPlugin
+from torch import nn
 from torch.utils.data import TensorDataset
 
-from cl_moe import NetworkSpec, TaskAwareMoE, TrainingSpec
+from cl_moe import NetworkSpec, TaskAwareMoE, TrainingSpec, build_moe
+from cl_moe.continual.growth.reuse_or_grow import ReuseOrGrow
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import Block
 from cl_moe.moe.heads.ensemble import EnsembleHead
-from cl_moe.training.plugin import decides_again
+from cl_moe.training.plugin import MoEPlugin, decides_again
 
 DIM = 8
 GROWTHS = ["reuse_or_grow", "per_task", "fixed", "mntdp"]
@@ -69,6 +73,35 @@ def test_a_task_that_comes_back_with_a_class_more_learns_it_and_leaves_others_al
     assert [event["task"] for event in strategy.events] == [0, 1, 1]
     again = strategy.events[2]["kind"]  # what was averaged is decided on anew; an expert learns on
     assert (again != "return") == (growth == "reuse_or_grow")
+
+
+def test_a_replaced_head_joins_the_parameter_groups_of_the_other_heads():
+    """Avalanche by itself takes its bias for the old one, and puts it among the weights."""
+    two = rows(200, 2)
+    few = (two[0][:24], two[1][:24])
+    parts = [(*two, 0), (*few, 1), (*rows(300, 2, seed=2), 2), (*rows(300, 3, seed=1), 1)]
+    sets = [experience(*part) for part in parts]
+    model = build_moe(NetworkSpec(hidden=[12]), (DIM,), seed=0)
+    plugin = MoEPlugin(ReuseOrGrow(grow_from=250))
+    groups: list[dict[str, list[nn.Parameter]]] = [{"params": []}, {"params": []}]
+    for name, parameter in model.named_parameters():
+        groups[name.endswith("bias")]["params"].append(parameter)
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.SGD(groups, lr=0.1),
+        criterion=nn.CrossEntropyLoss(),
+        train_mb_size=16,
+        plugins=[plugin],
+        evaluator=EvaluationPlugin(loggers=[]),
+    )
+    for part in dataset_benchmark(sets, sets).train_stream:
+        strategy.train(part, eval_streams=[])
+    assert [event["kind"] for event in plugin.events][1::2] == ["ensemble", "fresh"]
+    head = model.network.heads["1"]
+    weights, biases = (group["params"] for group in strategy.optimizer.param_groups)
+    assert [p.dim() for p in head.parameters()] == [2, 1]
+    assert {*map(id, head.parameters())} & {*map(id, weights)} == {id(head.weight)}
+    assert {*map(id, head.parameters())} & {*map(id, biases)} == {id(head.bias)}
 
 
 def test_where_old_classes_are_missing_the_head_is_widened_and_learns_on():

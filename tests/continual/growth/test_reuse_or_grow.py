@@ -210,9 +210,10 @@ class TestWhatItCosts:
     def test_a_path_must_win_by_what_it_costs(self, trained, monkeypatch, seed, kind):
         asked, run = [], Trial.run
         monkeypatch.setattr(Trial, "run", lambda self, loss: asked.append(loss) or run(self, loss))
-        view = unrelated(800, seed=seed)
-        reused, grown = ReuseOrGrow(margin=0.1).decide(view, trained).evidence.candidates
-        price = 0.0 if kind == "fresh" else math.log(len(trained.tasks)) / len(split_of(view).held)
+        view, network = unrelated(800, seed=seed), copy.deepcopy(trained)
+        network.add_task(7, [["e0"]], network.new_head(7, 4))
+        reused, grown = ReuseOrGrow(margin=0.1).decide(view, network).evidence.candidates
+        price = 0.0 if kind == "fresh" else math.log(2) / len(split_of(view).held)  # two sources
         assert grown.kind == kind
         assert asked == pytest.approx([reused.loss - 0.1 - price])
 
