@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -51,3 +53,22 @@ def test_the_controls_leave_it_out_too(weights):
     network, view = network_of(TaskGate, float("nan")), view_of(40)
     decision = make_growth("reuse_or_grow", {"weights": weights}).decide(view, network)
     assert set(decision.head.sources) == {RAW.task}
+
+
+def sgd(parts: dict[str, nn.Module]) -> torch.optim.Optimizer:
+    return torch.optim.SGD([p for part in parts.values() for p in part.parameters()], lr=0.1)
+
+
+def test_if_every_candidate_of_mntdp_diverges_the_experts_are_fresh():
+    view = view_of(40)
+    view = replace(view, x=view.x.fill_(float("nan")), make_optimizer=sgd)
+    decision = make_growth("mntdp").decide(view, network_of(TaskGate, 0.1))
+    assert [candidate.kind for candidate in decision.evidence.candidates] == ["reuse", "fresh"]
+    assert (decision.kind, decision.evidence.source) == ("fresh", None)
+
+
+def test_mntdp_builds_on_the_path_that_did_not_diverge():
+    network, view = network_of(TaskGate, float("nan")), replace(view_of(40), make_optimizer=sgd)
+    apply(network, make_growth("per_task").decide(view, network).edits)
+    decision = make_growth("mntdp").decide(replace(view, task=2), network)
+    assert {candidate.source for candidate in decision.evidence.candidates} == {1, None}
