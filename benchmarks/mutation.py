@@ -102,17 +102,17 @@ def changed(old: str, new: str) -> str:
 def mirrored(group: str, file: str) -> list[str]:
     """Return what to run for a module: its doctests, its own test, the others of its folder."""
     path = Path(file.removeprefix("cl_moe/"))
+    own = ROOT / "tests" / path.with_name(f"test_{path.name}")
     alone = path.as_posix() in GROUPS[group] and path.name not in TESTS
-    own, folder = f"test_{path.name}", ROOT / "tests" / TESTS.get(path.name, path.parent)
-    tests = sorted(folder.glob(own if alone else "test_*.py"), key=lambda t: (t.name != own, t))
-    return [file, *(str(t.relative_to(ROOT)) for t in tests), "-k", SELECTED.get(group, "")]
+    found = () if alone else (ROOT / "tests" / TESTS.get(path.name, path.parent)).glob("test_*.py")
+    tests = [test for test in [own, *sorted({*found} - {own})] if test.is_file()]
+    return [file, *(str(test.relative_to(ROOT)) for test in tests), "-k", SELECTED.get(group, "")]
 
 
 def outcome(copy: Path, tests: Sequence[str], limit: float | None = None) -> str:
     """Run tests in a copy of the tree; return ``survived``, ``killed`` or, by time, ``timeout``."""
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    words = [sys.executable, "-m", "pytest", "-xq", "-pno:cacheprovider", "-m", "not slow", *tests]
     env = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1", "CL_MOE_FAST": "1"}
-    words += tests
     try:
         ended = subprocess.run(words, cwd=copy, env=env, timeout=limit, capture_output=True)
     except subprocess.TimeoutExpired:
