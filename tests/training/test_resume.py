@@ -1,14 +1,23 @@
-"""The state of an optimizer, by the names of a model's parameters."""
+"""The state of a strategy: its optimizer by the names of parameters, and its plugins."""
 
 from __future__ import annotations
 
 import json
 
+import pytest
 import torch
+from avalanche.core import SupervisedPlugin
 from torch import nn
 
+from cl_moe.errors import InputError
 from cl_moe.state import State
-from cl_moe.training.resume import optimizer_state, restore_optimizer
+from cl_moe.strategies.task_aware import TaskAwareMoE
+from cl_moe.training.resume import (
+    optimizer_state,
+    restore_optimizer,
+    restore_strategy,
+    strategy_state,
+)
 
 
 def test_plain_values_and_tensors_of_every_parameter_are_restored():
@@ -24,3 +33,19 @@ def test_plain_values_and_tensors_of_every_parameter_are_restored():
     assert other.state.keys() == {again.weight}
     assert other.state[again.weight]["step"] == 3
     assert torch.equal(other.state[again.weight]["moment"], torch.ones(1, 2))
+
+
+class Kept(SupervisedPlugin):
+    def state(self):
+        return State()
+
+    def restore(self, state):
+        """It has none."""
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_the_state_of_other_plugins_is_refused(more):
+    with_it, without = TaskAwareMoE(shape=(4,), plugins=[Kept()]), TaskAwareMoE(shape=(4,))
+    saved, restored = (with_it, without) if more else (without, with_it)
+    with pytest.raises(InputError, match="its plugins are not those of the strategy"):
+        restore_strategy(restored, strategy_state(saved))

@@ -298,6 +298,31 @@ def test_random_numbers_within_an_epoch_continue(tmp_path, monkeypatch):
     assert require_same_when_stopped(method, tmp_path, monkeypatch) == 4
 
 
+COUNTING = """
+from avalanche.core import SupervisedPlugin
+
+from cl_moe.strategies.methods.base import sequential
+
+
+class Counting(SupervisedPlugin):
+    def __init__(self):
+        super().__init__()
+        self.batches = 0
+
+
+def counting(context, /):
+    return sequential(context, plugins=lambda: [Counting()])
+"""
+
+
+def test_of_a_method_whose_plugins_have_no_state_none_is_taken(tmp_path, monkeypatch):
+    (tmp_path / "parts.py").write_text(COUNTING)
+    taken = "cl_moe.training.stepping.training_state"
+    monkeypatch.setattr(taken, lambda _: pytest.fail("it would not be kept"))
+    plan = plan_of({"type": f"{tmp_path}/parts.py:counting", "name": "counting"}, tmp_path)
+    assert checkpoints_of(plan, monkeypatch) == []
+
+
 STUMBLING = """
 import errno
 
