@@ -20,7 +20,7 @@ from cl_moe.training.resume import (
 )
 
 
-def test_plain_values_and_tensors_of_every_parameter_are_restored():
+def test_plain_values_and_tensors_of_a_parameter_are_restored():
     """As of optimizers whose steps are numbers; the shipped ones hold tensors alone."""
     model, again = nn.Linear(2, 1), nn.Linear(2, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)

@@ -226,6 +226,19 @@ def test_a_process_that_outlives_its_driver_writes_no_more(tmp_path, monkeypatch
     assert len(stages) == 3
 
 
+def test_a_run_that_starts_after_its_driver_ended_leaves_the_checkpoints_alone(
+    tmp_path, monkeypatch
+):
+    plan = plan_of({"type": "dense"}, tmp_path)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        run(plan, stopping(patch, 3))
+    left = {path: path.read_bytes() for path in tmp_path.rglob("checkpoint-*.json")}
+    assert left
+    StudyFolder(tmp_path).end_checkpoints("token-0")
+    run(plan, monkeypatch)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("checkpoint-*.json")} == left
+
+
 SCENARIO = """
 name = "changing"
 seeds = 1
