@@ -35,6 +35,15 @@ def test_plain_values_and_tensors_of_a_parameter_are_restored():
     assert torch.equal(other.state[again.weight]["moment"], torch.ones(1, 2))
 
 
+def test_an_optimizer_of_other_groups_or_another_model_is_refused():
+    model, other = nn.Linear(2, 1), nn.ModuleDict({"a": nn.Linear(2, 1)})
+    state = optimizer_state(torch.optim.SGD(model.parameters(), lr=0.1), model)
+    two = torch.optim.SGD([{"params": [p]} for p in model.parameters()], lr=0.1)
+    for optimizer, owner in ((two, model), (torch.optim.SGD(other.parameters(), lr=0.1), other)):
+        with pytest.raises(InputError, match="its optimizer is not that of the model"):
+            restore_optimizer(optimizer, owner, state)
+
+
 class Kept(SupervisedPlugin):
     def state(self):
         return State()
