@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from cl_moe.objectives.base import Objective
 from cl_moe.objectives.classification import Classification
+from cl_moe.schedules import Schedule
 
 __all__ = ("TaskView",)
 
@@ -30,6 +31,7 @@ class TaskView:
             not in the network yet, by their part names there
             (:func:`~cl_moe.moe.edits.expert_part`, :func:`~cl_moe.moe.edits.head_part`): each gets
             the settings that the strategy has for parts of its kind.
+        schedule: the schedule of the learning rate over these steps.
         seed: seed of the decision's random numbers.
         names: names of known tasks, by label.
         objective: the objective; classification by default.
@@ -45,6 +47,7 @@ class TaskView:
     batch_size: int
     make_optimizer: Callable[[Mapping[str, nn.Module]], Optimizer]
     seed: int = 0
+    schedule: Schedule = "constant"
     names: Mapping[int, str] = field(default_factory=dict)
     objective: Objective = field(default=None)  # type: ignore[assignment] # set in any case
     objectives: Mapping[int, Objective] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from cl_moe import catalog
 from cl_moe.errors import shortened
 from cl_moe.parameters import LARGEST
+from cl_moe.schedules import Schedule
 from cl_moe.streams.schema import DEEPEST, LARGEST_ROW, MOST, WIDEST, FolderName, Name, Spec
 
 __all__ = (
@@ -103,6 +104,9 @@ class TrainingSpec(Spec):
         batch_size: rows per step.
         optimizer: adam, adamw or sgd.
         learning_rate: the optimizer's step size.
+        schedule: of the learning rate in each task: constant, or one_cycle, which rises to
+            ``learning_rate`` in the first quarter of the steps and then falls to 0
+            (:mod:`cl_moe.schedules`).
         weight_decay, momentum: of the optimizer; momentum only of sgd.
         min_steps: minimum number of optimizer steps per task: a small task gets more epochs to
             reach it, as 25 rows in batches of 32 would otherwise get one step per epoch and stay at
@@ -124,6 +128,7 @@ class TrainingSpec(Spec):
     batch_size: int = Field(default=32, ge=1, le=2**20)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(default=1e-3, gt=0, le=LARGEST)
+    schedule: Schedule = "constant"
     weight_decay: float = Field(default=0.0, ge=0, le=LARGEST)
     momentum: float = Field(default=0.0, ge=0, lt=1)
     min_steps: int = Field(default=100, ge=0, le=10**8)

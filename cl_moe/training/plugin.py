@@ -19,6 +19,7 @@ from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_tr
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
 from cl_moe.objectives.base import Objective
+from cl_moe.schedules import Schedule
 from cl_moe.state import State
 from cl_moe.training.arrivals import (
     arriving,
@@ -130,7 +131,9 @@ class MoEPlugin(SupervisedPlugin):
         """
         pair_rows(strategy)
         steps = len(strategy.dataloader)
-        done = strategy.clock.train_exp_epochs + self._learned // steps
+        before = self._learned // steps
+        strategy.learned = before * steps
+        done = strategy.clock.train_exp_epochs + before
         if not self._learns or (self._learned and done >= strategy.train_epochs):
             strategy.stop_training()
 
@@ -178,9 +181,11 @@ class MoEPlugin(SupervisedPlugin):
     def _view(self, strategy: Any, task: int, objective: Objective) -> TaskView:
         x, y = rows_of(strategy, task)
         epochs, batch = strategy.train_epochs, strategy.train_mb_size
+        schedule: Schedule = "constant"
         pairs = needs_two(strategy.model)
         if isinstance(strategy, Strategy):
             epochs = epochs_for(len(y), strategy.training, lambda: pairs)
+            schedule = strategy.training.schedule
         return TaskView(
             task=task,
             name=self._name(task),
@@ -191,6 +196,7 @@ class MoEPlugin(SupervisedPlugin):
             batch_size=batch,
             make_optimizer=lambda parts: self._groups.optimizer_for(strategy.optimizer, parts),
             seed=self.seed,
+            schedule=schedule,
             names=self.names,
             objective=objective,
             objectives=dict(strategy.model.objectives),

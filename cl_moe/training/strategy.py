@@ -17,6 +17,7 @@ from torch import nn
 from cl_moe.batching import NO_SPREAD, n_batches
 from cl_moe.errors import InputError
 from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
+from cl_moe.schedules import factor_at, scaled
 from cl_moe.training.batches import TensorBatches
 from cl_moe.training.criterion import TaskCriterion
 from cl_moe.training.evaluator import EvaluatorProxy
@@ -58,9 +59,12 @@ class Strategy(TensorBatches, SupervisedTemplate):
 
     Attributes:
         stepping: takes checkpoints between the steps of a task; None for none.
+        learned: steps of the current task's training that are not repeated, which count for the
+            schedule of the learning rate.
     """
 
     stepping: Steps | None = None
+    learned: int = 0
     _stop_training: bool
 
     def __init__(
@@ -141,6 +145,17 @@ class Strategy(TensorBatches, SupervisedTemplate):
             self._dataloader = self.stepping.loader(self)
         super().training_epoch(**kwargs)
         self._dataloader = loader
+
+    def optimizer_step(self) -> None:
+        """Take a step with the learning rate that the schedule has for it."""
+        schedule = self.training.schedule
+        if schedule == "constant":
+            super().optimizer_step()
+            return
+        step = self.learned + self.clock.train_exp_iterations
+        steps = self.train_epochs * len(self.dataloader)
+        with scaled(self.optimizer, factor_at(schedule, step, steps)):
+            super().optimizer_step()
 
     def planned_epochs(self) -> int:
         """Return the number of epochs for the adapted data set."""

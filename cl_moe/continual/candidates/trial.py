@@ -17,6 +17,7 @@ from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import OWN
 from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.network import MoENetwork
+from cl_moe.schedules import factor_at, scaled
 from cl_moe.seeding import generator
 
 __all__ = ("COMPARED_ROWS", "Score", "Split", "Trial", "forecast", "split_of")
@@ -121,7 +122,9 @@ class Trial:
             self._optimizer.zero_grad()
             outputs = self.head({OWN: self._features(self._fit[batch])})
             self.view.objective.loss(outputs, y[batch]).backward()
-            self._optimizer.step()
+            rate = factor_at(self.view.schedule, self.steps, self.view.steps)
+            with scaled(self._optimizer, rate):
+                self._optimizer.step()
             self.steps += 1
         self.seconds += time.process_time() - start
 

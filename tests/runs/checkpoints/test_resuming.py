@@ -176,15 +176,21 @@ def test_every_mixture_continues_bit_for_bit(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 @pytest.mark.parametrize("name", ["dense", "single_task", "replay"])
 def test_every_optimizer_continues_bit_for_bit(name, optimizer, tmp_path, monkeypatch):
-    options = {"optimizer": optimizer, "learning_rate": 0.01, "weight_decay": 0.01}
+    options = {
+        "optimizer": optimizer,
+        "learning_rate": 0.01,
+        "weight_decay": 0.01,
+        "schedule": "one_cycle",
+    }
     assert require_same_when_stopped({"type": name}, tmp_path, monkeypatch, **options) == 4
 
 
-def test_a_decision_whose_training_is_kept_continues_bit_for_bit(tmp_path, monkeypatch):
+@pytest.mark.parametrize("schedule", ["constant", "one_cycle"])
+def test_a_decision_whose_training_is_kept_continues_bit_for_bit(schedule, tmp_path, monkeypatch):
     """The decision is made again before the rest of the task's steps."""
     monkeypatch.setattr(f"{__name__}.STREAM", TaskStream([xor(k) for k in range(3)], "xor"))
     method = {"type": "moe", "growth_options": {"train_from": 8}}
-    options = {"epochs": 30, "optimizer": "adam", "learning_rate": 0.02}
+    options = {"epochs": 30, "optimizer": "adam", "learning_rate": 0.02, "schedule": schedule}
     whole, _ = run(plan_of(method, None, **options), monkeypatch)
     assert any(event["learned"] for event in whole.events), "a trial of grown experts wins"
     assert require_same_when_stopped(method, tmp_path, monkeypatch, **options) >= 3
