@@ -61,6 +61,7 @@ epochs = 5
 batch_size = 32
 optimizer = "adam"
 learning_rate = 0.001
+schedule = "constant"  # or "one_cycle": in each task the rate rises to learning_rate and falls to 0
 min_steps = 100      # the default; small tasks get more epochs, up to this number of steps
 
 # --- methods (see `cl-moe list methods`); other keys are the method's parameters -----------------

@@ -34,6 +34,22 @@ def test_a_trunk_cannot_be_cut_into_more_parts_than_it_has_stages():
         cut(catalog.resolve("expert", "mlp")([4, 3]).stages(), 3)
 
 
+def test_a_residual_network_takes_images_of_any_size_and_nothing_else():
+    factory = catalog.resolve("expert", "resnet")([4, 8, 6])
+    for size in ((1, 1), (2, 3), (28, 28)):
+        trunk = make_module(cut(factory.stages(), 1)[0], (2, *size), 0)
+        assert trunk(torch.zeros(2, 2, *size)).shape == (2, 6)
+    with pytest.raises(ValueError, match=r"residual networks need images .* not \(5,\)"):
+        factory.stages()[0]((5,))
+
+
+def test_features_of_a_residual_network_do_not_depend_on_the_other_rows_after_training():
+    trunk = make_module(cut(catalog.resolve("expert", "resnet")([4]).stages(), 1)[0], (1, 4, 4), 0)
+    x = torch.rand(8, 1, 4, 4)
+    trunk.train()(x)  # the running statistics move
+    assert torch.allclose(trunk.eval()(x)[:1], trunk(x[:1]), atol=1e-6)
+
+
 def test_any_function_of_a_shape_makes_experts_but_cannot_be_widened():
     kind = AnyModule(lambda shape: nn.Linear(*shape, 7))
     assert output_shape(make_module(cut(kind.stages(), 1)[0], (3,), 0), (3,)) == (7,)
