@@ -17,13 +17,16 @@ from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import OWN
 from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.network import MoENetwork
-from cl_moe.schedules import factor_at, scaled
+from cl_moe.schedules import Schedule, factor_at, scaled
 from cl_moe.seeding import generator
 
 __all__ = ("COMPARED_ROWS", "Score", "Split", "Trial", "forecast", "split_of")
 
 CHECKPOINTS = (0.05, 0.1, 0.2, 0.5)
 """Shares of a task's steps after which a trial is scored, and ended if it is expected to lose."""
+FORECAST_FROM: dict[Schedule, float] = {"constant": 0.0, "one_cycle": 0.2}
+"""Share of a task's steps before which no trial is ended: while the learning rate rises, losses
+are not on a learning curve."""
 COMPARED_ROWS = 512
 """Most rows that closed-form heads are fitted to in comparisons."""
 
@@ -133,7 +136,7 @@ class Trial:
 
         At each of ``CHECKPOINTS`` the loss is the lower one of the head in training and of the
         readout. The trial ends if the loss extrapolated to the task's last step
-        (:func:`forecast`) is not below ``to_beat``.
+        (:func:`forecast`) is not below ``to_beat``, but not before ``FORECAST_FROM``.
 
         Args:
             to_beat: the loss of the ensemble minus the margin, in nats.
@@ -147,7 +150,8 @@ class Trial:
             steps = max(1, round(share * self.view.steps))
             self.train(steps)
             best = min(best, self.score(), self.readout(), key=lambda score: score.loss)
-            if forecast(before, (steps, best.loss), self.view.steps) >= to_beat:
+            expected = forecast(before, (steps, best.loss), self.view.steps)
+            if share >= FORECAST_FROM[self.view.schedule] and expected >= to_beat:
                 break
         return best
 

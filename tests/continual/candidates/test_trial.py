@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from cl_moe.continual.candidates.paths import CandidatePath, fresh_path
-from cl_moe.continual.candidates.trial import CHECKPOINTS, Score, Trial, forecast, split_of
+from cl_moe.continual.candidates.trial import (
+    CHECKPOINTS,
+    FORECAST_FROM,
+    Score,
+    Trial,
+    forecast,
+    split_of,
+)
 from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.view import TaskView
 from cl_moe.moe.backbones.chain import Chain
@@ -229,6 +236,11 @@ class TestRun:
             trial = trial_of(PATHS[3], view, network)  # a slope takes two points
             trial.run(to_beat)
             assert trial.steps == round(end * view.steps)
+
+    def test_while_the_learning_rate_rises_it_is_not_ended(self, view, network):
+        trial = trial_of(PATHS[3], replace(view, schedule="one_cycle"), network)
+        trial.run(to_beat=-1.0)
+        assert trial.steps == round(FORECAST_FROM["one_cycle"] * view.steps)
 
     def test_the_lower_loss_of_head_and_readout_counts(self, view, network, monkeypatch):
         trial = trial_of(PATHS[3], view, network)
