@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from cl_moe.moe.offload import OffloadedExpert
 __all__ = (
     "FreezableDict",
     "count_parameters",
+    "kinds_of",
     "modes_of",
     "modules_of",
     "restore_modes",
@@ -34,8 +36,8 @@ class FreezableDict(nn.ModuleDict):
 
     Between two tasks a network is traversed a dozen times (which parameters are trainable, on which
     device, in which mode). With a thousand frozen parts torch's traversals take longer than
-    learning a task. The traversals of this file visit the trainable parts only, and take the
-    modules of the frozen parts from a list. For torch it is an ordinary ``ModuleDict``.
+    learning a task. The traversals of this file visit the trainable parts only, and take what they
+    need of the frozen parts from lists. For torch it is an ordinary ``ModuleDict``.
 
     Args:
         parts: modules by name, none of them frozen.
@@ -56,8 +58,12 @@ class FreezableDict(nn.ModuleDict):
         """Names of the parts that are not frozen."""
         self.frozen: dict[nn.Module, None] = {}
         """All modules of the frozen parts."""
+        self.kinds: Counter[type[nn.Module]] = Counter()
+        """How many modules of each class they are."""
         self.numbers: dict[str, int] = {}
         """The number of parameters of each frozen part."""
+        self.number = 0
+        """The number of parameters of all frozen parts."""
         self.switched_off: dict[str, tuple[str, ...]] = {}
         """The parameters of each frozen part that took no gradients before it was frozen."""
         super().__init__(parts)
@@ -106,17 +112,27 @@ class FreezableDict(nn.ModuleDict):
             parameter.requires_grad_(False)
             parameter.grad = None
         part.eval()
-        self.trainable.pop(name, None)
-        self.frozen.update(dict.fromkeys(part.modules()))
-        self.numbers[name] = count_parameters(part)
         self.switched_off[name] = off
+        self._skip(name, part)
+
+    def _skip(self, name: str, part: nn.Module) -> None:
+        """Move a part to the lists of those that traversals skip."""
+        self.trainable.pop(name, None)
+        modules = dict.fromkeys(part.modules())
+        self.frozen.update(modules)
+        self.kinds.update(map(type, modules))
+        self.numbers[name] = count_parameters(part)
+        self.number += self.numbers[name]
 
     def _forget(self, name: str) -> None:
         """Remove a part from the lists of frozen parts, if it is frozen."""
         if name in self and name not in self.trainable:
-            for module in self[name].modules():
+            modules = dict.fromkeys(self[name].modules())
+            for module in modules:
                 self.frozen.pop(module, None)
-            del self.numbers[name], self.switched_off[name]
+            self.kinds -= Counter(map(type, modules))
+            self.number -= self.numbers.pop(name)
+            self.switched_off.pop(name, None)
         self.trainable[name] = None
 
     def __setitem__(self, name: str, part: nn.Module) -> None:
@@ -135,6 +151,20 @@ def modules_of(root: nn.Module) -> list[nn.Module]:
     for modules in frozen:
         found.update(modules)
     return list(found)
+
+
+def kinds_of(root: nn.Module) -> Counter[type[nn.Module]]:
+    """Return how many modules of each class a module consists of, itself included.
+
+    >>> kinds_of(nn.Sequential(nn.ReLU(), nn.ReLU()))[nn.ReLU]
+    2
+    """
+    modules = _walk(root)[0]
+    found: Counter[type[nn.Module]] = Counter(map(type, modules))
+    for module in modules:
+        if isinstance(module, FreezableDict):
+            found.update(module.kinds)
+    return found
 
 
 def tensors_of(root: nn.Module, frozen: bool = True) -> list[Tensor]:
@@ -159,13 +189,16 @@ def count_parameters(root: nn.Module) -> int:
     modules = _walk(root)[0]
     own = _once(p for m in modules if m._parameters for p in m._parameters.values())
     offloaded = sum(module.numbers for module in modules if isinstance(module, OffloadedExpert))
-    dicts = (module.numbers for module in modules if isinstance(module, FreezableDict))
-    return sum(p.numel() for p in own) + offloaded + sum(sum(d.values()) for d in dicts)
+    frozen = sum(module.number for module in modules if isinstance(module, FreezableDict))
+    return sum(p.numel() for p in own) + offloaded + frozen
 
 
 def modes_of(root: nn.Module) -> list[tuple[nn.Module, bool]]:
-    """Return each module and its training flag; see :func:`restore_modes`."""
-    return [(module, module.training) for module in modules_of(root)]
+    """Return each module outside frozen parts and its training flag; see :func:`restore_modes`.
+
+    The mode of a frozen part does not change.
+    """
+    return [(module, module.training) for module in _walk(root)[0]]
 
 
 def restore_modes(modes: Iterable[tuple[nn.Module, bool]]) -> None:

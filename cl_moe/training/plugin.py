@@ -9,7 +9,7 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 
 from cl_moe.arguments import checked
-from cl_moe.batching import n_batches, needs_two
+from cl_moe.batching import n_batches
 from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import candidates_of, sentence
 from cl_moe.continual.growth.base import GrowthPolicy, make_growth
@@ -18,6 +18,7 @@ from cl_moe.errors import InputError
 from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_trainable
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.objectives.base import Objective
 from cl_moe.state import State
 from cl_moe.training.arrivals import (

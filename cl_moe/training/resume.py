@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from cl_moe.errors import InputError
+from cl_moe.moe.resting import RestingDict
 from cl_moe.seeding import random_state, set_random_state
 from cl_moe.state import State, merged, part_of
 from cl_moe.training.evaluator import EvaluatorProxy
@@ -115,7 +116,9 @@ def restore_training(strategy: Strategy, state: State) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(given[name])
-    restore_optimizer(strategy.optimizer, strategy.model, part_of(state, "optimizer"))
+    optimizer = part_of(state, "optimizer")
+    _wake(strategy.model, optimizer)
+    restore_optimizer(strategy.optimizer, strategy.model, optimizer)
     _restore_plugins(strategy, part_of(state, "plugins"))
     set_random_state(state.plain["random"])
 
@@ -163,6 +166,16 @@ def restore_optimizer(optimizer: Optimizer, model: torch.nn.Module, state: State
         key, _, name = place.partition("/")
         device = own[name].device if tensor.dim() else tensor.device  # Adam's step is on the CPU
         optimizer.state[own[name]][key] = tensor.to(device)
+
+
+def _wake(model: TaskModel, state: State) -> None:
+    """Wake the heads that were awake, before the optimizer takes back their parameters."""
+    heads = model.network.heads
+    if isinstance(heads, RestingDict):
+        own = dict(model.named_parameters())
+        named = (own.get(name) for group in state.plain["groups"] for name in group["parameters"])
+        for part in {heads.at_rest[p]: None for p in named if p in heads.at_rest}:
+            heads.wake(part)
 
 
 def _changing(model: torch.nn.Module) -> dict[str, Tensor]:
