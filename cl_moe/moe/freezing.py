@@ -17,6 +17,7 @@ __all__ = (
     "kinds_of",
     "modes_of",
     "modules_of",
+    "names_of",
     "restore_modes",
     "set_mode",
     "tensors_of",
@@ -64,6 +65,7 @@ class FreezableDict(nn.ModuleDict):
         """The number of parameters of each frozen part."""
         self.number = 0
         """The number of parameters of all frozen parts."""
+        self._tensors: dict[str, dict[str, Tensor] | None] = {}
         self.switched_off: dict[str, tuple[str, ...]] = {}
         """The parameters of each frozen part that took no gradients before it was frozen."""
         super().__init__(parts)
@@ -90,6 +92,19 @@ class FreezableDict(nn.ModuleDict):
         off = self.switched_off[name]
         self[name] = part
         self._freeze(name, part, off)
+
+    def fixed(self, name: str) -> Mapping[str, Tensor] | None:
+        """Return the tensors of a frozen part by their names in it, without a traversal.
+
+        None if the part is not frozen, or has buffers or other state than parameters.
+        """
+        if name in self.trainable:
+            return None
+        if name not in self._tensors:
+            held = self[name].state_dict(keep_vars=True)
+            whole = all(isinstance(tensor, nn.Parameter) for tensor in held.values())
+            self._tensors[name] = dict(held) if whole else None
+        return self._tensors[name]
 
     def copy_of(self, name: str) -> nn.Module:
         """Return a copy of a part with the ``requires_grad`` that it had before it was frozen."""
@@ -132,6 +147,7 @@ class FreezableDict(nn.ModuleDict):
                 self.frozen.pop(module, None)
             self.kinds -= Counter(map(type, modules))
             self.number -= self.numbers.pop(name)
+            self._tensors.pop(name, None)
             self.switched_off.pop(name, None)
         self.trainable[name] = None
 
@@ -178,6 +194,37 @@ def trainable_of(root: nn.Module) -> list[nn.Parameter]:
     """Return the trainable parameters, in torch's order."""
     own = (p for m in _walk(root)[0] if m._parameters for p in m._parameters.values())
     return [p for p in _once(own) if p.requires_grad]
+
+
+def names_of(root: nn.Module, wanted: Iterable[nn.Parameter]) -> dict[nn.Parameter, str]:
+    """Return the names of some parameters, as ``named_parameters`` gives them.
+
+    Frozen parts are searched last, from the newest on, until all names are found. A parameter that
+    is not in the module has none.
+
+    >>> net = nn.Sequential(nn.Linear(2, 3))
+    >>> list(names_of(net, [net[0].bias]).values())
+    ['0.bias']
+    """
+    missing, found = dict.fromkeys(wanted), dict[nn.Parameter, str]()
+    seen: set[nn.Module] = set()
+    ahead: list[tuple[str, nn.Module | None]] = [("", root)]
+    frozen: list[tuple[str, nn.Module | None]] = []
+    while missing and (ahead or frozen):
+        place, module = (ahead or frozen).pop()
+        if module is None or module in seen:
+            continue
+        seen.add(module)
+        for name, parameter in module._parameters.items():
+            if parameter in missing:
+                del missing[parameter]
+                found[parameter] = place + name
+        parts = [(f"{place}{name}.", part) for name, part in module._modules.items()]
+        if isinstance(module, FreezableDict):
+            frozen += [p for p, n in zip(parts, module, strict=True) if n not in module.trainable]
+            parts = [p for p, n in zip(parts, module, strict=True) if n in module.trainable]
+        ahead += reversed(parts)
+    return found
 
 
 def count_parameters(root: nn.Module) -> int:

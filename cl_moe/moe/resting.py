@@ -73,6 +73,14 @@ class RestingDict(FreezableDict):
             if self._woken is not None:
                 self._woken(list(self[name].parameters()))
 
+    def names_at_rest(self) -> dict[nn.Parameter, str]:
+        """Return the names of the parameters at rest, as ``named_parameters`` gives them."""
+        return {
+            tensor: f"{name}.{key}"  # type: ignore[misc]
+            for name in dict.fromkeys(self.at_rest.values())
+            for key, tensor in (self.fixed(name) or {}).items()
+        }
+
     def _forget(self, name: str) -> None:
         if name in self and name not in self.trainable:
             for parameter in self[name].parameters():

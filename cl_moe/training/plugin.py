@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -77,6 +78,7 @@ class MoEPlugin(SupervisedPlugin):
         self.events: list[dict[str, Any]] = []
         self.protection = Protection(self.growth, seed)
         self._groups = ParameterGroups()
+        self._lines: list[str] = []  # the events of finished tasks as JSON
         self._open: list[int] = []
         self._decided: list[tuple[TaskView, Decision]] = []
         self._learns = True
@@ -165,13 +167,18 @@ class MoEPlugin(SupervisedPlugin):
         self._close(strategy)
 
     def state(self) -> State:
-        """Return the log and the parameter groups; the model holds the policy's state."""
-        events = [dict(event) for event in self.events]  # their values do not change
-        return State({"events": events, "groups": self._groups.state()})
+        """Return the log and the parameter groups; the model holds the policy's state.
+
+        The log is JSON, one line per event: those of finished tasks are encoded once.
+        """
+        lines = self._lines + [json.dumps(event) for event in self.events[len(self._lines) :]]
+        self._lines = lines[: len(lines) - len(self._open)]
+        return State({"events": "\n".join(lines), "groups": self._groups.state()})
 
     def restore(self, state: State) -> None:
         """Restore the result of :meth:`state`."""
-        self.events[:] = [dict(event) for event in state.plain["events"]]
+        self._lines = state.plain["events"].split("\n") if state.plain["events"] else []
+        self.events[:] = map(json.loads, self._lines)
         self._groups.restore(state.plain["groups"])
 
     # What the hooks are made of.
