@@ -148,9 +148,10 @@ class Shortlist:
             return list(among)
         seen = [other for other in among if other in self._rows and other not in self._odd]
         rows = torch.tensor([self._rows[other] for other in seen], dtype=torch.long)
+        in_order = torch.equal(rows, torch.arange(len(seen)))  # the usual case needs no copy
         distance = torch.zeros(len(seen))
         for matrix, own in zip(self._parts, signature(x, y_N), strict=False):
-            known = matrix[rows]
+            known = matrix[: len(seen)] if in_order else matrix[rows]
             scale = (known - known.mean(0)).square().sum(1).mean().clamp_min(1e-12)
             distance += (known - own).square().sum(1) / scale
         distance = distance.nan_to_num(nan=torch.inf)

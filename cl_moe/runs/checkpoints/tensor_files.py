@@ -68,6 +68,8 @@ class TensorFiles:
     """
 
     def __init__(self, folder: Path) -> None:
+        import safetensors.torch  # noqa: F401 - else its import would be the first file's cost
+
         self._folder = folder
         self._places: dict[bytes, list[Any]] = {}
         self._still: dict[int, _Still] = {}
