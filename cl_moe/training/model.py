@@ -212,11 +212,7 @@ class TaskModel(MultiTaskModule):
         part.restore(part_of(state, "own"))
 
     def state(self, shared: bool = False) -> State:
-        """Return the state of the model, with the states of attached parts.
-
-        Args:
-            shared: see :func:`~cl_moe.moe.checkpoint.network_state`.
-        """
+        """Return the state, with attached parts; ``shared`` is that of ``network_state``."""
         parts = {}
         for name, part in self.memory.items():
             own = merged({"own": part.state()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +29,7 @@ from cl_moe.training.arrivals import (
     without_learning,
 )
 from cl_moe.training.batches import pair_rows
+from cl_moe.training.event_lines import EventLines
 from cl_moe.training.groups import ParameterGroups
 from cl_moe.training.labels import require_labels
 from cl_moe.training.model import TaskModel
@@ -78,7 +78,7 @@ class MoEPlugin(SupervisedPlugin):
         self.events: list[dict[str, Any]] = []
         self.protection = Protection(self.growth, seed)
         self._groups = ParameterGroups()
-        self._lines: list[str] = []  # the events of finished tasks as JSON
+        self._lines = EventLines()
         self._open: list[int] = []
         self._decided: list[tuple[TaskView, Decision]] = []
         self._learns = True
@@ -167,18 +167,13 @@ class MoEPlugin(SupervisedPlugin):
         self._close(strategy)
 
     def state(self) -> State:
-        """Return the log and the parameter groups; the model holds the policy's state.
-
-        The log is JSON, one line per event: those of finished tasks are encoded once.
-        """
-        lines = self._lines + [json.dumps(event) for event in self.events[len(self._lines) :]]
-        self._lines = lines[: len(lines) - len(self._open)]
-        return State({"events": "\n".join(lines), "groups": self._groups.state()})
+        """Return the log and the parameter groups; the model holds the policy's state."""
+        events = self._lines.text(self.events, changing=len(self._open))
+        return State({"events": events, "groups": self._groups.state()})
 
     def restore(self, state: State) -> None:
         """Restore the result of :meth:`state`."""
-        self._lines = state.plain["events"].split("\n") if state.plain["events"] else []
-        self.events[:] = map(json.loads, self._lines)
+        self.events[:] = self._lines.events(state.plain["events"], changing=len(self._open))
         self._groups.restore(state.plain["groups"])
 
     # What the hooks are made of.
