@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
-__all__ = ("NO_SPREAD", "batches", "n_batches", "needs_two")
+__all__ = ("NO_SPREAD", "batches", "n_batches")
 
 NO_SPREAD = "more than 1 value per channel"
 """Torch's error where batch normalisation would train on one value."""
@@ -41,12 +40,3 @@ def n_batches(n: int, size: int, pairs: bool = False) -> int:
     whole, left = divmod(n, size)
     joins = pairs and left == 1 and whole > 0
     return whole + (left > 0 and not joins)
-
-
-def needs_two(*modules: nn.Module) -> bool:
-    """Tell whether modules need two rows per batch in training, as batch normalisation does.
-
-    >>> needs_two(nn.Linear(2, 2)), needs_two(nn.Sequential(nn.BatchNorm1d(2)))
-    (False, True)
-    """
-    return any(isinstance(part, _BatchNorm) for module in modules for part in module.modules())

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,6 +40,8 @@ class State:
     Attributes:
         plain: numbers, text, lists and dictionaries of these.
         tensors: by name.
+        still: names of the tensors that are not copies, but those of a frozen part, or of one at
+            rest, which has the same values until it is another object or has another version.
 
     >>> State({"n": 1}).plain
     {'n': 1}
@@ -47,6 +49,7 @@ class State:
 
     plain: Mapping[str, Any] = field(default_factory=dict)
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    still: Collection[str] = frozenset()
 
 
 class Stateful(Protocol):
@@ -67,7 +70,8 @@ def merged(parts: Mapping[str, State]) -> State:
     """
     plain = {name: dict(part.plain) for name, part in parts.items()}
     tensors = {f"{n}.{key}": t for n, part in parts.items() for key, t in part.tensors.items()}
-    return State(plain, tensors)
+    still = frozenset(f"{n}.{key}" for n, part in parts.items() for key in part.still)
+    return State(plain, tensors, still)
 
 
 def part_of(state: State, name: str) -> State:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
-from cl_moe.batching import batches, n_batches, needs_two
+from cl_moe.batching import batches, n_batches
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 32])
@@ -22,16 +21,3 @@ def test_every_row_is_in_one_batch(n, size):
         assert min(map(len, paired)) >= 2
     if n % size != 1:
         assert [part.tolist() for part in paired] == [part.tolist() for part in plain]
-
-
-@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm])
-def test_batch_normalisation_needs_two_rows(norm):
-    network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(norm(2)))
-    assert needs_two(network)
-    assert needs_two(nn.Linear(2, 2), network)
-    assert needs_two(network.eval())
-
-
-@pytest.mark.parametrize("norm", [nn.LayerNorm(2), nn.GroupNorm(1, 2), nn.Dropout()])
-def test_other_normalisation_does_not(norm):
-    assert not needs_two(norm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -21,15 +21,21 @@ from cl_moe.state import State
 __all__ = ("load_tensors", "network_state", "restore_network")
 
 
-def network_state(network: MoENetwork | TaskNetwork) -> State:
+def network_state(network: MoENetwork | TaskNetwork, shared: bool = False) -> State:
     """Return all that a network has learned: experts, assignments, gates, heads, what is frozen.
 
     Offloaded experts are loaded.
+
+    Args:
+        network: the network.
+        shared: whether tensors of parts that are frozen or at rest are not copied: the state is
+            that of the network only until it is trained further (:attr:`State.still`).
     """
+    held = _Tensors(shared)
     if isinstance(network, TaskNetwork):
-        tensors = {f"network.{k}": _kept(v) for k, v in network.state_dict().items()}
+        held.add_network(network)
         tasks = [[task, network.n_outputs(task)] for task in network.tasks]
-        return State({"tasks": tasks}, tensors)
+        return State({"tasks": tasks}, held.tensors, held.still)
     backbone = network.backbone
     plain = {
         "base": _frozen(backbone.base),
@@ -42,13 +48,21 @@ def network_state(network: MoENetwork | TaskNetwork) -> State:
         "trainable_heads": [int(label) for label in network.heads.trainable],
         "heads_off": {name: list(off) for name, off in network.heads.switched_off.items()},
     }
-    tensors = {
-        f"{place}.{name}": _kept(tensor)
-        for place, module in _parts(network)
-        for name, tensor in module.state_dict().items()
-        if isinstance(tensor, Tensor)
-    }
-    return State(plain, tensors)
+    held.add("base", _Unslotted(backbone))
+    for layer in network.moe_layers:
+        pool = layer.pool
+        for id_ in pool.ids:
+            where = f"expert.{layer.name}.{id_}"
+            if pool.resident is None:
+                held.add_part(where, pool.experts, id_)
+            else:
+                held.add(where, pool[id_])
+        rows = (layer.gate.task_parameters(t) for t in layer.assigned if not _trains(network, t))
+        held.add(f"gate.{layer.name}", layer.gate, {id(row) for of_task in rows for row in of_task})
+        held.add(f"common.{layer.name}", layer.common)
+    for label in network.heads:
+        held.add_part(f"head.{label}", network.heads, label)
+    return State(plain, held.tensors, held.still)
 
 
 def restore_network(network: MoENetwork | TaskNetwork, state: State) -> None:
@@ -146,8 +160,56 @@ def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], place: str) -
             tensor.copy_(given[name])
 
 
-def _kept(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().clone()
+class _Tensors:
+    """Collects the tensors of a network.
+
+    Args:
+        shared: whether those that do not change are not copied; only those in main memory.
+    """
+
+    def __init__(self, shared: bool) -> None:
+        self._shared = shared
+        self.tensors: dict[str, Tensor] = {}
+        self.still: set[str] = set()
+
+    def add(self, place: str, module: nn.Module, fixed: Collection[int] = ()) -> None:
+        """Add the tensors of a module, those with the ids ``fixed`` without copies."""
+        for name, tensor in module.state_dict(keep_vars=True).items():
+            if isinstance(tensor, Tensor):
+                self._add(f"{place}.{name}", tensor, id(tensor) in fixed)
+
+    def add_part(self, place: str, parts: FreezableDict, name: str) -> None:
+        """Add the tensors of a part, without copies if it is frozen."""
+        fixed = parts.fixed(name) if self._shared else None
+        if fixed is None:
+            self.add(place, parts[name])
+            return
+        for key, tensor in fixed.items():
+            self._add(f"{place}.{key}", tensor, True)
+
+    def add_network(self, network: TaskNetwork) -> None:
+        """Add the tensors of a network, those of heads at rest without copies."""
+        heads = network.heads
+        of_its_own = [*network.parameters(recurse=False), *network.buffers(recurse=False)]
+        if not isinstance(heads, FreezableDict) or of_its_own:
+            self.add("network", network)
+            return
+        for name, part in network.named_children():
+            if part is not heads:
+                self.add(f"network.{name}", part)
+        for name in heads:
+            self.add_part(f"network.heads.{name}", heads, name)
+
+    def _add(self, name: str, tensor: Tensor, fixed: bool) -> None:
+        if self._shared and fixed and tensor.device.type == "cpu":
+            self.tensors[name] = tensor
+            self.still.add(name)
+        else:
+            self.tensors[name] = tensor.detach().cpu().clone()
+
+
+def _trains(network: MoENetwork, task: int) -> bool:
+    return str(task) in network.heads.trainable
 
 
 def _parts(network: MoENetwork) -> Iterator[tuple[str, nn.Module]]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cl_moe.moe.experts.base import Shape, StageFactory, floats, make_module, output_shape
 from cl_moe.moe.extract import FixedTask, frozen_copy
+from cl_moe.moe.resting import RestingDict, Wake
 from cl_moe.seeding import derive
 
 __all__ = ("DenseNetwork", "SharedHeadNetwork", "TaskNetwork", "linear_of", "widen_head")
@@ -43,6 +44,13 @@ class TaskNetwork(nn.Module, ABC):
         Tasks are added in the order in which they were learned.
         """
         self.add_task(task, n_outputs)
+
+    def rest(self, woken: Wake) -> None:
+        """Let the heads rest from one use in training to the next, if the network supports it.
+
+        Args:
+            woken: see :meth:`cl_moe.moe.resting.RestingDict.rest`.
+        """
 
     def widen_head(self, task: int, n_classes: int) -> None:
         """Give a task's head outputs for further classes, if it has fewer."""
@@ -85,7 +93,7 @@ class TaskNetwork(nn.Module, ABC):
 
 
 class DenseNetwork(TaskNetwork):
-    """One trunk for all tasks and one linear head per task.
+    """One trunk for all tasks and one linear head per task, which rests while it is not trained.
 
     With an expert's trunk it has as many active parameters as a mixture with one expert per row.
 
@@ -103,9 +111,11 @@ class DenseNetwork(TaskNetwork):
     torch.Size([5, 3])
     """
 
+    heads: RestingDict
+
     def __init__(self, trunk: StageFactory, in_shape: Shape, seed: int = 0) -> None:
         super().__init__()
-        self.seed = seed
+        self.seed, self.heads = seed, RestingDict()
         self.trunk = make_module(trunk, in_shape, derive(seed, "expert", "0"))
         self.feature_dim = math.prod(output_shape(self.trunk, in_shape))
 
@@ -116,6 +126,14 @@ class DenseNetwork(TaskNetwork):
             (self.feature_dim,),
             derive(self.seed, "head", task),
         )
+
+    def rest(self, woken: Wake) -> None:
+        """Let the heads rest, see :class:`~cl_moe.moe.resting.RestingDict`."""
+        self.heads.rest(woken)
+
+    def reopen(self, task: int) -> None:
+        """Wake the head of a recurring task."""
+        self.heads.wake(str(task))
 
     def stem(self, x: Tensor) -> Tensor:
         """Return the trunk's features (B, D)."""
@@ -162,10 +180,13 @@ class SharedHeadNetwork(TaskNetwork):
     (torch.Size([5, 3]), True)
     """
 
+    heads: RestingDict
+
     def __init__(self, trunk: StageFactory, in_shape: Shape, n_classes: int, seed: int = 0) -> None:
         super().__init__()
         start = DenseNetwork(trunk, in_shape, seed)
         start.add_task(0, n_classes)
+        self.heads = RestingDict()
         self.trunk, self.feature_dim, self.n_classes = start.trunk, start.feature_dim, n_classes
         self.head = start.heads["0"]
 
@@ -180,6 +201,10 @@ class SharedHeadNetwork(TaskNetwork):
                 f"task {task} has {n_classes} classes, and the head of all tasks {self.n_classes}"
             )
         self.heads[str(task)] = nn.Identity()
+
+    def rest(self, woken: Wake) -> None:
+        """Let the tasks' own modules, which have no parameters, rest."""
+        self.heads.rest(woken)
 
     def widen_head(self, task: int, n_classes: int) -> None:
         """Check a recurring task: all tasks have the classes of the shared head."""

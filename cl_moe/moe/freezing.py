@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -13,8 +14,10 @@ from cl_moe.moe.offload import OffloadedExpert
 __all__ = (
     "FreezableDict",
     "count_parameters",
+    "kinds_of",
     "modes_of",
     "modules_of",
+    "names_of",
     "restore_modes",
     "set_mode",
     "tensors_of",
@@ -34,8 +37,8 @@ class FreezableDict(nn.ModuleDict):
 
     Between two tasks a network is traversed a dozen times (which parameters are trainable, on which
     device, in which mode). With a thousand frozen parts torch's traversals take longer than
-    learning a task. The traversals of this file visit the trainable parts only, and take the
-    modules of the frozen parts from a list. For torch it is an ordinary ``ModuleDict``.
+    learning a task. The traversals of this file visit the trainable parts only, and take what they
+    need of the frozen parts from lists. For torch it is an ordinary ``ModuleDict``.
 
     Args:
         parts: modules by name, none of them frozen.
@@ -56,8 +59,13 @@ class FreezableDict(nn.ModuleDict):
         """Names of the parts that are not frozen."""
         self.frozen: dict[nn.Module, None] = {}
         """All modules of the frozen parts."""
+        self.kinds: Counter[type[nn.Module]] = Counter()
+        """How many modules of each class they are."""
         self.numbers: dict[str, int] = {}
         """The number of parameters of each frozen part."""
+        self.number = 0
+        """The number of parameters of all frozen parts."""
+        self._tensors: dict[str, dict[str, Tensor] | None] = {}
         self.switched_off: dict[str, tuple[str, ...]] = {}
         """The parameters of each frozen part that took no gradients before it was frozen."""
         super().__init__(parts)
@@ -85,6 +93,19 @@ class FreezableDict(nn.ModuleDict):
         self[name] = part
         self._freeze(name, part, off)
 
+    def fixed(self, name: str) -> Mapping[str, Tensor] | None:
+        """Return the tensors of a frozen part by their names in it, without a traversal.
+
+        None if the part is not frozen, or has buffers or other state than parameters.
+        """
+        if name in self.trainable:
+            return None
+        if name not in self._tensors:
+            held = self[name].state_dict(keep_vars=True)
+            whole = all(isinstance(tensor, nn.Parameter) for tensor in held.values())
+            self._tensors[name] = dict(held) if whole else None
+        return self._tensors[name]
+
     def copy_of(self, name: str) -> nn.Module:
         """Return a copy of a part with the ``requires_grad`` that it had before it was frozen."""
         copied = copy.deepcopy(self[name])
@@ -106,17 +127,28 @@ class FreezableDict(nn.ModuleDict):
             parameter.requires_grad_(False)
             parameter.grad = None
         part.eval()
-        self.trainable.pop(name, None)
-        self.frozen.update(dict.fromkeys(part.modules()))
-        self.numbers[name] = count_parameters(part)
         self.switched_off[name] = off
+        self._skip(name, part)
+
+    def _skip(self, name: str, part: nn.Module) -> None:
+        """Move a part to the lists of those that traversals skip."""
+        self.trainable.pop(name, None)
+        modules = dict.fromkeys(part.modules())
+        self.frozen.update(modules)
+        self.kinds.update(map(type, modules))
+        self.numbers[name] = count_parameters(part)
+        self.number += self.numbers[name]
 
     def _forget(self, name: str) -> None:
         """Remove a part from the lists of frozen parts, if it is frozen."""
         if name in self and name not in self.trainable:
-            for module in self[name].modules():
+            modules = dict.fromkeys(self[name].modules())
+            for module in modules:
                 self.frozen.pop(module, None)
-            del self.numbers[name], self.switched_off[name]
+            self.kinds -= Counter(map(type, modules))
+            self.number -= self.numbers.pop(name)
+            self._tensors.pop(name, None)
+            self.switched_off.pop(name, None)
         self.trainable[name] = None
 
     def __setitem__(self, name: str, part: nn.Module) -> None:
@@ -137,6 +169,20 @@ def modules_of(root: nn.Module) -> list[nn.Module]:
     return list(found)
 
 
+def kinds_of(root: nn.Module) -> Counter[type[nn.Module]]:
+    """Return how many modules of each class a module consists of, itself included.
+
+    >>> kinds_of(nn.Sequential(nn.ReLU(), nn.ReLU()))[nn.ReLU]
+    2
+    """
+    modules = _walk(root)[0]
+    found: Counter[type[nn.Module]] = Counter(map(type, modules))
+    for module in modules:
+        if isinstance(module, FreezableDict):
+            found.update(module.kinds)
+    return found
+
+
 def tensors_of(root: nn.Module, frozen: bool = True) -> list[Tensor]:
     """Return each parameter and buffer of a module once; optionally without frozen parts."""
     modules = modules_of(root) if frozen else _walk(root)[0]
@@ -150,6 +196,37 @@ def trainable_of(root: nn.Module) -> list[nn.Parameter]:
     return [p for p in _once(own) if p.requires_grad]
 
 
+def names_of(root: nn.Module, wanted: Iterable[nn.Parameter]) -> dict[nn.Parameter, str]:
+    """Return the names of some parameters, as ``named_parameters`` gives them.
+
+    Frozen parts are searched last, from the newest on, until all names are found. A parameter that
+    is not in the module has none.
+
+    >>> net = nn.Sequential(nn.Linear(2, 3))
+    >>> list(names_of(net, [net[0].bias]).values())
+    ['0.bias']
+    """
+    missing, found = dict.fromkeys(wanted), dict[nn.Parameter, str]()
+    seen: set[nn.Module] = set()
+    ahead: list[tuple[str, nn.Module | None]] = [("", root)]
+    frozen: list[tuple[str, nn.Module | None]] = []
+    while missing and (ahead or frozen):
+        place, module = (ahead or frozen).pop()
+        if module is None or module in seen:
+            continue
+        seen.add(module)
+        for name, parameter in module._parameters.items():
+            if parameter in missing:
+                del missing[parameter]
+                found[parameter] = place + name
+        parts = [(f"{place}{name}.", part) for name, part in module._modules.items()]
+        if isinstance(module, FreezableDict):
+            frozen += [p for p, n in zip(parts, module, strict=True) if n not in module.trainable]
+            parts = [p for p, n in zip(parts, module, strict=True) if n in module.trainable]
+        ahead += reversed(parts)
+    return found
+
+
 def count_parameters(root: nn.Module) -> int:
     """Return the number of parameters of a module, including offloaded experts.
 
@@ -159,13 +236,16 @@ def count_parameters(root: nn.Module) -> int:
     modules = _walk(root)[0]
     own = _once(p for m in modules if m._parameters for p in m._parameters.values())
     offloaded = sum(module.numbers for module in modules if isinstance(module, OffloadedExpert))
-    dicts = (module.numbers for module in modules if isinstance(module, FreezableDict))
-    return sum(p.numel() for p in own) + offloaded + sum(sum(d.values()) for d in dicts)
+    frozen = sum(module.number for module in modules if isinstance(module, FreezableDict))
+    return sum(p.numel() for p in own) + offloaded + frozen
 
 
 def modes_of(root: nn.Module) -> list[tuple[nn.Module, bool]]:
-    """Return each module and its training flag; see :func:`restore_modes`."""
-    return [(module, module.training) for module in modules_of(root)]
+    """Return each module outside frozen parts and its training flag; see :func:`restore_modes`.
+
+    The mode of a frozen part does not change.
+    """
+    return [(module, module.training) for module in _walk(root)[0]]
 
 
 def restore_modes(modes: Iterable[tuple[nn.Module, bool]]) -> None:

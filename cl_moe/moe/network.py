@@ -63,7 +63,7 @@ class MoENetwork(nn.Module):
     @property
     def tasks(self) -> list[int]:
         """Labels of the learned tasks, in order of arrival."""
-        return [int(label) for label in self.heads]
+        return list(map(int, self.heads))
 
     def head(self, task: int) -> Head:
         """Return the head of a task."""

@@ -12,8 +12,8 @@ from avalanche.training.plugins import EvaluationPlugin, SupervisedPlugin
 from avalanche.training.templates import SupervisedTemplate
 
 from cl_moe import catalog
-from cl_moe.batching import needs_two
 from cl_moe.errors import InputError, did_you_mean
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.strategies.context import Method, MethodContext
 from cl_moe.strategies.networks import build_dense
 from cl_moe.streams.spec import TrainingSpec

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cl_moe.batching import NO_SPREAD, needs_two
+from cl_moe.batching import NO_SPREAD
 from cl_moe.moe.experts.base import cut, make_module
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.strategies.networks import trunk_stages
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cl_moe.batching import needs_two
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.training.loader import from_tensors
 
 __all__ = ("TensorBatches", "pair_rows")

@@ -10,7 +10,7 @@ from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.plugins.clock import Clock
 from torch import nn
 
-from cl_moe.moe.freezing import modules_of
+from cl_moe.moe.freezing import kinds_of
 from cl_moe.moe.offload import module_digest, tensor_digest
 from cl_moe.training.evaluator import EvaluatorProxy
 
@@ -69,7 +69,7 @@ class Fingerprints:
 def _is_known(strategy: Any) -> bool:
     """Tell whether a network's predictions depend on its tensors only."""
     parts = [strategy, strategy.model, getattr(strategy.model, "network", None)]
-    kinds = {type(module) for module in modules_of(strategy.model)}
+    kinds = kinds_of(strategy.model)
     return (
         all(_root_of(type(part)) == "cl_moe" for part in parts)
         and {_root_of(kind) for kind in kinds} <= {"cl_moe", "torch"}

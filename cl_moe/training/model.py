@@ -211,14 +211,14 @@ class TaskModel(MultiTaskModule):
         del self._saved_memory[name]
         part.restore(part_of(state, "own"))
 
-    def state(self) -> State:
-        """Return the state of the model, with the states of attached parts."""
+    def state(self, shared: bool = False) -> State:
+        """Return the state, with attached parts; ``shared`` is that of ``network_state``."""
         parts = {}
         for name, part in self.memory.items():
             own = merged({"own": part.state()})
             parts[name] = State({**own.plain, "kind": _kind_of(part)}, own.tensors)
         memory = merged({**self._saved_memory, **parts})
-        found = {"network": network_state(self.network), "memory": memory}
+        found = {"network": network_state(self.network, shared), "memory": memory}
         if self.objectives:
             plain = {str(task): o.state() for task, o in self.objectives.items()}
             found["objectives"] = State(plain)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -37,21 +37,29 @@ def settings_of(optimizer: Optimizer, group: Mapping[str, Any]) -> dict[str, Any
     return {name: value for name, value in group.items() if name in known and name != "params"}
 
 
-def sync_optimizer(optimizer: Optimizer, model: nn.Module) -> None:
-    """Make an optimizer hold exactly the trainable parameters of a model.
+def sync_optimizer(
+    optimizer: Optimizer, model: nn.Module, at_rest: Container[nn.Parameter] = ()
+) -> None:
+    """Make an optimizer hold exactly the trainable parameters of a model that do not rest.
 
     A remaining parameter keeps its group and its state (moments); a new parameter joins the first
     group (with several groups, :class:`~cl_moe.training.groups.ParameterGroups` has assigned it
-    before); a frozen or removed parameter is removed with its state. It takes one pass over the
-    trainable parts.
+    before); a frozen or removed parameter is removed with its state, one at rest without it. It
+    takes one pass over the trainable parts.
+
+    Args:
+        optimizer: the optimizer.
+        model: the model.
+        at_rest: parameters that come back with their state, see
+            :class:`~cl_moe.moe.resting.RestingDict`.
     """
     trainable = {id(p): p for p in trainable_of(model)}
     seen: set[int] = set()
     for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if id(parameter) not in trainable and parameter not in at_rest:
+                optimizer.state.pop(parameter, None)
         held = {id(p): p for p in group["params"] if id(p) in trainable and id(p) not in seen}
         group["params"] = list(held.values())
         seen.update(held)
     optimizer.param_groups[0]["params"] += [p for i, p in trainable.items() if i not in seen]
-    gone = [p for p in optimizer.state if id(p) not in trainable]
-    for parameter in gone:
-        del optimizer.state[parameter]

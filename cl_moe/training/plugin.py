@@ -9,7 +9,7 @@ from typing import Any
 from avalanche.core import SupervisedPlugin
 
 from cl_moe.arguments import checked
-from cl_moe.batching import n_batches, needs_two
+from cl_moe.batching import n_batches
 from cl_moe.continual.decision import Decision
 from cl_moe.continual.events import candidates_of, sentence
 from cl_moe.continual.growth.base import GrowthPolicy, make_growth
@@ -18,6 +18,7 @@ from cl_moe.errors import InputError
 from cl_moe.moe.edits import Train, apply, expert_part, head_part, named, set_trainable
 from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.objectives.base import Objective
 from cl_moe.schedules import Schedule
 from cl_moe.state import State
@@ -29,6 +30,7 @@ from cl_moe.training.arrivals import (
     without_learning,
 )
 from cl_moe.training.batches import pair_rows
+from cl_moe.training.event_lines import EventLines
 from cl_moe.training.groups import ParameterGroups
 from cl_moe.training.labels import require_labels
 from cl_moe.training.model import TaskModel
@@ -77,6 +79,7 @@ class MoEPlugin(SupervisedPlugin):
         self.events: list[dict[str, Any]] = []
         self.protection = Protection(self.growth, seed)
         self._groups = ParameterGroups()
+        self._lines = EventLines()
         self._open: list[int] = []
         self._decided: list[tuple[TaskView, Decision]] = []
         self._learns = True
@@ -168,12 +171,12 @@ class MoEPlugin(SupervisedPlugin):
 
     def state(self) -> State:
         """Return the log and the parameter groups; the model holds the policy's state."""
-        events = [dict(event) for event in self.events]  # their values do not change
+        events = self._lines.text(self.events, changing=len(self._open))
         return State({"events": events, "groups": self._groups.state()})
 
     def restore(self, state: State) -> None:
         """Restore the result of :meth:`state`."""
-        self.events[:] = [dict(event) for event in state.plain["events"]]
+        self.events[:] = self._lines.events(state.plain["events"], changing=len(self._open))
         self._groups.restore(state.plain["groups"])
 
     # What the hooks are made of.

@@ -85,9 +85,15 @@ class _LogLikelihood:
 
 
 def shared_parameters(model: TaskModel) -> dict[str, nn.Parameter]:
-    """Return the trainable parameters outside the heads of single tasks."""
-    return {
-        name: parameter
-        for name, parameter in model.network.named_parameters()
-        if parameter.requires_grad and not name.startswith("heads.")
-    }
+    """Return the trainable parameters outside the heads of single tasks.
+
+    >>> from cl_moe import NetworkSpec, build_moe
+    >>> list(shared_parameters(build_moe(NetworkSpec(hidden=[8]), shape=(4,), seed=0)))[0]
+    'backbone.layers.0.pool.experts.e0.0.weight'
+    """
+    found = dict(model.network.named_parameters(recurse=False))
+    for name, part in model.network.named_children():
+        if name != "heads":  # a pass over all heads per step would be slow
+            found |= dict(part.named_parameters(name))
+    own = {id(parameter): name for name, parameter in reversed(found.items())}
+    return {n: p for n, p in found.items() if p.requires_grad and own[id(p)] == n}

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from cl_moe.errors import InputError
+from cl_moe.moe.freezing import names_of
+from cl_moe.moe.resting import RestingDict
 from cl_moe.seeding import random_state, set_random_state
 from cl_moe.state import State, merged, part_of
 from cl_moe.training.evaluator import EvaluatorProxy
@@ -59,13 +61,14 @@ def strategy_state(strategy: Strategy) -> State:
     """Return all that the later tasks depend on, at the end of a task.
 
     Model with growth policy, optimizer with its moments, plugins, counters. Random generators are
-    seeded anew for each task of a run.
+    seeded anew for each task of a run. Tensors of frozen parts are not copied
+    (:attr:`~cl_moe.state.State.still`): the state is that of the strategy until it learns on.
     """
     model: TaskModel = strategy.model
     return merged(
         {
-            "model": model.state(),
-            "optimizer": optimizer_state(strategy.optimizer, model),
+            "model": model.state(shared=True),
+            "optimizer": optimizer_state(strategy.optimizer, model, shared=True),
             "plugins": _plugins_state(strategy),
         }
     )
@@ -115,31 +118,54 @@ def restore_training(strategy: Strategy, state: State) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(given[name])
-    restore_optimizer(strategy.optimizer, strategy.model, part_of(state, "optimizer"))
+    optimizer = part_of(state, "optimizer")
+    _wake(strategy.model, optimizer)
+    restore_optimizer(strategy.optimizer, strategy.model, optimizer)
     _restore_plugins(strategy, part_of(state, "plugins"))
     set_random_state(state.plain["random"])
 
 
-def optimizer_state(optimizer: Optimizer, model: torch.nn.Module) -> State:
+def optimizer_state(optimizer: Optimizer, model: torch.nn.Module, shared: bool = False) -> State:
     """Return the groups and moments of an optimizer, with parameters by their names in the model.
 
     Parameters that are not in the model are left out.
+
+    Args:
+        optimizer: the optimizer.
+        model: the model.
+        shared: whether the moments of heads at rest are not copied (:attr:`State.still`).
     """
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups, plain, tensors = [], {}, {}
+    resting = _at_rest(model)
+    names = names_of(model, (p for group in optimizer.param_groups for p in group["params"]))
+    names |= resting
+    groups, plain, tensors, still = [], {}, {}, set()
     for group in optimizer.param_groups:
-        held = [names[id(p)] for p in group["params"] if id(p) in names]
+        held = [names[p] for p in group["params"] if p in names]
         settings = {key: value for key, value in group.items() if key != "params"}
         groups.append({"parameters": held, "settings": settings})
     for parameter, values in optimizer.state.items():
-        name = names.get(id(parameter))
+        name = names.get(parameter)  # type: ignore[call-overload]
         if name is None:
             continue
         plain[name] = {k: v for k, v in values.items() if not isinstance(v, Tensor)}
+        same = shared and parameter in resting
         for key, value in values.items():
-            if isinstance(value, Tensor):
+            if not isinstance(value, Tensor):
+                continue
+            if same and value.device.type == "cpu":
+                still.add(f"{key}/{name}")
+                tensors[f"{key}/{name}"] = value
+            else:
                 tensors[f"{key}/{name}"] = value.detach().cpu().clone()
-    return State({"groups": groups, "values": plain}, tensors)
+    return State({"groups": groups, "values": plain}, tensors, still)
+
+
+def _at_rest(model: torch.nn.Module) -> dict[torch.nn.Parameter, str]:
+    """Return the names of the parameters of heads at rest."""
+    heads = model.network.heads if isinstance(model, TaskModel) else None
+    if not isinstance(heads, RestingDict):
+        return {}
+    return {p: f"network.heads.{name}" for p, name in heads.names_at_rest().items()}
 
 
 def restore_optimizer(optimizer: Optimizer, model: torch.nn.Module, state: State) -> None:
@@ -163,6 +189,16 @@ def restore_optimizer(optimizer: Optimizer, model: torch.nn.Module, state: State
         key, _, name = place.partition("/")
         device = own[name].device if tensor.dim() else tensor.device  # Adam's step is on the CPU
         optimizer.state[own[name]][key] = tensor.to(device)
+
+
+def _wake(model: TaskModel, state: State) -> None:
+    """Wake the heads that were awake, before the optimizer takes back their parameters."""
+    heads = model.network.heads
+    if isinstance(heads, RestingDict):
+        own = dict(model.named_parameters())
+        named = (own.get(name) for group in state.plain["groups"] for name in group["parameters"])
+        for part in {heads.at_rest[p]: None for p in named if p in heads.at_rest}:
+            heads.wake(part)
 
 
 def _changing(model: torch.nn.Module) -> dict[str, Tensor]:

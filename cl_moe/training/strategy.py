@@ -16,7 +16,8 @@ from torch import nn
 
 from cl_moe.batching import NO_SPREAD, n_batches
 from cl_moe.errors import InputError
-from cl_moe.moe.freezing import modes_of, modules_of, restore_modes
+from cl_moe.moe.dense import TaskNetwork
+from cl_moe.moe.freezing import kinds_of, modes_of, restore_modes
 from cl_moe.schedules import factor_at, scaled
 from cl_moe.training.batches import TensorBatches
 from cl_moe.training.criterion import TaskCriterion
@@ -46,9 +47,10 @@ class Strategy(TensorBatches, SupervisedTemplate):
     """A ``SupervisedTemplate`` that any Avalanche plugin works with.
 
     It has four differences: batches are taken by indexing wherever the data are tensors; the
-    optimizer holds exactly the trainable parameters after each adaptation; a task with few examples
-    gets enough epochs for ``training.min_steps`` optimizer steps; and Avalanche's operations on
-    every module between two tasks cost little, however many experts and heads there are.
+    optimizer holds exactly the trainable parameters after each adaptation, less those of heads that
+    get no gradient (:class:`~cl_moe.moe.resting.RestingDict`); a task with few examples gets enough
+    epochs for ``training.min_steps`` optimizer steps; and Avalanche's operations on every module
+    between two tasks cost little, however many experts and heads there are.
 
     Args:
         model: the model, with its current heads or experts.
@@ -125,7 +127,14 @@ class Strategy(TensorBatches, SupervisedTemplate):
     def _before_training_exp(self, **kwargs: Any) -> None:
         if not self.model.one_head:
             require_labels(self.experience)
+        network = self.model.network
+        if isinstance(network, TaskNetwork) and len(self.optimizer.param_groups) == 1:
+            network.rest(self._optimize)
         super()._before_training_exp(**kwargs)
+
+    def _optimize(self, parameters: list[nn.Parameter]) -> None:
+        """Add parameters to the optimizer, which has kept their state."""
+        self.optimizer.param_groups[0]["params"] += parameters
 
     def _train_exp(self, experience: CLExperience, eval_streams: Any = None, **kwargs: Any) -> None:
         self.train_epochs = self.planned_epochs()
@@ -180,8 +189,9 @@ class Strategy(TensorBatches, SupervisedTemplate):
         return tensors is not None
 
     def make_optimizer(self, reset_optimizer_state: bool = False, **kwargs: Any) -> None:
-        """Make the optimizer hold exactly the trainable parameters, each with its state."""
-        sync_optimizer(self.optimizer, self.model)
+        """Make the optimizer hold the trainable parameters that do not rest, with their state."""
+        at_rest = getattr(self.model.network.heads, "at_rest", ())
+        sync_optimizer(self.optimizer, self.model, at_rest)
         if reset_optimizer_state:
             self.optimizer.state.clear()
         # Avalanche only checks whether there is one.
@@ -198,10 +208,13 @@ class Strategy(TensorBatches, SupervisedTemplate):
             if isinstance(model, DynamicModule):
                 model.adaptation(self.experience)
             return model
-        adapting = [module for module in modules_of(model) if isinstance(module, DynamicModule)]
-        if adapting != [model] or isinstance(self.experience, OnlineCLExperience):
+        adapting = {
+            kind: n for kind, n in kinds_of(model).items() if issubclass(kind, DynamicModule)
+        }
+        if adapting != {type(model): 1} or isinstance(self.experience, OnlineCLExperience):
             return super().model_adaptation(model)
-        adapting[0].adaptation(self.experience)
+        assert isinstance(model, DynamicModule)
+        model.adaptation(self.experience)
         return model.to(self.device)
 
     def _save_train_state(self) -> dict[str, Any]:

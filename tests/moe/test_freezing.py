@@ -11,8 +11,10 @@ from torch import nn
 from cl_moe.moe.freezing import (
     FreezableDict,
     count_parameters,
+    kinds_of,
     modes_of,
     modules_of,
+    names_of,
     restore_modes,
     set_mode,
     tensors_of,
@@ -152,3 +154,33 @@ def test_it_is_saved_and_loaded_like_a_module_dict(net):
     plain = nn.ModuleDict({name: copy.deepcopy(part) for name, part in net.parts.items()})
     assert list(plain.state_dict()) == list(net.parts.state_dict())
     net.parts.load_state_dict(plain.state_dict())
+
+
+def test_kinds_are_counted_in_frozen_parts_too(net):
+    assert kinds_of(net) == {Net: 1, FreezableDict: 1, nn.Linear: 4, nn.Sequential: 3} | {
+        nn.BatchNorm1d: 3
+    }
+    net.parts["a"] = nn.ReLU()
+    del net.parts["c"]
+    assert kinds_of(net)[nn.BatchNorm1d] == 1
+    assert kinds_of(net)[nn.ReLU] == 1
+
+
+def test_names_are_those_of_torch_in_frozen_parts_too(net):
+    wanted = {p: name for name, p in net.named_parameters()}
+    assert names_of(net, [*wanted, nn.Parameter(torch.ones(1))]) == wanted
+    one = net.parts["a"][1].bias
+    assert names_of(net, [one]) == {one: "parts.a.1.bias"}
+
+
+def test_the_tensors_of_a_frozen_part_are_listed_once_it_holds_nothing_but_parameters():
+    parts = FreezableDict({"a": nn.Linear(2, 2), "norm": nn.BatchNorm1d(2)})
+    assert parts.fixed("a") is None
+    parts.freeze("a")
+    parts.freeze("norm")
+    assert parts.fixed("a")["weight"] is parts["a"].weight
+    assert parts.fixed("norm") is None
+    parts.replace_frozen("a", nn.Linear(2, 2))
+    assert parts.fixed("a")["weight"] is parts["a"].weight
+    parts.unfreeze("a")
+    assert parts.fixed("a") is None

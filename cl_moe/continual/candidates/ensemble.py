@@ -164,11 +164,11 @@ def _matchable(
     """Return tasks with enough classes, on the paths of ``sources`` or with an ensemble."""
     if not view.classifies():
         return []
-    paths = {network.path(task) for task in sources}
+    paths, wanted = {network.path(task) for task in sources}, set(among)
     return [
         task
         for task in network.tasks
-        if task in among
+        if task in wanted
         and view.classifies(task)
         and (not network.owns_path(task) or network.path(task) in paths)
         and network.n_classes(task) >= view.n_classes
@@ -188,4 +188,4 @@ def _beats_guess(loss: float, price: float, view: TaskView, n_old: int) -> bool:
 
 def _price(network: MoENetwork, symmetry: Symmetry | None) -> float:
     """Return the description length (nats) of an earlier task and a symmetry."""
-    return math.log(len(network.tasks)) + (math.log(SYMMETRIES) if symmetry else 0.0)
+    return math.log(len(network.heads)) + (math.log(SYMMETRIES) if symmetry else 0.0)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cl_moe.batching import batches, needs_two
+from cl_moe.batching import batches
 from cl_moe.continual.candidates.paths import CandidatePath
 from cl_moe.continual.evidence.ridge import fit_ridge
 from cl_moe.continual.evidence.rows import evenly
@@ -17,6 +17,7 @@ from cl_moe.continual.view import TaskView
 from cl_moe.moe.blocks import OWN
 from cl_moe.moe.edits import expert_part, head_part
 from cl_moe.moe.network import MoENetwork
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.schedules import Schedule, factor_at, scaled
 from cl_moe.seeding import generator
 

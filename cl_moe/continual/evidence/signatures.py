@@ -114,6 +114,7 @@ class Shortlist:
         self.most = most
         self._rows: dict[int, int] = {}
         self._parts: list[Tensor] = []
+        self._odd: set[int] = set()  # tasks whose signatures are not finite
 
     def add(self, task: int, x: Tensor, y_N: Tensor) -> None:
         """Take in a task's training data, in the form of their signature."""
@@ -127,6 +128,10 @@ class Shortlist:
             self._parts = [torch.cat([part, torch.zeros_like(part)]) for part in self._parts]
         for matrix, part in zip(self._parts, parts, strict=True):
             matrix[row] = part
+        if all(bool(part.isfinite().all()) for part in parts):
+            self._odd.discard(task)
+        else:
+            self._odd.add(task)
 
     def to(self, x: Tensor, y_N: Tensor, among: Collection[int]) -> list[int]:
         """Return the tasks ``among`` others that are on the list of some data, nearest first.
@@ -141,19 +146,20 @@ class Shortlist:
         """
         if len(among) <= self.most:
             return list(among)
-        seen = [other for other in among if other in self._rows and self._finite(other)]
+        seen = [other for other in among if other in self._rows and other not in self._odd]
         rows = torch.tensor([self._rows[other] for other in seen], dtype=torch.long)
+        in_order = torch.equal(rows, torch.arange(len(seen)))  # the usual case needs no copy
         distance = torch.zeros(len(seen))
         for matrix, own in zip(self._parts, signature(x, y_N), strict=False):
-            known = matrix[rows]
+            known = matrix[: len(seen)] if in_order else matrix[rows]
             scale = (known - known.mean(0)).square().sum(1).mean().clamp_min(1e-12)
             distance += (known - own).square().sum(1) / scale
         distance = distance.nan_to_num(nan=torch.inf)
         order = [seen[i] for i in distance.argsort(stable=True)[: self.most].tolist()]
-        return (order + [other for other in among if other not in seen])[: self.most]
-
-    def _finite(self, task: int) -> bool:
-        return all(bool(part[self._rows[task]].isfinite().all()) for part in self._parts)
+        if len(order) < self.most:
+            taken = set(seen)
+            order += [other for other in among if other not in taken]
+        return order[: self.most]
 
     def of(self, view: TaskView, network: MoENetwork) -> list[int]:
         """Return the earlier tasks that a new one is compared with."""
@@ -166,7 +172,7 @@ class Shortlist:
 
     def restore(self, state: State) -> None:
         """Take back what :meth:`state` gave."""
-        self._rows, self._parts = {}, []
+        self._rows, self._parts, self._odd = {}, [], set()
         kept = [state.tensors[str(i)] for i in range(len(state.tensors))]
         for row, task in enumerate(state.plain["tasks"]):
             self._put(int(task), [part[row] for part in kept])

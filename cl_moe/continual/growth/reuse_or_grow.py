@@ -244,7 +244,7 @@ class ReuseOrGrow(GrowthPolicy):
         if path.retrained:
             assert path.source is not None
             margin = RETRAIN_MARGIN * users(path.source, path.retrained, network)
-        price = 0.0 if path.source is None else math.log(len(network.tasks))
+        price = 0.0 if path.source is None else math.log(len(network.heads))
         margin += price / len(trial.split.held)
         reused = ensemble.score(trial.split)
         grown = trial.run(reused.loss - margin)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cl_moe.runs.checkpoints.checkpoint import Checkpoints, Saved
@@ -14,10 +16,26 @@ from cl_moe.runs.recording import RunRecord
 if TYPE_CHECKING:
     from cl_moe.state import State
 
-__all__ = ("DAMAGE", "Resuming")
+__all__ = ("DAMAGE", "Resuming", "collecting_later")
 
 DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError)
 """Errors that a checkpoint may raise that was written by other code than the present one."""
+
+
+@contextlib.contextmanager
+def collecting_later() -> Iterator[None]:
+    """Put off garbage collection until the body has ended.
+
+    A full collection may take a hundred times as long as a checkpoint, whose many small objects
+    would cause it: the checkpoint would seem expensive, and the next one would be late.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Resuming:
@@ -77,8 +95,9 @@ class Resuming:
             return
         from cl_moe.training.resume import strategy_state
 
-        state = None if strategy is None else strategy_state(strategy)
-        self._checkpoints.save(stage, state, self._record.news())
+        with collecting_later():
+            state = None if strategy is None else strategy_state(strategy)
+            self._checkpoints.save(stage, state, self._record.news())
 
     def save_within(self, state: State) -> None:
         """Write a checkpoint within the current stage."""

@@ -34,8 +34,26 @@ class Stored:
         return {place[0] for place in self.places.values()}
 
 
+@dataclass(frozen=True)
+class _Still:
+    """A tensor that does not change, and its place; held, so that no other tensor gets its id."""
+
+    tensor: Tensor
+    version: int
+    data: int
+    place: list[Any]
+
+    def is_still(self, tensor: Tensor) -> bool:
+        """Tell whether a tensor is this one, and nothing was written into it since."""
+        same = tensor is self.tensor and tensor._version == self.version
+        return same and tensor.data_ptr() == self.data
+
+
 class TensorFiles:
     """Files of tensors in a folder, written by somebody else; a known tensor is not stored again.
+
+    A tensor is known by a digest of its values; one of a part that does not change
+    (:attr:`~cl_moe.state.State.still`) by its identity, without reading it again.
 
     Args:
         folder: where the files are.
@@ -50,8 +68,11 @@ class TensorFiles:
     """
 
     def __init__(self, folder: Path) -> None:
+        import safetensors.torch  # noqa: F401 - else its import would be the first file's cost
+
         self._folder = folder
         self._places: dict[bytes, list[Any]] = {}
+        self._still: dict[int, _Still] = {}
         self._new: dict[str, Tensor] = {}
         self.digests: dict[str, str] = {}
         """Digests of the files, by name."""
@@ -60,15 +81,27 @@ class TensorFiles:
         """Return the places of a state's tensors; unknown ones will be in ``file``."""
         from cl_moe.moe.offload import tensor_digest
 
-        tensors, layouts = packed(state.tensors)
-        stored = Stored(state.plain)
+        stored, still = Stored(state.plain), dict[int, _Still]()
+        for name in state.still:
+            known = self._still.get(id(state.tensors[name]))
+            if known is not None and known.is_still(state.tensors[name]):
+                stored.places[name] = known.place
+                still[id(known.tensor)] = known
+        new = {n: t.detach() for n, t in state.tensors.items() if n not in stored.places}
+        tensors, layouts = packed(new)
         for name, tensor in tensors.items():
-            known = tensor_digest(tensor)
-            if known not in self._places:
+            digest_of = tensor_digest(tensor)
+            if digest_of not in self._places:
                 key = str(len(self._new))
                 self._new[key] = tensor
-                self._places[known] = [file, key]
-            stored.places[name] = [*self._places[known], layouts.get(name)]
+                self._places[digest_of] = [file, key]
+            stored.places[name] = [*self._places[digest_of], layouts.get(name)]
+        for name in state.still:
+            if name in new:
+                held = state.tensors[name]
+                place = stored.places[name]
+                still[id(held)] = _Still(held, held._version, held.data_ptr(), place)
+        self._still = still or self._still
         return stored
 
     def content(self, file: str) -> dict[str, bytes]:
@@ -87,6 +120,7 @@ class TensorFiles:
         gone = [name for name in self.digests if name not in needed]
         self.digests = {name: d for name, d in self.digests.items() if name in needed}
         self._places = {d: place for d, place in self._places.items() if place[0] in needed}
+        self._still = {i: known for i, known in self._still.items() if known.place[0] in needed}
         return gone
 
     def load(

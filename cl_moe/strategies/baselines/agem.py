@@ -9,7 +9,7 @@ import torch
 from avalanche.training.plugins import AGEMPlugin
 from torch import Tensor
 
-from cl_moe.batching import needs_two
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.state import State, merged, part_of
 from cl_moe.training.samples import samples
 

@@ -10,7 +10,8 @@ from avalanche.training.plugins import MASPlugin
 from avalanche.training.utils import zerolike_params_dict
 from torch.utils.data import DataLoader
 
-from cl_moe.batching import batches, needs_two
+from cl_moe.batching import batches
+from cl_moe.moe.normalisation import needs_two
 from cl_moe.state import State
 from cl_moe.strategies.baselines.named_data import data_by_name, state_of_data
 

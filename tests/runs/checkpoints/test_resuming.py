@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import cl_moe
 from cl_moe import InputError, StudyError, catalog
 from cl_moe.runs import single
 from cl_moe.runs.checkpoints.checkpoint import Checkpoints, Saved
+from cl_moe.runs.checkpoints.resuming import collecting_later
 from cl_moe.runs.folder.store import StudyFolder
 from cl_moe.runs.plan import CheckpointPlan, RunResult, Streams, StudyPlan
 from cl_moe.runs.planning import make_plan
@@ -374,3 +376,21 @@ def test_a_run_continues_after_a_full_disk_and_begins_again_after_a_bug(
         cl_moe.run(STREAM, [method], seeds=1, out="study", progress=False)
     left = list(Path("study").glob("checkpoints/m-seed_0/checkpoint-*.json"))
     assert bool(left) == (kind == "disk")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_is_collected_after_a_checkpoint_even_a_failed_one(enabled):
+    (gc.enable if enabled else gc.disable)()
+    seen: list[bool] = []
+
+    def failing() -> None:
+        with collecting_later():
+            seen.append(gc.isenabled())
+            raise Stopped
+
+    try:
+        with pytest.raises(Stopped):
+            failing()
+        assert [*seen, gc.isenabled()] == [False, enabled]
+    finally:
+        gc.enable()
