@@ -20,7 +20,7 @@ from cl_moe.storage import digest, naming, replace_file
 
 __all__ = ("Checkpoints", "Saved")
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the files."""
 KEPT = 2
 """Number of checkpoints that are kept."""
