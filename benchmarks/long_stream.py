@@ -217,9 +217,10 @@ def main() -> None:
         page.add(f"Memory, {method}", figures_of_memory(found))
         costs += found
     page.note(
-        f"The mixture ended with {costs[-1].experts} experts. What a task adds beside parameters "
-        "was not told apart; its rows and the log of its decision, which are kept until the run is "
-        "written, are in it. The jumps are evaluations of all tasks, one in a hundred tasks."
+        f"The mixture ended with {max(cost.experts for cost in costs)} experts. What a task adds "
+        "beside parameters was not told apart; its rows and the log of its decision, which are "
+        "kept until the run is written, are in it. The jumps are evaluations of all tasks, one in "
+        "a hundred tasks."
     )
     page.write()
     write_costs(costs, given.folder / "long_stream_tasks.csv")

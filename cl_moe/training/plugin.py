@@ -20,7 +20,6 @@ from cl_moe.moe.freezing import set_mode
 from cl_moe.moe.network import MoENetwork
 from cl_moe.moe.normalisation import needs_two
 from cl_moe.objectives.base import Objective
-from cl_moe.schedules import Schedule
 from cl_moe.state import State
 from cl_moe.training.arrivals import (
     arriving,
@@ -78,8 +77,7 @@ class MoEPlugin(SupervisedPlugin):
         self.names, self.seed = dict(enumerate(names)), seed
         self.events: list[dict[str, Any]] = []
         self.protection = Protection(self.growth, seed)
-        self._groups = ParameterGroups()
-        self._lines = EventLines()
+        self._groups, self._lines = ParameterGroups(), EventLines()
         self._open: list[int] = []
         self._decided: list[tuple[TaskView, Decision]] = []
         self._learns = True
@@ -134,9 +132,8 @@ class MoEPlugin(SupervisedPlugin):
         """
         pair_rows(strategy)
         steps = len(strategy.dataloader)
-        before = self._learned // steps
-        strategy.learned = before * steps
-        done = strategy.clock.train_exp_epochs + before
+        strategy.learned = self._learned // steps * steps
+        done = strategy.clock.train_exp_epochs + self._learned // steps
         if not self._learns or (self._learned and done >= strategy.train_epochs):
             strategy.stop_training()
 
@@ -183,12 +180,9 @@ class MoEPlugin(SupervisedPlugin):
 
     def _view(self, strategy: Any, task: int, objective: Objective) -> TaskView:
         x, y = rows_of(strategy, task)
-        epochs, batch = strategy.train_epochs, strategy.train_mb_size
-        schedule: Schedule = "constant"
-        pairs = needs_two(strategy.model)
-        if isinstance(strategy, Strategy):
-            epochs = epochs_for(len(y), strategy.training, lambda: pairs)
-            schedule = strategy.training.schedule
+        batch, pairs = strategy.train_mb_size, needs_two(strategy.model)
+        own = strategy.training if isinstance(strategy, Strategy) else None
+        epochs = epochs_for(len(y), own, lambda: pairs) if own else strategy.train_epochs
         return TaskView(
             task=task,
             name=self._name(task),
@@ -199,7 +193,7 @@ class MoEPlugin(SupervisedPlugin):
             batch_size=batch,
             make_optimizer=lambda parts: self._groups.optimizer_for(strategy.optimizer, parts),
             seed=self.seed,
-            schedule=schedule,
+            schedule=own.schedule if own else "constant",
             names=self.names,
             objective=objective,
             objectives=dict(strategy.model.objectives),

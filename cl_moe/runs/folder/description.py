@@ -43,7 +43,7 @@ def describe(plan: StudyPlan, tasks: Sequence[Mapping[str, Any]]) -> dict[str, A
     spec = {
         **_source_spec(plan.source),
         "network": _settings(plan.network, "heads", never=("resident",)),  # which changes no row
-        "training": _settings(plan.training, "evaluate_every", "evaluate"),
+        "training": _settings(plan.training, "evaluate_every", "evaluate", "schedule"),
         "device": plan.device,
         "threads": plan.threads,
         "curves": plan.curves,
