@@ -60,7 +60,6 @@ results: $(DONE)/text ## run the studies of results/ again on real data (hours; 
 claims: $(DONE)/install ## print what results/ has measured of what is claimed; write claims.md, headline.md, kinds.md and the README's sentences
 	@$(BIN)/python results/claims.py
 	@$(BIN)/python results/headline.py
-	@$(BIN)/python results/kinds.py
 
 bench: $(DONE)/bench ## take every benchmark again, side by side (BENCH=name takes one); write results/benchmarks
 	@for bench in $(BENCH); do \

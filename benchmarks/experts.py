@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.measuring import Figure, Page, quotient, side_by_side
 from cl_moe import NetworkSpec, ScenarioSpec, Task, TaskStream, TrainingSpec
+from cl_moe.analysis.stats import interval
 from cl_moe.moe.experts.base import cut, make_module, output_shape
 from cl_moe.moe.freezing import count_parameters
 from cl_moe.runs.folder.files import write_text
@@ -38,7 +38,7 @@ EPOCHS, BATCH, CLASSES = 10, 32, 10
 ABOUT = """Split CIFAR-100, its 250 training images a class: ten tasks of ten classes and 2,500
 images, each learned from scratch in 10 epochs of batches of 32 with Adam; accuracy on the 500 test
 images of a task, in percent. Differences are paired by task, with a 95 % interval over the ten
-tasks (Student's t), one seed. The learning rate of each variant is the best of 0.001, 0.003 and
+tasks (bootstrap), one seed. The learning rate of each variant is the best of 0.001, 0.003 and
 0.01 on held-out fifths of the training data of the first two tasks. The bare loop trains
 torchvision's basic blocks (16, 32, 64 channels, one block each) with `OneCycleLR`."""
 TUNED_ON = 2
@@ -209,16 +209,6 @@ def of_steps(task: Task) -> list[Figure]:
     return [quotient("an epoch of `dense` / bare loop", times["ours"], times["bare"], 1.05)]
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and the half width of its 95 % interval (Student's t).
-
-    >>> [round(value, 2) for value in interval([1.0, 2.0, 3.0])]
-    [2.0, 2.48]
-    """
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(np.mean(values)), float(half)
-
-
 def main() -> None:
     """Take the figures and write the page."""
     warnings.simplefilter("ignore")
@@ -233,16 +223,16 @@ def main() -> None:
         seconds = time.process_time() - start
         rows.append((variant.name, size(variant), rate, seconds))
         print(variant.name, rate, np.mean(found[variant.name]), flush=True)
-    bare = found[VARIANTS[-1].name]
+    bare = found[last := VARIANTS[-1].name]
     lines = [
         "| variant | parameters | learning rate | accuracy, % | minus bare loop | CPU seconds |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, parameters, rate, seconds in rows:
-        mean, half = interval([a - b for a, b in zip(found[name], bare, strict=True)])
-        less = "" if found[name] is bare else f"{mean:+.1f} ± {half:.1f}"
+        less = interval(a - b for a, b in zip(found[name], bare, strict=True))
+        text = f"{less.mean:+.1f} ({less.low:+.1f} to {less.high:+.1f})" if name != last else ""
         lines.append(
-            f"| {name} | {parameters:,} | {rate:g} | {np.mean(found[name]):.1f} | {less} "
+            f"| {name} | {parameters:,} | {rate:g} | {np.mean(found[name]):.1f} | {text} "
             f"| {seconds:.0f} |"
         )
     page = Page(

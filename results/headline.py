@@ -1,8 +1,9 @@
 """The verdicts of all studies: ``python results/headline.py [RESULTS_DIR]``.
 
 Reads the studies in RESULTS_DIR (by default the folder of this file), writes their verdicts and a
-table of :data:`STUDY` to RESULTS_DIR/headline.md, and the sentence of that study into the README
-beside RESULTS_DIR, between two comments. ``make claims`` runs it.
+table of :data:`STUDY` to RESULTS_DIR/headline.md, the gains by kind of task to RESULTS_DIR/kinds.md
+(``kinds.py``), and a sentence of each into the README beside RESULTS_DIR, between two comments.
+``make claims`` runs it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+import kinds
 
 from cl_moe import InputError, load_study
 from cl_moe.analysis import table_data
@@ -25,7 +28,6 @@ from cl_moe.runs.folder.files import write_text
 __all__ = ("STUDY", "main", "page", "selection", "sentence", "with_sentence")
 
 STUDY = "related_unrelated"
-MARKED = re.compile(r"(<!-- headline: [^\n]*-->\n).*?(<!-- end of headline -->)", re.DOTALL)
 HEAD = """# Verdicts of all studies
 
 `make claims` generates this page and the sentence in the README from the studies in this folder. Differences are in points of average
@@ -70,22 +72,23 @@ def page(studies: Mapping[str, StudyData]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def with_sentence(readme: str, data: StudyData) -> str:
-    """Return the README's text with a study's sentence between its two comments.
+def with_sentence(readme: str, name: str, text: str) -> str:
+    """Return the README's text with a sentence between the two comments of its name.
 
     Raises:
         InputError: the comments are not there.
     """
-    if not MARKED.search(readme):
+    marked = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    if not marked.search(readme):
         raise InputError(
-            "README.md: no lines '<!-- headline: ... -->' and '<!-- end of headline -->' to write "
-            "the headline between"
+            f"README.md: no lines '<!-- {name}: ... -->' and '<!-- end of {name} -->' to write "
+            "a sentence between"
         )
-    return MARKED.sub(lambda found: f"{found[1]}{sentence(data)}\n{found[2]}", readme)
+    return marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", readme)
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, and the README's sentence; 1 where there is no such folder, or no place."""
+    """Write the pages, and the README's sentences; 1 where there is no such folder, or no place."""
     folder = Path(arguments[0]) if arguments else Path(__file__).resolve().parent
     try:
         if not folder.is_dir():
@@ -95,11 +98,14 @@ def main(arguments: list[str]) -> int:
         readme = folder.parent / "README.md"
         text = None
         if STUDY in studies and readme.exists():
-            text = with_sentence(readme.read_text(encoding="utf-8"), studies[STUDY])
+            text = readme.read_text(encoding="utf-8")
+            text = with_sentence(text, "headline", sentence(studies[STUDY]))
+            text = with_sentence(text, "kinds", kinds.sentence(studies))
     except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     write_text(folder / "headline.md", page(studies))
+    write_text(folder / "kinds.md", kinds.page(studies))
     if text is not None:
         write_text(readme, text)
     return 0

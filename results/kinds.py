@@ -1,31 +1,17 @@
-"""The gain of experts by kind of task, over all studies: ``python results/kinds.py [RESULTS_DIR]``.
-
-Reads the studies in RESULTS_DIR (by default the folder of this file) and writes
-RESULTS_DIR/kinds.md, and a sentence into the README beside RESULTS_DIR, between two comments.
-``make claims`` runs it.
-"""
+"""The gain of experts by kind of task, over all studies; ``results/headline.py`` writes it."""
 
 from __future__ import annotations
 
 import math
-import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
-from cl_moe import InputError, load_study
 from cl_moe.analysis.data import Array, StudyData
-from cl_moe.runs.folder.exported import is_exported
-from cl_moe.runs.folder.files import write_text
+from cl_moe.analysis.stats import ENOUGH, interval
 
-__all__ = (
-    "ALONE", "KINDS", "Pair", "is_under", "kind_of", "main", "page", "pairs_of", "sentence",
-    "with_sentence",
-)  # fmt: skip
+__all__ = ("ALONE", "KINDS", "Pair", "is_under", "kind_of", "page", "pairs_of", "sentence")
 
 ALONE = ("single_task", "ridge", "nearest_mean")
 """Methods that learn each task by itself."""
@@ -39,7 +25,6 @@ KINDS = (
     "new classes of a known domain",
     "unrelated",
 )
-MARKED = re.compile(r"(<!-- kinds: [^\n]*-->\n).*?(<!-- end of kinds -->)", re.DOTALL)
 POINTS = 0.03
 """How far under the best that learns alone counts as a loss."""
 CHANCE = 1.645
@@ -162,20 +147,6 @@ def sentence(studies: Mapping[str, StudyData]) -> str:
     )
 
 
-def with_sentence(readme: str, studies: Mapping[str, StudyData]) -> str:
-    """Return the README's text with the sentence between its two comments.
-
-    Raises:
-        InputError: the comments are not there.
-    """
-    if not MARKED.search(readme):
-        raise InputError(
-            "README.md: no lines '<!-- kinds: ... -->' and '<!-- end of kinds -->' to write the "
-            "sentence between"
-        )
-    return MARKED.sub(lambda found: f"{found[1]}{sentence(studies)}\n{found[2]}", readme)
-
-
 def _by_data(studies: Mapping[str, StudyData]) -> dict[str, list[Pair]]:
     """Return the pairs of images and of texts."""
     found = [pair for data in studies.values() for pair in pairs_of(data)]
@@ -220,33 +191,7 @@ def _by_seed(pairs: Iterable[Pair]) -> dict[int, float]:
 
 
 def _interval(values: Sequence[float]) -> str:
-    mean = float(np.mean(values))
-    if len(values) < 3:
-        return f"{mean:+.1f}"
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return f"{mean:+.1f} ± {half:.1f}"
-
-
-def main(arguments: list[str]) -> int:
-    """Write the page, and the README's sentence; 1 where there is no such folder, or no place."""
-    folder = Path(arguments[0]) if arguments else Path(__file__).resolve().parent
-    try:
-        if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; give the one that holds the studies")
-        names = sorted(p.name for p in folder.iterdir() if p.is_dir() and is_exported(p))
-        studies = {name: load_study(folder / name) for name in names}
-        readme = folder.parent / "README.md"
-        text = None
-        if _by_data(studies) and readme.exists():
-            text = with_sentence(readme.read_text(encoding="utf-8"), studies)
-    except InputError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    write_text(folder / "kinds.md", page(studies))
-    if text is not None:
-        write_text(readme, text)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    found = interval(values)
+    if len(values) < ENOUGH:
+        return f"{found.mean:+.1f}"
+    return f"{found.mean:+.1f} ± {(found.high - found.low) / 2:.1f}"

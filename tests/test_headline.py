@@ -18,6 +18,7 @@ RESULTS = ROOT / "results"
 sys.path.insert(0, str(RESULTS))  # as `python results/headline.py` has it
 headline = importlib.import_module("headline")
 
+KINDS = "<!-- kinds: written -->\n<!-- end of kinds -->\n"
 MARKS = "<!-- headline: written -->\n{}<!-- end of headline -->\n"
 
 
@@ -28,7 +29,9 @@ def study() -> StudyData:
 
 def test_the_readme_and_the_page_are_those_that_make_claims_writes(study: StudyData) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert headline.with_sentence(readme, study) == readme, "run `make claims`"
+    assert headline.with_sentence(readme, "headline", headline.sentence(study)) == readme, (
+        "run `make claims`"
+    )
     page = (RESULTS / "headline.md").read_text(encoding="utf-8")
     for line in headline.page({headline.STUDY: study}).splitlines():
         assert line in page, "run `make claims`"
@@ -48,12 +51,12 @@ def test_a_sentence_says_of_which_tasks_it_speaks(study: StudyData) -> None:
     assert said.startswith(kinds)
 
 
-def test_the_old_sentence_is_replaced(study: StudyData) -> None:
-    first = headline.with_sentence(MARKS.format(""), study)
-    assert headline.sentence(study) in first
-    assert headline.with_sentence(MARKS.format("old\nlines\n"), study) == first
-    with pytest.raises(InputError, match="end of headline"):
-        headline.with_sentence("no marks", study)
+def test_the_old_sentence_is_replaced() -> None:
+    first = headline.with_sentence(MARKS.format(""), "headline", "one")
+    assert first == MARKS.format("one\n")
+    assert headline.with_sentence(MARKS.format("old\nlines\n"), "headline", "one") == first
+    with pytest.raises(InputError, match="end of kinds"):
+        headline.with_sentence("no marks", "kinds", "one")
 
 
 def test_main_writes_both_or_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,8 +67,10 @@ def test_main_writes_both_or_neither(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert headline.main([str(results)]) == 1
     assert "end of headline" in capsys.readouterr().err
     assert not (results / "headline.md").exists()
-    readme.write_text(MARKS.format(""), encoding="utf-8")
+    readme.write_text(MARKS.format("") + KINDS, encoding="utf-8")
     assert headline.main([str(results)]) == 0
     assert "Verdict: moe" in readme.read_text(encoding="utf-8")
+    assert "images +" in readme.read_text(encoding="utf-8")
+    assert "| recurring |" in (results / "kinds.md").read_text(encoding="utf-8")
     assert "Selection: 6 of 17" in (results / "headline.md").read_text(encoding="utf-8")
     assert headline.main([str(tmp_path / "absent")]) == 1

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from cl_moe import InputError, load_study
+from cl_moe import load_study
 from cl_moe.analysis.data import StudyData
 from cl_moe.analysis.frames import ROW_COLUMNS, TASK_COLUMNS
 from cl_moe.runs.folder.exported import is_exported
@@ -18,7 +17,7 @@ from cl_moe.runs.folder.exported import is_exported
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 
-sys.path.insert(0, str(RESULTS))  # as `python results/kinds.py` has it
+sys.path.insert(0, str(RESULTS))  # as `python results/headline.py` has it
 kinds = importlib.import_module("kinds")
 
 ACCURACIES = {
@@ -88,21 +87,4 @@ def test_the_page_and_the_readme_are_those_that_make_claims_writes():
     names = sorted(p.name for p in RESULTS.iterdir() if p.is_dir() and is_exported(p))
     studies = {name: load_study(RESULTS / name) for name in names}
     assert kinds.page(studies) == (RESULTS / "kinds.md").read_text("utf-8"), "run `make claims`"
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert kinds.with_sentence(readme, studies) == readme, "run `make claims`"
-
-
-def test_main_writes_both_or_neither(tmp_path, capsys):
-    results = tmp_path / "results"
-    shutil.copytree(RESULTS / "capacity", results / "capacity")
-    readme = tmp_path / "README.md"
-    readme.write_text("no marks", encoding="utf-8")
-    assert kinds.main([str(results)]) == 1
-    assert "end of kinds" in capsys.readouterr().err
-    assert not (results / "kinds.md").exists()
-    readme.write_text("<!-- kinds: written -->\n<!-- end of kinds -->\n", encoding="utf-8")
-    assert kinds.main([str(results)]) == 0
-    assert "images +" in readme.read_text(encoding="utf-8")
-    assert kinds.main([str(tmp_path / "absent")]) == 1
-    with pytest.raises(InputError):
-        kinds.with_sentence("no marks", {})
+    assert kinds.sentence(studies) in (ROOT / "README.md").read_text("utf-8"), "run `make claims`"
