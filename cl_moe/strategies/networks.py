@@ -58,7 +58,7 @@ def expert_factory(network: NetworkSpec) -> ExpertFactory:
     if HostExpert in bases and ExpertFactory not in bases:
         raise InputError(
             f"network.kind: experts '{network.kind}' need a host network; use cl_moe.mixture, "
-            "or kind = 'mlp' or 'conv'"
+            "or kind = 'mlp', 'conv' or 'resnet'"
         )
     if ExpertFactory not in bases:
         return AnyModule(_own_expert(kind, network.kind))

@@ -41,9 +41,9 @@ class NetworkSpec(Spec):
     """The network of all methods.
 
     Args:
-        kind: the kind of trunk and of experts: mlp, conv, or package.module:Object.
+        kind: the kind of trunk and of experts: mlp, conv, resnet, or package.module:Object.
         hidden: widths of the hidden layers (mlp).
-        channels: channels of the convolutions (conv).
+        channels: channels of the convolutions (conv, resnet).
         feature_dim: width of the features after them (conv).
         layers: mixture layers that the trunk is divided into; a path has one expert per layer.
         encoder_hidden: widths of layers before the first expert, which all tasks share.
