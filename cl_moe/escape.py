@@ -20,7 +20,7 @@ LONGEST = 240
 """Characters of a file's name: file systems allow 255, and drafts of files add to the name."""
 # Windows takes these names, with any ending, for devices.
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)")
-_MARKUP = re.compile(r"[\\`*\[\]<&|~$#]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.")
+_MARKUP = re.compile(r"[\\`*\[\]<&|~$#]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.")
 _BLOCK = re.compile(r">|[-+](?=[\s+-]|$)|=(?=[\s=]|$)")
 _NUMBERED = re.compile(r"(\d{1,9})(?=[.)](\s|$))")
 

@@ -6,7 +6,7 @@ import html.parser
 import re
 import unicodedata
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -72,6 +72,8 @@ def _plain(page: str, wanted: str) -> str:
 
 
 @given(texts)
+@example("__0__")
+@example("0__0_ _0")
 def test_markdown_is_text_in_every_block(text):
     shown = escape.line(text.strip())
     written = escape.markdown(text)
